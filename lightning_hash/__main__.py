@@ -1,0 +1,53 @@
+"""``python -m lightning_hash`` and the console script."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import lightning_hash
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: the arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0, or 1 after a message on stderr where the input was wrong.
+    """
+    arguments = sys.argv[1:] if args is None else args
+    if arguments and arguments[0] in ("--version", "-V"):
+        print(f"lightning_hash {lightning_hash.__version__}")
+        return 0
+    # jsonargparse tells its callers about renamed functions; the caller here is Lightning.
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    from lightning_hash.cli import HashCLI  # after the filters, and not for --version
+
+    try:
+        _check_configs(arguments)
+        HashCLI(args)
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check_configs(arguments: list[str]) -> None:
+    """Name the configs there are where the one asked for does not exist."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    paths = [value for key, value in pairs if key in ("--config", "-c")]
+    paths += [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
+    for path in map(Path, paths):
+        if not path.exists():
+            known = sorted(str(p) for p in path.parent.glob("*.yaml")) or ["none in that folder"]
+            msg = f"--config {path} does not exist; there are: {', '.join(known)}"
+            raise FileNotFoundError(msg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

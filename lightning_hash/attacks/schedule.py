@@ -1,0 +1,69 @@
+"""The alpha schedule of the hash activation tanh(alpha H(x)) (HAG Eq. 10, DHTA Eq. 9)."""
+
+from collections.abc import Sequence
+
+
+class AlphaSchedule:
+    """Alpha as a step function of the iteration, in fractions of the whole attack.
+
+    The default is that of both papers: 0.1 for the first half, then 0.2, 0.3, 0.5, 0.7 and 1.0 for a
+    tenth each (1000 and 5 x 200 iterations out of 2000).
+
+    Args:
+        values: the alphas, each in (0, 1].
+        starts: where each begins, as a fraction of the iterations; starts at 0, strictly rising,
+            below 1; as many as ``values``.
+
+    Raises:
+        ValueError: if the two lists do not fit each other or a value is out of its range.
+
+    Example:
+        >>> schedule = AlphaSchedule()
+        >>> [schedule(i, 2000) for i in (0, 999, 1000, 1999)]
+        [0.1, 0.1, 0.2, 1.0]
+        >>> AlphaSchedule([1.0], [0.0])(3, 10)
+        1.0
+    """
+
+    def __init__(
+        self,
+        values: Sequence[float] = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0),
+        starts: Sequence[float] = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9),
+    ) -> None:
+        if len(values) != len(starts) or not values:
+            msg = (
+                "values and starts must be lists of one length, not empty, "
+                f"got {len(values)} and {len(starts)} entries"
+            )
+            raise ValueError(msg)
+        if any(not 0 < value <= 1 for value in values):
+            msg = f"values must lie in (0, 1], got {list(values)}"
+            raise ValueError(msg)
+        rising = all(a < b for a, b in zip(starts, starts[1:], strict=False))
+        if starts[0] != 0 or not rising or starts[-1] >= 1:
+            msg = f"starts must begin at 0, rise strictly and stay below 1, got {list(starts)}"
+            raise ValueError(msg)
+        self.values = tuple(float(value) for value in values)
+        self.starts = tuple(float(start) for start in starts)
+
+    def __call__(self, iteration: int, iterations: int) -> float:
+        """Return alpha.
+
+        Args:
+            iteration: the iteration about to run, from 0.
+            iterations: length of the whole attack, at least 1.
+
+        Returns:
+            The last of ``values`` whose start has been reached.
+        """
+        alpha = self.values[0]
+        for value, start in zip(self.values, self.starts, strict=True):
+            if iteration < start * iterations - 1e-9:
+                break
+            alpha = value
+        return alpha
+
+    def __str__(self) -> str:
+        if len(self.values) == 1:
+            return f"{self.values[0]:g}"
+        return " ".join(f"{v:g}@{s:g}" for v, s in zip(self.values, self.starts, strict=True))

@@ -1,0 +1,104 @@
+"""Step rules of the attacks beside torch.optim's own (SGD with momentum is torch.optim.SGD).
+
+Each treats the first dimension of a parameter as the queries and steps every query by itself.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import Optimizer, ParamsT
+
+# Values in one input of 224 x 224 x 3, for which the DHTA authors' step of 1 was chosen.
+REFERENCE_SIZE = 224 * 224 * 3
+
+
+class _DirectionStep(Optimizer):
+    """Step by ``lr`` along a direction made of each query's gradient."""
+
+    def __init__(self, params: ParamsT, lr: float, **defaults: Any) -> None:
+        if not lr > 0:
+            msg = f"lr must be positive, got {lr}"
+            raise ValueError(msg)
+        super().__init__(params, {"lr": lr, **defaults})
+
+    @staticmethod
+    @abstractmethod
+    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Turn the gradient ``(B, ...)`` into a direction of the same shape."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take one step; ``closure``, where given, computes the loss and the gradients first."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    direction = self.direction(parameter.grad, group)
+                    parameter.add_(direction, alpha=-group["lr"])
+        return loss
+
+
+class SignStep(_DirectionStep):
+    """Step by the gradient's sign (PGD in the L-infinity ball).
+
+    Args:
+        params: parameters of shape ``(B, ...)``.
+        lr: change of every value per step, in the units of the perturbation.
+
+    Raises:
+        ValueError: if ``lr`` is not positive.
+    """
+
+    def __init__(self, params: ParamsT, lr: float = 1 / 255) -> None:
+        super().__init__(params, lr)
+
+    @staticmethod
+    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:  # noqa: ARG004
+        """Return the sign of each value; 0 where the gradient is 0."""
+        return gradient.sign()
+
+
+class NormalizedStep(_DirectionStep):
+    """Step by the gradient over its L2 norm, per query (the DHTA authors' public code).
+
+    Args:
+        params: parameters of shape ``(B, ...)``.
+        lr: L2 length of one step for an input of ``reference_size`` values.
+        reference_size: for inputs of n values the length is lr * sqrt(n / reference_size), so that
+            the change per value stays; ``None`` keeps ``lr`` for every size.
+
+    Raises:
+        ValueError: if ``lr`` or ``reference_size`` is not positive.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.zeros(2, 2))
+        >>> x.grad = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+        >>> _ = NormalizedStep([x], lr=1.0, reference_size=None).step()
+        >>> x.tolist()
+        [[-0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
+    """
+
+    def __init__(
+        self, params: ParamsT, lr: float = 1.0, reference_size: int | None = REFERENCE_SIZE
+    ) -> None:
+        if reference_size is not None and reference_size < 1:
+            msg = f"reference_size must be positive or null, got {reference_size}"
+            raise ValueError(msg)
+        super().__init__(params, lr, reference_size=reference_size)
+
+    @staticmethod
+    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Return the gradient at the length of the step; 0 for a query whose gradient is 0."""
+        flat = gradient.flatten(1)
+        norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
+        length = 1.0
+        if group["reference_size"] is not None:
+            length = (flat.shape[1] / group["reference_size"]) ** 0.5
+        unit = torch.where(norm > 0, flat / torch.where(norm > 0, norm, 1.0), 0.0)
+        return (unit * length).view_as(gradient)

@@ -1,0 +1,225 @@
+"""Which label each query is to retrieve, and whose codes vote for it (DHTA 3.2, 4.2)."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lightning_hash.functional import anchor_code
+
+TargetRule = Literal["different", "disjoint"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of Q queries.
+
+    Attributes:
+        labels: ``(Q, C)`` uint8, the target label vector of each query.
+        anchor_index: ``(Q, n_t)`` int64, database indices of the items in its anchor set.
+        anchor_codes: ``(Q, K)`` int8 of -1/+1, the component vote over their codes (DHTA Alg. 1).
+    """
+
+    labels: Tensor
+    anchor_index: Tensor
+    anchor_codes: Tensor
+
+
+class TargetChoice:
+    """Draw a target label and an anchor set for each query, by seed, or read them from a file.
+
+    The target is drawn among the database's label vectors that occur more than ``n_t`` times and
+    that differ from the query's. The anchor set is drawn without replacement among the database
+    items whose label vector equals the target. Each query's draw depends on the seed, its own index
+    and the database only: neither on the other queries nor on the order of the database.
+
+    Args:
+        n_t: items in an anchor set; 9 in DHTA, 1 is P2P.
+        rule: ``"different"`` (the papers: the vectors differ, and may share a label) or
+            ``"disjoint"`` (they share no label).
+        seed: seed of the draws.
+        file: JSON object ``{"query index": {"target": [0, 1, ...], "anchor": [database index,
+            ...]}}``, as ``targets.json`` of a run; ``"anchor"`` may be left out and is then drawn.
+
+    Raises:
+        ValueError: if ``n_t`` is below 1 or ``rule`` is unknown.
+    """
+
+    def __init__(
+        self, n_t: int = 9, rule: TargetRule = "different", seed: int = 0, file: str | None = None
+    ) -> None:
+        if n_t < 1:
+            msg = f"n_t must be at least 1, got {n_t}"
+            raise ValueError(msg)
+        if rule not in ("different", "disjoint"):
+            msg = f"rule must be 'different' or 'disjoint', got {rule!r}"
+            raise ValueError(msg)
+        self.n_t, self.rule, self.seed, self.file = n_t, rule, seed, file
+
+    def __call__(
+        self,
+        query_labels: Tensor,
+        query_index: Tensor,
+        database_codes: Tensor,
+        database_labels: Tensor,
+        database_index: Tensor,
+    ) -> Targets:
+        """Choose the targets.
+
+        Args:
+            query_labels: ``(Q, C)`` of 0/1.
+            query_index: ``(Q,)`` int, the queries' own indices.
+            database_codes: ``(N, K)`` of -1/+1.
+            database_labels: ``(N, C)`` of 0/1.
+            database_index: ``(N,)`` int, the items' own indices.
+
+        Returns:
+            The targets, row by row as the queries came.
+
+        Raises:
+            ValueError: if no label vector occurs more than ``n_t`` times and differs from a query's,
+                or the file does not fit the queries and the database.
+        """
+        order = torch.argsort(database_index)
+        codes, labels = database_codes[order].cpu(), database_labels[order].to(torch.uint8).cpu()
+        index = database_index[order].cpu()
+        vectors, group, counts = torch.unique(
+            labels, dim=0, return_inverse=True, return_counts=True
+        )
+        given = self._read_file() if self.file is not None else {}
+        chosen_labels, chosen_items = [], []
+        for label, query in zip(query_labels.to(torch.uint8).cpu(), query_index, strict=True):
+            generator = _generator(self.seed, int(query))
+            entry = given.get(str(int(query)))
+            if self.file is not None and entry is None:
+                msg = f"file {self.file}: no target for query {int(query)}; add the key or attack fewer queries"
+                raise ValueError(msg)
+            if entry is None:
+                target = self._draw_label(label, vectors, counts, generator)
+            else:
+                target = self._given_label(entry, vectors, int(query))
+            members = torch.nonzero(group == target).flatten()
+            if entry is not None and "anchor" in entry:
+                items = self._given_items(entry["anchor"], index, int(query))
+            elif len(members) < self.n_t:
+                msg = (
+                    f"n_t = {self.n_t} is larger than the {len(members)} database items with the "
+                    f"target label of query {int(query)}; lower n_t or give another target"
+                )
+                raise ValueError(msg)
+            else:
+                shuffled = torch.randperm(len(members), generator=generator)
+                items = members[shuffled[: self.n_t]]
+            chosen_labels.append(vectors[target])
+            chosen_items.append(items)
+        return Targets(
+            labels=torch.stack(chosen_labels),
+            anchor_index=torch.stack([index[items] for items in chosen_items]),
+            anchor_codes=torch.stack([anchor_code(codes[items]) for items in chosen_items]),
+        )
+
+    def _draw_label(
+        self, label: Tensor, vectors: Tensor, counts: Tensor, generator: torch.Generator
+    ) -> int:
+        if self.rule == "different":
+            allowed = (vectors != label).any(dim=1)
+        else:
+            allowed = (vectors * label).sum(dim=1) == 0
+        allowed &= vectors.sum(dim=1) > 0
+        candidates = torch.nonzero(allowed & (counts > self.n_t)).flatten()
+        if len(candidates) == 0:
+            most = int(counts[allowed].max()) if allowed.any() else 0
+            msg = (
+                f"n_t = {self.n_t}: a target label must occur more than n_t times in the database, "
+                f"but the most frequent label vector that is {self.rule} from a query's occurs "
+                f"{most} times; lower n_t"
+            )
+            raise ValueError(msg)
+        return int(candidates[torch.randint(len(candidates), (), generator=generator)])
+
+    def _read_file(self) -> dict[str, dict[str, list[int]]]:
+        path = Path(str(self.file))
+        try:
+            content = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            msg = f"file {path}: cannot read the targets as JSON ({error})"
+            raise ValueError(msg) from error
+        if not isinstance(content, dict) or not all(
+            isinstance(entry, dict) and "target" in entry for entry in content.values()
+        ):
+            msg = f'file {path}: must be an object {{"query index": {{"target": [0, 1, ...]}}}}'
+            raise ValueError(msg)
+        return content
+
+    def _given_label(self, entry: dict[str, list[int]], vectors: Tensor, query: int) -> int:
+        target = torch.tensor(entry["target"])
+        if target.shape != vectors.shape[1:]:
+            msg = (
+                f"file {self.file}: the target of query {query} has {target.numel()} columns, "
+                f"the labels of the database {vectors.shape[1]}"
+            )
+            raise ValueError(msg)
+        found = torch.nonzero((vectors == target).all(dim=1)).flatten()
+        if len(found) == 0:
+            msg = f"file {self.file}: no database item has the target label of query {query}"
+            raise ValueError(msg)
+        return int(found[0])
+
+    def _given_items(self, anchor: list[int], index: Tensor, query: int) -> Tensor:
+        wanted = torch.tensor(anchor)
+        if len(wanted) != self.n_t:
+            msg = (
+                f"file {self.file}: the anchor set of query {query} has {len(wanted)} items, "
+                f"n_t is {self.n_t}"
+            )
+            raise ValueError(msg)
+        items = torch.searchsorted(index, wanted).clamp(max=len(index) - 1)
+        if not torch.equal(index[items], wanted):
+            msg = f"file {self.file}: the anchor set of query {query} names items not in the database"
+            raise ValueError(msg)
+        return items
+
+
+def write_targets(path: Path, query_index: Tensor, targets: Targets) -> None:
+    """Write targets in the form that ``TargetChoice(file=...)`` reads.
+
+    Args:
+        path: the JSON file to write.
+        query_index: ``(Q,)`` int.
+        targets: the targets of these queries.
+    """
+    content = {
+        str(int(query)): {"target": label.tolist(), "anchor": items.tolist()}
+        for query, label, items in zip(
+            query_index, targets.labels, targets.anchor_index, strict=True
+        )
+    }
+    path.write_text(json.dumps(content))
+
+
+def _generator(seed: int, query: int) -> torch.Generator:
+    """Return a generator that is a function of the seed and the query alone."""
+    digest = hashlib.sha256(f"{seed}/{query}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def uniform_noise(
+    shape: torch.Size, query_index: Tensor, epsilon: float, seed: int
+) -> Tensor:
+    """Draw U(-epsilon, epsilon) noise per query (the Noise baseline; also a random start).
+
+    Args:
+        shape: shape of one query's perturbation.
+        query_index: ``(B,)`` int; a query's noise depends on its index and the seed alone.
+        epsilon: half the width of the interval.
+        seed: seed of the draws.
+
+    Returns:
+        float32 ``(B, *shape)``.
+    """
+    draws = [torch.rand(shape, generator=_generator(seed, int(q))) for q in query_index]
+    return (torch.stack(draws) * 2 - 1) * epsilon

@@ -1,0 +1,8 @@
+"""What the Trainer needs beside: progress, the run folder, pictures and the closing table."""
+
+from lightning_hash.callbacks.progress import IterationProgress
+from lightning_hash.callbacks.retrieval_images import RetrievalImages
+from lightning_hash.callbacks.run_folder import RunFolder
+from lightning_hash.callbacks.summary import SummaryTable
+
+__all__ = ["IterationProgress", "RetrievalImages", "RunFolder", "SummaryTable"]

@@ -1,0 +1,94 @@
+"""What an attack leaves behind in its run folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities import rank_zero_warn
+from safetensors.torch import save_file
+from torchvision.io import write_png
+
+from lightning_hash.attacks import write_targets
+from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.reports.results import ResultRow, write_results
+
+
+class RunFolder(Callback):
+    """Write results, perturbations, codes, targets and adversarial images.
+
+    The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so that
+    a run that is killed keeps what it had measured.
+
+    Args:
+        images: how many adversarial images to write as PNG; ``None`` writes all of them.
+    """
+
+    def __init__(self, images: int | None = None) -> None:
+        self.images = images
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Find out now, not after the attack, whether the folder can be written to.
+
+        Raises:
+            OSError: if it cannot.
+        """
+        if not trainer.is_global_zero or trainer.log_dir is None:
+            return
+        folder = Path(trainer.log_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            msg = (
+                f"run folder {folder} cannot be written to ({error.strerror}); "
+                "give another with --runs FOLDER"
+            )
+            raise OSError(msg) from error
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the rows that are new; nothing at other iterations."""
+        if isinstance(pl_module, AttackModule) and trainer.is_global_zero:
+            written = getattr(self, "_written", 0)
+            if len(pl_module.rows) > written:
+                self._write_rows(trainer, pl_module)
+                self._written = len(pl_module.rows)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write everything."""
+        if not isinstance(pl_module, AttackModule):
+            return
+        outcome = pl_module.outcome()
+        if not trainer.is_global_zero or trainer.log_dir is None:
+            return
+        folder = Path(trainer.log_dir)
+        self._write_rows(trainer, pl_module)
+        metadata = {"protocol": json.dumps(pl_module.protocol)}
+        tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
+        codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
+        codes.pop("adversarial_8bit")
+        save_file(
+            {key: tensors[key] for key in ("index", "perturbation")},
+            folder / "perturbations.safetensors",
+            metadata,
+        )
+        save_file(codes, folder / "codes.safetensors", metadata)
+        if outcome.targets is not None:
+            write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
+        images = outcome.tensors["adversarial_8bit"]
+        if images.dim() != 4 or images.shape[1] not in (1, 3):
+            rank_zero_warn(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")
+            return
+        (folder / "images").mkdir(exist_ok=True)
+        wanted = len(images) if self.images is None else min(self.images, len(images))
+        for index, image in zip(outcome.tensors["index"][:wanted], images, strict=False):
+            write_png(image, str(folder / "images" / f"{int(index):06d}.png"))
+
+    def _write_rows(self, trainer: pl.Trainer, module: AttackModule) -> None:
+        if trainer.log_dir is not None:
+            rows: list[Any] = [ResultRow(**row) for row in module.rows]
+            write_results(Path(trainer.log_dir) / "results.json", rows)

@@ -1,0 +1,147 @@
+"""The command line: LightningCLI with a module for each verb."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from lightning_hash.callbacks import (
+    IterationProgress,
+    RetrievalImages,
+    RunFolder,
+    SummaryTable,
+)
+from lightning_hash.data import HashDataModule
+from lightning_hash.models.victim import read_checkpoint
+from lightning_hash.modules import AttackModule, HashModule
+from lightning_hash.modules.attack_module import DEFAULT_VICTIM
+from lightning_hash.trainer import HashTrainer
+
+MODULES = {"fit": HashModule, "test": HashModule, "attack": AttackModule}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "fit": {
+        "trainer.max_epochs": 40,
+        "trainer.num_sanity_val_steps": 0,
+        "trainer.check_val_every_n_epoch": 5,
+        "trainer.log_every_n_steps": 10,
+        "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
+        "weights_only": True,
+    },
+    "test": {"ckpt_path": DEFAULT_VICTIM, "weights_only": True},
+    "attack": {
+        "trainer.max_epochs": 100,
+        "trainer.log_every_n_steps": 10,
+        "trainer.devices": 1,
+        "trainer.enable_model_summary": False,
+    },
+}
+
+
+class HashCLI(LightningCLI):
+    """``fit`` and ``test`` run a HashModule, ``attack`` runs an AttackModule."""
+
+    def __init__(self, args: Any = None) -> None:
+        super().__init__(
+            model_class=HashModule,
+            datamodule_class=HashDataModule,
+            subclass_mode_data=True,
+            trainer_class=HashTrainer,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"prog": "lightning_hash"},
+            load_from_checkpoint_support=False,
+            auto_configure_optimizers=False,
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the verbs and the arguments of each that are no options."""
+        loaders = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
+        return {"fit": loaders, "test": loaders, "attack": loaders}
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        # LightningCLI has one model class for all verbs; this is where it makes each verb's parser.
+        self._verb, self._model_class = subcommand, MODULES[subcommand]
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults(DEFAULTS[subcommand])
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the names of folders."""
+        parser.set_defaults({"data": {"class_path": "lightning_hash.data.SamplePhotos"}})
+        parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
+        if self._verb == "attack":
+            parser.add_argument(
+                "--name", default=None, type=str | None,
+                help="The run goes to RUNS/attack/NAME/version_N; the attack's name by default.",
+            )  # fmt: skip
+            parser.add_argument(
+                "--checkpoint_every", default=50, type=int,
+                help="Iterations between two checkpoints of the attack.",
+            )  # fmt: skip
+        else:
+            parser.add_argument(
+                "--name", default="demo",
+                help="Checkpoints go to CHECKPOINTS/NAME, the run to RUNS/fit/NAME/version_N.",
+            )  # fmt: skip
+            parser.add_argument(
+                "--checkpoints", default="checkpoints", help="Folder of all trained victims."
+            )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer with this project's logger and callbacks, unless others were given."""
+        config = self._get(self.config_init, "trainer")
+        name = self._get(self.config_init, "name")
+        if config["logger"] in (None, True):
+            if self.subcommand == "attack" and isinstance(self.model, AttackModule):
+                name = name or self.model.attack_name
+            verb = "attack" if self.subcommand == "attack" else "fit"
+            runs = self._get(self.config_init, "runs")
+            kwargs["logger"] = TensorBoardLogger(runs, name=f"{verb}/{name}")
+        trainer = super().instantiate_trainer(**kwargs)
+        given = {type(callback) for callback in config["callbacks"] or []}
+        own = self._attack_callbacks() if self.subcommand == "attack" else self._fit_callbacks(name)
+        for callback in own:
+            if type(callback) in given:
+                continue
+            if isinstance(callback, ModelCheckpoint) and config["enable_checkpointing"] is False:
+                continue
+            trainer.callbacks.append(callback)
+        return trainer
+
+    def _attack_callbacks(self) -> list[Callback]:
+        every = self._get(self.config_init, "checkpoint_every")
+        checkpoint = ModelCheckpoint(
+            filename="last", every_n_epochs=every, enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )  # fmt: skip
+        return [IterationProgress(), RunFolder(), RetrievalImages(), SummaryTable(), checkpoint]
+
+    def _fit_callbacks(self, name: str) -> list[Callback]:
+        folder = Path(self._get(self.config_init, "checkpoints")) / name
+        checkpoint = ModelCheckpoint(
+            dirpath=folder, filename="best", monitor="val/map", mode="max", save_last=True,
+            enable_version_counter=False,
+        )  # fmt: skip
+        callbacks: list[Callback] = [checkpoint]
+        if self._get(self.config_init, "trainer")["logger"] is not False:
+            callbacks.append(LearningRateMonitor("step"))
+        return callbacks
+
+    def before_test(self) -> None:
+        """Say which command makes the checkpoint that is missing."""
+        path = Path(self._get(self.config_init, "ckpt_path"))
+        read_checkpoint(path, "victim", "python -m lightning_hash fit")
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint."""
+        if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.trainer.test(
+                self.model, datamodule=self.datamodule, ckpt_path="best", weights_only=True
+            )

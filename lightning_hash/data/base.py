@@ -1,0 +1,103 @@
+"""What every data set of this project offers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+Item = tuple[Tensor, Tensor, int]
+
+
+class HashDataModule(pl.LightningDataModule, ABC):
+    """Base of all data: a training, a query and a database set.
+
+    Every item is ``(input float32 in [0, 1], labels uint8 (C,) of 0/1, index int)``; the index is
+    the item's place in its own set. Validation, test and prediction take two loaders, the queries
+    and the database, in this order.
+
+    Args:
+        batch_size: items per training batch.
+        eval_batch_size: items per batch of queries and database.
+        num_workers: worker processes of each loader.
+        seed: seed of splits, crops and the order of training.
+
+    Attributes:
+        name: name of the data set in tables.
+        class_names: one name per label column, set by ``setup``.
+        train_set: set by ``setup``.
+        query_set: set by ``setup``.
+        database_set: set by ``setup``.
+        train_transform: applied to the inputs of training batches on the device, where set.
+        n_leaked: queries that are in the database, where known.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+
+    name: str
+    class_names: list[str]
+    train_set: Dataset[Item]
+    query_set: Dataset[Item]
+    database_set: Dataset[Item]
+    train_transform: Callable[[Tensor], Tensor] | None = None
+    n_leaked: int | None = None
+
+    def __init__(
+        self,
+        batch_size: int = 24,
+        eval_batch_size: int = 256,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 2),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                msg = f"{name} must be at least {least}, got {value}"
+                raise ValueError(msg)
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers, self.seed = num_workers, seed
+
+    @abstractmethod
+    def fingerprints(self) -> dict[str, str]:
+        """Return a sha256 over what defines each split: keys train, query and database."""
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Return the training set in an order that the seed decides."""
+        generator = torch.Generator().manual_seed(self.seed)
+        # A last batch of one item has no pairs, and no batch statistics.
+        single = len(self.train_set) % self.batch_size == 1  # type: ignore[arg-type]
+        return DataLoader(
+            self.train_set, self.batch_size, shuffle=True, generator=generator,
+            num_workers=self.num_workers, drop_last=single,
+            persistent_workers=self.num_workers > 0,
+        )  # fmt: skip
+
+    def val_dataloader(self) -> list[DataLoader[Item]]:
+        """Return the loaders of the queries and the database."""
+        return [
+            DataLoader(split, self.eval_batch_size, num_workers=self.num_workers)
+            for split in (self.query_set, self.database_set)
+        ]
+
+    def test_dataloader(self) -> list[DataLoader[Item]]:
+        """Return the loaders of the queries and the database."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> list[DataLoader[Item]]:
+        """Return the loaders of the queries and the database."""
+        return self.val_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ARG002
+        """Apply ``train_transform`` to training batches, on the device."""
+        if self.train_transform is None or self.trainer is None or not self.trainer.training:
+            return batch
+        inputs, labels, index = batch
+        return self.train_transform(inputs), labels, index

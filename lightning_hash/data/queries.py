@@ -1,0 +1,129 @@
+"""The queries under attack, and the loaders an attack runs on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+
+from lightning_hash.data.base import HashDataModule
+
+Item = tuple[Tensor, Tensor, int]
+
+
+class BatchNumbers:
+    """A loader that yields the numbers of this process's batches of queries.
+
+    The queries themselves stay on the device, so that an iteration of the attack moves nothing.
+
+    Args:
+        numbers: the batch numbers, counted over all processes.
+    """
+
+    def __init__(self, numbers: range) -> None:
+        self.numbers = numbers
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+class QueryData(pl.LightningDataModule):
+    """Queries drawn from a data module's query set, in fixed batches.
+
+    Batches are formed over all queries first and then dealt to the processes in turn, so that a
+    query's neighbours are the same under any number of processes.
+
+    Args:
+        source: the data.
+        n_queries: how many queries, drawn by seed without replacement; ``None`` takes all.
+        batch_size: queries per batch.
+        seed: seed of the draw.
+
+    Raises:
+        ValueError: if ``n_queries`` or ``batch_size`` is below 1.
+    """
+
+    def __init__(
+        self,
+        source: HashDataModule,
+        n_queries: int | None = 100,
+        batch_size: int = 100,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if n_queries is not None and n_queries < 1:
+            msg = f"n_queries must be at least 1 or null, got {n_queries}"
+            raise ValueError(msg)
+        if batch_size < 1:
+            msg = f"batch_size must be at least 1, got {batch_size}"
+            raise ValueError(msg)
+        self.source = source
+        self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
+
+    def prepare_data(self) -> None:
+        """Prepare the source."""
+        self.source.prepare_data()
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Draw the queries.
+
+        Raises:
+            ValueError: if more queries are asked for than the query set has.
+        """
+        if hasattr(self, "queries"):
+            return
+        self.source.setup("predict")
+        query_set: Dataset[Item] = self.source.query_set
+        total = len(query_set)  # type: ignore[arg-type]
+        wanted = total if self.n_queries is None else self.n_queries
+        if wanted > total:
+            msg = f"n_queries = {wanted} is more than the {total} items of the query set"
+            raise ValueError(msg)
+        generator = torch.Generator().manual_seed(self.seed)
+        positions = torch.randperm(total, generator=generator)[:wanted].sort().values
+        self.queries = Subset(query_set, positions.tolist())
+
+    @property
+    def n_batches(self) -> int:
+        """Batches over all processes."""
+        return -(-len(self.queries) // self.batch_size)
+
+    @property
+    def local_batches(self) -> range:
+        """Numbers of the batches dealt to this process."""
+        rank, world = 0, 1
+        if self.trainer is not None:
+            rank, world = self.trainer.global_rank, self.trainer.world_size
+        return range(rank, self.n_batches, world)
+
+    def load_batch(self, number: int) -> list[Any]:
+        """Load one batch of queries.
+
+        Args:
+            number: its number over all processes.
+
+        Returns:
+            ``[inputs (B, ...), labels (B, C), index (B,)]``.
+        """
+        start = number * self.batch_size
+        stop = min(start + self.batch_size, len(self.queries))
+        batch: list[Any] = default_collate([self.queries[i] for i in range(start, stop)])
+        return batch
+
+    def train_dataloader(self) -> BatchNumbers:
+        """Return the numbers of this process's batches."""
+        return BatchNumbers(self.local_batches)
+
+    def test_dataloader(self) -> BatchNumbers:
+        """Return the numbers of this process's batches."""
+        return BatchNumbers(self.local_batches)
+
+    def predict_dataloader(self) -> list[DataLoader[Item]]:
+        """Return the loader of all queries, in the attack's batches, and that of the database."""
+        database = self.source.predict_dataloader()[1]
+        return [DataLoader(self.queries, batch_size=self.batch_size), database]

@@ -1,0 +1,205 @@
+"""A retrieval data set out of the photographs that scikit-image ships."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import skimage
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lightning_hash.data.augment import ColorJitter
+from lightning_hash.data.base import HashDataModule, Item
+
+PHOTOGRAPHS = {
+    "astronaut": "astronaut.png",
+    "brick": "brick.png",
+    "cat": "chelsea.png",
+    "coffee": "coffee.png",
+    "galaxies": "hubble_deep_field.jpg",
+    "grass": "grass.png",
+    "gravel": "gravel.png",
+    "retina": "retina.jpg",
+    "rocket": "rocket.jpg",
+    "tissue": "ihc.png",
+}
+SPLITS = ("train", "query", "database")
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a crop comes from: a photograph and a box in it, in pixels of the resized photograph."""
+
+    photograph: int
+    left: int
+    top: int
+    side: int
+
+
+class Crops(Dataset[Item]):
+    """Crops held in memory as 8-bit images.
+
+    Args:
+        images: uint8 ``(N, 3, S, S)``.
+        labels: uint8 ``(N, C)`` of 0/1.
+        sources: the boxes that each image was cut from.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, sources: list[tuple[Crop, ...]]) -> None:
+        self.images, self.labels, self.sources = images, labels, sources
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.images[index].float() / 255, self.labels[index], index
+
+
+class SamplePhotos(HashDataModule):
+    """Crops of ten photographs; the label of a crop is its photograph.
+
+    The photographs lie inside the scikit-image wheel, nothing is downloaded. Each is resized to a
+    short side of ``SHORT_SIDE`` pixels and cut into cells; every cell belongs to one split, with a
+    gap between cells, so that no pixel of a photograph is in two splits.
+
+    Args:
+        n_train: training crops.
+        n_query: query crops.
+        n_database: database crops.
+        size: side of a crop in pixels after resizing.
+        multi_label: half of the crops straddle a composite of two photographs side by side and carry
+            both labels.
+        jitter: strength of the colour jitter in training, see :class:`ColorJitter`.
+        batch_size: items per training batch.
+        eval_batch_size: items per batch of queries and database.
+        num_workers: worker processes of each loader.
+        seed: seed of the cells' splits, the crops and the order of training.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+        FileNotFoundError: by ``setup``, if scikit-image lacks a photograph.
+    """
+
+    name = "sample-photos"
+    SHORT_SIDE = 384
+    CELL = 96
+    GAP = 8
+    SIDES = (72, 88)
+
+    def __init__(
+        self,
+        n_train: int = 3000,
+        n_query: int = 200,
+        n_database: int = 3000,
+        size: int = 64,
+        multi_label: bool = False,
+        jitter: float = 0.15,
+        batch_size: int = 100,
+        eval_batch_size: int = 256,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        self.counts = {"train": n_train, "query": n_query, "database": n_database}
+        for split, count in self.counts.items():
+            if count < 1:
+                msg = f"n_{split} must be at least 1, got {count}"
+                raise ValueError(msg)
+        if size < 8:
+            msg = f"size must be at least 8, got {size}"
+            raise ValueError(msg)
+        self.size, self.multi_label = size, multi_label
+        self.train_transform = ColorJitter(jitter)
+        self.class_names = list(PHOTOGRAPHS)
+        if multi_label:
+            self.name = "sample-photos-multi"
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Cut the crops."""
+        if hasattr(self, "train_set"):
+            return
+        photographs = [self._photograph(file) for file in PHOTOGRAPHS.values()]
+        random = np.random.default_rng(self.seed)
+        cells = [self._cells(photograph, random) for photograph in photographs]
+        sets = {split: self._crops(split, photographs, cells, random) for split in SPLITS}
+        self.train_set, self.query_set, self.database_set = (sets[split] for split in SPLITS)
+        self._fingerprints = {
+            split: hashlib.sha256(crops.images.numpy().tobytes() + crops.labels.numpy().tobytes())
+            for split, crops in sets.items()
+        }
+        database = {image.numpy().tobytes() for image in sets["database"].images}
+        self.n_leaked = sum(image.numpy().tobytes() in database for image in sets["query"].images)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the sha256 of each split's images and labels."""
+        return {split: digest.hexdigest() for split, digest in self._fingerprints.items()}
+
+    def _photograph(self, file: str) -> Image.Image:
+        path = Path(skimage.__file__).parent / "data" / file
+        if not path.is_file():
+            msg = f"{path} is missing; it is part of the scikit-image wheel, install that again"
+            raise FileNotFoundError(msg)
+        with Image.open(path) as image:
+            photograph = image.convert("RGB")
+        scale = self.SHORT_SIDE / min(photograph.size)
+        width, height = (round(side * scale) for side in photograph.size)
+        return photograph.resize((width, height), Image.Resampling.LANCZOS)
+
+    def _cells(
+        self, photograph: Image.Image, random: np.random.Generator
+    ) -> dict[str, list[tuple[int, int]]]:
+        """Deal the cells' corners: a quarter to the queries, the others to training and database."""
+        columns, rows = (side // self.CELL for side in photograph.size)
+        corners = [(self.CELL * x, self.CELL * y) for x in range(columns) for y in range(rows)]
+        order = [corners[i] for i in random.permutation(len(corners))]
+        queries = len(order) // 4
+        middle = queries + (len(order) - queries) // 2
+        return {
+            "query": order[:queries], "train": order[queries:middle], "database": order[middle:],
+        }  # fmt: skip
+
+    def _crops(
+        self,
+        split: str,
+        photographs: list[Image.Image],
+        cells: list[dict[str, list[tuple[int, int]]]],
+        random: np.random.Generator,
+    ) -> Crops:
+        count = self.counts[split]
+        images = np.empty((count, self.size, self.size, 3), np.uint8)
+        labels = torch.zeros(count, len(photographs), dtype=torch.uint8)
+        sources: list[tuple[Crop, ...]] = []
+        order = random.permutation(count)
+        for place in range(count):
+            first = int(order[place]) % len(photographs)  # as many of each, in random order
+            chosen = [first]
+            if self.multi_label and random.random() < 0.5:
+                others = [i for i in range(len(photographs)) if i != first]
+                chosen.append(int(random.choice(others)))
+            crops = tuple(self._crop(number, cells[number][split], random) for number in chosen)
+            parts = [self._pixels(photographs[crop.photograph], crop) for crop in crops]
+            images[place] = parts[0]
+            if len(parts) == 2:
+                seam = round(self.size * random.uniform(0.35, 0.65))
+                images[place, :, seam:] = parts[1][:, seam:]
+            labels[place, chosen] = 1
+            sources.append(crops)
+        return Crops(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels, sources)
+
+    def _crop(
+        self, number: int, corners: list[tuple[int, int]], random: np.random.Generator
+    ) -> Crop:
+        left, top = corners[random.integers(len(corners))]
+        side = int(random.integers(self.SIDES[0], self.SIDES[1] + 1))
+        free = self.CELL - self.GAP - side
+        shift_x, shift_y = random.integers(0, free + 1, size=2)
+        margin = self.GAP // 2
+        return Crop(number, left + margin + int(shift_x), top + margin + int(shift_y), side)
+
+    def _pixels(self, photograph: Image.Image, crop: Crop) -> np.ndarray:
+        box = (crop.left, crop.top, crop.left + crop.side, crop.top + crop.side)
+        size = (self.size, self.size)
+        return np.asarray(photograph.crop(box).resize(size, Image.Resampling.BILINEAR))

@@ -1,0 +1,29 @@
+"""Pure functions on tensors: the maths of both papers and of Hamming evaluation."""
+
+from lightning_hash.functional.average_precision import average_precision, mean_average_precision
+from lightning_hash.functional.codes import anchor_code, bit_correlation, code_balance, sign_code
+from lightning_hash.functional.hamming import hamming_distance
+from lightning_hash.functional.labels import pairwise_similarity, shares_label
+from lightning_hash.functional.perceptibility import linf, perceptibility
+from lightning_hash.functional.precision import (
+    precision_at,
+    precision_at_n_curve,
+    precision_recall_curve,
+)
+
+__all__ = [
+    "anchor_code",
+    "average_precision",
+    "bit_correlation",
+    "code_balance",
+    "hamming_distance",
+    "linf",
+    "mean_average_precision",
+    "pairwise_similarity",
+    "perceptibility",
+    "precision_at",
+    "precision_at_n_curve",
+    "precision_recall_curve",
+    "shares_label",
+    "sign_code",
+]

@@ -1,0 +1,297 @@
+"""Average precision over a Hamming ranking, ties treated exactly."""
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor
+
+from lightning_hash.functional.hamming import check_pair, chunks, distances, histograms
+from lightning_hash.functional.labels import shares_label
+
+Normalizer = Literal["retrieved", "relevant"]
+Ties = Literal["expected", "stable"]
+Empty = Literal["zero", "skip"]
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Check an option.
+
+    Raises:
+        ValueError: if ``value`` is not among ``choices``.
+    """
+    if value not in choices:
+        msg = f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
+        raise ValueError(msg)
+
+
+def check_top_k(name: str, value: int | None) -> None:
+    """Check a number of ranks.
+
+    Raises:
+        ValueError: if ``value`` is neither ``None`` nor a positive int.
+    """
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        msg = f"{name} must be a positive whole number or None for the whole database, got {value}"
+        raise ValueError(msg)
+
+
+def check_ranking(
+    query_codes: Tensor, database_codes: Tensor, query_labels: Tensor, database_labels: Tensor
+) -> None:
+    """Check the four inputs of every ranking metric.
+
+    Raises:
+        TypeError: if codes are not of a real dtype.
+        ValueError: if a value, a shape or a number of rows is wrong, or the database is empty.
+    """
+    check_pair(query_codes, database_codes)
+    if len(database_codes) == 0:
+        msg = "database_codes is empty, at least one item is needed"
+        raise ValueError(msg)
+    for side, codes, labels in (
+        ("query", query_codes, query_labels),
+        ("database", database_codes, database_labels),
+    ):
+        check_labels(f"{side}_labels", labels)
+        if len(labels) != len(codes):
+            msg = f"{side}_labels must have a row per code: {len(codes)} codes, {len(labels)} rows"
+            raise ValueError(msg)
+    if query_labels.shape[1] != database_labels.shape[1]:
+        msg = (
+            f"query_labels have {query_labels.shape[1]} columns, database_labels "
+            f"{database_labels.shape[1]}; both must list the same labels"
+        )
+        raise ValueError(msg)
+
+
+def check_labels(name: str, labels: Tensor) -> None:
+    """Check that labels are ``(n, C)`` of 0/1.
+
+    Raises:
+        ValueError: if the shape or a value is wrong.
+    """
+    if labels.dim() != 2:
+        msg = f"{name} must have shape (n, C), got {tuple(labels.shape)}"
+        raise ValueError(msg)
+    wrong = ~((labels == 0) | (labels == 1))
+    if wrong.any():
+        row, column = torch.nonzero(wrong)[0].tolist()
+        msg = (
+            f"{name} must be 0 or 1, got {labels[row, column].item()} in row {row}, "
+            f"column {column}; one column per label"
+        )
+        raise ValueError(msg)
+
+
+def average_precision(
+    query_codes: Tensor,
+    database_codes: Tensor,
+    query_labels: Tensor,
+    database_labels: Tensor,
+    *,
+    top_k: int | None = None,
+    normalizer: Normalizer = "retrieved",
+    ties: Ties = "expected",
+) -> Tensor:
+    """Compute AP per query over the ranking by Hamming distance (HAG Eq. 13).
+
+    Relevant is what shares at least one label. With ``ties="expected"`` the value is the exact
+    average over all orders of the items inside each distance (McSherry and Najork 2008; He et al.
+    2018 for the whole ranking); an order without a relevant item in the top_k counts 0. Queries are
+    taken in chunks, see ``hamming.CHUNK_ELEMENTS``.
+
+    Args:
+        query_codes: ``(Q, K)`` of -1/+1, any real dtype.
+        database_codes: ``(N, K)`` of -1/+1.
+        query_labels: ``(Q, C)`` of 0/1.
+        database_labels: ``(N, C)`` of 0/1.
+        top_k: ranks to look at; ``None`` or more than N is the whole database.
+        normalizer: divide by the relevant items among the top_k (``"retrieved"``) or in the whole
+            database (``"relevant"``, HAG Eq. 13 as printed).
+        ties: ``"expected"``, or ``"stable"`` for ties in the order of the database.
+
+    Returns:
+        float64 ``(Q,)`` in [0, 1]; NaN for an empty query: no order has a relevant item in the top_k.
+
+    Raises:
+        TypeError: if codes are not of a real dtype.
+        ValueError: if a value, a shape or an option is wrong.
+
+    Example:
+        >>> codes = torch.tensor([[1, 1], [1, -1], [-1, -1]])
+        >>> labels = torch.tensor([[0, 1], [1, 0], [1, 0]])
+        >>> average_precision(codes[:1], codes, torch.tensor([[1, 0]]), labels)
+        tensor([0.5833], dtype=torch.float64)
+    """
+    check_choice("normalizer", normalizer, ("retrieved", "relevant"))
+    check_choice("ties", ties, ("expected", "stable"))
+    check_top_k("top_k", top_k)
+    check_ranking(query_codes, database_codes, query_labels, database_labels)
+    items = len(database_codes)
+    cut = items if top_k is None else min(top_k, items)
+    database = database_codes.float()
+    parts = []
+    for rows in chunks(len(query_codes), items):
+        distance = distances(query_codes[rows].float(), database)
+        relevant = shares_label(query_labels[rows], database_labels)
+        if ties == "expected":
+            bits = query_codes.shape[1]
+            parts.append(_expected(*histograms(distance, relevant, bits), cut, normalizer))
+        else:
+            parts.append(_stable(distance, relevant, cut, normalizer))
+    if not parts:
+        return torch.zeros(0, dtype=torch.float64, device=query_codes.device)
+    return torch.cat(parts)
+
+
+def mean_average_precision(
+    query_codes: Tensor,
+    database_codes: Tensor,
+    query_labels: Tensor,
+    database_labels: Tensor,
+    *,
+    top_k: int | None = None,
+    normalizer: Normalizer = "retrieved",
+    ties: Ties = "expected",
+    empty: Empty = "zero",
+) -> Tensor:
+    """Average :func:`average_precision` over the queries.
+
+    Args:
+        query_codes: ``(Q, K)`` of -1/+1, any real dtype.
+        database_codes: ``(N, K)`` of -1/+1.
+        query_labels: ``(Q, C)`` of 0/1.
+        database_labels: ``(N, C)`` of 0/1.
+        top_k: ranks to look at.
+        normalizer: ``"retrieved"`` or ``"relevant"``.
+        ties: ``"expected"`` or ``"stable"``.
+        empty: an empty query counts 0 (``"zero"``) or is left out (``"skip"``, the DHTA code).
+
+    Returns:
+        float64 scalar; NaN if no query is left.
+
+    Raises:
+        TypeError: if codes are not of a real dtype.
+        ValueError: if a value, a shape or an option is wrong.
+    """
+    check_choice("empty", empty, ("zero", "skip"))
+    values = average_precision(
+        query_codes, database_codes, query_labels, database_labels,
+        top_k=top_k, normalizer=normalizer, ties=ties,
+    )  # fmt: skip
+    return mean_of(values, empty)
+
+
+def mean_of(values: Tensor, empty: Empty) -> Tensor:
+    """Average AP values ``(Q,)`` with NaN for empty queries; NaN if no query is left."""
+    if empty == "zero":
+        return values.nan_to_num(0.0).mean()
+    return values.nanmean()
+
+
+def ranked_relevance(distance: Tensor, relevant: Tensor, cut: int) -> Tensor:
+    """Return the relevance of the first ``cut`` items, ties by database index.
+
+    Args:
+        distance: int ``(q, N)``.
+        relevant: bool ``(q, N)``.
+        cut: ranks to return, at most N.
+
+    Returns:
+        float64 ``(q, cut)`` of 0/1.
+    """
+    items = distance.shape[1]
+    if cut == items:
+        order = torch.argsort(distance.to(torch.int16), dim=1, stable=True)
+    else:
+        # Distance and index in one key: no two are equal, so that topk has one answer.
+        key = distance.long() * items + torch.arange(items, device=distance.device)
+        order = torch.topk(key, cut, dim=1, largest=False, sorted=True).indices
+    return relevant.gather(1, order).double()
+
+
+def _stable(distance: Tensor, relevant: Tensor, cut: int, normalizer: Normalizer) -> Tensor:
+    hits = ranked_relevance(distance, relevant, cut)
+    rank = torch.arange(1, cut + 1, dtype=torch.float64, device=hits.device)
+    total = (hits * hits.cumsum(dim=1) / rank).sum(dim=1)
+    found = hits.sum(dim=1)
+    divisor = found if normalizer == "retrieved" else relevant.sum(dim=1).double()
+    return torch.where(found > 0, total / divisor, torch.nan)
+
+
+def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> Tensor:
+    """Average AP over all orders, from counts per distance.
+
+    Let N and R be the items and relevant items nearer than a distance with n items, p of them
+    relevant. Given that r of the first c of these places are relevant, each such place is relevant
+    with probability r / c, and given that it is, (j - 1)(r - 1) / (c - 1) of the j - 1 places before
+    it are, on average. So the sum of the precisions at relevant places is
+    S(r) = r / c * sum_{j=1..c} (R + 1 + (j - 1)(r - 1) / (c - 1)) / (N + j).
+    Distances wholly inside the cut have c = n and r = p. In the one that the cut goes through r is
+    hypergeometric; it also enters the divisor.
+
+    Args:
+        items: float64 ``(q, K + 1)``, items at each distance.
+        hits: float64 ``(q, K + 1)``, relevant items at each distance.
+        cut: ranks to look at, at most the size of the database.
+        normalizer: what AP divides by.
+
+    Returns:
+        float64 ``(q,)``, NaN for empty queries.
+    """
+    before, hits_before = items.cumsum(1) - items, hits.cumsum(1) - hits
+    inside = before + items <= cut
+    size = int(items[0].sum())
+    harmonic = torch.zeros(size + 1, dtype=torch.float64, device=items.device)
+    harmonic[1:] = (1 / torch.arange(1, size + 1, dtype=torch.float64, device=items.device)).cumsum(0)
+    whole = torch.where(inside, _precision_sum(before, hits_before, items, hits, harmonic), 0.0)
+    total = whole.sum(dim=1)
+    found = torch.where(inside, hits, 0.0).sum(dim=1)
+
+    # The distance that the cut goes through, if it goes through one.
+    through = (before < cut) & ~inside
+    column = through.to(torch.int8).argmax(dim=1, keepdim=True)
+    places = torch.where(through.any(dim=1), cut - before.gather(1, column).squeeze(1), 0.0)
+    n, p = (counts.gather(1, column).squeeze(1) for counts in (items, hits))
+    n, p = torch.where(places > 0, n, 0.0), torch.where(places > 0, p, 0.0)
+    before_cut = before.gather(1, column).squeeze(1)
+    most = int(torch.minimum(p, places).max())
+    r = torch.arange(most + 1, dtype=torch.float64, device=items.device).expand(len(items), -1)
+    probability = _hypergeometric(r, n.unsqueeze(1), p.unsqueeze(1), places.unsqueeze(1))
+    # Where the cut goes through no distance, places is 0 and r = 0 has probability 1.
+    inside_cut = _precision_sum(
+        before_cut.unsqueeze(1), found.unsqueeze(1), places.unsqueeze(1), r, harmonic
+    )
+    sums = total.unsqueeze(1) + inside_cut
+    if normalizer == "retrieved":
+        divisor = found.unsqueeze(1) + r
+    else:
+        divisor = hits.sum(dim=1, keepdim=True).expand_as(r)
+    values = torch.where(divisor > 0, sums / divisor.clamp(min=1), 0.0)
+    expected = (probability * values).sum(dim=1)
+    possible = (found > 0) | (torch.minimum(p, places) > 0)
+    return torch.where(possible, expected, torch.nan)
+
+
+def _precision_sum(
+    before: Tensor, hits_before: Tensor, places: Tensor, hits: Tensor, harmonic: Tensor
+) -> Tensor:
+    """Return S(r) of :func:`_expected` for r = ``hits`` among c = ``places``; 0 where c is 0."""
+    first = harmonic[(before + places).long()] - harmonic[before.long()]
+    second = places - (before + 1) * first  # sum over j of (j - 1) / (N + j)
+    slope = torch.where(places > 1, (hits - 1) / (places - 1).clamp(min=1), 0.0)
+    share = hits / places.clamp(min=1)
+    return cast("Tensor", share * ((hits_before + 1) * first + slope * second))
+
+
+def _hypergeometric(r: Tensor, n: Tensor, p: Tensor, c: Tensor) -> Tensor:
+    """Probability of r relevant among c drawn of n items, p of them relevant."""
+
+    def choose(a: Tensor, b: Tensor) -> Tensor:
+        return torch.lgamma(a + 1) - torch.lgamma(b + 1) - torch.lgamma(a - b + 1)
+
+    possible = (r <= p) & (r <= c) & (c - r <= n - p)
+    safe = torch.where(possible, r, torch.maximum(torch.zeros_like(r), c - (n - p)))
+    log = choose(p, safe) + choose(n - p, c - safe) - choose(n, c)
+    weight = torch.where(possible, log.exp(), 0.0)
+    return weight / weight.sum(dim=1, keepdim=True)  # lgamma's rounding cancels in the ratio

@@ -1,0 +1,111 @@
+"""Hamming distances between codes of -1/+1, and their histograms."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+# Distances held at a time by everything that walks through the queries in chunks.
+CHUNK_ELEMENTS = 8_000_000
+
+
+def check_codes(name: str, codes: Tensor) -> None:
+    """Check that codes are ``(n, K)`` of -1/+1.
+
+    Args:
+        name: the argument's name, for the message.
+        codes: what was given.
+
+    Raises:
+        TypeError: if it is no tensor of a real dtype.
+        ValueError: if the shape or a value is wrong.
+    """
+    if not isinstance(codes, Tensor) or codes.is_complex() or codes.dtype == torch.bool:
+        kind = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
+        msg = f"{name} must be a tensor of a real dtype, got {kind}"
+        raise TypeError(msg)
+    if codes.dim() != 2 or codes.shape[1] == 0:
+        msg = f"{name} must have shape (n, K) with K at least 1, got {tuple(codes.shape)}"
+        raise ValueError(msg)
+    wrong = ~((codes == 1) | (codes == -1))
+    if wrong.any():
+        row, bit = torch.nonzero(wrong)[0].tolist()
+        msg = (
+            f"{name} must be -1 or +1, got {codes[row, bit].item()} in row {row}, bit {bit}; "
+            "binarise logits with sign_code"
+        )
+        raise ValueError(msg)
+
+
+def check_pair(query_codes: Tensor, database_codes: Tensor) -> None:
+    """Check two sets of codes and that they have one length.
+
+    Args:
+        query_codes: ``(Q, K)`` of -1/+1.
+        database_codes: ``(N, K)`` of -1/+1.
+
+    Raises:
+        TypeError: see :func:`check_codes`.
+        ValueError: see :func:`check_codes`; or if the numbers of bits differ.
+    """
+    check_codes("query_codes", query_codes)
+    check_codes("database_codes", database_codes)
+    if query_codes.shape[1] != database_codes.shape[1]:
+        msg = (
+            f"query_codes have {query_codes.shape[1]} bits, database_codes "
+            f"{database_codes.shape[1]}; both must come from one model"
+        )
+        raise ValueError(msg)
+
+
+def hamming_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Count the bits in which codes differ, d = (K - a b^T) / 2.
+
+    Args:
+        a: ``(Q, K)`` of -1/+1, any real dtype.
+        b: ``(N, K)`` of -1/+1.
+
+    Returns:
+        int32 ``(Q, N)`` in [0, K].
+
+    Raises:
+        TypeError: see :func:`check_codes`.
+        ValueError: if a value is not -1 or +1, or the numbers of bits differ.
+
+    Example:
+        >>> hamming_distance(torch.tensor([[1, 1, -1]]), torch.tensor([[1, 1, -1], [-1, -1, -1]]))
+        tensor([[0, 2]], dtype=torch.int32)
+    """
+    check_pair(a, b)
+    return distances(a.float(), b.float())
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """Return :func:`hamming_distance` of checked float32 codes; exact up to 2^24 bits."""
+    return ((a.shape[1] - a @ b.T) / 2).to(torch.int32)
+
+
+def chunks(queries: int, database: int) -> Iterator[slice]:
+    """Cut the queries so that a chunk against the database stays within CHUNK_ELEMENTS."""
+    size = max(1, CHUNK_ELEMENTS // max(1, database))
+    for start in range(0, queries, size):
+        yield slice(start, min(start + size, queries))
+
+
+def histograms(distance: Tensor, relevant: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Count items and relevant items at each distance.
+
+    Args:
+        distance: int ``(q, N)`` in [0, bits].
+        relevant: bool ``(q, N)``.
+        bits: K.
+
+    Returns:
+        float64 ``(q, K + 1)`` twice: items, relevant items.
+    """
+    queries = len(distance)
+    row = torch.arange(queries, device=distance.device, dtype=torch.int32).unsqueeze(1)
+    bins = (distance + row * (bits + 1)) * 2 + relevant
+    counts = torch.bincount(bins.flatten(), minlength=queries * (bits + 1) * 2)
+    counts = counts.view(queries, bits + 1, 2).double()
+    return counts.sum(dim=2), counts[..., 1]

@@ -1,0 +1,42 @@
+"""Similarity by labels."""
+
+import torch
+from torch import Tensor
+
+
+def shares_label(a: Tensor, b: Tensor) -> Tensor:
+    """Tell which pairs share at least one label.
+
+    Args:
+        a: ``(Q, C)`` of 0/1, any real dtype.
+        b: ``(N, C)`` of 0/1.
+
+    Returns:
+        bool ``(Q, N)``.
+
+    Raises:
+        ValueError: if the widths differ.
+
+    Example:
+        >>> shares_label(torch.tensor([[1, 0, 1]]), torch.tensor([[0, 0, 1], [0, 1, 0]]))
+        tensor([[ True, False]])
+    """
+    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[1]:
+        msg = (
+            "labels must have shapes (Q, C) and (N, C) of one width C, "
+            f"got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+        raise ValueError(msg)
+    return a.float() @ b.float().T > 0.5
+
+
+def pairwise_similarity(labels: Tensor) -> Tensor:
+    """Return S of HAG Eq. 12: +1 where a label is shared, else -1.
+
+    Args:
+        labels: ``(B, C)`` of 0/1.
+
+    Returns:
+        float32 ``(B, B)`` of -1/+1.
+    """
+    return shares_label(labels, labels).float() * 2 - 1

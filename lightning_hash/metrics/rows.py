@@ -1,0 +1,60 @@
+"""Metric state keyed by item: order, batches, duplicates and processes cannot change a value."""
+
+import torch
+from torch import Tensor
+
+
+def check_rows(index: Tensor, **columns: Tensor) -> None:
+    """Check that every column has a row per index.
+
+    Args:
+        index: ``(B,)`` integer.
+        columns: the other tensors by argument name.
+
+    Raises:
+        ValueError: if ``index`` is not one-dimensional or integer, or a column has other rows.
+    """
+    if index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
+        msg = f"index must be integer of shape (B,), got {index.dtype} {tuple(index.shape)}"
+        raise ValueError(msg)
+    for name, column in columns.items():
+        if len(column) != len(index):
+            msg = f"{name} must have a row per index: {len(index)} indices, {len(column)} rows"
+            raise ValueError(msg)
+
+
+def joined(parts: list[Tensor] | Tensor) -> Tensor:
+    """Join a list state, which is a single tensor after torchmetrics has synchronised it."""
+    return parts if isinstance(parts, Tensor) else torch.cat(parts)
+
+
+def by_index(what: str, index: Tensor, *columns: Tensor) -> tuple[Tensor, ...]:
+    """Sort rows by index and keep each index once.
+
+    Args:
+        what: what the rows are, for the message.
+        index: ``(n,)`` int64.
+        columns: tensors of n rows.
+
+    Returns:
+        The unique indices and the columns in their order.
+
+    Raises:
+        ValueError: if an index stands for rows that differ.
+    """
+    unique, inverse = torch.unique(index, return_inverse=True)
+    first = torch.full_like(unique, len(index)).scatter_reduce(
+        0, inverse, torch.arange(len(index), device=index.device), "amin"
+    )
+    if len(unique) < len(index):
+        for column in columns:
+            same = column == column[first][inverse]
+            rows = same.flatten(1).all(dim=1) if column.dim() > 1 else same
+            if not rows.all():
+                number = int(index[~rows][0])
+                msg = (
+                    f"{what} index {number} was given twice with different contents; "
+                    "an index must belong to one item"
+                )
+                raise ValueError(msg)
+    return unique, *(column[first] for column in columns)

@@ -1,0 +1,76 @@
+"""The shape of every hash model: normalise, extract features, hash."""
+
+import torch
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class HashNetwork(nn.Module):
+    """Features and a linear hash layer, with the normalisation inside.
+
+    Args:
+        backbone: name of the features.
+        features: ``(B, 3, H, W)`` normalised to ``(B, D)``.
+        hash_layer: ``(B, D)`` to ``(B, K)``.
+        mean: mean of each input channel, in [0, 1].
+        std: standard deviation of each input channel, positive.
+        pretrained: whether the features carry pretrained weights.
+
+    Attributes:
+        bits: K.
+        mean: ``(3,)`` buffer.
+        std: ``(3,)`` buffer.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: str,
+        features: nn.Module,
+        hash_layer: nn.Linear,
+        mean: tuple[float, ...] = IMAGENET_MEAN,
+        std: tuple[float, ...] = IMAGENET_STD,
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone, self.bits, self.pretrained = backbone, hash_layer.out_features, pretrained
+        self.extractor, self.hash_layer = features, hash_layer
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return what the hash layer sees.
+
+        Args:
+            inputs: ``(B, 3, H, W)`` floating in [0, 1].
+
+        Returns:
+            ``(B, D)``.
+        """
+        mean, std = self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1)
+        features: Tensor = self.extractor((inputs - mean) / std)
+        return features.flatten(1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits H(x).
+
+        Args:
+            inputs: ``(B, 3, H, W)`` floating in [0, 1].
+
+        Returns:
+            ``(B, K)``, before any activation.
+        """
+        logits: Tensor = self.hash_layer(self.features(inputs))
+        return logits
+
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters before the hash layer."""
+        return list(self.extractor.parameters())
+
+    def new_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the hash layer."""
+        return list(self.hash_layer.parameters())

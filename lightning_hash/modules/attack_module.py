@@ -1,0 +1,490 @@
+"""The attack as a LightningModule: its only optimised parameters are the perturbations."""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from jsonargparse import lazy_instance
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from lightning_hash.attacks import (
+    HAG,
+    AlphaSchedule,
+    EpsilonSpace,
+    Objective,
+    ReferenceState,
+    TargetChoice,
+    Targets,
+    parse_epsilon,
+    project_,
+    round_to_8bit,
+    uniform_noise,
+)
+from lightning_hash.attacks.state import Outcome, pack, unpack
+from lightning_hash.data.queries import QueryData
+from lightning_hash.functional import sign_code
+from lightning_hash.metrics import AttackScore
+from lightning_hash.models.victim import (
+    CHECKPOINT_KEY,
+    CHECKPOINT_VERSION,
+    Victim,
+    backbone_name,
+    freeze,
+    load_victim,
+)
+from lightning_hash.modules.encoder import Encoding
+from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.modules.protocol import attack_protocol
+
+DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
+CLEAN_METRICS = ("map", "precision_at_n")
+PERTURBED_METRICS = (*CLEAN_METRICS, "hamming_to_clean", "perceptibility", "linf")
+TARGET_METRICS = ("t_map", "hamming_to_anchor")
+
+
+class AttackModule(pl.LightningModule):
+    """Attack the queries of a retrieval system (HAG Alg. 1, DHTA Fig. 2).
+
+    One Trainer epoch is one iteration over all queries of the process, one step is one batch, so
+    ``max_epochs`` of the Trainer is the number of iterations. Losses are summed over the batch:
+    no query's gradient depends on its neighbours. After every step the perturbation is projected
+    onto the epsilon ball and the image onto [0, 1]. Run it with
+    :meth:`lightning_hash.trainer.HashTrainer.attack`.
+
+    Args:
+        victim: checkpoint of ``fit``; from Python also a HashModule or any nn.Module that turns
+            inputs in [0, 1] into ``(B, K)`` logits. It is frozen.
+        objective: what is minimised.
+        step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``.
+        alpha: schedule of the hash activation's slope.
+        epsilon: largest change of a value, a number or a fraction such as ``10/255``.
+        epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
+            the perturbation, its gradient and the step live in this space.
+        random_start: begin at uniform noise in the ball instead of at zero.
+        targets: how target labels and anchor sets are chosen.
+        n_queries: queries drawn from the query set by ``seed``; ``None`` takes all.
+        batch_size: queries per step.
+        evaluate_at: iterations at which the whole score is taken, beside the last one; those beyond
+            the last are left out.
+        top_k: ranks that MAP and t-MAP look at; ``None`` is the whole database.
+        normalizer: what AP divides by, ``"retrieved"`` or ``"relevant"``.
+        empty: a query without a relevant item in the top_k counts ``"zero"`` or is ``"skip"``ped.
+        ties: ``"expected"`` or ``"stable"``.
+        precision_n: N of precision at N.
+        seed: seed of the choice of queries and of random starts.
+        name: name of the attack in tables; by default the objective's, ``p2p`` with one anchor item.
+
+    Raises:
+        FileNotFoundError: if the victim's checkpoint does not exist.
+        ValueError: if an argument is out of its range.
+    """
+
+    perturbations: nn.ParameterList
+
+    def __init__(
+        self,
+        victim: str | nn.Module = DEFAULT_VICTIM,
+        objective: Objective = lazy_instance(HAG),  # noqa: B008 - what LightningCLI shows in --help
+        step: Callable[[Iterable[Any]], Optimizer] = lambda p: SGD(
+            p, lr=0.007689350249903883, momentum=0.9
+        ),
+        alpha: AlphaSchedule = lazy_instance(AlphaSchedule),  # noqa: B008
+        epsilon: float | str = "10/255",
+        epsilon_space: EpsilonSpace = "pixel",
+        random_start: bool = False,
+        targets: TargetChoice = lazy_instance(TargetChoice),  # noqa: B008
+        n_queries: int | None = 100,
+        batch_size: int = 100,
+        evaluate_at: list[int] = [0, 10, 100, 500, 1000, 1500],  # noqa: B006 - read only
+        top_k: int | None = 1000,
+        normalizer: str = "retrieved",
+        empty: str = "zero",
+        ties: str = "expected",
+        precision_n: int = 100,
+        seed: int = 0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.epsilon = parse_epsilon(epsilon, epsilon_space)
+        if any(iteration < 0 for iteration in evaluate_at):
+            msg = f"evaluate_at must hold iterations from 0 on, got {evaluate_at}"
+            raise ValueError(msg)
+        self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
+        self.victim = _as_victim(victim)
+        self.network = self.victim.network
+        self.objective, self.step, self.alpha = objective, step, alpha
+        self.epsilon_space, self.random_start, self.targets = epsilon_space, random_start, targets
+        self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
+        self.evaluate_at = frozenset(evaluate_at)
+        self.precision_n = precision_n
+        self.metric_options = {
+            "top_k": top_k, "normalizer": normalizer, "empty": empty, "ties": ties,
+        }  # fmt: skip
+        self.score = AttackScore(
+            top_k=top_k, normalizer=normalizer, empty=empty, ties=ties, precision_n=precision_n
+        )
+        default = "p2p" if objective.name == "dhta" and targets.n_t == 1 else objective.name
+        self.attack_name = name or default
+        self.rows: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self._scale = self._space_scale()
+
+    # ------------------------------------------------------------------ set-up
+
+    def _space_scale(self) -> Tensor | float:
+        if self.epsilon_space == "pixel":
+            return 1.0
+        std = getattr(self.network, "std", None)
+        if not isinstance(std, Tensor):
+            msg = (
+                "epsilon_space 'normalized' needs a victim with a tensor attribute `std` (one value "
+                f"per channel); {self.victim.backbone} has none, give epsilon in pixel space"
+            )
+            raise ValueError(msg)
+        return std.detach().float().reshape(-1, 1, 1)
+
+    def train(self, mode: bool = True) -> "AttackModule":
+        """Keep the victim in eval mode, whatever the Trainer asks for."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def attach(self, queries: QueryData, database: Encoding, trainer: pl.Trainer) -> None:
+        """Take the queries and the encoded database.
+
+        Args:
+            queries: the queries under attack, set up.
+            database: what the victim makes of the database.
+            trainer: the trainer that is going to run the attack.
+        """
+        self.queries, self.database = queries, database
+        self.protocol = attack_protocol(
+            self, queries.source, len(queries.queries), len(database.index), trainer
+        )
+
+    def setup(self, stage: str) -> None:
+        """Load this process's batches of queries and make their perturbations.
+
+        Raises:
+            ValueError: if no database was attached, or there is no iteration to run.
+        """
+        if not hasattr(self, "queries"):
+            msg = "the attack has no data; run it with HashTrainer.attack(module, datamodule)"
+            raise ValueError(msg)
+        iterations = self.trainer.max_epochs
+        if stage == "fit" and (iterations is None or iterations < 1):
+            msg = f"trainer.max_epochs, the number of iterations, must be at least 1, got {iterations}"
+            raise ValueError(msg)
+        if hasattr(self, "perturbations"):
+            return
+        batches = [self.queries.load_batch(number) for number in self.queries.local_batches]
+        self._position = {number: i for i, number in enumerate(self.queries.local_batches)}
+        self.index: list[Tensor] = [index for _, _, index in batches]
+        self.labels: list[Tensor] = [labels for _, labels, _ in batches]
+        codes = sign_code(self.database.logits)
+        self.score.update_database(codes, self.database.labels, self.database.index)
+        self.targets_of = [self._choose(batch, codes) for batch in batches]
+        self.perturbations = nn.ParameterList(
+            nn.Parameter(self._start(inputs, index)) for inputs, _, index in batches
+        )
+        for number, (inputs, _, _) in enumerate(batches):
+            self.register_buffer(f"clean_{number}", inputs, persistent=False)
+        self._loss: list[Tensor] = [torch.empty(0)] * len(batches)
+        self._logits: list[Tensor] = [torch.empty(0)] * len(batches)
+        self._bad_since = [torch.full(i.shape, -1) for i in self.index]
+
+    def _choose(self, batch: list[Any], codes: Tensor) -> Targets | None:
+        _, labels, index = batch
+        try:
+            return self.targets(labels, index, codes, self.database.labels, self.database.index)
+        except ValueError as error:
+            if self.objective.targeted or self.targets.file is not None:
+                raise
+            rank_zero_warn(f"t-MAP is not measured: {error}")
+            return None
+
+    def _start(self, inputs: Tensor, index: Tensor) -> Tensor:
+        if not (self.random_start or not self.objective.iterative):
+            return torch.zeros_like(inputs)
+        start = uniform_noise(inputs.shape[1:], index, self.epsilon, self.seed)
+        return project_(start, inputs, self.epsilon, self._scale)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Make the optimizer over the perturbations of this process."""
+        return self.step(self.perturbations)
+
+    def _references(self) -> None:
+        """Compute what the objectives compare with, in the attack's own batches."""
+        if isinstance(self._scale, Tensor):
+            self._scale = self._scale.to(self.device)
+        self.clean_codes, self.references = [], []
+        for number, targets in enumerate(self.targets_of):
+            with torch.no_grad():
+                logits = self.network(self.clean(number))
+            anchors = None if targets is None else targets.anchor_codes.to(logits)
+            self.clean_codes.append(sign_code(logits))
+            self.references.append(self.objective.reference(ReferenceState(logits, anchors)))
+            self._bad_since[number] = self._bad_since[number].to(self.device)
+            self.index[number] = self.index[number].to(self.device)
+
+    # --------------------------------------------------------------- iterations
+
+    def clean(self, number: int) -> Tensor:
+        """Return the clean inputs ``(B, ...)`` of a local batch."""
+        clean: Tensor = self.get_buffer(f"clean_{number}")
+        return clean
+
+    def perturbed(self, number: int) -> Tensor:
+        """Return the perturbed inputs of a local batch, ``(B, ...)`` in [0, 1], without gradient."""
+        perturbation = self.perturbations[number].detach()
+        return (self.clean(number) + perturbation * self._scale).clamp_(0, 1)
+
+    def on_fit_start(self) -> None:
+        """Compute the references on the device and start the clock."""
+        self._references()
+        self._started = time.monotonic() - self.seconds
+
+    def training_step(self, batch: int, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Return the summed loss of one batch of queries."""
+        number = self._position[batch]
+        iterations = self.trainer.max_epochs or 1
+        alpha = self.alpha(self.current_epoch, iterations)
+        inputs = self.clean(number) + self.perturbations[number] * self._scale
+        logits = self.network(inputs)
+        losses: Tensor = self.objective(logits, self.references[number], alpha)
+        self._loss[number], self._logits[number] = losses.detach(), logits.detach()
+        bad = (self._bad_since[number] < 0) & ~torch.isfinite(self._loss[number])
+        self._bad_since[number] = torch.where(bad, self.current_epoch, self._bad_since[number])
+        return losses.sum()
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Score a milestone on the codes of this forward pass, step, then project."""
+        milestone = epoch in self.evaluate_at
+
+        def closure() -> Any:
+            loss = None if optimizer_closure is None else optimizer_closure()
+            if milestone:  # before the step: these are the inputs that the logits belong to
+                self._update_score(batch_idx, self._logits[batch_idx], self.perturbed(batch_idx))
+            return loss
+
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        with torch.no_grad():
+            perturbation = self.perturbations[batch_idx]
+            project_(perturbation, self.clean(batch_idx), self.epsilon, self._scale)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the iteration, and the whole score at milestones."""
+        iteration = self.current_epoch
+        milestone = iteration in self.evaluate_at
+        every = getattr(self.trainer, "log_every_n_steps", 0)
+        last = iteration + 1 == self.trainer.max_epochs
+        if not (milestone or last or (every and iteration % every == 0)):
+            return
+        self.seconds = time.monotonic() - self._started
+        self.check_finite()
+        values = {f"attack/{key}": float(value) for key, value in self.live_metrics().items()}
+        values["attack/alpha"] = self.alpha(iteration, self.trainer.max_epochs or 1)
+        if milestone:
+            score = self._compute_score(PERTURBED_METRICS, iteration, quantized=False)
+            values |= {f"attack/{key}": value for key, value in score.items()}
+        self.log_dict({**values, "step": float(iteration)})
+
+    def live_metrics(self) -> dict[str, Tensor]:
+        """Return mean loss and mean Hamming distance to the clean code of the last iteration."""
+        codes = torch.cat([sign_code(logits) for logits in self._logits])
+        return {
+            "loss": torch.cat(self._loss).mean(),
+            "hamming": (codes != torch.cat(self.clean_codes)).sum(dim=1).float().mean(),
+        }
+
+    def check_finite(self) -> None:
+        """Stop, and save, if the loss of a query was not finite.
+
+        Raises:
+            ValueError: naming the iteration and the queries.
+        """
+        bad_since, index = torch.cat(self._bad_since).cpu(), torch.cat(self.index).cpu()
+        bad = bad_since >= 0
+        if not bad.any():
+            return
+        for perturbation in self.perturbations:
+            with torch.no_grad():
+                finite = torch.isfinite(perturbation).flatten(1).all(dim=1)
+                perturbation[~finite] = 0
+        saved = ""
+        if self.trainer.log_dir is not None:
+            path = Path(self.trainer.log_dir) / "checkpoints" / "not_finite.ckpt"
+            self.trainer.save_checkpoint(path)
+            saved = f"; the perturbations of the others are saved in {path}"
+        msg = (
+            f"the loss is not finite since iteration {int(bad_since[bad].min())} for queries "
+            f"{index[bad].tolist()}{saved}; leave these queries out or lower the step"
+        )
+        raise ValueError(msg)
+
+    # -------------------------------------------------------------------- score
+
+    def _update_score(
+        self, number: int, logits: Tensor, adversarial: Tensor, anchors: bool = False
+    ) -> None:
+        targets = self.targets_of[number]
+        index = self.index[number]
+        codes = targets.anchor_codes.to(index.device) if anchors and targets else sign_code(logits)
+        self.score.update(
+            codes,
+            self.labels[number].to(index.device),
+            index,
+            clean_codes=self.clean_codes[number],
+            target_labels=None if targets is None else targets.labels.to(index.device),
+            anchor_codes=None if targets is None else targets.anchor_codes.to(index.device),
+            clean=self.clean(number),
+            adversarial=adversarial,
+        )
+
+    def _compute_score(
+        self, names: tuple[str, ...], iteration: int, *, quantized: bool, attack: str | None = None
+    ) -> dict[str, float]:
+        if all(targets is not None for targets in self.targets_of):
+            names = (*names, *TARGET_METRICS)
+        values = self.score.compute(names)
+        for name, value in values.items():
+            row = {
+                **self.protocol,
+                "metric": name,
+                "value": value,
+                "iteration": iteration,
+                "quantized": quantized,
+                "attack": attack or self.attack_name,
+                "seconds": round(self.seconds, 3),
+                "n_empty": {"map": self.score.map, "t_map": self.score.t_map}[name].n_empty
+                if name in ("map", "t_map")
+                else None,
+                "n_at": self.precision_n if name == "precision_at_n" else None,
+            }
+            self.rows.append(row)
+        self.score.reset_queries()
+        return values
+
+    def on_test_start(self) -> None:
+        """Compute the references on the device."""
+        self._references()
+        self._final: list[dict[str, Tensor]] = []
+
+    def test_step(self, batch: int, batch_idx: int) -> None:  # noqa: ARG002
+        """Encode what is left after projection, in float and rounded to 8 bits."""
+        number = self._position[batch]
+        clean, adversarial = self.clean(number), self.perturbed(number)
+        budget = torch.as_tensor(self.epsilon * self._scale)
+        eight_bit = round_to_8bit(adversarial, clean, budget)
+        self._final.append(
+            {
+                "logits": self.network(adversarial),
+                "logits_8bit": self.network(eight_bit.to(clean.dtype) / 255),
+                "adversarial": adversarial,
+                "adversarial_8bit": eight_bit,
+            }
+        )
+
+    def on_test_epoch_end(self) -> None:
+        """Score the clean queries, the ceiling and the attack."""
+        last = (self.trainer.max_epochs or 0) if self.objective.iterative else 0
+        self.rows = [row for row in self.rows if row["attack"] == self.attack_name]
+        numbers = range(len(self._final))
+        for number in numbers:
+            self._update_score(number, self.clean_codes[number], self.clean(number))
+        self._compute_score(CLEAN_METRICS, 0, quantized=False, attack="none")
+        if all(targets is not None for targets in self.targets_of):
+            for number in numbers:
+                self._update_score(
+                    number, self.clean_codes[number], self.clean(number), anchors=True
+                )
+            self._compute_score((), 0, quantized=False, attack="anchor")
+        for key, quantized in (("", False), ("_8bit", True)):
+            for number, final in enumerate(self._final):
+                adversarial = final[f"adversarial{key}"]
+                if quantized:
+                    adversarial = adversarial.float() / 255
+                self._update_score(number, final[f"logits{key}"], adversarial)
+            values = self._compute_score(PERTURBED_METRICS, last, quantized=quantized)
+            self.log_dict({f"final{key}/{name}": value for name, value in values.items()})
+
+    def outcome(self) -> Outcome:
+        """Return what the attack made of all queries, ordered by index, on every process."""
+        local: dict[str, Tensor] = {}
+        columns = {
+            "index": self.index,
+            "labels": self.labels,
+            "clean_codes": self.clean_codes,
+            "codes": [sign_code(final["logits"]) for final in self._final],
+            "codes_8bit": [sign_code(final["logits_8bit"]) for final in self._final],
+            "perturbation": [p.detach() for p in self.perturbations],
+            "adversarial_8bit": [final["adversarial_8bit"] for final in self._final],
+        }
+        if all(targets is not None for targets in self.targets_of):
+            chosen = [targets for targets in self.targets_of if targets is not None]
+            columns["target_labels"] = [targets.labels for targets in chosen]
+            columns["anchor_codes"] = [targets.anchor_codes for targets in chosen]
+            columns["anchor_index"] = [targets.anchor_index for targets in chosen]
+        local = {key: torch.cat([t.cpu() for t in parts]) for key, parts in columns.items() if parts}
+        return Outcome.gather(local)
+
+    # -------------------------------------------------------------- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the attack by query, without the victim."""
+        optimizer = self.trainer.optimizers[0]
+        checkpoint["state_dict"] = {}
+        checkpoint["optimizer_states"] = []
+        checkpoint[CHECKPOINT_KEY] = {
+            "kind": "attack",
+            "version": CHECKPOINT_VERSION,
+            "protocol": self.protocol,
+            "queries": pack(self.index, list(self.perturbations), optimizer),
+            "rows": self.rows,
+            "seconds": self.seconds,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lay the state out for the batches of this run.
+
+        Raises:
+            ValueError: if the checkpoint belongs to another attack; names what differs.
+        """
+        entry = checkpoint[CHECKPOINT_KEY]
+        before: dict[str, Any] = entry["protocol"]
+        run_only = {"devices", "precision", "version", "commit"}
+        for key, value in self.protocol.items():
+            if key not in run_only and before.get(key) != value:
+                msg = (
+                    f"ckpt_path: the checkpoint belongs to another attack: its {key} is "
+                    f"{before.get(key)!r}, this run's is {value!r}; start anew without ckpt_path"
+                )
+                raise ValueError(msg)
+        perturbations, optimizer = unpack(entry["queries"], self.index)
+        checkpoint["state_dict"] = {f"perturbations.{i}": p for i, p in enumerate(perturbations)}
+        checkpoint["optimizer_states"] = [optimizer]
+        self.rows, self.seconds = entry["rows"], entry["seconds"]
+
+
+def _as_victim(victim: Any) -> Victim:
+    """Turn what the user gave into a frozen victim."""
+    if isinstance(victim, (str, Path)):
+        return load_victim(victim)
+    if isinstance(victim, HashModule):
+        name = backbone_name(victim.backbone)
+        return freeze(victim.network, name, victim.bits, type(victim.loss).__name__)
+    if isinstance(victim, nn.Module):
+        return freeze(victim)
+    msg = f"victim must be the path of a checkpoint or an nn.Module, got {type(victim).__name__}"
+    raise TypeError(msg)

@@ -1,0 +1,200 @@
+"""The hash model under training."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from jsonargparse import lazy_instance
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_hash.functional import bit_correlation, code_balance, sign_code
+from lightning_hash.losses import PairwiseLoss
+from lightning_hash.metrics import HammingMAP, HammingPrecision
+from lightning_hash.models.victim import (
+    CHECKPOINT_KEY,
+    CHECKPOINT_VERSION,
+    backbone_name,
+    build_network,
+)
+
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class HashModule(pl.LightningModule):
+    """Train a hash model and measure its retrieval (HAG III-C).
+
+    Batches are ``(inputs (B, ...) in [0, 1], labels (B, C) of 0/1, index (B,) int)``. Validation and
+    test take two loaders, the queries and the database.
+
+    Args:
+        backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101) or
+            ``{class_path: package.Class, init_args: {...}}`` for any importable nn.Module that turns
+            inputs in [0, 1] into ``(B, bits)`` logits.
+        bits: code length K.
+        weights: pretrained weights of a named backbone: ``DEFAULT`` or a torchvision name
+            (downloaded), or the path of a .pth or .safetensors file; nothing by default.
+        loss: ``(logits (B, K), labels (B, C)) -> scalar``.
+        optimizer: called with the parameters.
+        lr_scheduler: called with the optimizer and the number of steps of the whole training;
+            stepped after every batch; ``None`` keeps the rate fixed, as both papers do.
+        pretrained_lr_scale: learning rate of the layers before the hash layer, as a fraction of the
+            hash layer's.
+        top_k: ranks that MAP looks at; ``None`` is the whole database.
+        normalizer: what AP divides by, ``"retrieved"`` or ``"relevant"``.
+        empty: a query without a relevant item in the top_k counts ``"zero"`` or is ``"skip"``ped.
+        ties: ``"expected"`` or ``"stable"``, see :class:`lightning_hash.metrics.HammingMAP`.
+        precision_n: N of precision at N.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        backbone: str | dict[str, Any] = "convnet",
+        bits: int = 32,
+        weights: str | None = None,
+        loss: nn.Module = lazy_instance(PairwiseLoss),  # noqa: B008 - what LightningCLI shows in --help
+        optimizer: Callable[[Iterable[Any]], Optimizer] = lambda p: torch.optim.AdamW(p, lr=3e-3),
+        lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
+        pretrained_lr_scale: float = 1.0,
+        top_k: int | None = 1000,
+        normalizer: str = "retrieved",
+        empty: str = "zero",
+        ties: str = "expected",
+        precision_n: int = 100,
+    ) -> None:
+        super().__init__()
+        if not pretrained_lr_scale >= 0:
+            msg = f"pretrained_lr_scale must not be negative, got {pretrained_lr_scale}"
+            raise ValueError(msg)
+        self.backbone, self.bits = backbone, bits
+        self.network = build_network(backbone, bits, weights)
+        self.loss = loss
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.pretrained_lr_scale = pretrained_lr_scale
+        self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
+        self.precision_at_n = HammingPrecision(n=precision_n)
+        self._query_logits: list[Tensor] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits ``(B, K)`` of inputs ``(B, ...)`` in [0, 1].
+
+        Raises:
+            ValueError: if the network returns another shape.
+        """
+        logits: Tensor = self.network(inputs)
+        if logits.shape != (len(inputs), self.bits):
+            msg = (
+                f"bits = {self.bits}: the network {backbone_name(self.backbone)!r} must return "
+                f"logits of shape {(len(inputs), self.bits)}, got {tuple(logits.shape)}"
+            )
+            raise ValueError(msg)
+        return logits
+
+    def on_fit_start(self) -> None:
+        """Forget what an earlier run saw."""
+        self._bad_step = torch.full((), -1, device=self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Return the loss over the pairs of the batch."""
+        inputs, labels, _ = batch
+        loss: Tensor = self.loss(self(inputs), labels)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(inputs))
+        first = (self._bad_step < 0) & ~torch.isfinite(loss.detach())
+        self._bad_step = torch.where(first, self.global_step, self._bad_step)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Stop if a loss of this epoch was not finite."""
+        self._check_finite()
+
+    def on_validation_start(self) -> None:
+        """Stop before weights that are not finite are validated and saved."""
+        if self.trainer.training or self.trainer.state.fn == "fit":
+            self._check_finite()
+
+    def _check_finite(self) -> None:
+        if int(self._bad_step) >= 0:
+            msg = (
+                f"the loss was not finite at step {int(self._bad_step)} (epoch "
+                f"{self.current_epoch}); lower the learning rate. Checkpoints of earlier epochs "
+                "are kept"
+            )
+            raise ValueError(msg)
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimizer, with a lower rate for pretrained layers, and the scheduler."""
+        network = self.network
+        if self.pretrained_lr_scale == 1.0 or not hasattr(network, "pretrained_parameters"):
+            optimizer = self.optimizer(network.parameters())
+        else:
+            groups = [network.pretrained_parameters(), network.new_parameters()]
+            optimizer = self.optimizer([{"params": list(group)} for group in groups])
+            optimizer.param_groups[0]["lr"] *= self.pretrained_lr_scale
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = self.lr_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
+        """Collect the codes of the queries (loader 0) or the database (loader 1)."""
+        inputs, labels, index = batch
+        logits = self(inputs)
+        codes = sign_code(logits)
+        for metric in (self.map, self.precision_at_n):
+            if dataloader_idx == 0:
+                metric.update(codes, labels, index)
+            else:
+                metric.update_database(codes, labels, index)
+        if dataloader_idx == 0:
+            self._query_logits.append(logits.float())
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Collect codes as :meth:`validation_step` does."""
+        self.validation_step(batch, batch_idx, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log MAP, precision at N and what the codes look like."""
+        self._score("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log MAP and precision at N."""
+        self._score("test")
+
+    def _score(self, stage: str) -> None:
+        values = {
+            f"{stage}/map": self.map.compute(),
+            f"{stage}/precision_at_n": self.precision_at_n.compute(),
+        }
+        logits = torch.cat(self._query_logits)
+        codes = sign_code(logits)
+        values[f"{stage}/code_imbalance"] = code_balance(codes).abs().mean()
+        values[f"{stage}/bit_correlation"] = bit_correlation(codes)
+        self.log_dict(
+            {key: value.float() for key, value in values.items()},
+            prog_bar=stage == "val",
+            sync_dist=False,
+        )
+        if isinstance(self.logger, TensorBoardLogger) and not self.trainer.sanity_checking:
+            self.logger.experiment.add_histogram(f"{stage}/logits", logits, self.global_step)
+        for metric in (self.map, self.precision_at_n):
+            metric.reset()
+        self._query_logits.clear()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what it takes to build the network again."""
+        checkpoint[CHECKPOINT_KEY] = {
+            "kind": "victim",
+            "version": CHECKPOINT_VERSION,
+            "backbone": self.backbone,
+            "bits": self.bits,
+            "loss": type(self.loss).__name__,
+        }

@@ -1,0 +1,93 @@
+"""Everything that a number of a run depends on: the constant part of its result rows."""
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+import lightning_hash
+from lightning_hash.data.base import HashDataModule
+
+if TYPE_CHECKING:
+    from lightning_hash.modules.attack_module import AttackModule
+
+
+def attack_protocol(
+    module: "AttackModule", source: HashDataModule, n_query: int, n_database: int,
+    trainer: pl.Trainer,
+) -> dict[str, Any]:
+    """Describe an attack.
+
+    Args:
+        module: the attack.
+        source: the data, set up.
+        n_query: queries under attack, over all processes.
+        n_database: items in the database.
+        trainer: the trainer that runs it.
+
+    Returns:
+        Field names and values of a result row, but for those that differ from row to row.
+    """
+    iterative = module.objective.iterative
+    step = module.step([nn.Parameter(torch.zeros(1, 1))])
+    return {
+        "objective": type(module.objective).__name__,
+        "step_rule": type(step).__name__ if iterative else None,
+        "lr": step.defaults["lr"] if iterative else None,
+        "momentum": step.defaults.get("momentum", 0.0) if iterative else None,
+        "iterations": trainer.max_epochs if iterative else 0,
+        "alpha_schedule": str(module.alpha) if iterative else None,
+        "epsilon": module.epsilon,
+        "epsilon_space": module.epsilon_space,
+        "n_t": module.targets.n_t,
+        "anchor_tie": "+1",
+        "anchor_set": "equal label vector" if module.targets.file is None else module.targets.file,
+        "target_rule": module.targets.rule,
+        "seed": module.seed,
+        "victim_sha256": module.victim.sha256,
+        "backbone": module.victim.backbone,
+        "bits": module.victim.bits,
+        "loss": module.victim.loss,
+        **data_protocol(source, n_query, n_database),
+        **module.metric_options,
+        **run_protocol(trainer),
+    }
+
+
+def data_protocol(source: HashDataModule, n_query: int, n_database: int) -> dict[str, Any]:
+    """Describe the data: its name, the fingerprints of its splits and their sizes."""
+    prints = source.fingerprints()
+    return {
+        "dataset": source.name,
+        **{f"list_sha256_{split}": prints[split] for split in ("train", "query", "database")},
+        "n_query": n_query,
+        "n_database": n_database,
+        "n_leaked": getattr(source, "n_leaked", None),
+        "relevance": "shares a label",
+    }
+
+
+def run_protocol(trainer: pl.Trainer) -> dict[str, Any]:
+    """Describe the run: devices, precision, version and commit."""
+    return {
+        "devices": f"{trainer.world_size} x {trainer.strategy.root_device.type}",
+        "precision": str(trainer.precision),
+        "version": lightning_hash.__version__,
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that the package runs from, if it is one."""
+    root = Path(lightning_hash.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from lightning_hash.attacks import HAG, AnchorCode, Noise, ReferenceState
+from tests.reference import attacks as reference
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
+def test_hag_against_the_paper(alpha, threshold):
+    generator = torch.Generator().manual_seed(1)
+    logits, clean = (torch.randn(40, 12, generator=generator).double() * 4 for _ in range(2))
+    losses = HAG(threshold)(logits, clean, alpha)
+    expected = [
+        reference.hag_loss(row, other, alpha, threshold)
+        for row, other in zip(logits.tolist(), clean.tolist(), strict=True)
+    ]
+    torch.testing.assert_close(losses, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_hag_by_hand():
+    # One bit kept, two flipped with a margin above t: only the first enters, and m = 1.
+    clean, logits = torch.tensor([[1.0, 20.0, -20.0]]), torch.tensor([[1.0, -20.0, 20.0]])
+    tanh1 = 0.7615941559557649
+    assert HAG(0.5)(logits, clean, 1.0).item() == pytest.approx((tanh1 * tanh1 + 1) ** 2)
+
+
+def test_hag_with_every_bit_flipped_is_zero_without_nan():
+    clean = torch.full((2, 4), 9.0)
+    logits = torch.full((2, 4), -9.0, requires_grad=True)
+    losses = HAG()(logits, clean, 1.0)
+    losses.sum().backward()
+    assert losses.tolist() == [0.0, 0.0]
+    assert torch.equal(logits.grad, torch.zeros(2, 4))
+
+
+def test_hag_takes_the_clean_code_at_the_alpha_of_the_iteration():
+    clean = torch.tensor([[1.0, 1.0]])
+    low, high = (HAG()(clean, clean, alpha).item() for alpha in (0.1, 1.0))
+    assert low == pytest.approx((0.09966799462495582**2 + 1) ** 2, rel=1e-6)
+    assert high == pytest.approx((0.7615941559557649**2 + 1) ** 2, rel=1e-6)
+
+
+def test_hag_mask_carries_no_gradient_and_stops_the_flipped_bits():
+    clean = torch.tensor([[5.0, 5.0]])
+    logits = torch.tensor([[5.0, -5.0]], requires_grad=True)
+    HAG()(logits, clean, 0.1).sum().backward()
+    assert logits.grad[0, 0] > 0
+    kept = torch.tanh(torch.tensor(0.5)).item()
+    assert (logits.grad[0, 1] == 0) == (abs(-kept - 1) >= 1.5)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0])
+def test_dhta_against_the_paper(alpha):
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn(20, 8, generator=generator).double() * 3
+    anchors = torch.where(torch.randn(20, 8, generator=generator) > 0, 1.0, -1.0).double()
+    expected = [
+        reference.dhta_loss(row, code, alpha)
+        for row, code in zip(logits.tolist(), anchors.tolist(), strict=True)
+    ]
+    losses = AnchorCode()(logits, anchors, alpha)
+    torch.testing.assert_close(losses, torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("objective", [HAG(), AnchorCode()])
+def test_a_query_does_not_see_its_neighbours(objective):
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(6, 8, generator=generator, dtype=torch.float64)
+    other = torch.where(torch.randn(6, 8, generator=generator) > 0, 1.0, -1.0).double()
+
+    def gradient(rows):
+        x = logits[rows].clone().requires_grad_()
+        objective(x, other[rows], 0.3).sum().backward()
+        return x.grad
+
+    together = gradient(slice(None))
+    alone = torch.cat([gradient(slice(i, i + 1)) for i in range(6)])
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=0)
+
+
+def test_anchor_code_without_targets_says_what_is_missing():
+    with pytest.raises(ValueError, match="AnchorCode needs a target per query"):
+        AnchorCode().reference(ReferenceState(torch.zeros(1, 2), None))
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_hag_threshold_out_of_range(threshold):
+    with pytest.raises(ValueError, match=r"threshold must be in \[0, 1\]"):
+        HAG(threshold)
+
+
+def test_noise_has_nothing_to_optimise():
+    assert not Noise().iterative
+    assert Noise()(torch.ones(3, 2), torch.ones(3, 2), 0.1).tolist() == [0, 0, 0]

@@ -1,0 +1,103 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightning_hash.attacks import parse_epsilon, project_, round_to_8bit
+from tests.reference.attacks import clip
+
+
+def test_projection_is_the_papers_clip():
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(1000, generator=generator, dtype=torch.float64)
+    perturbation = torch.randn(1000, generator=generator, dtype=torch.float64) * 0.1
+    got = clean + project_(perturbation.clone(), clean, 0.05, 1.0)
+    expected = [
+        clip(x + p, x, 0.05) for x, p in zip(clean.tolist(), perturbation.tolist(), strict=True)
+    ]
+    torch.testing.assert_close(got, torch.tensor(expected, dtype=torch.float64))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([10 / 255, 0.032, 1 / 255, 0.3, 1.0]))
+def test_budget_holds_exactly_in_float32(seed, epsilon):
+    generator = torch.Generator().manual_seed(seed)
+    clean = torch.randint(0, 256, (512,), generator=generator).float() / 255
+    perturbation = torch.randn(512, generator=generator)
+    project_(perturbation, clean, epsilon, 1.0)
+    assert perturbation.abs().max() <= torch.tensor(epsilon)
+    image = clean + perturbation
+    assert image.min() >= 0
+    assert image.max() <= 1
+
+
+def test_normalised_space_scales_the_ball_by_channel():
+    clean = torch.full((1, 3, 1, 1), 0.5)
+    scale = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    perturbation = project_(torch.full((1, 3, 1, 1), 9.0), clean, 0.032, scale)
+    assert perturbation.flatten().tolist() == pytest.approx([0.032] * 3)
+    change = (perturbation * scale * 255).flatten().tolist()
+    assert change == pytest.approx([1.869, 1.828, 1.836], abs=1e-3)
+
+
+def test_normalised_space_keeps_the_image_in_its_box():
+    clean = torch.tensor([0.99, 0.001]).view(2, 1, 1, 1)
+    scale = torch.tensor([0.25]).view(1, 1, 1)
+    perturbation = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
+    image = clean + project_(perturbation, clean, 0.5, scale) * scale
+    assert image.flatten().tolist() == pytest.approx([1.0, 0.0], abs=1e-7)
+
+
+def test_rounding_goes_inward_where_epsilon_is_no_whole_level():
+    clean = torch.tensor([100, 100, 0, 255]) / 255
+    sent = torch.tensor([100 + 8.16, 100 - 8.16, 0.0, 255.0]) / 255
+    assert round_to_8bit(sent, clean, 0.032).tolist() == [108, 92, 0, 255]
+
+
+def test_whole_levels_survive_rounding():
+    clean = torch.arange(256) / 255
+    for sign in (1, -1):
+        sent = (clean + sign * 10 / 255).clamp(0, 1)
+        expected = (torch.arange(256) + sign * 10).clamp(0, 255)
+        assert torch.equal(round_to_8bit(sent, clean, 10 / 255).long(), expected)
+
+
+def test_rounding_off_the_grid_stays_within_the_budget():
+    clean = torch.rand(4000, generator=torch.Generator().manual_seed(0))
+    sent = (clean + 10 / 255).clamp(0, 1)
+    rounded = round_to_8bit(sent, clean, 10 / 255).double() / 255
+    assert (rounded - clean.double()).abs().max() <= 10 / 255 + 1e-6
+
+
+def test_a_budget_below_any_level_sends_the_nearest_level():
+    assert round_to_8bit(torch.tensor([0.5]), torch.tensor([0.5]), 1e-4).tolist() == [128]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("10/255", 10 / 255), ("0.032", 0.032), (0.5, 0.5), ("1/1", 1.0)]
+)
+def test_epsilon_is_read(text, value):
+    assert parse_epsilon(text) == value
+
+
+@pytest.mark.parametrize("bad", [0, -0.1, 1.5, 10, "300/255", float("nan"), float("inf")])
+def test_epsilon_out_of_range(bad):
+    with pytest.raises(ValueError, match=r"epsilon must be in \(0, 1\] in pixel space"):
+        parse_epsilon(bad)
+
+
+def test_epsilon_on_the_wrong_scale_gets_the_remedy():
+    with pytest.raises(ValueError, match="write '10/255'"):
+        parse_epsilon(10)
+
+
+@pytest.mark.parametrize("bad", ["ten", "1/0", ""])
+def test_epsilon_that_is_no_number(bad):
+    with pytest.raises(ValueError, match="number or a fraction"):
+        parse_epsilon(bad)
+
+
+def test_epsilon_space_is_known():
+    with pytest.raises(ValueError, match="epsilon_space must be 'pixel' or 'normalized'"):
+        parse_epsilon(0.1, "lab")
+    assert parse_epsilon(2.0, "normalized") == 2.0

@@ -1,0 +1,54 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_hash.attacks import NormalizedStep, SignStep
+
+
+def stepped(rule, gradient, **options):
+    parameter = nn.Parameter(torch.zeros_like(gradient))
+    parameter.grad = gradient
+    rule([parameter], **options).step()
+    return parameter.detach()
+
+
+def test_sign_step_by_hand():
+    moved = stepped(SignStep, torch.tensor([[2.0, -3.0, 0.0]]), lr=0.5)
+    assert moved.tolist() == [[-0.5, 0.5, 0.0]]
+
+
+def test_normalized_step_has_unit_length_per_query():
+    gradient = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    gradient *= torch.tensor([1e-6, 1.0, 1e6]).view(3, 1, 1, 1)
+    moved = stepped(NormalizedStep, gradient, lr=2.0, reference_size=None)
+    torch.testing.assert_close(moved.flatten(1).norm(dim=1), torch.full((3,), 2.0))
+    cosine = nn.functional.cosine_similarity(moved.flatten(1), -gradient.flatten(1))
+    torch.testing.assert_close(cosine, torch.ones(3))
+
+
+def test_normalized_step_scales_with_the_input_size():
+    # At 224 x 224 x 3 the length is lr; a quarter of the values has half the length.
+    moved = stepped(NormalizedStep, torch.ones(1, 3, 112, 112), lr=1.0)
+    assert moved.norm().item() == pytest.approx(0.5, rel=1e-4)
+    assert moved[0, 0, 0, 0].item() == pytest.approx(-1 / math.sqrt(150528), rel=1e-4)
+
+
+def test_zero_gradient_moves_nothing_and_makes_no_nan():
+    moved = stepped(NormalizedStep, torch.zeros(2, 5))
+    assert moved.tolist() == torch.zeros(2, 5).tolist()
+
+
+def test_parameters_without_gradient_are_left_alone():
+    first, second = nn.Parameter(torch.zeros(1, 2)), nn.Parameter(torch.zeros(1, 2))
+    first.grad = torch.ones(1, 2)
+    SignStep([first, second], lr=1.0).step()
+    assert second.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("rule", [SignStep, NormalizedStep])
+@pytest.mark.parametrize("lr", [0.0, -1.0, float("nan")])
+def test_step_must_be_positive(rule, lr):
+    with pytest.raises(ValueError, match="lr must be positive"):
+        rule([nn.Parameter(torch.zeros(1))], lr=lr)

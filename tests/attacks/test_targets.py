@@ -1,0 +1,132 @@
+import json
+
+import pytest
+import torch
+
+from lightning_hash.attacks import TargetChoice, uniform_noise, write_targets
+from tests.reference.attacks import anchor
+
+
+@pytest.fixture
+def database():
+    """Three label vectors: ten of (1,0,0), ten of (0,1,0), three of (0,1,1); shuffled indices."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.tensor([[1, 0, 0]] * 10 + [[0, 1, 0]] * 10 + [[0, 1, 1]] * 3)
+    codes = torch.where(torch.randn(23, 8, generator=generator) > 0, 1, -1).to(torch.int8)
+    index = torch.randperm(1000, generator=generator)[:23]
+    return codes, labels, index
+
+
+QUERIES = torch.tensor([[0, 1, 0], [0, 1, 0], [1, 0, 0]])
+INDEX = torch.tensor([4, 5, 9])
+
+
+def test_anchor_is_the_vote_over_items_with_exactly_the_target_label(database):
+    codes, labels, index = database
+    targets = TargetChoice(n_t=5)(QUERIES, INDEX, *database)
+    for row in range(3):
+        items = [index.tolist().index(i) for i in targets.anchor_index[row].tolist()]
+        assert len(set(items)) == 5
+        assert all(torch.equal(labels[i], targets.labels[row].long()) for i in items)
+        assert targets.anchor_codes[row].tolist() == anchor(codes[items].tolist())
+
+
+def test_target_differs_and_occurs_more_than_n_t_times(database):
+    targets = TargetChoice(n_t=3)(QUERIES, INDEX, *database)
+    assert targets.labels.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0]]
+
+
+def test_rules_different_and_disjoint(database):
+    many = torch.arange(60)
+    queries = torch.tensor([[0, 1, 0]] * 60)
+    drawn = {
+        rule: {
+            tuple(row)
+            for row in TargetChoice(2, rule)(queries, many, *database).labels.tolist()
+        }
+        for rule in ("different", "disjoint")
+    }
+    assert drawn == {"different": {(1, 0, 0), (0, 1, 1)}, "disjoint": {(1, 0, 0)}}
+
+
+def test_a_query_draws_the_same_alone_and_with_a_shuffled_database(database):
+    together = TargetChoice()(QUERIES, INDEX, *database)
+    order = torch.randperm(23, generator=torch.Generator().manual_seed(1))
+    alone = TargetChoice()(QUERIES[2:], INDEX[2:], *(part[order] for part in database))
+    assert torch.equal(together.anchor_index[2:], alone.anchor_index)
+    assert torch.equal(together.anchor_codes[2:], alone.anchor_codes)
+
+
+def test_seeds_differ(database):
+    many, queries = torch.arange(30), torch.tensor([[0, 1, 0]] * 30)
+    first, again, other = (
+        TargetChoice(2, seed=seed)(queries, many, *database).anchor_index for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_p2p_takes_the_first_item_of_the_anchor_set(database):
+    nine = TargetChoice(n_t=9)(QUERIES, INDEX, *database)
+    one = TargetChoice(n_t=1)(QUERIES[2:], INDEX[2:], *database)
+    if torch.equal(one.labels[0], nine.labels[2]):
+        assert one.anchor_index[0, 0] == nine.anchor_index[2, 0]
+
+
+def test_n_t_too_large_says_how_many_there_are(database):
+    with pytest.raises(ValueError, match=r"n_t = 10: .* occurs 10 times; lower n_t"):
+        TargetChoice(n_t=10)(QUERIES, INDEX, *database)
+
+
+def test_file_round_trip(database, tmp_path):
+    drawn = TargetChoice(n_t=3, seed=5)(QUERIES, INDEX, *database)
+    write_targets(tmp_path / "targets.json", INDEX, drawn)
+    read = TargetChoice(n_t=3, file=str(tmp_path / "targets.json"))(QUERIES, INDEX, *database)
+    assert torch.equal(read.labels, drawn.labels)
+    assert torch.equal(read.anchor_index, drawn.anchor_index)
+    assert torch.equal(read.anchor_codes, drawn.anchor_codes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot read the targets as JSON"),
+        ("[]", "must be an object"),
+        (json.dumps({"4": {"target": [1, 0]}}), "has 2 columns, the labels of the database 3"),
+        (json.dumps({"4": {"target": [1, 1, 1]}}), "no database item has the target label"),
+        (json.dumps({"7": {"target": [1, 0, 0]}}), "no target for query 4"),
+        (json.dumps({"4": {"target": [1, 0, 0], "anchor": [1]}}), "has 1 items, n_t is 9"),
+        (
+            json.dumps({"4": {"target": [1, 0, 0], "anchor": [-1] * 9}}),
+            "names items not in the database",
+        ),
+        (json.dumps({"4": {"target": [0, 1, 1]}}), "larger than the 3 database items"),
+    ],
+)
+def test_wrong_files(database, tmp_path, content, message):
+    path = tmp_path / "targets.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        TargetChoice(file=str(path))(QUERIES[:1], INDEX[:1], *database)
+
+
+def test_missing_file_is_named(database, tmp_path):
+    with pytest.raises(ValueError, match="absent.json"):
+        TargetChoice(file=str(tmp_path / "absent.json"))(QUERIES, INDEX, *database)
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="n_t must be at least 1, got 0"):
+        TargetChoice(n_t=0)
+    with pytest.raises(ValueError, match="rule must be 'different' or 'disjoint', got 'same'"):
+        TargetChoice(rule="same")
+
+
+def test_noise_is_uniform_seeded_and_per_query():
+    noise = uniform_noise(torch.Size([3, 32, 32]), torch.tensor([3, 8]), 0.1, seed=0)
+    assert noise.abs().max() <= 0.1
+    assert noise.mean().abs() < 0.002
+    assert noise.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.03)
+    alone = uniform_noise(torch.Size([3, 32, 32]), torch.tensor([8]), 0.1, seed=0)
+    assert torch.equal(noise[1:], alone)
+    assert not torch.equal(noise[0], noise[1])
