@@ -104,16 +104,13 @@ class HashCLI(LightningCLI):
             verb = "attack" if self.subcommand == "attack" else "fit"
             runs = self._get(self.config_init, "runs")
             kwargs["logger"] = TensorBoardLogger(runs, name=f"{verb}/{name}")
-        trainer = super().instantiate_trainer(**kwargs)
-        given = {type(callback) for callback in config["callbacks"] or []}
+        given = list(config["callbacks"] or [])
+        kinds = {type(callback) for callback in given}
         own = self._attack_callbacks() if self.subcommand == "attack" else self._fit_callbacks(name)
-        for callback in own:
-            if type(callback) in given:
-                continue
-            if isinstance(callback, ModelCheckpoint) and config["enable_checkpointing"] is False:
-                continue
-            trainer.callbacks.append(callback)
-        return trainer
+        if config["enable_checkpointing"] is False:
+            own = [callback for callback in own if not isinstance(callback, ModelCheckpoint)]
+        kwargs["callbacks"] = given + [c for c in own if type(c) not in kinds]
+        return super().instantiate_trainer(**kwargs)
 
     def _attack_callbacks(self) -> list[Callback]:
         every = self._get(self.config_init, "checkpoint_every")
@@ -129,7 +126,7 @@ class HashCLI(LightningCLI):
             dirpath=folder, filename="best", monitor="val/map", mode="max", save_last=True,
             enable_version_counter=False,
         )  # fmt: skip
-        callbacks: list[Callback] = [checkpoint]
+        callbacks: list[Callback] = [SummaryTable(), checkpoint]
         if self._get(self.config_init, "trainer")["logger"] is not False:
             callbacks.append(LearningRateMonitor("step"))
         return callbacks
@@ -143,5 +140,6 @@ class HashCLI(LightningCLI):
         """Test the best checkpoint."""
         if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.trainer.test(
-                self.model, datamodule=self.datamodule, ckpt_path="best", weights_only=True
-            )
+                self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False,
+                weights_only=True,
+            )  # fmt: skip

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
+from rich.table import Table
 
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.reports.results import ResultRow
@@ -12,12 +13,23 @@ from lightning_hash.reports.tables import summary_table
 
 
 class SummaryTable(Callback):
-    """Print the table of before and after, and last the path of the run folder."""
+    """Print a table of the final numbers, and last the path of what was written."""
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print, on the first process only."""
-        if isinstance(pl_module, AttackModule) and trainer.is_global_zero:
-            rows = [ResultRow(**row) for row in pl_module.rows]
-            Console().print(summary_table(rows))
+        if not trainer.is_global_zero:
+            return
+        if isinstance(pl_module, AttackModule):
+            Console().print(summary_table([ResultRow(**row) for row in pl_module.rows]))
             if trainer.log_dir is not None:
                 print(Path(trainer.log_dir))
+        else:
+            table = Table(title="retrieval, clean queries", title_justify="left")
+            table.add_column("metric")
+            table.add_column("value", justify="right")
+            for name, value in trainer.callback_metrics.items():
+                if name.startswith("test/"):
+                    table.add_row(name, f"{float(value):.4f}")
+            Console().print(table)
+            if trainer.ckpt_path is not None:
+                print(trainer.ckpt_path)

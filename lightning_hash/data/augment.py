@@ -5,17 +5,22 @@ from torch import Tensor
 
 
 class ColorJitter:
-    """Change brightness, contrast and saturation of each image by its own factors, and mirror half.
+    """Change each image's brightness, contrast, saturation and white balance, and mirror half.
 
     torchvision's ColorJitter draws one factor for a whole batch. Draws come from torch's global
     generator of the batch's device.
 
     Args:
-        strength: factors are uniform in [1 - strength, 1 + strength]; in [0, 1].
+        strength: factors are uniform in [1 - strength, 1 + strength]; in [0, 1]. The white balance
+            is a factor per channel.
         flip: probability of a horizontal mirror image.
 
     Raises:
         ValueError: if an argument is outside [0, 1].
+
+    Example:
+        >>> ColorJitter(strength=0.0, flip=1.0)(torch.tensor([0.25, 0.75]).expand(1, 3, 1, 2))[0, 0]
+        tensor([[0.7500, 0.2500]])
     """
 
     def __init__(self, strength: float, flip: float = 0.5) -> None:
@@ -34,13 +39,15 @@ class ColorJitter:
         Returns:
             A new tensor of the same shape in [0, 1].
         """
-        draws = torch.rand(4, len(images), 1, 1, 1, device=images.device)
-        brightness, contrast, saturation = 1 + self.strength * (2 * draws[:3] - 1)
+        draws = torch.rand(7, len(images), 1, 1, 1, device=images.device)
+        factors = 1 + self.strength * (2 * draws[:6] - 1)
+        brightness, contrast, saturation = factors[:3]
         images = (images * brightness).clamp(0, 1)
         mean = _grey(images).mean(dim=(2, 3), keepdim=True)
         images = torch.lerp(mean, images, contrast).clamp(0, 1)
         images = torch.lerp(_grey(images), images, saturation).clamp(0, 1)
-        return torch.where(draws[3] < self.flip, images.flip(3), images)
+        images = (images * torch.cat(list(factors[3:]), dim=1)).clamp(0, 1)
+        return torch.where(draws[6] < self.flip, images.flip(3), images)
 
 
 def _grey(images: Tensor) -> Tensor:

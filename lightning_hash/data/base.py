@@ -58,12 +58,23 @@ class HashDataModule(pl.LightningDataModule, ABC):
             ("batch_size", batch_size, 2),
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
         ):
             if value < least:
                 msg = f"{name} must be at least {least}, got {value}"
                 raise ValueError(msg)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
+
+    @property
+    def num_classes(self) -> int:
+        """Width C of the labels."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, after ``setup``; ``(3, H, W)`` for images."""
+        return tuple(self.train_set[0][0].shape)
 
     @abstractmethod
     def fingerprints(self) -> dict[str, str]:
@@ -75,7 +86,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
         # A last batch of one item has no pairs, and no batch statistics.
         single = len(self.train_set) % self.batch_size == 1  # type: ignore[arg-type]
         return DataLoader(
-            self.train_set, self.batch_size, shuffle=True, generator=generator,
+            self.train_set, batch_size=self.batch_size, shuffle=True, generator=generator,
             num_workers=self.num_workers, drop_last=single,
             persistent_workers=self.num_workers > 0,
         )  # fmt: skip
@@ -83,7 +94,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
     def val_dataloader(self) -> list[DataLoader[Item]]:
         """Return the loaders of the queries and the database."""
         return [
-            DataLoader(split, self.eval_batch_size, num_workers=self.num_workers)
+            DataLoader(split, batch_size=self.eval_batch_size, num_workers=self.num_workers)
             for split in (self.query_set, self.database_set)
         ]
 
@@ -95,7 +106,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
         """Return the loaders of the queries and the database."""
         return self.val_dataloader()
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ARG002
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Apply ``train_transform`` to training batches, on the device."""
         if self.train_transform is None or self.trainer is None or not self.trainer.training:
             return batch

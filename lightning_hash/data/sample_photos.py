@@ -31,7 +31,7 @@ SPLITS = ("train", "query", "database")
 
 @dataclass(frozen=True)
 class Crop:
-    """Where a crop comes from: a photograph and a box in it, in pixels of the resized photograph."""
+    """Where a crop comes from: a photograph and a box in it, in pixels after its resizing."""
 
     photograph: int
     left: int
@@ -70,8 +70,8 @@ class SamplePhotos(HashDataModule):
         n_query: query crops.
         n_database: database crops.
         size: side of a crop in pixels after resizing.
-        multi_label: half of the crops straddle a composite of two photographs side by side and carry
-            both labels.
+        multi_label: half of the crops straddle a composite of two photographs side by side and
+            carry both labels.
         jitter: strength of the colour jitter in training, see :class:`ColorJitter`.
         batch_size: items per training batch.
         eval_batch_size: items per batch of queries and database.
@@ -81,6 +81,13 @@ class SamplePhotos(HashDataModule):
     Raises:
         ValueError: if an argument is out of its range.
         FileNotFoundError: by ``setup``, if scikit-image lacks a photograph.
+
+    Example:
+        >>> data = SamplePhotos(n_train=20, n_query=10, n_database=20)
+        >>> data.setup("fit")
+        >>> image, labels, index = data.query_set[0]
+        >>> image.shape, labels.sum(), index
+        (torch.Size([3, 64, 64]), tensor(1), 0)
     """
 
     name = "sample-photos"
@@ -96,7 +103,7 @@ class SamplePhotos(HashDataModule):
         n_database: int = 3000,
         size: int = 64,
         multi_label: bool = False,
-        jitter: float = 0.15,
+        jitter: float = 0.3,
         batch_size: int = 100,
         eval_batch_size: int = 256,
         num_workers: int = 0,
@@ -117,8 +124,8 @@ class SamplePhotos(HashDataModule):
         if multi_label:
             self.name = "sample-photos-multi"
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002
-        """Cut the crops."""
+    def setup(self, stage: str) -> None:
+        """Cut the crops, once."""
         if hasattr(self, "train_set"):
             return
         photographs = [self._photograph(file) for file in PHOTOGRAPHS.values()]
@@ -151,7 +158,7 @@ class SamplePhotos(HashDataModule):
     def _cells(
         self, photograph: Image.Image, random: np.random.Generator
     ) -> dict[str, list[tuple[int, int]]]:
-        """Deal the cells' corners: a quarter to the queries, the others to training and database."""
+        """Deal the cells: a quarter to the queries, the others half to training, half to database."""
         columns, rows = (side // self.CELL for side in photograph.size)
         corners = [(self.CELL * x, self.CELL * y) for x in range(columns) for y in range(rows)]
         order = [corners[i] for i in random.permutation(len(corners))]

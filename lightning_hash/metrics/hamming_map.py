@@ -68,10 +68,11 @@ class HammingMetric(Metric):
 
     def reset_queries(self) -> None:
         """Forget the queries and keep the database."""
-        database = {f"database_{column}": getattr(self, f"database_{column}") for column in _COLUMNS}
+        # reset() empties the lists in place, so keep copies.
+        kept = {name: list(getattr(self, name)) for name in (f"database_{c}" for c in _COLUMNS)}
         self.reset()
-        for name, value in database.items():
-            setattr(self, name, value)
+        for name, parts in kept.items():
+            setattr(self, name, parts)
 
     def _add(self, side: str, codes: Tensor, labels: Tensor, index: Tensor) -> None:
         check_codes(f"{side} codes", codes)

@@ -2,13 +2,13 @@
 
 import difflib
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision.models
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -74,10 +74,12 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
 
 def _weights_enum(backbone: str, name: str) -> Any:
     known = torchvision.models.get_model_weights(backbone)
-    if name not in known.__members__:
+    # vgg16's IMAGENET1K_FEATURES hold no classifier, and are made for another normalisation.
+    usable = [member for member in known.__members__ if not member.endswith("_FEATURES")]
+    if name not in usable:
         msg = (
-            f"weights {name!r} are unknown for {backbone}; give null, "
-            f"{', '.join(known.__members__)}, or the path of a .pth or .safetensors file"
+            f"weights {name!r} are unknown for {backbone}; give null, {', '.join(usable)}, "
+            "or the path of a .pth or .safetensors file"
         )
         raise ValueError(msg)
     return known[name]
@@ -109,24 +111,34 @@ def _load_file(network: nn.Module, path: Path, backbone: str) -> None:
         if path.suffix == ".safetensors":
             state: dict[str, Tensor] = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                # A damaged file can pretend to a pickle protocol that torch then warns of.
+                warnings.filterwarnings("ignore", message="Detected pickle protocol")
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         msg = (
             f"weights {path} hold more than tensors (pickled code?), so they were not loaded; save "
             "them again with torch.save(model.state_dict(), ...)"
         )
         raise ValueError(msg) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
-        msg = f"weights {path} are truncated or no state dict ({error})"
+    except Exception as error:  # a damaged pickle ends in any of a dozen types
+        msg = (
+            f"weights {path} are truncated or no state dict ({type(error).__name__}: {error}); "
+            "copy or save them again"
+        )
         raise ValueError(msg) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         msg = f"weights {path} are no state dict: a mapping of names to tensors is needed"
         raise ValueError(msg)
     last = _last_layer(network)
     kept = {key: value for key, value in state.items() if not key.startswith(f"{last}.")}
     own = network.state_dict()
     wanted = {key for key in own if not key.startswith(f"{last}.")}
-    missing, extra = sorted(wanted - kept.keys()), sorted(kept.keys() - wanted)
+    # Files of torchvision's early days lack batch norm's counters, which evaluation does not use.
+    needed = {key for key in wanted if not key.endswith(".num_batches_tracked")}
+    missing, extra = sorted(needed - kept.keys()), sorted(kept.keys() - wanted)
     shapes = sorted(key for key in wanted & kept.keys() if own[key].shape != kept[key].shape)
     if missing or extra or shapes:
         msg = (

@@ -16,6 +16,11 @@ def convnet(bits: int) -> HashNetwork:
 
     Returns:
         The network; 75 thousand parameters at 32 bits.
+
+    Example:
+        >>> import torch
+        >>> convnet(32)(torch.rand(2, 3, 64, 64)).shape
+        torch.Size([2, 32])
     """
     layers: list[nn.Module] = []
     channels = 3

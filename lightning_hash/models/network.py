@@ -22,6 +22,11 @@ class HashNetwork(nn.Module):
         bits: K.
         mean: ``(3,)`` buffer.
         std: ``(3,)`` buffer.
+
+    Example:
+        >>> network = HashNetwork("pixels", nn.Flatten(), nn.Linear(12, 8))
+        >>> network(torch.rand(5, 3, 2, 2)).shape
+        torch.Size([5, 8])
     """
 
     mean: Tensor

@@ -1,0 +1,36 @@
+# From a fresh clone with Python 3.11 or newer and make: `make demo`, `make test`.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+RUNS ?= runs
+ATTACK = $(PY) -m lightning_hash attack --runs $(RUNS)
+
+.PHONY: demo test check clean
+.DELETE_ON_ERROR:
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# Train a hash model on the photographs inside scikit-image, attack it, print one table.
+demo: $(STAMP)
+	$(PY) -m lightning_hash fit --runs $(RUNS)
+	$(ATTACK) --name demo/noise --config configs/attack/noise.yaml
+	$(ATTACK) --name demo/hag --config configs/attack/hag.yaml --config configs/attack/quick/sgd.yaml
+	$(ATTACK) --name demo/p2p --config configs/attack/p2p.yaml --config configs/attack/quick/sign.yaml
+	$(ATTACK) --name demo/dhta --config configs/attack/dhta.yaml --config configs/attack/quick/sign.yaml
+	$(PY) -m lightning_hash.reports $(addprefix $(RUNS)/attack/demo/,noise hag p2p dhta)
+
+test: $(STAMP) check
+	OMP_NUM_THREADS=1 $(PY) -m pytest
+
+check: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
