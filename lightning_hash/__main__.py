@@ -1,5 +1,6 @@
 """``python -m lightning_hash`` and the console script."""
 
+import logging
 import os
 import sys
 import warnings
@@ -21,9 +22,7 @@ def main(args: list[str] | None = None) -> int:
     if arguments and arguments[0] in ("--version", "-V"):
         print(f"lightning_hash {lightning_hash.__version__}")
         return 0
-    # jsonargparse tells its callers about renamed functions; the caller here is Lightning.
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    _quieten()
     from lightning_hash.cli import HashCLI  # after the filters, and not for --version
 
     try:
@@ -35,6 +34,22 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _quieten() -> None:
+    """Leave out what the libraries say about each other, and advice that does not fit attacks."""
+    # jsonargparse tells its callers about renamed functions; the caller here is Lightning.
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    for message in (
+        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning and torch
+        ".*does not have many workers.*",  # images are in memory
+        "LightningCLI's args parameter is intended",  # main's own argument
+        r"The number of training batches .* is smaller than the logging interval",
+        r"Found \d+ module\(s\) in eval mode",  # the victim is
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    tips = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    tips.addFilter(lambda record: "Tip:" not in record.getMessage())
 
 
 def _check_configs(arguments: list[str]) -> None:

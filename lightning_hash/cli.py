@@ -27,6 +27,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "trainer.num_sanity_val_steps": 0,
         "trainer.check_val_every_n_epoch": 5,
         "trainer.log_every_n_steps": 10,
+        "model.loss": {"class_path": "lightning_hash.losses.PairwiseLoss"},
         "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
         "weights_only": True,
     },
@@ -36,6 +37,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "trainer.log_every_n_steps": 10,
         "trainer.devices": 1,
         "trainer.enable_model_summary": False,
+        "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
+        "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
+        "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
     },
 }
 
@@ -109,6 +113,10 @@ class HashCLI(LightningCLI):
         own = self._attack_callbacks() if self.subcommand == "attack" else self._fit_callbacks(name)
         if config["enable_checkpointing"] is False:
             own = [callback for callback in own if not isinstance(callback, ModelCheckpoint)]
+        if self.subcommand == "fit" and config["max_epochs"] and config["max_epochs"] > 0:
+            # A training shorter than the default interval is validated at its end.
+            every = config["check_val_every_n_epoch"]
+            kwargs["check_val_every_n_epoch"] = every and min(every, config["max_epochs"])
         kwargs["callbacks"] = given + [c for c in own if type(c) not in kinds]
         return super().instantiate_trainer(**kwargs)
 

@@ -102,7 +102,8 @@ class HAG(Objective):
         adversarial = torch.tanh(alpha * logits)
         clean = torch.tanh(alpha * reference)
         clean_code = torch.where(reference > 0, 1.0, -1.0)
-        mask = (adversarial.detach() - clean_code).abs() < 1 + self.threshold
+        # Not "< 1 + t": a NaN must stay in the loss, not pass for a bit that has flipped.
+        mask = ~((adversarial.detach() - clean_code).abs() >= 1 + self.threshold)
         kept = mask.sum(dim=1)
         similarity = (clean * adversarial * mask).sum(dim=1) / kept.clamp(min=1)
         return torch.where(kept > 0, (similarity + 1).square(), 0.0)
@@ -153,6 +154,6 @@ class Noise(Objective):
         """Return the clean logits ``(Q, K)``; they are not used."""
         return state.clean_logits
 
-    def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:  # noqa: ARG002
+    def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
         """Return a zero loss per query."""
         return logits.new_zeros(len(logits))

@@ -79,8 +79,8 @@ def round_to_8bit(adversarial: Tensor, clean: Tensor, epsilon: Tensor | float) -
         epsilon: largest |x' - x| in [0, 1] units; broadcasts against ``clean``.
 
     Returns:
-        uint8 ``(B, ...)``: the nearest level within ``epsilon`` of the clean value. Where epsilon is
-        smaller than the way to any level, the level nearest to the clean value.
+        uint8 ``(B, ...)``: the nearest level within ``epsilon`` of the clean value. Where epsilon
+        is smaller than the way to any level, the level nearest to the clean value.
 
     Example:
         >>> clean = torch.tensor([100 / 255])

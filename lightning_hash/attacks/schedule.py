@@ -1,13 +1,14 @@
 """The alpha schedule of the hash activation tanh(alpha H(x)) (HAG Eq. 10, DHTA Eq. 9)."""
 
+import itertools
 from collections.abc import Sequence
 
 
 class AlphaSchedule:
     """Alpha as a step function of the iteration, in fractions of the whole attack.
 
-    The default is that of both papers: 0.1 for the first half, then 0.2, 0.3, 0.5, 0.7 and 1.0 for a
-    tenth each (1000 and 5 x 200 iterations out of 2000).
+    The default is that of both papers: 0.1 for the first half, then 0.2, 0.3, 0.5, 0.7 and 1.0
+    for a tenth each (1000 and 5 x 200 iterations out of 2000).
 
     Args:
         values: the alphas, each in (0, 1].
@@ -39,7 +40,7 @@ class AlphaSchedule:
         if any(not 0 < value <= 1 for value in values):
             msg = f"values must lie in (0, 1], got {list(values)}"
             raise ValueError(msg)
-        rising = all(a < b for a, b in zip(starts, starts[1:], strict=False))
+        rising = all(a < b for a, b in itertools.pairwise(starts))
         if starts[0] != 0 or not rising or starts[-1] >= 1:
             msg = f"starts must begin at 0, rise strictly and stay below 1, got {list(starts)}"
             raise ValueError(msg)

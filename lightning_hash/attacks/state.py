@@ -56,9 +56,7 @@ def gather_objects(local: Any) -> list[Any]:
     return parts
 
 
-def pack(
-    index: list[Tensor], perturbations: list[Tensor], optimizer: Optimizer
-) -> dict[str, Any]:
+def pack(index: list[Tensor], perturbations: list[Tensor], optimizer: Optimizer) -> dict[str, Any]:
     """Gather perturbations and optimizer state of all processes into rows per query.
 
     Args:
@@ -104,9 +102,7 @@ def pack(
     }
 
 
-def unpack(
-    packed: dict[str, Any], index: list[Tensor]
-) -> tuple[list[Tensor], dict[str, Any]]:
+def unpack(packed: dict[str, Any], index: list[Tensor]) -> tuple[list[Tensor], dict[str, Any]]:
     """Lay a packed state out for other batches.
 
     Args:
@@ -134,7 +130,11 @@ def unpack(
             raise ValueError(msg)
         perturbations.append(packed["perturbation"][place])
         state = {name: rows[place] for name, rows in packed["rows"].items()}
-        state |= packed["shared"]
+        # A copy for each parameter: optimizers count their steps in place.
+        state |= {
+            name: value.clone() if isinstance(value, Tensor) else value
+            for name, value in packed["shared"].items()
+        }
         if state:
             states[number] = state
     group = {**packed["options"][0], "params": list(range(len(index)))}

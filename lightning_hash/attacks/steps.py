@@ -59,7 +59,7 @@ class SignStep(_DirectionStep):
         super().__init__(params, lr)
 
     @staticmethod
-    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:  # noqa: ARG004
+    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the sign of each value; 0 where the gradient is 0."""
         return gradient.sign()
 

@@ -81,8 +81,8 @@ class TargetChoice:
             The targets, row by row as the queries came.
 
         Raises:
-            ValueError: if no label vector occurs more than ``n_t`` times and differs from a query's,
-                or the file does not fit the queries and the database.
+            ValueError: if no label vector occurs more than ``n_t`` times and differs from a
+                query's, or the file does not fit the queries and the database.
         """
         order = torch.argsort(database_index)
         codes, labels = database_codes[order].cpu(), database_labels[order].to(torch.uint8).cpu()
@@ -96,7 +96,7 @@ class TargetChoice:
             generator = _generator(self.seed, int(query))
             entry = given.get(str(int(query)))
             if self.file is not None and entry is None:
-                msg = f"file {self.file}: no target for query {int(query)}; add the key or attack fewer queries"
+                msg = f"file {self.file}: no target for query {int(query)}; add the key"
                 raise ValueError(msg)
             if entry is None:
                 target = self._draw_label(label, vectors, counts, generator)
@@ -179,7 +179,9 @@ class TargetChoice:
             raise ValueError(msg)
         items = torch.searchsorted(index, wanted).clamp(max=len(index) - 1)
         if not torch.equal(index[items], wanted):
-            msg = f"file {self.file}: the anchor set of query {query} names items not in the database"
+            msg = (
+                f"file {self.file}: the anchor set of query {query} names items not in the database"
+            )
             raise ValueError(msg)
         return items
 
@@ -207,9 +209,7 @@ def _generator(seed: int, query: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def uniform_noise(
-    shape: torch.Size, query_index: Tensor, epsilon: float, seed: int
-) -> Tensor:
+def uniform_noise(shape: torch.Size, query_index: Tensor, epsilon: float, seed: int) -> Tensor:
     """Draw U(-epsilon, epsilon) noise per query (the Noise baseline; also a random start).
 
     Args:

@@ -49,7 +49,8 @@ class IterationProgress(ProgressBar):
         if sys.stderr.isatty():
             columns = (
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("iterations"), TimeRemainingColumn(), TextColumn("{task.fields[values]}"),
+                TextColumn("iterations"), TimeRemainingColumn(),
+                TextColumn("{task.fields[values]}"),
             )  # fmt: skip
             self._bar = Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(
@@ -74,12 +75,15 @@ class IterationProgress(ProgressBar):
             self._next = now + REFRESH_SECONDS
             self._bar.update(self._task, completed=done, values=self._values(pl_module))
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
         self._close()
 
     def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException  # noqa: ARG002
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        exception: BaseException,
     ) -> None:
         """Close the bar, so that the message stands by itself."""
         self._close()

@@ -45,14 +45,14 @@ class RetrievalImages(Callback):
             rank_zero_warn(f"no pictures: inputs of shape {tuple(adversarial.shape[1:])}")
             return
         shown = self._spread(outcome)
-        clean = torch.stack([self._query(pl_module, int(i)) for i in outcome.tensors["index"][shown]])
+        clean = torch.stack(
+            [self._query(pl_module, int(i)) for i in outcome.tensors["index"][shown]]
+        )
         sent = adversarial[shown].float() / 255
         folder = Path(trainer.log_dir) / "strips"
         folder.mkdir(exist_ok=True)
         step = trainer.max_epochs or 0
-        board = (
-            trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
-        )
+        board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
         if board is not None:
             board.add_image("attack/clean_perturbation_adversarial", image_grid(clean, sent), step)
         for number, row in enumerate(shown):
@@ -73,7 +73,8 @@ class RetrievalImages(Callback):
         return sorted(range(len(ranks)), key=lambda i: (ranks[i], i))[: self.queries]
 
     def _query(self, module: AttackModule, index: int) -> Tensor:
-        for item, _, number in module.queries.queries:
+        queries: Any = module.queries.queries
+        for item, _, number in queries:
             if int(number) == index:
                 return torch.as_tensor(item)
         msg = f"query {index} is not in the query set"
@@ -103,7 +104,8 @@ class RetrievalImages(Callback):
             self._items(module, after),
             shares_label(judged, database.labels[after])[0].tolist(),
             before_caption=f"clean query: {_names(own[0], names)}",
-            after_caption=f"after {module.attack_name}, ticked if {goal}: {_names(judged[0], names)}",
+            after_caption=f"after {module.attack_name}, ticked if {goal}: "
+            + _names(judged[0], names),
         )
 
     def _items(self, module: AttackModule, rows: Tensor) -> Tensor:

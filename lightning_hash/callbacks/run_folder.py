@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_warn
 from safetensors.torch import save_file
@@ -19,8 +18,8 @@ from lightning_hash.reports.results import ResultRow, write_results
 class RunFolder(Callback):
     """Write results, perturbations, codes, targets and adversarial images.
 
-    The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so that
-    a run that is killed keeps what it had measured.
+    The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so
+    that a run that is killed keeps what it had measured.
 
     Args:
         images: how many adversarial images to write as PNG; ``None`` writes all of them.
@@ -29,7 +28,7 @@ class RunFolder(Callback):
     def __init__(self, images: int | None = None) -> None:
         self.images = images
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find out now, not after the attack, whether the folder can be written to.
 
         Raises:

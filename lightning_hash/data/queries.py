@@ -69,7 +69,7 @@ class QueryData(pl.LightningDataModule):
         """Prepare the source."""
         self.source.prepare_data()
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002
+    def setup(self, stage: str) -> None:
         """Draw the queries.
 
         Raises:
@@ -82,7 +82,7 @@ class QueryData(pl.LightningDataModule):
         total = len(query_set)  # type: ignore[arg-type]
         wanted = total if self.n_queries is None else self.n_queries
         if wanted > total:
-            msg = f"n_queries = {wanted} is more than the {total} items of the query set"
+            msg = f"n_queries = {wanted} is more than the {total} items of the query set; give fewer or null"
             raise ValueError(msg)
         generator = torch.Generator().manual_seed(self.seed)
         positions = torch.randperm(total, generator=generator)[:wanted].sort().values

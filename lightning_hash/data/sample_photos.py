@@ -158,7 +158,7 @@ class SamplePhotos(HashDataModule):
     def _cells(
         self, photograph: Image.Image, random: np.random.Generator
     ) -> dict[str, list[tuple[int, int]]]:
-        """Deal the cells: a quarter to the queries, the others half to training, half to database."""
+        """Deal the cells: a quarter to queries, the rest in halves to training and database."""
         columns, rows = (side // self.CELL for side in photograph.size)
         corners = [(self.CELL * x, self.CELL * y) for x in range(columns) for y in range(rows)]
         order = [corners[i] for i in random.permutation(len(corners))]

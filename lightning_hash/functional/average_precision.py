@@ -1,6 +1,6 @@
 """Average precision over a Hamming ranking, ties treated exactly."""
 
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -111,7 +111,7 @@ def average_precision(
         ties: ``"expected"``, or ``"stable"`` for ties in the order of the database.
 
     Returns:
-        float64 ``(Q,)`` in [0, 1]; NaN for an empty query: no order has a relevant item in the top_k.
+        float64 ``(Q,)`` in [0, 1]; NaN for an empty query: no order has a relevant item among them.
 
     Raises:
         TypeError: if codes are not of a real dtype.
@@ -224,8 +224,8 @@ def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> 
 
     Let N and R be the items and relevant items nearer than a distance with n items, p of them
     relevant. Given that r of the first c of these places are relevant, each such place is relevant
-    with probability r / c, and given that it is, (j - 1)(r - 1) / (c - 1) of the j - 1 places before
-    it are, on average. So the sum of the precisions at relevant places is
+    with probability r / c, and given that it is, (j - 1)(r - 1) / (c - 1) of the j - 1 places
+    before it are, on average. So the sum of the precisions at relevant places is
     S(r) = r / c * sum_{j=1..c} (R + 1 + (j - 1)(r - 1) / (c - 1)) / (N + j).
     Distances wholly inside the cut have c = n and r = p. In the one that the cut goes through r is
     hypergeometric; it also enters the divisor.
@@ -243,7 +243,9 @@ def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> 
     inside = before + items <= cut
     size = int(items[0].sum())
     harmonic = torch.zeros(size + 1, dtype=torch.float64, device=items.device)
-    harmonic[1:] = (1 / torch.arange(1, size + 1, dtype=torch.float64, device=items.device)).cumsum(0)
+    harmonic[1:] = (1 / torch.arange(1, size + 1, dtype=torch.float64, device=items.device)).cumsum(
+        0
+    )
     whole = torch.where(inside, _precision_sum(before, hits_before, items, hits, harmonic), 0.0)
     total = whole.sum(dim=1)
     found = torch.where(inside, hits, 0.0).sum(dim=1)
@@ -281,7 +283,7 @@ def _precision_sum(
     second = places - (before + 1) * first  # sum over j of (j - 1) / (N + j)
     slope = torch.where(places > 1, (hits - 1) / (places - 1).clamp(min=1), 0.0)
     share = hits / places.clamp(min=1)
-    return cast("Tensor", share * ((hits_before + 1) * first + slope * second))
+    return share * ((hits_before + 1) * first + slope * second)
 
 
 def _hypergeometric(r: Tensor, n: Tensor, p: Tensor, c: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Similarity by labels."""
 
-import torch
 from torch import Tensor
 
 

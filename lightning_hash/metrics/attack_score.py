@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from lightning_hash.functional import linf, perceptibility
-from lightning_hash.metrics.hamming_map import HammingMAP, HammingPrecision, TargetedHammingMAP
+from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
+from lightning_hash.metrics.hamming_map import (
+    HammingMAP,
+    HammingMetric,
+    HammingPrecision,
+    TargetedHammingMAP,
+)
 from lightning_hash.metrics.mean_by_index import MeanByIndex
 
 
@@ -23,9 +29,9 @@ class AttackScore(nn.Module):
     def __init__(
         self,
         top_k: int | None = 1000,
-        normalizer: str = "retrieved",
-        empty: str = "zero",
-        ties: str = "expected",
+        normalizer: Normalizer = "retrieved",
+        empty: Empty = "zero",
+        ties: Ties = "expected",
         precision_n: int = 100,
     ) -> None:
         super().__init__()
@@ -92,4 +98,5 @@ class AttackScore(nn.Module):
     def reset_queries(self) -> None:
         """Forget the queries, keep the database."""
         for metric in self.children():
-            metric.reset_queries()
+            if isinstance(metric, (HammingMetric, MeanByIndex)):
+                metric.reset_queries()

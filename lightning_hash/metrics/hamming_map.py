@@ -108,8 +108,8 @@ class HammingMAP(HammingMetric):
 
     Args:
         top_k: ranks to look at; ``None`` is the whole database.
-        normalizer: divide AP by the relevant items among the top_k (``"retrieved"``) or in the whole
-            database (``"relevant"``).
+        normalizer: divide AP by the relevant items among the top_k (``"retrieved"``) or in the
+            whole database (``"relevant"``).
         empty: a query without a relevant item in the top_k counts 0 (``"zero"``) or is left out
             (``"skip"``).
         ties: exact average over the orders inside each distance (``"expected"``) or by database

@@ -1,6 +1,6 @@
 """The mean of one number per query."""
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ class MeanByIndex(Metric):
             raise ValueError(msg)
         _, values = by_index("query", joined(self.index), joined(self.values))
         values = values.double()
-        return cast("Tensor", values.mean() if self.reduction == "mean" else values.max())
+        return values.mean() if self.reduction == "mean" else values.max()
 
     def reset_queries(self) -> None:
         """Forget everything; the same as ``reset``."""

@@ -118,7 +118,10 @@ def load_victim(path: str | Path) -> Victim:
 
 
 def freeze(
-    network: nn.Module, backbone: str | None = None, bits: int | None = None, loss: str | None = None
+    network: nn.Module,
+    backbone: str | None = None,
+    bits: int | None = None,
+    loss: str | None = None,
 ) -> Victim:
     """Make a victim of a network: eval mode, no gradients of its weights.
 
@@ -168,7 +171,7 @@ def read_checkpoint(path: Path, kind: str, maker: str) -> dict[str, Any]:
             "checkpoint at all), so it was not loaded"
         )
         raise ValueError(msg) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # bytes that are no checkpoint break the reader in many ways
         msg = f"{kind} {path} is truncated or no checkpoint ({error}); make it anew with: {maker}"
         raise ValueError(msg) from error
     entry = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
@@ -184,7 +187,8 @@ def read_checkpoint(path: Path, kind: str, maker: str) -> dict[str, Any]:
             f"{CHECKPOINT_VERSION}; make it anew with: {maker}"
         )
         raise ValueError(msg)
-    return checkpoint
+    found: dict[str, Any] = checkpoint
+    return found
 
 
 def weights_sha256(network: nn.Module) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import lazy_instance
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
@@ -28,6 +27,7 @@ from lightning_hash.attacks import (
 from lightning_hash.attacks.state import Outcome, pack, unpack
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
+from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
@@ -59,14 +59,14 @@ class AttackModule(pl.LightningModule):
     Args:
         victim: checkpoint of ``fit``; from Python also a HashModule or any nn.Module that turns
             inputs in [0, 1] into ``(B, K)`` logits. It is frozen.
-        objective: what is minimised.
+        objective: what is minimised; HAG by default.
         step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``.
-        alpha: schedule of the hash activation's slope.
+        alpha: schedule of the hash activation's slope; that of both papers by default.
         epsilon: largest change of a value, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
             the perturbation, its gradient and the step live in this space.
         random_start: begin at uniform noise in the ball instead of at zero.
-        targets: how target labels and anchor sets are chosen.
+        targets: how target labels and anchor sets are chosen; by default as DHTA does.
         n_queries: queries drawn from the query set by ``seed``; ``None`` takes all.
         batch_size: queries per step.
         evaluate_at: iterations at which the whole score is taken, beside the last one; those beyond
@@ -77,7 +77,7 @@ class AttackModule(pl.LightningModule):
         ties: ``"expected"`` or ``"stable"``.
         precision_n: N of precision at N.
         seed: seed of the choice of queries and of random starts.
-        name: name of the attack in tables; by default the objective's, ``p2p`` with one anchor item.
+        name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
     Raises:
         FileNotFoundError: if the victim's checkpoint does not exist.
@@ -88,23 +88,23 @@ class AttackModule(pl.LightningModule):
 
     def __init__(
         self,
-        victim: str | nn.Module = DEFAULT_VICTIM,
-        objective: Objective = lazy_instance(HAG),  # noqa: B008 - what LightningCLI shows in --help
+        victim: Any = DEFAULT_VICTIM,  # a union with nn.Module makes the parser open the file
+        objective: Objective | None = None,
         step: Callable[[Iterable[Any]], Optimizer] = lambda p: SGD(
             p, lr=0.007689350249903883, momentum=0.9
         ),
-        alpha: AlphaSchedule = lazy_instance(AlphaSchedule),  # noqa: B008
+        alpha: AlphaSchedule | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
         random_start: bool = False,
-        targets: TargetChoice = lazy_instance(TargetChoice),  # noqa: B008
+        targets: TargetChoice | None = None,
         n_queries: int | None = 100,
         batch_size: int = 100,
         evaluate_at: list[int] = [0, 10, 100, 500, 1000, 1500],  # noqa: B006 - read only
         top_k: int | None = 1000,
-        normalizer: str = "retrieved",
-        empty: str = "zero",
-        ties: str = "expected",
+        normalizer: Normalizer = "retrieved",
+        empty: Empty = "zero",
+        ties: Ties = "expected",
         precision_n: int = 100,
         seed: int = 0,
         name: str | None = None,
@@ -117,8 +117,10 @@ class AttackModule(pl.LightningModule):
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
         self.victim = _as_victim(victim)
         self.network = self.victim.network
-        self.objective, self.step, self.alpha = objective, step, alpha
-        self.epsilon_space, self.random_start, self.targets = epsilon_space, random_start, targets
+        self.objective = HAG() if objective is None else objective
+        self.step, self.alpha = step, AlphaSchedule() if alpha is None else alpha
+        self.targets = TargetChoice() if targets is None else targets
+        self.epsilon_space, self.random_start = epsilon_space, random_start
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluate_at = frozenset(evaluate_at)
         self.precision_n = precision_n
@@ -128,8 +130,8 @@ class AttackModule(pl.LightningModule):
         self.score = AttackScore(
             top_k=top_k, normalizer=normalizer, empty=empty, ties=ties, precision_n=precision_n
         )
-        default = "p2p" if objective.name == "dhta" and targets.n_t == 1 else objective.name
-        self.attack_name = name or default
+        point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
+        self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
         self.rows: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._scale = self._space_scale()
@@ -142,8 +144,8 @@ class AttackModule(pl.LightningModule):
         std = getattr(self.network, "std", None)
         if not isinstance(std, Tensor):
             msg = (
-                "epsilon_space 'normalized' needs a victim with a tensor attribute `std` (one value "
-                f"per channel); {self.victim.backbone} has none, give epsilon in pixel space"
+                "epsilon_space 'normalized' needs a victim with a tensor attribute `std` (one "
+                f"value per channel); {self.victim.backbone} has none, give epsilon in pixel space"
             )
             raise ValueError(msg)
         return std.detach().float().reshape(-1, 1, 1)
@@ -178,7 +180,7 @@ class AttackModule(pl.LightningModule):
             raise ValueError(msg)
         iterations = self.trainer.max_epochs
         if stage == "fit" and (iterations is None or iterations < 1):
-            msg = f"trainer.max_epochs, the number of iterations, must be at least 1, got {iterations}"
+            msg = f"trainer.max_epochs (the iterations) must be at least 1, got {iterations}"
             raise ValueError(msg)
         if hasattr(self, "perturbations"):
             return
@@ -240,16 +242,17 @@ class AttackModule(pl.LightningModule):
         return clean
 
     def perturbed(self, number: int) -> Tensor:
-        """Return the perturbed inputs of a local batch, ``(B, ...)`` in [0, 1], without gradient."""
+        """Return the perturbed inputs ``(B, ...)`` of a local batch, without gradient."""
         perturbation = self.perturbations[number].detach()
-        return (self.clean(number) + perturbation * self._scale).clamp_(0, 1)
+        perturbed: Tensor = self.clean(number) + perturbation * self._scale
+        return perturbed.clamp_(0, 1)
 
     def on_fit_start(self) -> None:
         """Compute the references on the device and start the clock."""
         self._references()
         self._started = time.monotonic() - self.seconds
 
-    def training_step(self, batch: int, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: int, batch_idx: int) -> Tensor:
         """Return the summed loss of one batch of queries."""
         number = self._position[batch]
         iterations = self.trainer.max_epochs or 1
@@ -381,7 +384,7 @@ class AttackModule(pl.LightningModule):
         self._references()
         self._final: list[dict[str, Tensor]] = []
 
-    def test_step(self, batch: int, batch_idx: int) -> None:  # noqa: ARG002
+    def test_step(self, batch: int, batch_idx: int) -> None:
         """Encode what is left after projection, in float and rounded to 8 bits."""
         number = self._position[batch]
         clean, adversarial = self.clean(number), self.perturbed(number)
@@ -436,7 +439,9 @@ class AttackModule(pl.LightningModule):
             columns["target_labels"] = [targets.labels for targets in chosen]
             columns["anchor_codes"] = [targets.anchor_codes for targets in chosen]
             columns["anchor_index"] = [targets.anchor_index for targets in chosen]
-        local = {key: torch.cat([t.cpu() for t in parts]) for key, parts in columns.items() if parts}
+        local = {
+            key: torch.cat([t.cpu() for t in parts]) for key, parts in columns.items() if parts
+        }
         return Outcome.gather(local)
 
     # -------------------------------------------------------------- checkpoints

@@ -38,8 +38,8 @@ class Encoder(pl.LightningModule):
     def predict_step(
         self,
         batch: tuple[Tensor, Tensor, Tensor],
-        batch_idx: int,  # noqa: ARG002
-        dataloader_idx: int = 0,  # noqa: ARG002
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return ``(logits (B, K), labels (B, C), index (B,))``."""
         inputs, labels, index = batch

@@ -5,15 +5,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import lazy_instance
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_hash.functional import bit_correlation, code_balance, sign_code
+from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.losses import PairwiseLoss
 from lightning_hash.metrics import HammingMAP, HammingPrecision
+from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
@@ -27,17 +28,17 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class HashModule(pl.LightningModule):
     """Train a hash model and measure its retrieval (HAG III-C).
 
-    Batches are ``(inputs (B, ...) in [0, 1], labels (B, C) of 0/1, index (B,) int)``. Validation and
-    test take two loaders, the queries and the database.
+    Batches are ``(inputs (B, ...) in [0, 1], labels (B, C) of 0/1, index (B,) int)``. Validation
+    and test take two loaders, the queries and the database.
 
     Args:
         backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101) or
-            ``{class_path: package.Class, init_args: {...}}`` for any importable nn.Module that turns
-            inputs in [0, 1] into ``(B, bits)`` logits.
+            ``{class_path: package.Class, init_args: {...}}`` for any importable nn.Module that
+            turns inputs in [0, 1] into ``(B, bits)`` logits.
         bits: code length K.
         weights: pretrained weights of a named backbone: ``DEFAULT`` or a torchvision name
             (downloaded), or the path of a .pth or .safetensors file; nothing by default.
-        loss: ``(logits (B, K), labels (B, C)) -> scalar``.
+        loss: ``(logits (B, K), labels (B, C)) -> scalar``; PairwiseLoss by default.
         optimizer: called with the parameters.
         lr_scheduler: called with the optimizer and the number of steps of the whole training;
             stepped after every batch; ``None`` keeps the rate fixed, as both papers do.
@@ -58,14 +59,14 @@ class HashModule(pl.LightningModule):
         backbone: str | dict[str, Any] = "convnet",
         bits: int = 32,
         weights: str | None = None,
-        loss: nn.Module = lazy_instance(PairwiseLoss),  # noqa: B008 - what LightningCLI shows in --help
+        loss: nn.Module | None = None,
         optimizer: Callable[[Iterable[Any]], Optimizer] = lambda p: torch.optim.AdamW(p, lr=3e-3),
         lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         pretrained_lr_scale: float = 1.0,
         top_k: int | None = 1000,
-        normalizer: str = "retrieved",
-        empty: str = "zero",
-        ties: str = "expected",
+        normalizer: Normalizer = "retrieved",
+        empty: Empty = "zero",
+        ties: Ties = "expected",
         precision_n: int = 100,
     ) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class HashModule(pl.LightningModule):
             raise ValueError(msg)
         self.backbone, self.bits = backbone, bits
         self.network = build_network(backbone, bits, weights)
-        self.loss = loss
+        self.loss = PairwiseLoss() if loss is None else loss
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.pretrained_lr_scale = pretrained_lr_scale
         self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
@@ -100,7 +101,7 @@ class HashModule(pl.LightningModule):
         """Forget what an earlier run saw."""
         self._bad_step = torch.full((), -1, device=self.device)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss over the pairs of the batch."""
         inputs, labels, _ = batch
         loss: Tensor = self.loss(self(inputs), labels)
@@ -130,8 +131,14 @@ class HashModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Make the optimizer, with a lower rate for pretrained layers, and the scheduler."""
         network = self.network
-        if self.pretrained_lr_scale == 1.0 or not hasattr(network, "pretrained_parameters"):
+        if self.pretrained_lr_scale == 1.0:
             optimizer = self.optimizer(network.parameters())
+        elif not isinstance(network, HashNetwork):
+            msg = (
+                "pretrained_lr_scale goes with a named backbone, whose hash layer is known; got "
+                f"{backbone_name(self.backbone)}"
+            )
+            raise ValueError(msg)
         else:
             groups = [network.pretrained_parameters(), network.new_parameters()]
             optimizer = self.optimizer([{"params": list(group)} for group in groups])
@@ -144,7 +151,7 @@ class HashModule(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect the codes of the queries (loader 0) or the database (loader 1)."""
         inputs, labels, index = batch
         logits = self(inputs)
@@ -197,4 +204,10 @@ class HashModule(pl.LightningModule):
             "backbone": self.backbone,
             "bits": self.bits,
             "loss": type(self.loss).__name__,
+        }
+        # What LightningCLI and load_from_checkpoint build the module with.
+        checkpoint["hyper_parameters"] = {
+            "backbone": self.backbone,
+            "bits": self.bits,
+            "weights": None,
         }

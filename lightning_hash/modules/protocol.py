@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def attack_protocol(
-    module: "AttackModule", source: HashDataModule, n_query: int, n_database: int,
+    module: "AttackModule",
+    source: HashDataModule,
+    n_query: int,
+    n_database: int,
     trainer: pl.Trainer,
 ) -> dict[str, Any]:
     """Describe an attack.

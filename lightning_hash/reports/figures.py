@@ -44,7 +44,8 @@ def retrieval_strip(
     count = len(before)
     figure = Figure(figsize=(1.15 * (count + 3.2), 2.75), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subfigures(1, 2, width_ratios=[3.2, count], wspace=0.02)
+    panels: Any = figure.subfigures(1, 2, width_ratios=[3.2, count], wspace=0.02)
+    left, right = panels
     perturbation = (0.5 + MAGNIFY * (adversarial - clean)).clamp(0, 1)
     images = (clean, perturbation, adversarial)
     for axes, image, title in zip(
@@ -75,7 +76,9 @@ def image_grid(clean: Tensor, adversarial: Tensor) -> Tensor:
         ``(3, H', W')`` in [0, 1].
     """
     perturbation = (0.5 + MAGNIFY * (adversarial - clean)).clamp(0, 1)
-    return make_grid(torch.cat([clean, perturbation, adversarial]), nrow=len(clean), pad_value=1.0)
+    rows = torch.cat([clean, perturbation, adversarial])
+    grid: Tensor = make_grid(rows, nrow=len(clean), pad_value=1.0)
+    return grid
 
 
 def figure_to_image(figure: Figure) -> Tensor:
@@ -87,7 +90,7 @@ def figure_to_image(figure: Figure) -> Tensor:
     Returns:
         uint8 ``(3, H, W)``.
     """
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -124,7 +124,9 @@ class ResultRow:
 
 def _kinds(annotation: Any) -> tuple[type, ...]:
     """Return the types that a field accepts; a whole number also passes for a float."""
-    members = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else [annotation]
+    members = (
+        typing.get_args(annotation) if isinstance(annotation, types.UnionType) else [annotation]
+    )
     kinds = tuple(members)
     return (*kinds, int) if float in kinds else kinds
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+from rich import box
 from rich.table import Table
 
 from lightning_hash.reports.results import METRICS, ResultRow
@@ -93,13 +94,16 @@ def comparison_table(runs: Sequence[Sequence[ResultRow]]) -> tuple[Table, str]:
                 raise ValueError(msg)
     lines = [_clean_line(everything)]
     lines += [_attack_line(rows) for rows in runs]
-    for n_t in sorted({row.n_t for row in everything if row.attack == "anchor"} - {None}):
+    for n_t in sorted({row.n_t or 0 for row in everything if row.attack == "anchor"}):
         ceiling = [row for row in everything if row.attack == "anchor" and row.n_t == n_t]
         cell = _value(ceiling, metric="t_map")
-        lines.append([f"ceiling, n_t = {n_t}", "", "", "", "", cell, "", "", ""])
-    table = Table(title=caption(first), title_justify="left")
+        lines.append([f"ceiling n_t={n_t}", "", "", "", "", cell, "", "", ""])
+    table = Table(title=caption(first), title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     for number, header in enumerate(HEADERS):
-        table.add_column(header, justify="right" if number else "left", no_wrap=True)
+        # Two lines per header, so that the table fits a terminal of 80 columns.
+        lines_of = header.replace(" ", "\n").replace("perceptibility", "percep-\ntibility")
+        lines_of = lines_of.replace("iterations", "itera-\ntions")
+        table.add_column(lines_of, justify="right" if number else "left", no_wrap=True)
     for line in lines:
         table.add_row(*line)
     markdown = [f"| {' | '.join(HEADERS)} |", "|---" + "|---:" * (len(HEADERS) - 1) + "|"]
@@ -111,14 +115,14 @@ def caption(row: ResultRow) -> str:
     """Say under which protocol a row was measured."""
     ranks = "all" if row.top_k is None else str(row.top_k)
     return (
-        f"{row.dataset}, {row.backbone}, {row.bits} bits; MAP@{ranks} over {row.n_query} queries and "
-        f"{row.n_database} database items, normalizer {row.normalizer}, ties {row.ties}, empty "
+        f"{row.dataset}, {row.backbone}, {row.bits} bits; MAP@{ranks} over {row.n_query} queries "
+        f"and {row.n_database} database items, normalizer {row.normalizer}, ties {row.ties}, empty "
         f"{row.empty}, seed {row.seed}"
     )
 
 
 def format_epsilon(epsilon: float | None, space: str | None) -> str:
-    """Write an epsilon as a fraction of 255 where it is one, with its space unless that is pixel."""
+    """Write an epsilon as k/255 where it is that, with its space unless that is pixel."""
     if epsilon is None:
         return ""
     levels = Fraction(epsilon * 255).limit_denominator(2)
@@ -137,7 +141,7 @@ def _value(rows: Sequence[ResultRow], **wanted: object) -> str:
 
 def _clean_line(rows: Sequence[ResultRow]) -> list[str]:
     cells = {m: _value(rows, attack="none", metric=m) for m in ("map", "t_map")}
-    return ["none (clean query)", "", "", cells["map"], "", cells["t_map"], "", "", ""]
+    return ["clean query", "", "", cells["map"], "", cells["t_map"], "", "", ""]
 
 
 def _attack_line(rows: Sequence[ResultRow]) -> list[str]:

@@ -93,3 +93,9 @@ def test_hag_threshold_out_of_range(threshold):
 def test_noise_has_nothing_to_optimise():
     assert not Noise().iterative
     assert Noise()(torch.ones(3, 2), torch.ones(3, 2), 0.1).tolist() == [0, 0, 0]
+
+
+def test_nan_logits_do_not_pass_for_flipped_bits():
+    clean = torch.full((2, 4), 9.0)
+    logits = torch.tensor([[torch.nan] * 4, [-9.0, -9.0, -9.0, torch.nan]])
+    assert HAG()(logits, clean, 1.0).isnan().all()

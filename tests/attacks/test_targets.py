@@ -41,8 +41,7 @@ def test_rules_different_and_disjoint(database):
     queries = torch.tensor([[0, 1, 0]] * 60)
     drawn = {
         rule: {
-            tuple(row)
-            for row in TargetChoice(2, rule)(queries, many, *database).labels.tolist()
+            tuple(row) for row in TargetChoice(2, rule)(queries, many, *database).labels.tolist()
         }
         for rule in ("different", "disjoint")
     }
@@ -111,7 +110,7 @@ def test_wrong_files(database, tmp_path, content, message):
 
 
 def test_missing_file_is_named(database, tmp_path):
-    with pytest.raises(ValueError, match="absent.json"):
+    with pytest.raises(ValueError, match=r"absent\.json"):
         TargetChoice(file=str(tmp_path / "absent.json"))(QUERIES, INDEX, *database)
 
 

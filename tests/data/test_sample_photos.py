@@ -183,7 +183,7 @@ def test_built_in_seconds_without_network(monkeypatch):
     monkeypatch.setattr("socket.socket", refuse)
     start = time.process_time()
     SamplePhotos().setup("fit")
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 8  # 1 s on an idle core
 
 
 @pytest.mark.parametrize(

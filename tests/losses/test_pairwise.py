@@ -15,7 +15,7 @@ def batch(rows, bits, classes, seed=0):
 
 
 def test_two_items_by_hand():
-    # u = (t, t), v = (t, -t) with t = tanh(1): the products over K are t^2 (each with itself) and 0.
+    # (t, t) and (t, -t) with t = tanh(1): the products over K are t^2 (with itself) and 0.
     logits = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
     own = (math.tanh(1.0) ** 2 - 1) ** 2
     apart = PairwiseLoss()(logits, torch.tensor([[1, 0], [0, 1]]))

@@ -12,9 +12,7 @@ def hag_loss(logits, clean_logits, alpha, threshold):
     """HAG Eq. 6, 7 and 10 for one query."""
     adversarial = [math.tanh(alpha * v) for v in logits]
     clean = [math.tanh(alpha * v) for v in clean_logits]
-    kept = [
-        i for i in range(len(logits)) if abs(adversarial[i] - sign(clean[i])) < 1 + threshold
-    ]
+    kept = [i for i in range(len(logits)) if abs(adversarial[i] - sign(clean[i])) < 1 + threshold]
     if not kept:
         return 0.0
     inner = sum(clean[i] * adversarial[i] for i in kept)
@@ -23,7 +21,9 @@ def hag_loss(logits, clean_logits, alpha, threshold):
 
 def dhta_loss(logits, anchor, alpha):
     """DHTA Eq. 9 for one query."""
-    return -sum(a * math.tanh(alpha * v) for a, v in zip(anchor, logits)) / len(anchor)
+    return -sum(a * math.tanh(alpha * v) for a, v in zip(anchor, logits, strict=False)) / len(
+        anchor
+    )
 
 
 def clip(perturbed, clean, epsilon):

@@ -1,0 +1,375 @@
+import json
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from torch.optim import SGD
+
+from lightning_hash.attacks import (
+    HAG,
+    AlphaSchedule,
+    AnchorCode,
+    Noise,
+    NormalizedStep,
+    SignStep,
+    TargetChoice,
+    project_,
+)
+from lightning_hash.functional import mean_average_precision, sign_code
+from lightning_hash.modules import AttackModule
+from lightning_hash.trainer import HashTrainer
+from tests.conftest import TinyNet
+
+
+def small_step(parameters):
+    return SGD(parameters, lr=0.01, momentum=0.9)
+
+
+def make(victim=None, **options):
+    defaults = {
+        "objective": HAG(), "step": small_step, "n_queries": None, "batch_size": 5, "top_k": 20,
+        "evaluate_at": [0, 3], "targets": TargetChoice(n_t=5),
+    }  # fmt: skip
+    return AttackModule(victim=victim or TinyNet(), **{**defaults, **options})
+
+
+def trainer(tmp_path, iterations=6, **options):
+    defaults = {
+        "max_epochs": iterations, "accelerator": "cpu", "logger": False, "devices": 1,
+        "default_root_dir": tmp_path, "enable_progress_bar": False, "enable_model_summary": False,
+        "enable_checkpointing": False,
+    }  # fmt: skip
+    return HashTrainer(**{**defaults, **options})
+
+
+def attack(tmp_path, data, iterations=6, callbacks=None, ckpt_path=None, **options):
+    module = make(**options)
+    trainer(tmp_path, iterations, callbacks=callbacks).attack(module, data, ckpt_path=ckpt_path)
+    return module
+
+
+def rows_of(module, **wanted):
+    return [row for row in module.rows if all(row[k] == v for k, v in wanted.items())]
+
+
+@pytest.mark.parametrize("objective", [HAG(), AnchorCode()])
+def test_is_the_bare_loop(tmp_path, blobs, objective):
+    """Six iterations under the Trainer equal a loop of forward, gradient, step and projection."""
+    module = attack(tmp_path, blobs, objective=objective, batch_size=13)
+    victim = TinyNet().eval().requires_grad_(requires_grad=False)
+    clean, _, _ = (
+        torch.stack([torch.as_tensor(v) for v in c]) for c in zip(*blobs.query_set, strict=False)
+    )
+    reference = victim(clean)
+    if objective.targeted:
+        reference = module.outcome().targets.anchor_codes.float()
+    delta = torch.nn.Parameter(torch.zeros_like(clean))
+    optimizer, alpha = small_step([delta]), AlphaSchedule()
+    for iteration in range(6):
+        optimizer.zero_grad()
+        objective(victim(clean + delta), reference, alpha(iteration, 6)).sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            project_(delta, clean, 10 / 255, 1.0)
+    assert torch.equal(module.outcome().tensors["perturbation"], delta.detach())
+    assert delta.abs().max() > 1e-4
+
+
+def test_victim_is_left_alone(tmp_path, blobs, tiny):
+    before = {key: value.clone() for key, value in tiny.state_dict().items()}
+    module = attack(tmp_path, blobs, victim=tiny)
+    assert all(torch.equal(value, before[key]) for key, value in tiny.state_dict().items())
+    assert all(p.grad is None and not p.requires_grad for p in tiny.parameters())
+    assert not module.network.training
+    optimised = {p for group in module.configure_optimizers().param_groups for p in group["params"]}
+    assert optimised == set(module.perturbations)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7])
+def test_a_query_is_attacked_the_same_in_any_batch(tmp_path, blobs, batch_size):
+    """Promise 1. In float64, where rounding cannot hide a mean over the batch."""
+    results = []
+    for size in (13, batch_size):
+        module = make(TinyNet().double(), batch_size=size)
+        data = DoubleBlobs(blobs)
+        trainer(tmp_path, 6, precision="64-true").attack(module, data)
+        results.append(module.outcome().tensors["perturbation"])
+    assert results[0].dtype == torch.float64
+    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)
+
+
+def DoubleBlobs(data):  # noqa: N802 - stands for a class
+    data.setup("predict")
+    for name in ("query_set", "database_set"):
+        split = getattr(data, name)
+        split.__class__ = type("Double", (type(split),), {"__getitem__": _double_item})
+    data.setup = lambda stage: None
+    return data
+
+
+def _double_item(self, index):
+    return self.images[index].double() / 255, self.labels[index], index
+
+
+def test_a_mean_over_the_batch_would_fail_that_test(tmp_path, blobs):
+    class MeanHAG(HAG):
+        def forward(self, logits, reference, alpha):
+            return super().forward(logits, reference, alpha) / len(logits)
+
+    results = [
+        attack(tmp_path, blobs, objective=MeanHAG(), batch_size=size)
+        .outcome().tensors["perturbation"]
+        for size in (13, 4)
+    ]  # fmt: skip
+    assert (results[0] - results[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "space", "random_start"),
+    [("10/255", "pixel", False), (0.032, "normalized", False), (0.05, "pixel", True)],
+)
+def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, random_start):
+    """Promise 4."""
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            image = module.clean(batch_idx) + module.perturbations[batch_idx] * module._scale
+            seen.append((module.perturbations[batch_idx].abs().max(), image.min(), image.max()))
+
+    module = attack(
+        tmp_path, blobs, epsilon=epsilon, epsilon_space=space, random_start=random_start,
+        step=lambda p: SGD(p, lr=50.0), callbacks=[Watch()],
+    )  # fmt: skip
+    assert len(seen) == 6 * 3
+    largest, low, high = (torch.stack(column) for column in zip(*seen, strict=True))
+    assert largest.max() <= torch.tensor(module.epsilon)
+    assert largest.max() > 0.9 * module.epsilon
+    slack = 0 if space == "pixel" else 1e-7
+    assert low.min() >= -slack
+    assert high.max() <= 1 + slack
+    sent = module.outcome().tensors["adversarial_8bit"].double()
+    clean = blobs.query_set.images.double()
+    scale = 1.0 if space == "pixel" else TinyNet().std.view(3, 1, 1).double()
+    assert ((sent - clean).abs() / 255 <= module.epsilon * scale + 1e-6).all()
+
+
+class StopAt(Callback):
+    """Stands for a kill: leaves the loop at an iteration without any ceremony."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == self.iteration:
+            raise KeyError("killed")
+
+
+@pytest.mark.parametrize("step", [small_step, lambda p: torch.optim.Adam(p, lr=0.01)])
+@pytest.mark.parametrize("batch_size", [5, 13])
+def test_killed_and_resumed_ends_where_the_uninterrupted_attack_ends(
+    tmp_path, blobs, step, batch_size
+):
+    """Promise 2. The resumed run has other batches only where the second parameter says so."""
+    whole = attack(tmp_path, blobs, iterations=12, step=step)
+    saver = ModelCheckpoint(
+        tmp_path / "c", filename="last", every_n_epochs=4, save_on_train_epoch_end=True
+    )
+    interrupted = make(step=step)
+    with pytest.raises(KeyError, match="killed"):
+        trainer(tmp_path, 12, callbacks=[saver, StopAt(9)], enable_checkpointing=True).attack(
+            interrupted, blobs
+        )
+    resumed = attack(
+        tmp_path, blobs, iterations=12, step=step, batch_size=batch_size,
+        ckpt_path=str(tmp_path / "c" / "last.ckpt"),
+    )  # fmt: skip
+    expected, got = (m.outcome().tensors["perturbation"] for m in (whole, resumed))
+    if batch_size == 5:
+        assert torch.equal(got, expected)
+    else:
+        torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-5)
+    iterations = [row["iteration"] for row in rows_of(resumed, metric="map", attack="hag")]
+    assert iterations == [0, 3, 12, 12]
+
+
+def test_checkpoint_holds_no_victim_and_loads_without_unpickling(tmp_path, blobs):
+    """Promise 5."""
+    saver = ModelCheckpoint(
+        tmp_path, filename="last", every_n_epochs=3, save_on_train_epoch_end=True
+    )
+    module = make()
+    trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True).attack(module, blobs)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert checkpoint["state_dict"] == {}
+    packed = checkpoint["lightning_hash"]["queries"]
+    assert packed["index"].tolist() == list(range(13))
+    assert packed["perturbation"].shape == (13, 3, 8, 8)
+    assert packed["rows"]["momentum_buffer"].shape == (13, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epsilon": 0.02}, "its epsilon is"),
+        ({"objective": AnchorCode()}, "its objective is 'HAG', this run's is 'AnchorCode'"),
+        ({"step": lambda p: SGD(p, lr=0.02, momentum=0.9)}, "its lr is 0.01, this run's is 0.02"),
+        ({"n_queries": 4}, "its n_query is 13, this run's is 4"),
+        ({"alpha": AlphaSchedule([1.0], [0.0])}, "its alpha_schedule is"),
+    ],
+)
+def test_a_checkpoint_of_another_attack_is_refused(tmp_path, blobs, changed, message):
+    saver = ModelCheckpoint(
+        tmp_path, filename="last", every_n_epochs=3, save_on_train_epoch_end=True
+    )
+    trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True).attack(make(), blobs)
+    with pytest.raises(ValueError, match=message):
+        attack(tmp_path, blobs, ckpt_path=str(tmp_path / "last.ckpt"), **changed)
+
+
+def test_scores_are_those_of_the_functions(tmp_path, blobs):
+    module = attack(tmp_path, blobs, objective=AnchorCode(), step=lambda p: SignStep(p, 0.005))
+    outcome = module.outcome()
+    codes = sign_code(module.database.logits)
+    for key, labels, metric, iteration, quantized in (
+        ("codes", "labels", "map", 6, False),
+        ("codes", "target_labels", "t_map", 6, False),
+        ("codes_8bit", "target_labels", "t_map", 6, True),
+        ("clean_codes", "labels", "map", 0, False),
+    ):
+        expected = mean_average_precision(
+            outcome.tensors[key], codes, outcome.tensors[labels], module.database.labels, top_k=20
+        )
+        found = rows_of(
+            module, metric=metric, iteration=iteration, quantized=quantized, attack="dhta"
+        )
+        assert [row["value"] for row in found] == [float(expected)], metric
+    ceiling = mean_average_precision(
+        outcome.targets.anchor_codes,
+        codes,
+        outcome.targets.labels,
+        module.database.labels,
+        top_k=20,
+    )
+    assert rows_of(module, attack="anchor", metric="t_map")[0]["value"] == float(ceiling)
+    distance = (outcome.tensors["codes"] != outcome.targets.anchor_codes).sum(dim=1)
+    row = rows_of(module, metric="hamming_to_anchor", iteration=6, quantized=False)[0]
+    assert row["value"] == pytest.approx(distance.double().mean().item())
+    adversarial = (blobs.query_set.images.float() / 255 + outcome.tensors["perturbation"]).clamp(
+        0, 1
+    )
+    change = (adversarial - blobs.query_set.images.float() / 255).double()
+    row = rows_of(module, metric="perceptibility", iteration=6, quantized=False)[0]
+    assert row["value"] == pytest.approx(change.flatten(1).square().mean(1).sqrt().mean().item())
+
+
+def test_attack_succeeds_on_the_codes_of_saved_images(tmp_path, blobs):
+    module = attack(
+        tmp_path, blobs, iterations=40, objective=AnchorCode(), epsilon=0.3,
+        step=lambda p: SignStep(p, 0.02),
+    )  # fmt: skip
+    images = module.outcome().tensors["adversarial_8bit"].float() / 255
+    codes = sign_code(TinyNet()(images))
+    assert torch.equal(codes, module.outcome().tensors["codes_8bit"])
+    clean = rows_of(module, metric="t_map", attack="none")[0]["value"]
+    final = rows_of(module, metric="t_map", iteration=40, quantized=True)[0]["value"]
+    assert final > clean + 0.3
+
+
+def test_milestone_is_taken_before_the_step(tmp_path, blobs):
+    module = attack(tmp_path, blobs, evaluate_at=[0, 2])
+    assert rows_of(module, metric="linf", iteration=0, attack="hag")[0]["value"] == 0.0
+    two = attack(tmp_path, blobs, iterations=2, alpha=AlphaSchedule([0.1], [0.0]))
+    longer = attack(
+        tmp_path, blobs, iterations=6, alpha=AlphaSchedule([0.1], [0.0]), evaluate_at=[2]
+    )
+    values = [
+        rows_of(m, metric="perceptibility", iteration=2, quantized=False)[0]["value"]
+        for m in (two, longer)
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+def test_noise_is_scored_without_optimisation(tmp_path, blobs):
+    module = attack(tmp_path, blobs, objective=Noise(), epsilon=0.1)
+    perturbation = module.outcome().tensors["perturbation"]
+    assert 0.09 < perturbation.abs().max() <= 0.1
+    assert {row["iteration"] for row in module.rows} == {0}
+    assert rows_of(module, attack="noise")[0]["step_rule"] is None
+
+
+def test_epsilon_in_normalised_space_reaches_each_channel_by_its_std(tmp_path, blobs):
+    module = attack(
+        tmp_path, blobs, epsilon=0.032, epsilon_space="normalized",
+        step=lambda p: NormalizedStep(p, 10.0, reference_size=None),
+    )  # fmt: skip
+    change = module.outcome().tensors["perturbation"] * TinyNet().std.view(3, 1, 1)
+    largest = change.abs().amax(dim=(0, 2, 3)).tolist()
+    assert largest == pytest.approx([0.008, 0.0064, 0.016], rel=1e-5)
+
+
+def test_same_numbers_twice(tmp_path, blobs):
+    first, second = (attack(tmp_path, blobs, objective=AnchorCode()).rows for _ in range(2))
+    for row in (*first, *second):
+        row.pop("seconds")
+    assert first == second
+
+
+class BrokenNet(TinyNet):
+    """Returns NaN for image 3 once it has been changed, from the third iteration on."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, inputs):
+        logits = super().forward(inputs)
+        if inputs.requires_grad:
+            self.calls += 1
+            if self.calls > 2 * 3 and len(inputs) == 5:
+                mask = torch.zeros(len(inputs), 1)
+                mask[3] = torch.nan
+                logits = logits + mask
+        return logits
+
+
+def test_nan_stops_saves_and_names_the_queries(tmp_path, blobs):
+    module = make(BrokenNet())
+    run = trainer(tmp_path, 8, logger=None, enable_checkpointing=False, log_every_n_steps=4)
+    with pytest.raises(ValueError, match=r"since iteration 2 for queries \[3, 8\]; .* saved in"):
+        run.attack(module, blobs)
+    saved = next(tmp_path.rglob("not_finite.ckpt"))
+    queries = torch.load(saved, weights_only=True)["lightning_hash"]["queries"]
+    assert torch.isfinite(queries["perturbation"]).all()
+    assert queries["perturbation"][0].abs().max() > 0
+
+
+def test_bad_inputs(tmp_path, blobs):
+    with pytest.raises(ValueError, match=r"max_epochs \(the iterations\) must be at least 1"):
+        attack(tmp_path, blobs, iterations=0)
+    with pytest.raises(ValueError, match="n_queries = 14 is more than the 13 items"):
+        attack(tmp_path, blobs, n_queries=14)
+    with pytest.raises(ValueError, match=r"n_t = 40: .* occurs 30 times"):
+        attack(tmp_path, blobs, objective=AnchorCode(), targets=TargetChoice(n_t=40))
+    with pytest.warns(UserWarning, match="t-MAP is not measured: n_t = 40"):
+        attack(tmp_path, blobs, targets=TargetChoice(n_t=40))
+    with pytest.raises(ValueError, match="top_k must be a positive whole number"):
+        make(top_k=0)
+    with pytest.raises(ValueError, match="evaluate_at must hold iterations from 0 on"):
+        make(evaluate_at=[-1])
+    with pytest.raises(ValueError, match="needs a victim with a tensor attribute `std`"):
+        make(torch.nn.Flatten(), epsilon_space="normalized")
+    with pytest.raises(TypeError, match="victim must be the path"):
+        make(victim=3)
+
+
+def test_rows_are_json_with_the_whole_protocol(tmp_path, blobs):
+    from lightning_hash.reports.results import ResultRow, read_results, write_results
+
+    module = attack(tmp_path, blobs)
+    rows = [ResultRow(**row) for row in module.rows]
+    write_results(tmp_path / "results.json", rows)
+    assert read_results(tmp_path / "results.json") == rows
+    row = json.loads((tmp_path / "results.json").read_text())[0]
+    assert (row["objective"], row["step_rule"], row["iterations"]) == ("HAG", "SGD", 6)
+    assert (row["n_query"], row["n_database"], row["top_k"]) == (13, 90, 20)

@@ -1,0 +1,238 @@
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torchvision.io import decode_image
+
+import lightning_hash
+from lightning_hash.__main__ import main
+
+ROOT = Path(lightning_hash.__file__).parent.parent
+ATTACKS = sorted(p.stem for p in (ROOT / "configs" / "attack").glob("*.yaml"))
+QUICK = sorted((ROOT / "configs" / "attack" / "quick").glob("*.yaml"))
+SMALL_DATA = ["--data.n_train=100", "--data.n_query=20", "--data.n_database=200"]
+SMALL_ATTACK = [
+    *SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5", "--trainer.accelerator=cpu",
+    "--checkpoint_every=2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder in which a small victim has been trained."""
+    folder = tmp_path_factory.mktemp("work")
+    before = Path.cwd()
+    os.chdir(folder)
+    status = main(
+        ["fit", *SMALL_DATA, "--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=1",
+         "--trainer.accelerator=cpu"]
+    )  # fmt: skip
+    os.chdir(before)
+    assert status == 0
+    return folder
+
+
+@pytest.fixture
+def there(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    return workplace
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"lightning_hash {lightning_hash.__version__}\n"
+
+
+def test_console_script():
+    script = Path(sys.executable).parent / "lightning_hash"
+    if not script.exists():
+        pytest.skip("the package is not installed beside this interpreter")
+    answer = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert lightning_hash.__version__ in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("verb", "own", "foreign"),
+    [("fit", "--model.backbone", "--model.epsilon"), ("attack", "--model.epsilon", "--model.bits")],
+)
+def test_help_of_each_verb_shows_its_own_module(capsys, verb, own, foreign):
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    text = capsys.readouterr().out
+    assert own in text
+    assert foreign not in text
+
+
+def test_fit_leaves_best_and_last_and_can_be_tested(there, capsys):
+    assert {p.name for p in (there / "checkpoints" / "demo").iterdir()} == {
+        "best.ckpt",
+        "last.ckpt",
+    }
+    checkpoint = torch.load(there / "checkpoints" / "demo" / "best.ckpt", weights_only=True)
+    assert checkpoint["lightning_hash"]["bits"] == 32
+    assert main(["test", *SMALL_DATA, "--trainer.accelerator=cpu"]) == 0
+    assert re.search(r"test/map\s+│\s+0\.\d{4}", capsys.readouterr().out)
+
+
+def test_test_takes_the_bits_from_the_checkpoint(there, tmp_path):
+    options = [*SMALL_DATA, "--trainer.accelerator=cpu", "--name=other"]
+    assert main(["fit", *options, "--model.bits=12", "--trainer.max_epochs=1"]) == 0
+    assert main(["test", *options, "--ckpt_path=checkpoints/other/last.ckpt"]) == 0
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_config(there, name):
+    config = str(ROOT / "configs" / "attack" / f"{name}.yaml")
+    options = [] if name == "noise" else ["--trainer.max_epochs=3"]
+    run = f"--name=configs/{name}"
+    assert main(["attack", "--config", config, *options, *SMALL_ATTACK, run]) == 0
+    rows = json.loads((there / f"runs/attack/configs/{name}/version_0/results.json").read_text())
+    assert {row["attack"] for row in rows} == {name.replace("_", "-"), "none", "anchor"}
+    epsilon = {"hag": 10 / 255, "hag_star": 10 / 255}.get(name, 0.032)
+    assert {row["epsilon"] for row in rows} == {epsilon}
+
+
+@pytest.mark.parametrize("quick", QUICK, ids=lambda path: path.stem)
+def test_quick_fragments_combine(there, quick):
+    base = str(ROOT / "configs" / "attack" / "dhta.yaml")
+    arguments = ["--config", base, "--config", str(quick), *SMALL_ATTACK]
+    status = main(["attack", *arguments, "--trainer.max_epochs=2", f"--name=quick/{quick.stem}"])
+    assert status == 0
+    rows = json.loads(
+        (there / f"runs/attack/quick/{quick.stem}/version_0/results.json").read_text()
+    )
+    assert {row["step_rule"] for row in rows} == {"SGD" if quick.stem == "sgd" else "SignStep"}
+
+
+def test_run_folder(there, capsys):
+    assert main(["attack", "--trainer.max_epochs=4", *SMALL_ATTACK, "--name=folder"]) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert folder == Path("runs/attack/folder/version_0")
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        "config.yaml", "results.json", "perturbations.safetensors", "codes.safetensors",
+        "targets.json", "images", "strips", "checkpoints",
+    }  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    perturbations = load_file(folder / "perturbations.safetensors")
+    codes = load_file(folder / "codes.safetensors")
+    assert perturbations["perturbation"].shape == (8, 3, 64, 64)
+    assert torch.equal(perturbations["index"], codes["index"])
+    images = sorted((folder / "images").iterdir())
+    assert [int(p.stem) for p in images] == perturbations["index"].tolist()
+    assert decode_image(str(images[0])).shape == (3, 64, 64)
+    assert len(list((folder / "strips").iterdir())) == 6
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3
+
+
+def test_tensorboard_has_scalars_and_images(there):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    options = ["--trainer.log_every_n_steps=2", "--model.evaluate_at=[0,2]", "--name=board"]
+    assert main(["attack", "--trainer.max_epochs=6", *SMALL_ATTACK, *options]) == 0
+    board = EventAccumulator("runs/attack/board/version_0")
+    board.Reload()
+    steps = {tag: [e.step for e in board.Scalars(tag)] for tag in board.Tags()["scalars"]}
+    assert steps["attack/loss"] == [0, 2, 4, 5]
+    assert steps["attack/alpha"] == [0, 2, 4, 5]
+    assert steps["attack/map"] == [0, 2]
+    assert steps["attack/t_map"] == [0, 2]
+    assert "final_8bit/map" in steps
+    images = board.Tags()["images"]
+    assert "attack/clean_perturbation_adversarial" in images
+    assert sum(tag.startswith("retrieval/") for tag in images) == 6
+
+
+def test_resume_from_the_command_line(there):
+    options = [*SMALL_ATTACK, "--trainer.max_epochs=6", "--checkpoint_every=4"]
+    assert main(["attack", *options, "--name=whole"]) == 0
+    checkpoint = "runs/attack/whole/version_0/checkpoints/last.ckpt"
+    assert main(["attack", *options, "--name=resumed", f"--ckpt_path={checkpoint}"]) == 0
+    whole, resumed = (
+        load_file(f"runs/attack/{name}/version_0/perturbations.safetensors")["perturbation"]
+        for name in ("whole", "resumed")
+    )
+    assert torch.equal(whole, resumed)
+
+
+def test_targets_of_a_run_can_be_given_to_another(there):
+    assert main(["attack", "--trainer.max_epochs=1", *SMALL_ATTACK, "--name=first"]) == 0
+    given = "--model.targets.init_args.file=runs/attack/first/version_0/targets.json"
+    options = ["--model.targets.init_args.seed=9", given, "--name=second"]
+    assert main(["attack", "--trainer.max_epochs=1", *SMALL_ATTACK, *options]) == 0
+    first, second = (
+        json.loads(Path(f"runs/attack/{name}/version_0/targets.json").read_text())
+        for name in ("first", "second")
+    )
+    assert first == second
+
+
+class Mark:
+    def __reduce__(self):
+        return (open, ("executed.txt", "w"))
+
+
+@pytest.mark.parametrize(
+    ("victim", "message"),
+    [
+        ("absent.ckpt", r"absent\.ckpt does not exist; make it with: python -m lightning_hash fit"),
+        ("code.ckpt", "pickled code"),
+        ("truncated.ckpt", "is truncated or no checkpoint"),
+        ("foreign.ckpt", "is not a checkpoint of lightning_hash"),
+        ("text.ckpt", "is truncated or no checkpoint"),
+        ("attack.ckpt", "is a checkpoint of kind 'attack', not 'victim'"),
+    ],
+)
+def test_victims_that_are_none(there, capsys, victim, message):
+    good = (there / "checkpoints" / "demo" / "best.ckpt").read_bytes()
+    Path("truncated.ckpt").write_bytes(good[: len(good) // 2])
+    Path("code.ckpt").write_bytes(pickle.dumps({"state_dict": Mark()}))
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, "foreign.ckpt")
+    Path("text.ckpt").write_text("hello")
+    torch.save({"state_dict": {}, "lightning_hash": {"kind": "attack"}}, "attack.ckpt")
+    assert main(["attack", f"--model.victim={victim}", *SMALL_DATA]) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert not Path("executed.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "--model.backbone=resnet19"], "did you mean 'resnet18'"),
+        (["fit", "--model.bits=0"], "bits must be at least 1, got 0"),
+        (["fit", "--model.top_k=0"], "top_k must be a positive whole number"),
+        (["attack", "--model.epsilon=0"], "epsilon must be in"),
+        (["attack", "--model.epsilon=-0.1"], "epsilon must be in"),
+        (["attack", "--model.epsilon=8"], "write '8.*/255'"),
+        (["attack", "--trainer.max_epochs=0"], "must be at least 1, got 0"),
+        (["attack", "--model.n_queries=0"], "n_queries must be at least 1"),
+        (["attack", "--model.targets.init_args.n_t=500", "--model.objective=AnchorCode"], "n_t = 500"),
+        (["attack", "--config=configs/attack/hog.yaml"], r"hog\.yaml does not exist"),
+        (["test", "--ckpt_path=absent.ckpt"], r"victim absent\.ckpt does not exist"),
+    ],
+)  # fmt: skip
+def test_bad_options(there, capsys, arguments, message):
+    small = {"fit": SMALL_DATA, "test": SMALL_DATA, "attack": SMALL_ATTACK}[arguments[0]]
+    size = [] if "--config=" in arguments[-1] else [o for o in small if o[:17] not in arguments[1]]
+    assert main([*arguments, *size]) == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_unknown_objective_is_refused_by_the_parser(there, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["attack", "--model.objective=HOG"])
+    assert "HOG" in capsys.readouterr().err
+
+
+def test_a_run_folder_that_cannot_be_written_to(there, capsys):
+    Path("occupied").write_text("a file, not a folder")
+    status = main(["attack", "--trainer.max_epochs=1", *SMALL_ATTACK, "--runs=occupied"])
+    assert status == 1
+    assert re.search("occupied", capsys.readouterr().err)
