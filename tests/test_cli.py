@@ -213,7 +213,7 @@ def test_victims_that_are_none(there, capsys, victim, message):
         (["attack", "--model.epsilon=8"], "write '8.*/255'"),
         (["attack", "--trainer.max_epochs=0"], "must be at least 1, got 0"),
         (["attack", "--model.n_queries=0"], "n_queries must be at least 1"),
-        (["attack", "--model.targets.init_args.n_t=500", "--model.objective=AnchorCode"], "n_t = 500"),
+        (["attack", "--model.targets.n_t=500", "--model.objective=AnchorCode"], "n_t = 500"),
         (["attack", "--config=configs/attack/hog.yaml"], r"hog\.yaml does not exist"),
         (["test", "--ckpt_path=absent.ckpt"], r"victim absent\.ckpt does not exist"),
     ],

@@ -82,7 +82,10 @@ class QueryData(pl.LightningDataModule):
         total = len(query_set)  # type: ignore[arg-type]
         wanted = total if self.n_queries is None else self.n_queries
         if wanted > total:
-            msg = f"n_queries = {wanted} is more than the {total} items of the query set; give fewer or null"
+            msg = (
+                f"n_queries = {wanted} is more than the {total} items of the query set; give fewer "
+                "or null for all"
+            )
             raise ValueError(msg)
         generator = torch.Generator().manual_seed(self.seed)
         positions = torch.randperm(total, generator=generator)[:wanted].sort().values

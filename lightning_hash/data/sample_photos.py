@@ -1,6 +1,7 @@
 """A retrieval data set out of the photographs that scikit-image ships."""
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ PHOTOGRAPHS = {
     "tissue": "ihc.png",
 }
 SPLITS = ("train", "query", "database")
+# Whose turn it is as the cells are dealt: a quarter to the queries.
+DEAL = ("query", "train", "database", "train", "query", "database", "train", "database")
 
 
 @dataclass(frozen=True)
@@ -158,15 +161,19 @@ class SamplePhotos(HashDataModule):
     def _cells(
         self, photograph: Image.Image, random: np.random.Generator
     ) -> dict[str, list[tuple[int, int]]]:
-        """Deal the cells: a quarter to queries, the rest in halves to training and database."""
+        """Deal the cells block by block of 2 x 2, so that every split sees every part."""
         columns, rows = (side // self.CELL for side in photograph.size)
-        corners = [(self.CELL * x, self.CELL * y) for x in range(columns) for y in range(rows)]
-        order = [corners[i] for i in random.permutation(len(corners))]
-        queries = len(order) // 4
-        middle = queries + (len(order) - queries) // 2
-        return {
-            "query": order[:queries], "train": order[queries:middle], "database": order[middle:],
-        }  # fmt: skip
+        dealt: dict[str, list[tuple[int, int]]] = {split: [] for split in SPLITS}
+        turns = itertools.cycle(DEAL)
+        for block in itertools.product(range(0, columns, 2), range(0, rows, 2)):
+            cells = [
+                (self.CELL * x, self.CELL * y)
+                for x in range(block[0], min(block[0] + 2, columns))
+                for y in range(block[1], min(block[1] + 2, rows))
+            ]
+            for place in random.permutation(len(cells)):
+                dealt[next(turns)].append(cells[place])
+        return dealt
 
     def _crops(
         self,

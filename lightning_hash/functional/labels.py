@@ -17,6 +17,7 @@ def shares_label(a: Tensor, b: Tensor) -> Tensor:
         ValueError: if the widths differ.
 
     Example:
+        >>> import torch
         >>> shares_label(torch.tensor([[1, 0, 1]]), torch.tensor([[0, 0, 1], [0, 1, 0]]))
         tensor([[ True, False]])
     """
