@@ -24,6 +24,9 @@ def check_codes(name: str, codes: Tensor) -> None:
         kind = codes.dtype if isinstance(codes, Tensor) else type(codes).__name__
         msg = f"{name} must be a tensor of a real dtype, got {kind}"
         raise TypeError(msg)
+    if not codes.is_floating_point() and not codes.is_signed():
+        msg = f"{name} must be of a signed dtype, since codes hold -1, got {codes.dtype}"
+        raise TypeError(msg)
     if codes.dim() != 2 or codes.shape[1] == 0:
         msg = f"{name} must have shape (n, K) with K at least 1, got {tuple(codes.shape)}"
         raise ValueError(msg)

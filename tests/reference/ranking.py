@@ -1,0 +1,70 @@
+"""Slow oracles of rankings, in exact fractions, written from the definitions."""
+
+import itertools
+import random
+from fractions import Fraction
+
+
+def distance(a, b):
+    """Hamming distance of two sequences of -1/+1."""
+    return sum(1 for x, y in zip(a, b, strict=True) if x != y)
+
+
+def relevant(a, b):
+    """Whether two 0/1 rows share a label."""
+    return any(x == 1 and y == 1 for x, y in zip(a, b, strict=True))
+
+
+def ap_of_order(hits, top_k, normalizer):
+    """AP of one order of 0/1 hits; None where nothing relevant is among the first top_k."""
+    cut = len(hits) if top_k is None else min(top_k, len(hits))
+    found, total = 0, Fraction(0)
+    for rank in range(1, cut + 1):
+        if hits[rank - 1]:
+            found += 1
+            total += Fraction(found, rank)
+    if found == 0:
+        return None
+    return total / (found if normalizer == "retrieved" else sum(hits))
+
+
+def groups(query, database, query_label, database_labels):
+    """Hits of the items at each distance, nearest first, in the order of the database."""
+    by_distance = {}
+    for item, label in zip(database, database_labels, strict=True):
+        by_distance.setdefault(distance(query, item), []).append(int(relevant(query_label, label)))
+    return [by_distance[d] for d in sorted(by_distance)]
+
+
+def orders(tied):
+    """Every order that keeps the groups."""
+    for choice in itertools.product(*(itertools.permutations(group) for group in tied)):
+        yield [hit for group in choice for hit in group]
+
+
+def average_precision(tied, top_k, normalizer, ties):
+    """AP by going through every order; None for an empty query."""
+    if ties == "stable":
+        return ap_of_order([hit for group in tied for hit in group], top_k, normalizer)
+    values = [ap_of_order(order, top_k, normalizer) for order in orders(tied)]
+    if all(value is None for value in values):
+        return None
+    return sum(value or Fraction(0) for value in values) / len(values)
+
+
+def sampled_average_precision(tied, top_k, normalizer, samples, seed):
+    """Mean AP of random orders."""
+    source = random.Random(seed)
+    total = 0.0
+    for _ in range(samples):
+        order = [hit for group in tied for hit in source.sample(group, len(group))]
+        total += float(ap_of_order(order, top_k, normalizer) or 0)
+    return total / samples
+
+
+def precision_at(tied, n, ties):
+    """Precision at n by going through every order."""
+    stable = [hit for group in tied for hit in group]
+    every = [stable] if ties == "stable" else list(orders(tied))
+    cut = min(n, len(every[0]))
+    return sum(Fraction(sum(order[:cut]), cut) for order in every) / len(every)
