@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 Item = tuple[Tensor, Tensor, int]
 
@@ -81,14 +80,20 @@ class HashDataModule(pl.LightningDataModule, ABC):
         """Return a sha256 over what defines each split: keys train, query and database."""
 
     def train_dataloader(self) -> DataLoader[Item]:
-        """Return the training set in an order that the seed decides."""
-        generator = torch.Generator().manual_seed(self.seed)
+        """Return this process's share of the training set, in an order that seed and epoch decide.
+
+        So a training that goes on from a checkpoint sees the order that it would have seen.
+        """
+        trainer = self.trainer
+        world, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+        sampler: DistributedSampler[Item] = DistributedSampler(
+            self.train_set, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
+        )
         # A last batch of one item has no pairs, and no batch statistics.
-        single = len(self.train_set) % self.batch_size == 1  # type: ignore[arg-type]
+        single = len(sampler) % self.batch_size == 1
         return DataLoader(
-            self.train_set, batch_size=self.batch_size, shuffle=True, generator=generator,
-            num_workers=self.num_workers, drop_last=single,
-            persistent_workers=self.num_workers > 0,
+            self.train_set, batch_size=self.batch_size, sampler=sampler, drop_last=single,
+            num_workers=self.num_workers, persistent_workers=self.num_workers > 0,
         )  # fmt: skip
 
     def val_dataloader(self) -> list[DataLoader[Item]]:

@@ -81,6 +81,7 @@ class HashModule(pl.LightningModule):
         self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
         self.precision_at_n = HammingPrecision(n=precision_n)
         self._query_logits: list[Tensor] = []
+        self._seed: int | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits ``(B, K)`` of inputs ``(B, ...)`` in [0, 1].
@@ -100,6 +101,20 @@ class HashModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Forget what an earlier run saw."""
         self._bad_step = torch.full((), -1, device=self.device)
+        if self._seed is None:
+            self._seed = torch.initial_seed()
+
+    def on_train_start(self) -> None:
+        """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start."""
+        self.on_train_epoch_start()
+
+    def on_train_epoch_start(self) -> None:
+        """Make augmentation and dropout functions of seed and epoch, so that a resumed run repeats.
+
+        Lightning's checkpoints do not hold the state of the random generators.
+        """
+        epoch = 1 + self.current_epoch * self.trainer.world_size + self.trainer.global_rank
+        torch.manual_seed(((self._seed or 0) + epoch) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss over the pairs of the batch."""
@@ -205,9 +220,14 @@ class HashModule(pl.LightningModule):
             "bits": self.bits,
             "loss": type(self.loss).__name__,
         }
+        checkpoint["seed"] = self._seed
         # What LightningCLI and load_from_checkpoint build the module with.
         checkpoint["hyper_parameters"] = {
             "backbone": self.backbone,
             "bits": self.bits,
             "weights": None,
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the seed of the training."""
+        self._seed = checkpoint.get("seed")
