@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -91,10 +92,17 @@ class HashDataModule(pl.LightningDataModule, ABC):
         )
         # A last batch of one item has no pairs, and no batch statistics.
         single = len(sampler) % self.batch_size == 1
+        # Its own generator: an iterator draws its workers' seed, from the global one by default.
+        generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(
-            self.train_set, batch_size=self.batch_size, sampler=sampler, drop_last=single,
-            num_workers=self.num_workers, persistent_workers=self.num_workers > 0,
-        )  # fmt: skip
+            self.train_set,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=single,
+            generator=generator,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
 
     def val_dataloader(self) -> list[DataLoader[Item]]:
         """Return the loaders of the queries and the database."""
