@@ -51,7 +51,7 @@ class RetrievalImages(Callback):
         sent = adversarial[shown].float() / 255
         folder = Path(trainer.log_dir) / "strips"
         folder.mkdir(exist_ok=True)
-        step = trainer.max_epochs or 0
+        step = (trainer.max_epochs or 0) if pl_module.objective.iterative else 0
         board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
         if board is not None:
             board.add_image("attack/clean_perturbation_adversarial", image_grid(clean, sent), step)

@@ -28,8 +28,8 @@ PHOTOGRAPHS = {
     "tissue": "ihc.png",
 }
 SPLITS = ("train", "query", "database")
-# Whose turn it is as the cells are dealt: a quarter to the queries.
-DEAL = ("query", "train", "database", "train", "query", "database", "train", "database")
+# Whose turn it is as the cells of a block of 2 x 2 are dealt.
+DEAL = ("query", "train", "database", "train")
 
 
 @dataclass(frozen=True)
