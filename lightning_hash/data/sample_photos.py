@@ -28,8 +28,8 @@ PHOTOGRAPHS = {
     "tissue": "ihc.png",
 }
 SPLITS = ("train", "query", "database")
-# Whose turn it is as the cells of a block of 2 x 2 are dealt.
-DEAL = ("query", "train", "database", "train")
+# Whose turn it is as the cells of one block of 2 x 2 after the other are dealt.
+DEAL = ("train", "query", "train", "database", "train", "train", "database", "train")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class SamplePhotos(HashDataModule):
         n_database: int = 3000,
         size: int = 64,
         multi_label: bool = False,
-        jitter: float = 0.3,
+        jitter: float = 0.25,
         batch_size: int = 100,
         eval_batch_size: int = 256,
         num_workers: int = 0,

@@ -8,7 +8,7 @@ from lightning_hash.models.network import HashNetwork
 def convnet(bits: int) -> HashNetwork:
     """Build six convolutions with batch norm and global pooling for inputs of about 64 x 64.
 
-    The hash layer begins at four times torch's own scale, so that tanh(H) leaves its linear part
+    The hash layer begins at eight times torch's own scale, so that tanh(H) leaves its linear part
     early in a short training.
 
     Args:
@@ -35,5 +35,5 @@ def convnet(bits: int) -> HashNetwork:
         channels = width
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     hash_layer = nn.Linear(channels, bits)
-    hash_layer.weight.data.mul_(4)
+    hash_layer.weight.data.mul_(8)
     return HashNetwork("convnet", nn.Sequential(*layers), hash_layer)
