@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -15,33 +16,12 @@ from lightning_hash.callbacks import (
     SummaryTable,
 )
 from lightning_hash.data import HashDataModule
+from lightning_hash.defaults import DEFAULTS, OPTIMIZERS
 from lightning_hash.models.victim import read_checkpoint
 from lightning_hash.modules import AttackModule, HashModule
-from lightning_hash.modules.attack_module import DEFAULT_VICTIM
 from lightning_hash.trainer import HashTrainer
 
 MODULES = {"fit": HashModule, "test": HashModule, "attack": AttackModule}
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "fit": {
-        "trainer.max_epochs": 40,
-        "trainer.num_sanity_val_steps": 0,
-        "trainer.check_val_every_n_epoch": 5,
-        "trainer.log_every_n_steps": 10,
-        "model.loss": {"class_path": "lightning_hash.losses.PairwiseLoss"},
-        "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
-        "weights_only": True,
-    },
-    "test": {"ckpt_path": DEFAULT_VICTIM, "weights_only": True},
-    "attack": {
-        "trainer.max_epochs": 100,
-        "trainer.log_every_n_steps": 10,
-        "trainer.devices": 1,
-        "trainer.enable_model_summary": False,
-        "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
-        "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
-        "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
-    },
-}
 
 
 class HashCLI(LightningCLI):
@@ -97,6 +77,16 @@ class HashCLI(LightningCLI):
             parser.add_argument(
                 "--checkpoints", default="checkpoints", help="Folder of all trained victims."
             )
+
+    def before_instantiate_classes(self) -> None:
+        """Fill in the optimizer, so that config.yaml names it."""
+        if self.subcommand not in OPTIMIZERS:
+            return
+        argument, path, options = OPTIMIZERS[self.subcommand]
+        model = self.config[self.subcommand].model
+        if model[argument] is None:
+            init_args = Namespace(**options)  # type: ignore[no-untyped-call]
+            model[argument] = Namespace(class_path=path, init_args=init_args)  # type: ignore[no-untyped-call]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with this project's logger and callbacks, unless others were given."""

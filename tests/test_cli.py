@@ -17,6 +17,7 @@ from lightning_hash.__main__ import main
 ROOT = Path(lightning_hash.__file__).parent.parent
 ATTACKS = sorted(p.stem for p in (ROOT / "configs" / "attack").glob("*.yaml"))
 QUICK = sorted((ROOT / "configs" / "attack" / "quick").glob("*.yaml"))
+FITS = sorted((ROOT / "configs" / "fit").glob("*.yaml"))
 SMALL_DATA = ["--data.n_train=100", "--data.n_query=20", "--data.n_database=200"]
 SMALL_ATTACK = [
     *SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5", "--trainer.accelerator=cpu",
@@ -87,6 +88,19 @@ def test_test_takes_the_bits_from_the_checkpoint(there, tmp_path):
     assert main(["test", *options, "--ckpt_path=checkpoints/other/last.ckpt"]) == 0
 
 
+@pytest.mark.parametrize("config", FITS, ids=lambda path: path.stem)
+def test_every_fit_config(there, config):
+    options = [*SMALL_DATA, "--trainer.accelerator=cpu", "--trainer.max_epochs=1"]
+    small = ["--model.backbone=convnet", f"--name={config.stem}"]
+    assert main(["fit", "--config", str(config), *options, *small]) == 0
+    checkpoint = torch.load(f"checkpoints/{config.stem}/last.ckpt", weights_only=True)
+    group = checkpoint["optimizer_states"][0]["param_groups"][0]
+    expected = {"hag": (0.001, 0.9, 0.0), "dhta": (0.01, 0.9, 5e-4)}[config.stem]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == expected
+    assert checkpoint["lightning_hash"]["bits"] == 48
+    assert checkpoint["global_step"] == 5  # 100 items in batches of 24; the last holds 4
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_config(there, name):
     config = str(ROOT / "configs" / "attack" / f"{name}.yaml")
@@ -97,6 +111,28 @@ def test_every_attack_config(there, name):
     assert {row["attack"] for row in rows} == {name.replace("_", "-"), "none", "anchor"}
     epsilon = {"hag": 10 / 255, "hag_star": 10 / 255}.get(name, 0.032)
     assert {row["epsilon"] for row in rows} == {epsilon}
+    hag, pgd = ("SGD", 500 / 255**2, 0.9), ("SGD", 1.0, 0.0)
+    rule = {
+        "hag": hag, "hag_star": hag, "dhta": pgd, "p2p": pgd, "noise": (None, None, None),
+        "dhta_code": ("NormalizedStep", 1.0, 0.0),
+    }[name]  # fmt: skip
+    assert {(row["step_rule"], row["lr"], row["momentum"]) for row in rows} == {rule}
+
+
+def test_options_of_the_default_optimizer_do_not_pass_over_to_another(there):
+    options = [*SMALL_DATA, "--trainer.accelerator=cpu", "--trainer.max_epochs=1", "--name=sgd"]
+    assert main(["fit", *options, "--model.optimizer=SGD", "--model.optimizer.lr=0.01"]) == 0
+    checkpoint = torch.load("checkpoints/sgd/last.ckpt", weights_only=True)
+    group = checkpoint["optimizer_states"][0]["param_groups"][0]
+    assert group["weight_decay"] == 0
+    text = Path("runs/fit/sgd/version_0/config.yaml").read_text()
+    assert "class_path: torch.optim.SGD" in text
+
+
+def test_config_names_the_optimizer_that_was_taken_by_default(there):
+    assert main(["attack", "--trainer.max_epochs=1", *SMALL_ATTACK, "--name=default"]) == 0
+    text = Path("runs/attack/default/version_0/config.yaml").read_text()
+    assert re.search(r"step:\n\s+class_path: torch.optim.SGD\n\s+init_args:\n\s+lr: 0.00768", text)
 
 
 @pytest.mark.parametrize("quick", QUICK, ids=lambda path: path.stem)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class AttackModule(pl.LightningModule):
         victim: checkpoint of ``fit``; from Python also a HashModule or any nn.Module that turns
             inputs in [0, 1] into ``(B, K)`` logits. It is frozen.
         objective: what is minimised; HAG by default.
-        step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``.
+        step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``. By
+            default HAG's: ``torch.optim.SGD`` with a rate of 500 / 255^2 and momentum 0.9.
         alpha: schedule of the hash activation's slope; that of both papers by default.
         epsilon: largest change of a value, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
@@ -90,9 +92,7 @@ class AttackModule(pl.LightningModule):
         self,
         victim: Any = DEFAULT_VICTIM,  # a union with nn.Module makes the parser open the file
         objective: Objective | None = None,
-        step: Callable[[Iterable[Any]], Optimizer] = lambda p: SGD(
-            p, lr=0.007689350249903883, momentum=0.9
-        ),
+        step: Callable[[Iterable[Any]], Optimizer] | None = None,
         alpha: AlphaSchedule | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
@@ -118,7 +118,8 @@ class AttackModule(pl.LightningModule):
         self.victim = _as_victim(victim)
         self.network = self.victim.network
         self.objective = HAG() if objective is None else objective
-        self.step, self.alpha = step, AlphaSchedule() if alpha is None else alpha
+        self.step = step or partial(SGD, lr=500 / 255**2, momentum=0.9)
+        self.alpha = AlphaSchedule() if alpha is None else alpha
         self.targets = TargetChoice() if targets is None else targets
         self.epsilon_space, self.random_start = epsilon_space, random_start
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed

@@ -1,6 +1,7 @@
 """The hash model under training."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -39,7 +40,7 @@ class HashModule(pl.LightningModule):
         weights: pretrained weights of a named backbone: ``DEFAULT`` or a torchvision name
             (downloaded), or the path of a .pth or .safetensors file; nothing by default.
         loss: ``(logits (B, K), labels (B, C)) -> scalar``; PairwiseLoss by default.
-        optimizer: called with the parameters.
+        optimizer: called with the parameters; ``torch.optim.AdamW`` with a rate of 3e-3 by default.
         lr_scheduler: called with the optimizer and the number of steps of the whole training;
             stepped after every batch; ``None`` keeps the rate fixed, as both papers do.
         pretrained_lr_scale: learning rate of the layers before the hash layer, as a fraction of the
@@ -60,7 +61,7 @@ class HashModule(pl.LightningModule):
         bits: int = 32,
         weights: str | None = None,
         loss: nn.Module | None = None,
-        optimizer: Callable[[Iterable[Any]], Optimizer] = lambda p: torch.optim.AdamW(p, lr=3e-3),
+        optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
         lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         pretrained_lr_scale: float = 1.0,
         top_k: int | None = 1000,
@@ -76,7 +77,8 @@ class HashModule(pl.LightningModule):
         self.backbone, self.bits = backbone, bits
         self.network = build_network(backbone, bits, weights)
         self.loss = PairwiseLoss() if loss is None else loss
-        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
+        self.lr_scheduler = lr_scheduler
         self.pretrained_lr_scale = pretrained_lr_scale
         self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
         self.precision_at_n = HammingPrecision(n=precision_n)

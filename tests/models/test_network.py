@@ -43,10 +43,10 @@ def test_convnet_is_as_small_as_it_says():
     assert strides == [2, 1, 2, 1, 2, 1]
 
 
-def test_convnet_begins_with_four_times_the_hash_weights():
+def test_convnet_begins_with_eight_times_the_hash_weights():
     torch.manual_seed(0)
     bound = build_model("convnet", 512).hash_layer.weight.abs().max().item()
-    assert bound == pytest.approx(4 / 64**0.5, rel=1e-2)  # torch's own bound is 1 / sqrt(64)
+    assert bound == pytest.approx(8 / 64**0.5, rel=1e-2)  # torch's own bound is 1 / sqrt(64)
 
 
 def test_codes_in_evaluation_do_not_depend_on_the_batch():
