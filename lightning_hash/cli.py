@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -125,7 +125,10 @@ class HashCLI(LightningCLI):
             enable_version_counter=False,
         )  # fmt: skip
         callbacks: list[Callback] = [SummaryTable(), checkpoint]
-        if self._get(self.config_init, "trainer")["logger"] is not False:
+        trainer = self._get(self.config_init, "trainer")
+        if trainer["enable_progress_bar"] is not False:
+            callbacks.insert(0, RichProgressBar())
+        if trainer["logger"] is not False:
             callbacks.append(LearningRateMonitor("step"))
         return callbacks
 

@@ -13,12 +13,23 @@ from lightning_hash.reports.tables import summary_table
 
 
 class SummaryTable(Callback):
-    """Print a table of the final numbers, and last the path of what was written."""
+    """Print a table of the final numbers, and last the path of what was written.
+
+    Place it behind the progress bar: it prints when that has been closed.
+    """
+
+    def __init__(self) -> None:
+        self._tested = False
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that there are numbers."""
+        self._tested = trainer.is_global_zero
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Print, on the first process only."""
-        if not trainer.is_global_zero:
+        if not self._tested:
             return
+        self._tested = False
         if isinstance(pl_module, AttackModule):
             Console().print(summary_table([ResultRow(**row) for row in pl_module.rows]))
             if trainer.log_dir is not None:

@@ -1,0 +1,76 @@
+"""The README's own commands and snippets, on less data and over fewer iterations."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+import lightning_hash
+from lightning_hash import data
+from lightning_hash.__main__ import main
+
+ROOT = Path(lightning_hash.__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line
+    for language, block in BLOCKS
+    if language == ""
+    for line in block.splitlines()
+    if line.startswith("python -m lightning_hash ")
+]
+SNIPPETS = [block for language, block in BLOCKS if language == "python"]
+SMALL = ["--data.n_train=100", "--data.n_query=20", "--data.n_database=200"]
+SHORT = {
+    # The networks of the examples are large and their weights a download.
+    "fit": ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"],
+    "attack": ["--trainer.max_epochs=2", "--model.n_queries=5"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "configs").symlink_to(ROOT / "configs")
+    return folder
+
+
+def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert len(COMMANDS) >= 5
+    for command in COMMANDS:
+        arguments = shlex.split(command)[3:]
+        small = [*SMALL, *SHORT[arguments[0]], "--trainer.accelerator=cpu"]
+        assert main([*arguments, *small]) == 0, command
+        path = Path(capsys.readouterr().out.strip().splitlines()[-1])
+        assert path.exists(), command
+
+
+def test_snippet_of_average_precision_gives_what_its_comment_says():
+    code = SNIPPETS[0].replace("average_precision(\n", "answer = average_precision(\n")
+    names: dict[str, object] = {}
+    exec(code, names)
+    said = re.search(r"# (tensor\(.*\))$", code.strip()).group(1)
+    assert repr(names["answer"]) == said
+
+
+def test_snippet_of_an_attack(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    small = lambda: data_class(n_train=100, n_query=20, n_database=200)  # noqa: E731
+    data_class = data.SamplePhotos
+    monkeypatch.setattr(data, "SamplePhotos", small)
+    code = SNIPPETS[1].replace("max_epochs=100", "max_epochs=2").replace(
+        "AnchorCode(),", "AnchorCode(), n_queries=5,"
+    )
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["images"].shape == (5, 3, 64, 64)
+    assert names["images"].dtype == torch.uint8
+
+
+def test_every_file_that_the_readme_names_exists():
+    named = set(re.findall(r"`?((?:configs|docs)/[\w./]+\.(?:yaml|png))", README))
+    assert len(named) >= 8
+    assert {name for name in named if not (ROOT / name).exists()} == set()
