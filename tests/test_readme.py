@@ -61,8 +61,10 @@ def test_snippet_of_an_attack(folder, monkeypatch):
     small = lambda: data_class(n_train=100, n_query=20, n_database=200)  # noqa: E731
     data_class = data.SamplePhotos
     monkeypatch.setattr(data, "SamplePhotos", small)
-    code = SNIPPETS[1].replace("max_epochs=100", "max_epochs=2").replace(
-        "AnchorCode(),", "AnchorCode(), n_queries=5,"
+    code = (
+        SNIPPETS[1]
+        .replace("max_epochs=100", "max_epochs=2")
+        .replace("AnchorCode(),", "AnchorCode(), n_queries=5,")
     )
     names: dict[str, object] = {}
     exec(code, names)

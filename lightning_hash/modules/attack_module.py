@@ -25,6 +25,7 @@ from lightning_hash.attacks import (
     round_to_8bit,
     uniform_noise,
 )
+from lightning_hash.attacks.batch import QueryBatch
 from lightning_hash.attacks.state import Outcome, pack, unpack
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
@@ -41,11 +42,14 @@ from lightning_hash.models.victim import (
 from lightning_hash.modules.encoder import Encoding
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.modules.protocol import attack_protocol
+from lightning_hash.modules.scorekeeper import (
+    CLEAN_METRICS,
+    PERTURBED_METRICS,
+    TARGET_METRICS,
+    Scorekeeper,
+)
 
 DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
-CLEAN_METRICS = ("map", "precision_at_n")
-PERTURBED_METRICS = (*CLEAN_METRICS, "hamming_to_clean", "perceptibility", "linf")
-TARGET_METRICS = ("t_map", "hamming_to_anchor")
 
 
 class AttackModule(pl.LightningModule):
@@ -124,18 +128,23 @@ class AttackModule(pl.LightningModule):
         self.epsilon_space, self.random_start = epsilon_space, random_start
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluate_at = frozenset(evaluate_at)
-        self.precision_n = precision_n
         self.metric_options = {
             "top_k": top_k, "normalizer": normalizer, "empty": empty, "ties": ties,
         }  # fmt: skip
-        self.score = AttackScore(
-            top_k=top_k, normalizer=normalizer, empty=empty, ties=ties, precision_n=precision_n
+        self.scorekeeper = Scorekeeper(
+            AttackScore(
+                top_k=top_k, normalizer=normalizer, empty=empty, ties=ties, precision_n=precision_n
+            )
         )
         point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
         self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
-        self.rows: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._scale = self._space_scale()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Result rows so far."""
+        return self.scorekeeper.rows
 
     # ------------------------------------------------------------------ set-up
 
@@ -169,6 +178,7 @@ class AttackModule(pl.LightningModule):
         self.protocol = attack_protocol(
             self, queries.source, len(queries.queries), len(database.index), trainer
         )
+        self.scorekeeper.protocol = self.protocol
 
     def setup(self, stage: str) -> None:
         """Load this process's batches of queries and make their perturbations.
@@ -185,24 +195,21 @@ class AttackModule(pl.LightningModule):
             raise ValueError(msg)
         if hasattr(self, "perturbations"):
             return
-        batches = [self.queries.load_batch(number) for number in self.queries.local_batches]
+        loaded = [self.queries.load_batch(number) for number in self.queries.local_batches]
         self._position = {number: i for i, number in enumerate(self.queries.local_batches)}
-        self.index: list[Tensor] = [index for _, _, index in batches]
-        self.labels: list[Tensor] = [labels for _, labels, _ in batches]
         codes = sign_code(self.database.logits)
-        self.score.update_database(codes, self.database.labels, self.database.index)
-        self.targets_of = [self._choose(batch, codes) for batch in batches]
+        self.scorekeeper.add_database(codes, self.database)
+        self.batches = [
+            QueryBatch(index, labels, self._choose(labels, index, codes))
+            for _, labels, index in loaded
+        ]
         self.perturbations = nn.ParameterList(
-            nn.Parameter(self._start(inputs, index)) for inputs, _, index in batches
+            nn.Parameter(self._start(inputs, index)) for inputs, _, index in loaded
         )
-        for number, (inputs, _, _) in enumerate(batches):
+        for number, (inputs, _, _) in enumerate(loaded):
             self.register_buffer(f"clean_{number}", inputs, persistent=False)
-        self._loss: list[Tensor] = [torch.empty(0)] * len(batches)
-        self._logits: list[Tensor] = [torch.empty(0)] * len(batches)
-        self._bad_since = [torch.full(i.shape, -1) for i in self.index]
 
-    def _choose(self, batch: list[Any], codes: Tensor) -> Targets | None:
-        _, labels, index = batch
+    def _choose(self, labels: Tensor, index: Tensor, codes: Tensor) -> Targets | None:
         try:
             return self.targets(labels, index, codes, self.database.labels, self.database.index)
         except ValueError as error:
@@ -225,15 +232,17 @@ class AttackModule(pl.LightningModule):
         """Compute what the objectives compare with, in the attack's own batches."""
         if isinstance(self._scale, Tensor):
             self._scale = self._scale.to(self.device)
-        self.clean_codes, self.references = [], []
-        for number, targets in enumerate(self.targets_of):
+        for number, batch in enumerate(self.batches):
             with torch.no_grad():
                 logits = self.network(self.clean(number))
-            anchors = None if targets is None else targets.anchor_codes.to(logits)
-            self.clean_codes.append(sign_code(logits))
-            self.references.append(self.objective.reference(ReferenceState(logits, anchors)))
-            self._bad_since[number] = self._bad_since[number].to(self.device)
-            self.index[number] = self.index[number].to(self.device)
+            anchors = None if batch.targets is None else batch.targets.anchor_codes.to(logits)
+            batch.to(self.device)
+            batch.clean_codes = sign_code(logits)
+            batch.reference = self.objective.reference(ReferenceState(logits, anchors))
+
+    @property
+    def _has_targets(self) -> bool:
+        return all(batch.targets is not None for batch in self.batches)
 
     # --------------------------------------------------------------- iterations
 
@@ -245,8 +254,12 @@ class AttackModule(pl.LightningModule):
     def perturbed(self, number: int) -> Tensor:
         """Return the perturbed inputs ``(B, ...)`` of a local batch, without gradient."""
         perturbation = self.perturbations[number].detach()
-        perturbed: Tensor = self.clean(number) + perturbation * self._scale
+        perturbed: Tensor = self.clean(number) + self._in_pixels(perturbation)
         return perturbed.clamp_(0, 1)
+
+    def _in_pixels(self, perturbation: Tensor) -> Tensor:
+        # A product with 1 would cost one pass forward and one backward.
+        return perturbation * self._scale if isinstance(self._scale, Tensor) else perturbation
 
     def on_fit_start(self) -> None:
         """Compute the references on the device and start the clock."""
@@ -258,12 +271,10 @@ class AttackModule(pl.LightningModule):
         number = self._position[batch]
         iterations = self.trainer.max_epochs or 1
         alpha = self.alpha(self.current_epoch, iterations)
-        inputs = self.clean(number) + self.perturbations[number] * self._scale
+        inputs = self.clean(number) + self._in_pixels(self.perturbations[number])
         logits = self.network(inputs)
-        losses: Tensor = self.objective(logits, self.references[number], alpha)
-        self._loss[number], self._logits[number] = losses.detach(), logits.detach()
-        bad = (self._bad_since[number] < 0) & ~torch.isfinite(self._loss[number])
-        self._bad_since[number] = torch.where(bad, self.current_epoch, self._bad_since[number])
+        losses: Tensor = self.objective(logits, self.batches[number].reference, alpha)
+        self.batches[number].watch(losses.detach(), logits.detach(), self.current_epoch)
         return losses.sum()
 
     def optimizer_step(
@@ -279,7 +290,13 @@ class AttackModule(pl.LightningModule):
         def closure() -> Any:
             loss = None if optimizer_closure is None else optimizer_closure()
             if milestone:  # before the step: these are the inputs that the logits belong to
-                self._update_score(batch_idx, self._logits[batch_idx], self.perturbed(batch_idx))
+                reached = self.batches[batch_idx]
+                self.scorekeeper.add(
+                    reached,
+                    sign_code(reached.logits),
+                    self.clean(batch_idx),
+                    self.perturbed(batch_idx),
+                )
             return loss
 
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
@@ -300,16 +317,16 @@ class AttackModule(pl.LightningModule):
         values = {f"attack/{key}": float(value) for key, value in self.live_metrics().items()}
         values["attack/alpha"] = self.alpha(iteration, self.trainer.max_epochs or 1)
         if milestone:
-            score = self._compute_score(PERTURBED_METRICS, iteration, quantized=False)
+            score = self._take(PERTURBED_METRICS, self.attack_name, iteration)
             values |= {f"attack/{key}": value for key, value in score.items()}
         self.log_dict({**values, "step": float(iteration)})
 
     def live_metrics(self) -> dict[str, Tensor]:
         """Return mean loss and mean Hamming distance to the clean code of the last iteration."""
-        codes = torch.cat([sign_code(logits) for logits in self._logits])
+        moved = [(sign_code(b.logits) != b.clean_codes).sum(dim=1) for b in self.batches]
         return {
-            "loss": torch.cat(self._loss).mean(),
-            "hamming": (codes != torch.cat(self.clean_codes)).sum(dim=1).float().mean(),
+            "loss": torch.cat([batch.losses for batch in self.batches]).mean(),
+            "hamming": torch.cat(moved).float().mean(),
         }
 
     def check_finite(self) -> None:
@@ -318,7 +335,8 @@ class AttackModule(pl.LightningModule):
         Raises:
             ValueError: naming the iteration and the queries.
         """
-        bad_since, index = torch.cat(self._bad_since).cpu(), torch.cat(self.index).cpu()
+        bad_since = torch.cat([batch.bad_since for batch in self.batches]).cpu()
+        index = torch.cat([batch.index for batch in self.batches]).cpu()
         bad = bad_since >= 0
         if not bad.any():
             return
@@ -339,104 +357,70 @@ class AttackModule(pl.LightningModule):
 
     # -------------------------------------------------------------------- score
 
-    def _update_score(
-        self, number: int, logits: Tensor, adversarial: Tensor, anchors: bool = False
-    ) -> None:
-        targets = self.targets_of[number]
-        index = self.index[number]
-        codes = targets.anchor_codes.to(index.device) if anchors and targets else sign_code(logits)
-        self.score.update(
-            codes,
-            self.labels[number].to(index.device),
-            index,
-            clean_codes=self.clean_codes[number],
-            target_labels=None if targets is None else targets.labels.to(index.device),
-            anchor_codes=None if targets is None else targets.anchor_codes.to(index.device),
-            clean=self.clean(number),
-            adversarial=adversarial,
-        )
-
-    def _compute_score(
-        self, names: tuple[str, ...], iteration: int, *, quantized: bool, attack: str | None = None
+    def _take(
+        self, names: tuple[str, ...], attack: str, iteration: int, *, quantized: bool = False
     ) -> dict[str, float]:
-        if all(targets is not None for targets in self.targets_of):
+        if self._has_targets:
             names = (*names, *TARGET_METRICS)
-        values = self.score.compute(names)
-        for name, value in values.items():
-            row = {
-                **self.protocol,
-                "metric": name,
-                "value": value,
-                "iteration": iteration,
-                "quantized": quantized,
-                "attack": attack or self.attack_name,
-                "seconds": round(self.seconds, 3),
-                "n_empty": {"map": self.score.map, "t_map": self.score.t_map}[name].n_empty
-                if name in ("map", "t_map")
-                else None,
-                "n_at": self.precision_n if name == "precision_at_n" else None,
-            }
-            self.rows.append(row)
-        self.score.reset_queries()
-        return values
+        return self.scorekeeper.take(
+            names,
+            attack=attack,
+            iteration=iteration,
+            quantized=quantized,
+            seconds=round(self.seconds, 3),
+        )
 
     def on_test_start(self) -> None:
         """Compute the references on the device."""
         self._references()
-        self._final: list[dict[str, Tensor]] = []
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Encode what is left after projection, in float and rounded to 8 bits."""
         number = self._position[batch]
-        clean, adversarial = self.clean(number), self.perturbed(number)
+        clean, adversarial, final = self.clean(number), self.perturbed(number), self.batches[number]
         budget = torch.as_tensor(self.epsilon * self._scale)
         eight_bit = round_to_8bit(adversarial, clean, budget)
-        self._final.append(
-            {
-                "logits": self.network(adversarial),
-                "logits_8bit": self.network(eight_bit.to(clean.dtype) / 255),
-                "adversarial": adversarial,
-                "adversarial_8bit": eight_bit,
-            }
-        )
+        final.adversarial, final.adversarial_8bit = adversarial, eight_bit
+        final.codes = sign_code(self.network(adversarial))
+        final.codes_8bit = sign_code(self.network(eight_bit.to(clean.dtype) / 255))
 
     def on_test_epoch_end(self) -> None:
         """Score the clean queries, the ceiling and the attack."""
         last = (self.trainer.max_epochs or 0) if self.objective.iterative else 0
-        self.rows = [row for row in self.rows if row["attack"] == self.attack_name]
-        numbers = range(len(self._final))
-        for number in numbers:
-            self._update_score(number, self.clean_codes[number], self.clean(number))
-        self._compute_score(CLEAN_METRICS, 0, quantized=False, attack="none")
-        if all(targets is not None for targets in self.targets_of):
-            for number in numbers:
-                self._update_score(
-                    number, self.clean_codes[number], self.clean(number), anchors=True
-                )
-            self._compute_score((), 0, quantized=False, attack="anchor")
-        for key, quantized in (("", False), ("_8bit", True)):
-            for number, final in enumerate(self._final):
-                adversarial = final[f"adversarial{key}"]
-                if quantized:
-                    adversarial = adversarial.float() / 255
-                self._update_score(number, final[f"logits{key}"], adversarial)
-            values = self._compute_score(PERTURBED_METRICS, last, quantized=quantized)
-            self.log_dict({f"final{key}/{name}": value for name, value in values.items()})
+        keeper, batches = self.scorekeeper, self.batches
+        keeper.rows = [row for row in keeper.rows if row["attack"] == self.attack_name]
+        for batch in batches:
+            keeper.add(batch, batch.clean_codes, None, None)
+        self._take(CLEAN_METRICS, "none", 0)
+        if self._has_targets:
+            for batch in batches:
+                if batch.targets is not None:
+                    keeper.add(batch, batch.targets.anchor_codes.to(self.device), None, None)
+            self._take((), "anchor", 0)
+        for number, batch in enumerate(batches):
+            keeper.add(batch, batch.codes, self.clean(number), batch.adversarial)
+        values = self._take(PERTURBED_METRICS, self.attack_name, last)
+        self.log_dict({f"final/{name}": value for name, value in values.items()})
+        for number, batch in enumerate(batches):
+            eight_bit = batch.adversarial_8bit.float() / 255
+            keeper.add(batch, batch.codes_8bit, self.clean(number), eight_bit)
+        values = self._take(PERTURBED_METRICS, self.attack_name, last, quantized=True)
+        self.log_dict({f"final_8bit/{name}": value for name, value in values.items()})
 
     def outcome(self) -> Outcome:
         """Return what the attack made of all queries, ordered by index, on every process."""
-        local: dict[str, Tensor] = {}
+        batches = self.batches
         columns = {
-            "index": self.index,
-            "labels": self.labels,
-            "clean_codes": self.clean_codes,
-            "codes": [sign_code(final["logits"]) for final in self._final],
-            "codes_8bit": [sign_code(final["logits_8bit"]) for final in self._final],
+            "index": [batch.index for batch in batches],
+            "labels": [batch.labels for batch in batches],
+            "clean_codes": [batch.clean_codes for batch in batches],
+            "codes": [batch.codes for batch in batches],
+            "codes_8bit": [batch.codes_8bit for batch in batches],
             "perturbation": [p.detach() for p in self.perturbations],
-            "adversarial_8bit": [final["adversarial_8bit"] for final in self._final],
+            "adversarial_8bit": [batch.adversarial_8bit for batch in batches],
         }
-        if all(targets is not None for targets in self.targets_of):
-            chosen = [targets for targets in self.targets_of if targets is not None]
+        if self._has_targets:
+            chosen = [batch.targets for batch in batches if batch.targets is not None]
             columns["target_labels"] = [targets.labels for targets in chosen]
             columns["anchor_codes"] = [targets.anchor_codes for targets in chosen]
             columns["anchor_index"] = [targets.anchor_index for targets in chosen]
@@ -447,6 +431,10 @@ class AttackModule(pl.LightningModule):
 
     # -------------------------------------------------------------- checkpoints
 
+    @property
+    def _indices(self) -> list[Tensor]:
+        return [batch.index for batch in self.batches]
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of the attack by query, without the victim."""
         optimizer = self.trainer.optimizers[0]
@@ -456,7 +444,7 @@ class AttackModule(pl.LightningModule):
             "kind": "attack",
             "version": CHECKPOINT_VERSION,
             "protocol": self.protocol,
-            "queries": pack(self.index, list(self.perturbations), optimizer),
+            "queries": pack(self._indices, list(self.perturbations), optimizer),
             "rows": self.rows,
             "seconds": self.seconds,
         }
@@ -477,10 +465,10 @@ class AttackModule(pl.LightningModule):
                     f"{before.get(key)!r}, this run's is {value!r}; start anew without ckpt_path"
                 )
                 raise ValueError(msg)
-        perturbations, optimizer = unpack(entry["queries"], self.index)
+        perturbations, optimizer = unpack(entry["queries"], self._indices)
         checkpoint["state_dict"] = {f"perturbations.{i}": p for i, p in enumerate(perturbations)}
         checkpoint["optimizer_states"] = [optimizer]
-        self.rows, self.seconds = entry["rows"], entry["seconds"]
+        self.scorekeeper.rows, self.seconds = entry["rows"], entry["seconds"]
 
 
 def _as_victim(victim: Any) -> Victim:

@@ -24,7 +24,7 @@ def test_without_a_terminal_a_line_at_every_tenth(tmp_path, blobs, capsys):
     assert [line.split(",")[0] for line in lines] == [
         f"hag: iteration {n}/20" for n in range(2, 21, 2)
     ]
-    loss = torch.cat(module._loss).mean()
+    loss = torch.cat([batch.losses for batch in module.batches]).mean()
     assert f"loss {loss:.4f}, Hamming" in lines[-1]
 
 

@@ -1,0 +1,61 @@
+"""What an attack knows about one batch of its queries."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lightning_hash.attacks.targets import Targets
+
+
+@dataclass
+class QueryBatch:
+    """A batch of B queries under attack, beside its inputs and perturbations.
+
+    Attributes:
+        index: ``(B,)`` int64, the queries' own indices.
+        labels: ``(B, C)`` of 0/1.
+        targets: the targets, or ``None`` where there are none.
+        clean_codes: ``(B, K)`` of -1/+1, codes of the clean queries.
+        reference: what the objective compares with.
+        losses: ``(B,)``, the losses of the last iteration.
+        logits: ``(B, K)``, H(x') of the last iteration's forward pass.
+        bad_since: ``(B,)`` int64, the first iteration whose loss was not finite, or -1.
+        adversarial: ``(B, ...)`` float, the finished images in [0, 1].
+        adversarial_8bit: ``(B, ...)`` uint8, the same after rounding.
+        codes: ``(B, K)`` of -1/+1, codes of ``adversarial``.
+        codes_8bit: ``(B, K)`` of -1/+1, codes of ``adversarial_8bit``.
+    """
+
+    index: Tensor
+    labels: Tensor
+    targets: Targets | None
+    clean_codes: Tensor = field(init=False)
+    reference: Tensor = field(init=False)
+    losses: Tensor = field(init=False)
+    logits: Tensor = field(init=False)
+    bad_since: Tensor = field(init=False)
+    adversarial: Tensor = field(init=False)
+    adversarial_8bit: Tensor = field(init=False)
+    codes: Tensor = field(init=False)
+    codes_8bit: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bad_since = torch.full(self.index.shape, -1)
+
+    def to(self, device: torch.device) -> None:
+        """Move what an iteration needs to a device."""
+        self.index, self.labels = self.index.to(device), self.labels.to(device)
+        self.bad_since = self.bad_since.to(device)
+
+    def watch(self, losses: Tensor, logits: Tensor, iteration: int) -> None:
+        """Keep what an iteration gave, and note losses that are not finite, without a wait.
+
+        Args:
+            losses: ``(B,)``, detached.
+            logits: ``(B, K)``, detached.
+            iteration: its number.
+        """
+        self.losses, self.logits = losses, logits
+        bad = (self.bad_since < 0) & ~torch.isfinite(losses)
+        self.bad_since = torch.where(bad, iteration, self.bad_since)
