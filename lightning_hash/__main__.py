@@ -24,9 +24,10 @@ def main(args: list[str] | None = None) -> int:
         return 0
     _quieten()
     from lightning_hash.cli import HashCLI  # after the filters, and not for --version
+    from lightning_hash.defaults import config_paths
 
     try:
-        _check_configs(arguments)
+        _check_configs(config_paths(arguments))
         HashCLI(args)
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
@@ -52,12 +53,9 @@ def _quieten() -> None:
     tips.addFilter(lambda record: "Tip:" not in record.getMessage())
 
 
-def _check_configs(arguments: list[str]) -> None:
+def _check_configs(paths: list[Path]) -> None:
     """Name the configs there are where the one asked for does not exist."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    paths = [value for key, value in pairs if key in ("--config", "-c")]
-    paths += [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
-    for path in map(Path, paths):
+    for path in paths:
         if not path.exists():
             known = sorted(str(p) for p in path.parent.glob("*.yaml")) or ["none in that folder"]
             msg = f"--config {path} does not exist; there are: {', '.join(known)}"

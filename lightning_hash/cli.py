@@ -1,9 +1,9 @@
 """The command line: LightningCLI with a module for each verb."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -16,7 +16,7 @@ from lightning_hash.callbacks import (
     SummaryTable,
 )
 from lightning_hash.data import HashDataModule
-from lightning_hash.defaults import DEFAULTS, OPTIMIZERS
+from lightning_hash.defaults import defaults_of
 from lightning_hash.models.victim import read_checkpoint
 from lightning_hash.modules import AttackModule, HashModule
 from lightning_hash.trainer import HashTrainer
@@ -27,7 +27,8 @@ MODULES = {"fit": HashModule, "test": HashModule, "attack": AttackModule}
 class HashCLI(LightningCLI):
     """``fit`` and ``test`` run a HashModule, ``attack`` runs an AttackModule."""
 
-    def __init__(self, args: Any = None) -> None:
+    def __init__(self, args: list[str] | None = None) -> None:
+        self._arguments = sys.argv[1:] if args is None else args
         super().__init__(
             model_class=HashModule,
             datamodule_class=HashDataModule,
@@ -53,12 +54,11 @@ class HashCLI(LightningCLI):
         # LightningCLI has one model class for all verbs; this is where it makes each verb's parser.
         self._verb, self._model_class = subcommand, MODULES[subcommand]
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        parser.set_defaults(DEFAULTS[subcommand])
+        parser.set_defaults(defaults_of(subcommand, self._arguments))
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the names of folders."""
-        parser.set_defaults({"data": {"class_path": "lightning_hash.data.SamplePhotos"}})
         parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
         if self._verb == "attack":
             parser.add_argument(
@@ -77,16 +77,6 @@ class HashCLI(LightningCLI):
             parser.add_argument(
                 "--checkpoints", default="checkpoints", help="Folder of all trained victims."
             )
-
-    def before_instantiate_classes(self) -> None:
-        """Fill in the optimizer, so that config.yaml names it."""
-        if self.subcommand not in OPTIMIZERS:
-            return
-        argument, path, options = OPTIMIZERS[self.subcommand]
-        model = self.config[self.subcommand].model
-        if model[argument] is None:
-            init_args = Namespace(**options)  # type: ignore[no-untyped-call]
-            model[argument] = Namespace(class_path=path, init_args=init_args)  # type: ignore[no-untyped-call]
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with this project's logger and callbacks, unless others were given."""

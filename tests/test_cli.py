@@ -13,6 +13,7 @@ from torchvision.io import decode_image
 
 import lightning_hash
 from lightning_hash.__main__ import main
+from lightning_hash.data import SamplePhotos
 
 ROOT = Path(lightning_hash.__file__).parent.parent
 ATTACKS = sorted(p.stem for p in (ROOT / "configs" / "attack").glob("*.yaml"))
@@ -127,6 +128,32 @@ def test_options_of_the_default_optimizer_do_not_pass_over_to_another(there):
     assert group["weight_decay"] == 0
     text = Path("runs/fit/sgd/version_0/config.yaml").read_text()
     assert "class_path: torch.optim.SGD" in text
+
+
+class OtherData(SamplePhotos):
+    """Data of a user's, with defaults of their own."""
+
+    name = "other"
+
+    def __init__(self, n_query: int = 30, n_database: int = 210, batch_size: int = 7) -> None:
+        super().__init__(n_train=70, n_query=n_query, n_database=n_database, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("form", ["argument", "config"])
+def test_options_of_the_demo_data_do_not_pass_over_to_the_users_data(there, tmp_path, form):
+    path = f"{__name__}.OtherData"
+    config = tmp_path / "data.yaml"
+    config.write_text(f"data:\n  class_path: {path}\n  init_args: {{n_query: 25}}\n")
+    given = [f"--data={path}", "--data.n_query=25"]
+    options = given if form == "argument" else ["--config", str(config)]
+    common = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", f"--name=other-{form}"]
+    assert main(["fit", *options, *common]) == 0
+    checkpoint = torch.load(f"checkpoints/other-{form}/last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 10  # 70 items in batches of 7
+    small = ["--model.n_queries=5", f"--model.victim=checkpoints/other-{form}/best.ckpt"]
+    assert main(["attack", *options, *common, *small]) == 0
+    results = Path(f"runs/attack/other-{form}/version_0/results.json").read_text()
+    assert {(row["dataset"], row["n_database"]) for row in json.loads(results)} == {("other", 210)}
 
 
 def test_config_names_the_optimizer_that_was_taken_by_default(there):
