@@ -1,5 +1,6 @@
 """``python -m lightning_hash`` and the console script."""
 
+import errno
 import logging
 import os
 import sys
@@ -32,9 +33,19 @@ def main(args: list[str] | None = None) -> int:
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_explained(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename2 or error.filename or "the run folder"
+        return (
+            f"no space left on the disk of {where}; what was written is whole: make room and "
+            "go on from the newest checkpoint with --ckpt_path, or write elsewhere with --runs"
+        )
+    return str(error)
 
 
 def _quieten() -> None:

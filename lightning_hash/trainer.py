@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lightning_hash.attacks.state import gather_objects
+from lightning_hash.checkpoint_io import WholeCheckpointIO
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.modules.attack_module import AttackModule
@@ -12,7 +14,12 @@ from lightning_hash.modules.encoder import Encoder, join
 
 
 class HashTrainer(pl.Trainer):
-    """The Trainer that fits hash models and attacks them."""
+    """The Trainer that fits hash models and attacks them; its checkpoints are never torn."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.strategy.checkpoint_io = WholeCheckpointIO()
 
     def attack(
         self,
