@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from lightning_hash.allocator import keep_pages
 from lightning_hash.attacks.state import gather_objects
 from lightning_hash.checkpoint_io import WholeCheckpointIO
 from lightning_hash.data.base import HashDataModule
@@ -18,6 +20,8 @@ class HashTrainer(pl.Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if isinstance(self.accelerator, CPUAccelerator):
+            keep_pages()
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 # Distances held at a time by everything that walks through the queries in chunks.
-CHUNK_ELEMENTS = 8_000_000
+CHUNK_ELEMENTS = 4_000_000
 
 
 def check_codes(name: str, codes: Tensor) -> None:
