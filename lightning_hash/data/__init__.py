@@ -1,8 +1,22 @@
 """Data sets and their LightningDataModules."""
 
-from lightning_hash.data.augment import ColorJitter
+from lightning_hash.data.augment import ColorJitter, FlipShift
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.csv_data import CSVDataModule
+from lightning_hash.data.folder_data import FolderDataModule
+from lightning_hash.data.image_data import ImageDataModule
+from lightning_hash.data.list_data import ListDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.data.sample_photos import SamplePhotos
 
-__all__ = ["ColorJitter", "HashDataModule", "QueryData", "SamplePhotos"]
+__all__ = [
+    "CSVDataModule",
+    "ColorJitter",
+    "FlipShift",
+    "FolderDataModule",
+    "HashDataModule",
+    "ImageDataModule",
+    "ListDataModule",
+    "QueryData",
+    "SamplePhotos",
+]

@@ -50,6 +50,59 @@ class ColorJitter:
         return torch.where(draws[6] < self.flip, images.flip(3), images)
 
 
+class FlipShift:
+    """Mirror and shift every image by its own draw; the border is mirrored.
+
+    Draws come from torch's global generator of the batch's device.
+
+    Args:
+        shift: largest shift along each side, as a fraction of the side; in [0, 0.5].
+        flip: probability of a horizontal mirror image.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> FlipShift(shift=0.0, flip=1.0)(torch.tensor([0.25, 0.75]).expand(1, 3, 1, 2))[0, 0]
+        tensor([[0.7500, 0.2500]])
+    """
+
+    def __init__(self, shift: float = 0.1, flip: float = 0.5) -> None:
+        if not 0 <= shift <= 0.5:
+            msg = f"shift must be in [0, 0.5], got {shift}"
+            raise ValueError(msg)
+        if not 0 <= flip <= 1:
+            msg = f"flip must be in [0, 1], got {flip}"
+            raise ValueError(msg)
+        self.shift, self.flip = shift, flip
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Flip and shift images.
+
+        Args:
+            images: ``(B, 3, H, W)`` floating.
+
+        Returns:
+            A new tensor of the same shape.
+        """
+        batch, _, height, width = images.shape
+        draws = torch.rand(3, batch, 1, device=images.device)
+        rows = self._places(height, draws[0])
+        columns = self._places(width, draws[1])
+        columns = torch.where(draws[2] < self.flip, width - 1 - columns, columns)
+        number = torch.arange(batch, device=images.device)[:, None, None]
+        shifted = images.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]
+        return shifted.permute(0, 3, 1, 2)
+
+    def _places(self, side: int, draw: Tensor) -> Tensor:
+        """Return ``(B, side)``: which pixel along a side lands at each place."""
+        most = int(self.shift * side)
+        shift = (draw * (2 * most + 1)).long() - most
+        places = torch.arange(side, device=draw.device) + shift
+        places = places.abs()
+        return torch.where(places >= side, 2 * (side - 1) - places, places)
+
+
 def _grey(images: Tensor) -> Tensor:
     weights = images.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
     return (images * weights).sum(dim=1, keepdim=True)

@@ -1,0 +1,175 @@
+"""What is wrong with a data set of image files, before it spoils a number."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lightning_hash.data.image_data import ImageDataModule
+from lightning_hash.data.images import READERS, ImageFiles
+from lightning_hash.data.splits import SPLITS
+
+ORIENTATION = 0x0112  # the EXIF tag
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was found in a split.
+
+    Attributes:
+        split: the split.
+        what: what was found.
+        count: how many items.
+        wrong: whether it spoils a number; otherwise it is only worth knowing.
+        examples: the first of them, as ``list:line`` with path or reason.
+    """
+
+    split: str
+    what: str
+    count: int
+    wrong: bool
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """All that a check of a data set says.
+
+    Attributes:
+        name: the data set.
+        items: items per split.
+        labels: items per label and split, ``{split: {class name: count}}``.
+        findings: what was found.
+    """
+
+    name: str
+    items: dict[str, int]
+    labels: dict[str, dict[str, int]]
+    findings: list[Finding]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether anything spoils a number."""
+        return any(finding.wrong for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one file is like: its sha256 and whether it is readable, RGB and upright."""
+
+    sha256: str | None
+    problem: str | None
+    mode: str | None = None
+    turned: bool = False
+
+
+def check_data(data: ImageDataModule) -> DataCheck:
+    """Look at every list row and every file of a data set.
+
+    Args:
+        data: the data; ``on_bad_image`` must be ``"error"``, so that nothing was left out before.
+
+    Returns:
+        Counts and findings. Wrong are: files that cannot be read, rows without a label, an item
+        twice in a split (by path or by content), and queries that are in the database or in the
+        training set. Training items that are in the database are usual, grey and rotated images
+        are converted when they are loaded: these are only told.
+
+    Raises:
+        ValueError: if items are skipped, or the lists cannot be read.
+        FileNotFoundError: if a list does not exist.
+    """
+    if data.on_bad_image != "error":
+        msg = f"on_bad_image must be 'error' for a check, got {data.on_bad_image!r}"
+        raise ValueError(msg)
+    data.setup("fit")
+    seen = {split: _Seen(split, getattr(data, f"{split}_set")) for split in SPLITS}
+    findings = [finding for one in seen.values() for finding in _within(one)]
+    findings += _between(seen["query"], seen["database"], wrong=True)
+    findings += _between(seen["query"], seen["train"], wrong=True)
+    findings += _between(seen["train"], seen["database"], wrong=False)
+    return DataCheck(
+        data.name,
+        {split: len(one.paths) for split, one in seen.items()},
+        {
+            split: dict(zip(data.class_names, one.images.labels.sum(dim=0).tolist(), strict=True))
+            for split, one in seen.items()
+        },
+        [finding for finding in findings if finding.count],
+    )
+
+
+class _Seen:
+    """A split with a look at each of its files."""
+
+    def __init__(self, split: str, images: ImageFiles) -> None:
+        self.split, self.images = split, images
+        self.paths = [str(images.path(index)) for index in range(len(images))]
+        with ThreadPoolExecutor(READERS) as pool:
+            self.looks = list(pool.map(lambda index: _look(images, index), range(len(images))))
+        self.contents = [look.sha256 for look in self.looks]
+
+    def finding(self, what: str, rows: list[int], wrong: bool) -> Finding:
+        examples = []
+        for row in rows[:EXAMPLES]:
+            problem = self.looks[row].problem
+            where = f"{self.images.table.where(row)} {self.paths[row]}"
+            examples.append(where if problem is None else f"{where} {problem}")
+        return Finding(self.split, what, len(rows), wrong, examples)
+
+
+def _look(images: ImageFiles, index: int) -> _Look:
+    path = images.path(index)
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        with Image.open(path) as image:
+            mode, turned = image.mode, image.getexif().get(ORIENTATION, 1) != 1
+            ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError:
+        return _Look(None, "does not exist")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return _Look(None, f"cannot be read: {error}")
+    return _Look(digest, None, mode, turned)
+
+
+def _within(seen: _Seen) -> list[Finding]:
+    looks = list(enumerate(seen.looks))
+    unlabelled = np.flatnonzero(~seen.images.table.labels.any(axis=1)).tolist()
+    copies = _again(seen.contents, unless=seen.paths)
+    return [
+        seen.finding("cannot be read", [i for i, look in looks if look.problem], wrong=True),
+        seen.finding("without a label", unlabelled, wrong=True),
+        seen.finding("path twice", _again(seen.paths), wrong=True),
+        seen.finding("content twice, under another path", copies, wrong=True),
+        seen.finding("not RGB", [i for i, k in looks if k.mode not in (None, "RGB")], wrong=False),
+        seen.finding("turned by EXIF", [i for i, look in looks if look.turned], wrong=False),
+    ]
+
+
+def _again(values: list[Any], unless: list[Any] | None = None) -> list[int]:
+    """Return the rows whose value came before; with ``unless``, those whose other value did not."""
+    seen: dict[Any, set[Any]] = {}
+    rows = []
+    for row, value in enumerate(values):
+        other = None if unless is None else unless[row]
+        before = seen.setdefault(value, set())
+        if value is not None and before and (unless is None or other not in before):
+            rows.append(row)
+        before.add(other)
+    return rows
+
+
+def _between(seen: _Seen, other: _Seen, *, wrong: bool) -> list[Finding]:
+    paths, contents = set(other.paths), set(other.contents) - {None}
+    same = [i for i, path in enumerate(seen.paths) if path in paths]
+    known = set(same)
+    copies = [i for i, digest in enumerate(seen.contents) if digest in contents and i not in known]
+    where = f"in the {other.split} set too"
+    return [
+        seen.finding(where, same, wrong),
+        seen.finding(f"content {where}, under another path", copies, wrong),
+    ]

@@ -1,0 +1,100 @@
+"""Data that come as CSV tables."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightning_hash.data.image_data import ImageDataModule
+from lightning_hash.data.table import Table
+
+
+class CSVDataModule(ImageDataModule):
+    """Images and labels by CSV files with a header.
+
+    A source NAME is ``NAME.csv``. Labels are columns of 0/1, or one column of label names.
+
+    Args:
+        folder: where the files lie.
+        path_column: the column of paths.
+        label_columns: the columns of 0/1; all but ``path_column`` by default.
+        names_column: the one column of label names instead; ``class_names`` gives the label columns
+            and their order and is then needed.
+        separator: what stands between label names.
+        options: as in :class:`ImageDataModule`.
+
+    Raises:
+        ValueError: if both kinds of label columns are given, or names without ``class_names``.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        path_column: str = "path",
+        label_columns: list[str] | None = None,
+        names_column: str | None = None,
+        separator: str = ";",
+        **options: Any,
+    ) -> None:
+        super().__init__(folder, **options)
+        if names_column is not None and (label_columns is not None or self.given_names is None):
+            msg = (
+                "names_column goes with class_names and without label_columns, got class_names "
+                f"{self.given_names} and label_columns {label_columns}"
+            )
+            raise ValueError(msg)
+        self.path_column = path_column
+        self.label_columns, self.names_column = label_columns, names_column
+        self.separator = separator
+
+    def read(self, source: str) -> Table:
+        """Read the table of a source."""
+        file = self.folder / f"{source}.csv"
+        if not file.is_file():
+            there = sorted(path.name for path in self.folder.glob("*.csv"))
+            msg = f"{file} does not exist; there is {', '.join(there) or 'no .csv file'}"
+            raise FileNotFoundError(msg)
+        paths, lines, labels = [], [], []
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            columns = self._columns(file, list(reader.fieldnames or []))
+            for row in reader:
+                paths.append(row[self.path_column])
+                lines.append(reader.line_num)
+                labels.append(self._labels(row, columns, f"{file}:{reader.line_num}"))
+        if not paths:
+            msg = f"{file} is empty; a table must have at least one item"
+            raise ValueError(msg)
+        return Table(paths, np.array(labels, np.uint8), str(file), np.array(lines), columns)
+
+    def _columns(self, file: Path, header: list[str]) -> list[str]:
+        if self.names_column is not None:
+            columns = list(self.given_names or [])
+            wanted = [self.path_column, self.names_column]
+        else:
+            columns = self.label_columns or [c for c in header if c != self.path_column]
+            wanted = [self.path_column, *columns]
+        missing = [column for column in wanted if column not in header]
+        if missing:
+            msg = f"{file}:1: no column {missing[0]!r}; there is {', '.join(header) or 'none'}"
+            raise ValueError(msg)
+        return columns
+
+    def _labels(self, row: dict[str, str], columns: list[str], where: str) -> list[int]:
+        if None in row or None in row.values():
+            msg = f"{where}: the row must have as many cells as the header"
+            raise ValueError(msg)
+        if self.names_column is not None:
+            cell = row[self.names_column]
+            names = [name.strip() for name in cell.split(self.separator) if name.strip()]
+            unknown = [name for name in names if name not in columns]
+            if unknown:
+                msg = f"{where}: label {unknown[0]!r} is not in class_names ({', '.join(columns)})"
+                raise ValueError(msg)
+            return [int(column in names) for column in columns]
+        for column in columns:
+            if row[column].strip() not in ("0", "1"):
+                msg = f"{where}: {column} must be 0 or 1, got {row[column]!r}"
+                raise ValueError(msg)
+        return [int(row[column]) for column in columns]

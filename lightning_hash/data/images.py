@@ -1,0 +1,132 @@
+"""Image files as a retrieval data set."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+from lightning_hash.data.base import Item
+from lightning_hash.data.table import Table
+
+READERS = 8
+
+
+def image_transform(
+    size: int = 224, resize: int | None = None, keep_aspect: bool = False
+) -> Callable[[Image.Image], Tensor]:
+    """Make the transform from a picture to a network's input.
+
+    Args:
+        size: side of the input in pixels.
+        resize: pixels to resize to before a centre crop of ``size``; ``None`` resizes to ``size``
+            itself (HAG; DHTA's image lists: 256, then 224).
+        keep_aspect: ``resize`` is the shorter side; otherwise both sides are resized to it.
+
+    Returns:
+        From an RGB picture to float32 ``(3, size, size)`` in [0, 1].
+
+    Raises:
+        ValueError: if ``size`` is below 8 or above ``resize``.
+    """
+    first = size if resize is None else resize
+    if size < 8 or first < size:
+        msg = f"size must be at least 8 and at most resize, got size {size}, resize {resize}"
+        raise ValueError(msg)
+    steps = [
+        v2.PILToTensor(),
+        v2.Resize(first if keep_aspect else (first, first), antialias=True),
+        v2.CenterCrop(size),
+        v2.ToDtype(torch.float32, scale=True),
+    ]
+    transform: Callable[[Image.Image], Tensor] = v2.Compose(steps)
+    return transform
+
+
+class ImageFiles(Dataset[Item]):
+    """The images of a table.
+
+    Args:
+        table: paths and labels.
+        root: folder that the paths are relative to.
+        transform: from an RGB picture to a tensor.
+        strip_prefix: taken off the front of the paths that have it.
+
+    Raises:
+        ValueError: if there is a ``strip_prefix`` and no path begins with it.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        root: Path,
+        transform: Callable[[Image.Image], Tensor],
+        strip_prefix: str = "",
+    ) -> None:
+        self.table, self.root, self.transform = table, root, transform
+        self.strip_prefix = strip_prefix
+        self.labels = torch.from_numpy(table.labels)
+        if strip_prefix and not any(path.startswith(strip_prefix) for path in table.paths):
+            msg = (
+                f"strip_prefix: no path of {table.source} begins with {strip_prefix!r}; the first "
+                f"is {table.paths[0]!r}"
+            )
+            raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.transform(self.picture(index)), self.labels[index], index
+
+    def path(self, index: int) -> Path:
+        """Return where the file of an item lies."""
+        path = self.table.paths[index].removeprefix(self.strip_prefix)
+        return self.root / (path.lstrip("/") if self.strip_prefix else path)
+
+    def picture(self, index: int) -> Image.Image:
+        """Decode a file, upright as its EXIF orientation says, as RGB.
+
+        Raises:
+            FileNotFoundError: naming list, line and path, if there is no such file.
+            ValueError: if the file is no image, or truncated.
+        """
+        path = self.path(index)
+        try:
+            with Image.open(path) as image:
+                return ImageOps.exif_transpose(image).convert("RGB")
+        except FileNotFoundError as error:
+            msg = (
+                f"{self.table.where(index)}: image {path} does not exist; root and strip_prefix "
+                "say where the paths of a list begin"
+            )
+            raise FileNotFoundError(msg) from error
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            msg = (
+                f"{self.table.where(index)}: image {path} cannot be read ({error}); mend it, or "
+                "leave such items out with on_bad_image: skip"
+            )
+            raise ValueError(msg) from error
+
+    def bad_images(self) -> list[tuple[int, str]]:
+        """Decode every file; return index and message of those that cannot be read."""
+
+        def problem(index: int) -> tuple[int, str] | None:
+            try:
+                self.picture(index)
+            except (FileNotFoundError, ValueError) as error:
+                return index, str(error)
+            return None
+
+        with ThreadPoolExecutor(READERS) as pool:
+            return [found for found in pool.map(problem, range(len(self))) if found is not None]
+
+    def without(self, indices: Sequence[int]) -> "ImageFiles":
+        """Return the set without some items; the others are counted anew."""
+        rows = np.setdiff1d(np.arange(len(self)), np.asarray(indices))
+        return ImageFiles(self.table.take(rows), self.root, self.transform, self.strip_prefix)

@@ -1,0 +1,232 @@
+"""Readers of the list files that hashing repositories pass around.
+
+Labelled lists (HashNet, DeepHash-pytorch, DHTA) hold ``path l1 ... lC`` or ``path class_number`` a
+line. Pairs (ProS-GAN, CgAT, SAAT; DSDH_PyTorch) hold paths and label rows in two files.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_hash.data.table import Table
+
+ListFormat = Literal["auto", "labelled", "pair"]
+# What stands behind the name of a split, images first; the rest are label files.
+PAIR = "_img.txt"
+PAIR_LABELS = ("_label.txt", "_label_onehot.txt", "_labels.txt")
+ALIASES = {"query": ("query", "test"), "test": ("test", "query")}
+
+
+def find_list(folder: Path, name: str, form: ListFormat = "auto") -> tuple[Path, ...]:
+    """Find the list of a split in a folder.
+
+    Args:
+        folder: where the lists lie.
+        name: ``train``, ``query``, ``test``, ``database`` or any other; a missing ``query`` is
+            looked for as ``test``, and the other way round.
+        form: ``"labelled"`` wants NAME.txt, ``"pair"`` NAME_img.txt beside NAME_label.txt or
+            NAME_label_onehot.txt, ``"auto"`` either.
+
+    Returns:
+        One path, or the paths of the images' and the labels' file.
+
+    Raises:
+        FileNotFoundError: if there is none; the message says what was looked for and what is there.
+        ValueError: if both forms are there and ``form`` does not say which.
+    """
+    for alias in ALIASES.get(name, (name,)):
+        found: list[tuple[Path, ...]] = []
+        single, images = folder / f"{alias}.txt", folder / f"{alias}{PAIR}"
+        if form in ("auto", "labelled") and single.is_file():
+            found.append((single,))
+        if form in ("auto", "pair") and images.is_file():
+            labels = [folder / f"{alias}{end}" for end in PAIR_LABELS]
+            found += [(images, file) for file in labels if file.is_file()][:1]
+        if len(found) > 1:
+            msg = f"{folder}: {single.name} and {images.name} are both there; say format or one"
+            raise ValueError(msg)
+        if found:
+            return found[0]
+    there = sorted(path.name for path in folder.glob("*.txt")) if folder.is_dir() else []
+    msg = (
+        f"{folder}: no list for {name!r}: neither {name}.txt nor {name}{PAIR} with "
+        f"{name}{PAIR_LABELS[0]}; there is {', '.join(there) or 'no .txt file'}"
+    )
+    raise FileNotFoundError(msg)
+
+
+def read_list(files: tuple[Path, ...]) -> Table:
+    """Read a labelled list, or a pair of image and label files.
+
+    Blank lines are left out; blanks and tabs at the ends of lines and CRLF are allowed.
+
+    Args:
+        files: what :func:`find_list` returned.
+
+    Returns:
+        The table. A list of class numbers has labels ``(N, 1)`` of int64 that
+        :func:`one_hot` turns into columns.
+
+    Raises:
+        FileNotFoundError: if a file does not exist.
+        ValueError: naming file and line: an empty list, a line without labels, labels that are not
+            0 or 1, another number of labels than the first line, pairs of different length.
+    """
+    if len(files) == 1:
+        return _read_labelled(files[0])
+    images, labels = (_lines(file) for file in files)
+    if len(images) != len(labels):
+        msg = (
+            f"{files[0]} has {len(images)} items and {files[1]} has {len(labels)} rows of labels; "
+            "a pair must have as many of both"
+        )
+        raise ValueError(msg)
+    width = len(labels[0][1].split())
+    rows = _label_rows([(number, text) for number, text in labels], width, files[1])
+    numbers = np.array([number for number, _ in images])
+    return Table([_text(line, files[0], n) for n, line in images], rows, str(files[0]), numbers)
+
+
+def one_hot(table: Table, classes: int) -> NDArray[np.uint8]:
+    """Turn class numbers into label columns.
+
+    Args:
+        table: a table; labels of 0/1 are returned as they are.
+        classes: C.
+
+    Returns:
+        uint8 ``(N, C)``.
+
+    Raises:
+        ValueError: naming file and line, if a class number is not in [0, C).
+    """
+    if table.labels.dtype == np.uint8:
+        return np.asarray(table.labels, np.uint8)
+    numbers = table.labels[:, 0]
+    bad = np.flatnonzero((numbers < 0) | (numbers >= classes))
+    if len(bad):
+        msg = (
+            f"{table.where(int(bad[0]))}: class number must be in 0..{classes - 1}, got "
+            f"{numbers[bad[0]]}"
+        )
+        raise ValueError(msg)
+    rows = np.zeros((len(numbers), classes), np.uint8)
+    rows[np.arange(len(numbers)), numbers] = 1
+    return rows
+
+
+def _lines(file: Path) -> list[tuple[int, bytes]]:
+    """Return the lines that are not blank, stripped, with their numbers."""
+    if not file.is_file():
+        msg = f"{file} does not exist"
+        raise FileNotFoundError(msg)
+    content = file.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
+    lines = [(number, line.strip()) for number, line in enumerate(content, 1) if line.strip()]
+    if not lines:
+        msg = f"{file} is empty; a list must have at least one item"
+        raise ValueError(msg)
+    return lines
+
+
+def _read_labelled(file: Path) -> Table:
+    lines = _lines(file)
+    tokens = lines[0][1].split()
+    width = 0
+    while width < len(tokens) - 1 and _is_number(tokens[-1 - width]):
+        width += 1
+    if width == 0:
+        msg = (
+            f"{file}:{lines[0][0]}: no labels behind the path; a line is 'path l1 ... lC' or "
+            f"'path class_number', got {_shown(lines[0][1])}"
+        )
+        raise ValueError(msg)
+    paths: list[str] = []
+    labels: list[tuple[int, bytes]] = []
+    for number, line in lines:
+        parts = line.rsplit(None, 1) if width == 1 else _split(line, width)
+        if len(parts) != 2:
+            msg = f"{file}:{number}: {width} labels behind a path expected, got {_shown(line)}"
+            raise ValueError(msg)
+        path = parts[0].rstrip()
+        if path[-2:] in (b" 0", b" 1", b"\t0", b"\t1"):
+            msg = (
+                f"{file}:{number}: more than {width} labels, the number in the first line; got "
+                f"{_shown(line)}"
+            )
+            raise ValueError(msg)
+        paths.append(_text(path, file, number))
+        labels.append((number, parts[1]))
+    numbers = np.array([number for number, _ in lines])
+    rows: NDArray[np.integer[Any]] = (
+        _class_numbers(labels, file) if width == 1 else _label_rows(labels, width, file)
+    )
+    return Table(paths, rows, str(file), numbers)
+
+
+def _split(line: bytes, width: int) -> list[bytes]:
+    """Split a line into its path and its labels; a list of another length if it has too few."""
+    tail = 2 * width - 1
+    labels = line[-tail:]
+    # One blank between labels of one digit, as nearly every list has it: no need to take it apart.
+    if len(line) > tail and labels[1::2].strip() == b"" and line[-tail - 1 : -tail].isspace():
+        return [line[: -tail - 1], labels]
+    parts = line.rsplit(None, width)
+    return [parts[0], b" ".join(parts[1:])] if len(parts) == width + 1 else [line]
+
+
+def _label_rows(lines: list[tuple[int, bytes]], width: int, file: Path) -> NDArray[np.uint8]:
+    rows = np.empty((len(lines), width), np.uint8)
+    tail = 2 * width - 1
+    for place, (number, text) in enumerate(lines):
+        if len(text) == tail:
+            row = np.frombuffer(text, np.uint8)[::2] - 48
+        else:
+            tokens = text.split()
+            if len(tokens) != width:
+                msg = (
+                    f"{file}:{number}: {width} labels expected, as in the first line, got "
+                    f"{len(tokens)}"
+                )
+                raise ValueError(msg)
+            row = np.array([_zero_or_one(token) for token in tokens], np.uint8)
+        if row.max() > 1:
+            msg = f"{file}:{number}: labels must be 0 or 1, got {_shown(text)}"
+            raise ValueError(msg)
+        rows[place] = row
+    return rows
+
+
+def _zero_or_one(token: bytes) -> int:
+    return {b"0": 0, b"1": 1, b"0.0": 0, b"1.0": 1, b"0.": 0, b"1.": 1}.get(token, 255)
+
+
+def _class_numbers(lines: list[tuple[int, bytes]], file: Path) -> NDArray[np.int64]:
+    numbers = np.empty((len(lines), 1), np.int64)
+    for place, (number, token) in enumerate(lines):
+        if not token.isdigit():
+            msg = (
+                f"{file}:{number}: a class number expected, as in the first line, got "
+                f"{_shown(token)}"
+            )
+            raise ValueError(msg)
+        numbers[place] = int(token)
+    return numbers
+
+
+def _is_number(token: bytes) -> bool:
+    return token.isdigit() or _zero_or_one(token) != 255
+
+
+def _text(line: bytes, file: Path, number: int) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        msg = f"{file}:{number}: the path is not UTF-8, got {_shown(line)}"
+        raise ValueError(msg) from error
+
+
+def _shown(line: bytes) -> str:
+    text = line.decode(errors="replace")
+    return repr(text if len(text) <= 60 else f"{text[:40]} ... {text[-15:]}")

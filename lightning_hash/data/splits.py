@@ -1,0 +1,122 @@
+"""Which items of which source a split takes."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_hash.data.table import Table
+
+SPLITS = ("train", "query", "database")
+FORM = re.compile(r"(?:(?P<count>\d+)(?P<each> per class)? from |(?P<rest>rest of ))?(?P<name>\S+)")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A split's items.
+
+    Attributes:
+        source: name of the source.
+        count: how many are drawn; ``None`` takes all, or the rest.
+        per_class: ``count`` of each class.
+        rest: all that no other split draws.
+    """
+
+    source: str
+    count: int | None = None
+    per_class: bool = False
+    rest: bool = False
+
+
+def parse_choice(split: str, text: str) -> Choice:
+    """Read ``"test"``, ``"200 from test"``, ``"10 per class from test"`` or ``"rest of test"``.
+
+    Args:
+        split: name of the split, for the message.
+        text: what the user wrote.
+
+    Returns:
+        The choice.
+
+    Raises:
+        ValueError: if it is none of these, or draws nothing.
+    """
+    match = FORM.fullmatch(text.strip())
+    if match is None or match["count"] == "0":
+        msg = (
+            f"{split} must be 'SOURCE', 'N from SOURCE', 'N per class from SOURCE' or "
+            f"'rest of SOURCE', got {text!r}"
+        )
+        raise ValueError(msg)
+    count = None if match["count"] is None else int(match["count"])
+    return Choice(match["name"], count, match["each"] is not None, match["rest"] is not None)
+
+
+def choose(
+    choices: Mapping[str, Choice], tables: Mapping[str, Table], seed: int
+) -> dict[str, Table]:
+    """Draw the splits; draws from one source never share an item.
+
+    Args:
+        choices: a choice per split.
+        tables: the sources by name.
+        seed: seed of the draws; the order of a source's items is kept.
+
+    Returns:
+        A table per split.
+
+    Raises:
+        ValueError: if a source has fewer items than are drawn, or nothing is left.
+    """
+    free = {name: np.ones(len(table), bool) for name, table in tables.items()}
+    rows: dict[str, NDArray[np.int64]] = {}
+    for split in sorted(choices, key=lambda split: (choices[split].rest, split)):
+        choice = choices[split]
+        table, left = tables[choice.source], free[choice.source]
+        if choice.count is None:
+            rows[split] = np.flatnonzero(left) if choice.rest else np.arange(len(table))
+        else:
+            digest = hashlib.sha256(f"{seed} {split} {choice.source}".encode()).digest()
+            random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+            if choice.per_class:
+                rows[split] = _per_class(split, choice, table, left, random)
+            else:
+                rows[split] = _draw(split, choice.count, np.flatnonzero(left), table.source, random)
+            left[rows[split]] = False
+        if not len(rows[split]):
+            msg = (
+                f"{split} is empty: the other splits drew all {len(table)} items of {table.source}"
+            )
+            raise ValueError(msg)
+    return {split: tables[choices[split].source].take(rows[split]) for split in choices}
+
+
+def _draw(
+    split: str, count: int, free: NDArray[np.int64], source: str, random: np.random.Generator
+) -> NDArray[np.int64]:
+    if count > len(free):
+        msg = f"{split}: {count} items asked for, {source} has {len(free)} that no other split drew"
+        raise ValueError(msg)
+    return np.sort(random.choice(free, count, replace=False))
+
+
+def _per_class(
+    split: str,
+    choice: Choice,
+    table: Table,
+    left: NDArray[np.bool_],
+    random: np.random.Generator,
+) -> NDArray[np.int64]:
+    if (table.labels.sum(axis=1) != 1).any():
+        msg = f"{split}: 'per class' needs one label per item, {table.source} has items of several"
+        raise ValueError(msg)
+    drawn = []
+    for column in range(table.labels.shape[1]):
+        members = np.flatnonzero(left & (table.labels[:, column] == 1))
+        name = table.class_names[column] if table.class_names else f"label {column}"
+        source = f"{table.source}, {name}"
+        drawn.append(_draw(split, choice.count or 0, members, source, random))
+    return np.sort(np.concatenate(drawn))

@@ -1,0 +1,42 @@
+"""Items and labels as a file names them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Table:
+    """N items with their labels.
+
+    Attributes:
+        paths: path of each item, as written.
+        labels: uint8 ``(N, C)`` of 0/1; or int64 ``(N, 1)``, class numbers as a list has them.
+        source: the file or folder that names them.
+        lines: ``(N,)`` 1-based line of each item in ``source``; ``None`` where it has no lines.
+        class_names: a name per label column, where the source has them.
+    """
+
+    paths: list[str]
+    labels: NDArray[np.integer[Any]]
+    source: str
+    lines: NDArray[np.int64] | None = None
+    class_names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, rows: NDArray[np.int64]) -> "Table":
+        """Return the items at these rows, in this order."""
+        return replace(
+            self,
+            paths=[self.paths[row] for row in rows],
+            labels=self.labels[rows],
+            lines=None if self.lines is None else self.lines[rows],
+        )
+
+    def where(self, row: int) -> str:
+        """Return ``file:line`` of an item, for messages."""
+        return self.source if self.lines is None else f"{self.source}:{self.lines[row]}"

@@ -1,0 +1,288 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lightning_hash.__main__ import main
+from lightning_hash.data import CSVDataModule, FlipShift, FolderDataModule, ListDataModule
+from lightning_hash.data.images import image_transform
+
+COLOURS = {"blue": (20, 30, 220), "green": (20, 200, 30), "red": (220, 20, 30)}
+
+
+def picture(path, colour, size=(20, 12), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two sources of class folders, twelve and four pictures of each class."""
+    for source, count in (("train", 12), ("test", 4)):
+        for name, colour in COLOURS.items():
+            for number in range(count):
+                shade = tuple(max(0, value - number) for value in colour)
+                picture(tmp_path / "photos" / source / name / f"{number}.png", shade)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def lists(folder):
+    """Labelled lists over the same pictures, with the prefix of another machine."""
+    where = folder.parent / "lists"
+    where.mkdir()
+    for name in ("train", "test"):
+        files = sorted((folder / name).glob("*/*.png"))
+        lines = [
+            f"/data/me/photos/{file.relative_to(folder)} "
+            + " ".join(str(int(file.parent.name == c)) for c in COLOURS)
+            for file in files
+        ]
+        (where / f"{name}.txt").write_text("\n".join(lines))
+    return where
+
+
+def listed(lists, **options):
+    options = {
+        "root": str(lists.parent / "photos"), "strip_prefix": "/data/me/photos/", "size": 8,
+        "database": "train", **options,
+    }  # fmt: skip
+    data = ListDataModule(str(lists), **options)
+    data.setup("fit")
+    return data
+
+
+def test_list_items(lists):
+    data = listed(lists)
+    assert (len(data.train_set), len(data.query_set), len(data.database_set)) == (36, 12, 36)
+    image, labels, index = data.query_set[5]
+    assert (image.shape, image.dtype) == ((3, 8, 8), torch.float32)
+    assert labels.tolist() == [0, 1, 0]
+    assert index == 5
+    expected = torch.tensor([19, 199, 29]) / 255
+    torch.testing.assert_close(image.mean(dim=(1, 2)), expected)
+    assert data.name == "lists"
+    assert data.class_names == ["0", "1", "2"]
+    assert data.n_leaked == 0
+
+
+def test_queries_in_the_database_are_counted(lists):
+    assert listed(lists, query="5 from train").n_leaked == 5
+    assert listed(lists, query="5 from train", database="rest of train").n_leaked == 0
+
+
+def test_fingerprints_follow_paths_and_labels_not_the_machine(lists):
+    before = listed(lists).fingerprints()
+    assert before["train"] == before["database"]
+    assert before["train"] != before["query"]
+    for file in lists.glob("*.txt"):
+        file.write_text(file.read_text().replace("/data/me/photos/", "/else/"))
+    assert listed(lists, strip_prefix="/else/").fingerprints() == before
+    text = (lists / "test.txt").read_text()
+    (lists / "test.txt").write_text(text.replace("1 0 0", "0 0 1", 1))
+    after = listed(lists, strip_prefix="/else/").fingerprints()
+    assert after["query"] != before["query"]
+    assert after["train"] == before["train"]
+
+
+def test_class_numbers_have_one_width_over_all_lists(lists):
+    numbers = {"blue": 0, "green": 1, "red": 2}
+    for name in ("train", "test"):
+        files = sorted((lists.parent / "photos" / name).glob("*/*.png"))
+        files = [f for f in files if name == "train" or f.parent.name != "red"]
+        lines = [
+            f"{f.relative_to(lists.parent / 'photos')} {numbers[f.parent.name]}" for f in files
+        ]
+        (lists / f"{name}.txt").write_text("\n".join(lines))
+    data = listed(lists, strip_prefix="")
+    assert data.query_set[7][1].tolist() == [0, 1, 0]
+    assert data.num_classes == 3
+    named = listed(lists, strip_prefix="", class_names=["b", "g", "r", "more"])
+    assert named.query_set[7][1].tolist() == [0, 1, 0, 0]
+
+
+def test_folders_with_sources(folder):
+    data = FolderDataModule(str(folder), "train", "2 per class from test", "train", size=8)
+    data.setup("fit")
+    assert data.class_names == ["blue", "green", "red"]
+    assert (len(data.train_set), len(data.query_set)) == (36, 6)
+    image, labels, _ = data.query_set[0]
+    assert labels.tolist() == [1, 0, 0]
+    assert image.mean(dim=(1, 2)).argmax() == 2
+    assert data.n_leaked == 0
+
+
+def test_folders_of_classes_alone(folder):
+    data = FolderDataModule(str(folder / "train"), "5 per class from all", "2 per class from all")
+    data.setup("fit")
+    assert [len(s) for s in (data.train_set, data.query_set, data.database_set)] == [15, 6, 15]
+    assert data.train_set[0][0].shape == (3, 224, 224)
+    paths = [s.path(i) for s in (data.train_set, data.query_set, data.database_set) for i in
+             range(len(s))]  # fmt: skip
+    assert len(set(paths)) == 36
+
+
+def test_csv_columns_and_names(folder):
+    head, rows = "path,blue,green,red\n", []
+    names = ["path,labels\n"]
+    for file in sorted((folder / "test").glob("*/*.png")):
+        path, kind = file.relative_to(folder), file.parent.name
+        both = kind == "red"
+        rows.append(f"{path},{int(kind == 'blue' or both)},{int(kind == 'green')},{int(both)}\n")
+        names.append(f"{path},{'red; blue' if both else kind}\n")
+    (folder / "columns.csv").write_text(head + "".join(rows))
+    (folder / "names.csv").write_text("".join(names))
+    common = {"size": 8, "database": "rest of {}", "query": "3 from {}", "train": "4 from {}"}
+    sets = []
+    for source, options in (
+        ("columns", {}),
+        ("names", {"names_column": "labels", "class_names": ["blue", "green", "red"]}),
+    ):
+        chosen = {k: v.format(source) if isinstance(v, str) else v for k, v in common.items()}
+        data = CSVDataModule(str(folder), **chosen, **options)
+        data.setup("fit")
+        assert data.class_names == ["blue", "green", "red"]
+        sets.append(data.read(source).labels.tolist())
+    assert sets[0] == sets[1]
+    assert sets[0][-1] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("path,a\nx.png,2\n", {}, r"t\.csv:2: a must be 0 or 1, got '2'"),
+        ("path,a,b\nx.png,1\n", {}, r"t\.csv:2: the row must have as many cells"),
+        ("file,a\nx.png,1\n", {}, r"t\.csv:1: no column 'path'; there is file, a"),
+        ("path,a\n", {}, r"t\.csv is empty"),
+        ("path,l\nx.png,cat;dog\n", {"names_column": "l", "class_names": ["cat"]},
+         r"t\.csv:2: label 'dog' is not in class_names \(cat\)"),
+    ],
+)  # fmt: skip
+def test_bad_tables(tmp_path, text, options, message):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        CSVDataModule(str(tmp_path), train="t", query="t", database="t", **options).setup("fit")
+
+
+def test_widths_that_differ(lists):
+    text = (lists / "test.txt").read_text()
+    (lists / "test.txt").write_text("\n".join(line + " 0" for line in text.splitlines()))
+    with pytest.raises(
+        ValueError, match=r"as wide in all splits: .*train\.txt has 3 columns, .*test\.txt has 4"
+    ):
+        listed(lists)
+    with pytest.raises(ValueError, match=r"class_names has 2 names, .* 3 columns"):
+        listed(lists, query="train", class_names=["a", "b"])
+
+
+def test_prefix_that_no_path_has(lists):
+    with pytest.raises(
+        ValueError, match=r"strip_prefix: no path of .* begins with '/other/'.*/me/"
+    ):
+        listed(lists, strip_prefix="/other/")
+
+
+def test_bad_images_stop_or_are_left_out(lists):
+    photos = lists.parent / "photos" / "test"
+    whole = (photos / "red" / "0.png").read_bytes()
+    (photos / "red" / "0.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "green" / "1.png").write_text("no image")
+    (photos / "blue" / "2.png").unlink()
+    data = listed(lists)
+    for index, kind, message in (
+        (8, ValueError, r"test\.txt:9: image .*red/0\.png cannot be read"),
+        (5, ValueError, r"test\.txt:6: image .*green/1\.png cannot be read"),
+        (2, FileNotFoundError, r"test\.txt:3: image .*blue/2\.png does not exist"),
+    ):
+        with pytest.raises(kind, match=message):
+            data.query_set[index]
+    with pytest.warns(UserWarning, match="query: 3 of 12 items left out"):
+        data = listed(lists, on_bad_image="skip")
+    assert len(data.query_set) == 9
+    assert [m.split(": image")[0].rsplit(":", 1)[1] for m in data.skipped["query"]] == [
+        "3", "6", "9",
+    ]  # fmt: skip
+    assert [data.query_set[i][1].argmax().item() for i in range(9)] == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_pictures_stand_upright_and_are_rgb(tmp_path):
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[:, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(pixels).convert("P").save(tmp_path / "palette.png")
+    (tmp_path / "a.txt").write_text("turned.png 0 1\ngrey.png 1 0\npalette.png 1 1\n")
+    data = ListDataModule(str(tmp_path), train="a", query="a", database="a", size=8)
+    data.setup("fit")
+    turned = data.query_set.picture(0)
+    assert turned.size == (4, 6)
+    assert np.asarray(turned)[0].min() == 255
+    assert np.asarray(turned)[1:].max() == 0
+    assert [data.query_set[i][0].shape for i in range(3)] == [(3, 8, 8)] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "box"),
+    [
+        ({"resize": None}, (0, 0, 40, 20)),
+        ({"resize": 16}, (10, 5, 30, 15)),
+        ({"resize": 16, "keep_aspect": True}, (15, 5, 25, 15)),
+    ],
+)
+def test_transform_shows_the_part_that_it_should(options, box):
+    """A ramp along each side: the means tell which part of the picture is left."""
+    ramp = np.zeros((20, 40, 3), np.uint8)
+    ramp[..., 0] = np.arange(40)[None] * 6
+    ramp[..., 1] = np.arange(20)[:, None] * 6
+    image = image_transform(size=8, **options)(Image.fromarray(ramp)) * 255
+    left, top, right, bottom = box
+    assert image[0].mean().item() == pytest.approx(6 * (left + right - 1) / 2, abs=1)
+    assert image[0, 0, -1] - image[0, 0, 0] == pytest.approx(6 * (right - left) * 7 / 8, abs=8)
+    assert image[1, -1, 0] - image[1, 0, 0] == pytest.approx(6 * (bottom - top) * 7 / 8, abs=8)
+
+
+@pytest.mark.parametrize(("size", "resize"), [(4, None), (32, 16)])
+def test_sizes_out_of_range(size, resize):
+    with pytest.raises(ValueError, match="size must be at least 8 and at most resize"):
+        image_transform(size, resize)
+
+
+def test_unknown_words(tmp_path):
+    with pytest.raises(ValueError, match="on_bad_image must be 'error' or 'skip'"):
+        ListDataModule(str(tmp_path), on_bad_image="ignore")
+    with pytest.raises(ValueError, match="format must be"):
+        ListDataModule(str(tmp_path), format="F1")
+    with pytest.raises(FileNotFoundError, match=r"is no folder; below .* there is none"):
+        FolderDataModule(str(tmp_path), "train", "test", "train").setup("fit")
+
+
+def test_shift_moves_each_image_by_its_own_draw_and_mirrors_the_border():
+    images = torch.arange(20.0).expand(200, 3, 5, 20)
+    torch.manual_seed(0)
+    shifted = FlipShift(shift=0.1, flip=0.0)(images)
+    offsets = shifted[:, 0, 0, 10] - 10
+    assert set(offsets.tolist()) == {-2.0, -1.0, 0.0, 1.0, 2.0}
+    row = shifted[offsets == 2][0, 0, 0]
+    assert row[-3:].tolist() == [19.0, 18.0, 17.0]
+    flipped = FlipShift(shift=0.0, flip=0.5)(images)[:, 0, 0, 0]
+    assert set(flipped.tolist()) == {0.0, 19.0}
+    assert 60 < (flipped == 0).sum() < 140
+
+
+def test_fit_and_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = [
+        "--data=FolderDataModule", f"--data.folder={folder}", "--data.train=train",
+        "--data.query=test", "--data.database=train", "--data.size=32", "--data.augment=true",
+        "--trainer.accelerator=cpu",
+    ]  # fmt: skip
+    assert main(["fit", *data, "--trainer.max_epochs=2", "--name=mine", "--model.bits=8"]) == 0
+    attack = ["--model.victim=checkpoints/mine/best.ckpt", "--model.n_queries=6"]
+    assert main(["attack", *data, *attack, "--trainer.max_epochs=3", "--name=mine"]) == 0
+    rows = json.loads(Path("runs/attack/mine/version_0/results.json").read_text())
+    assert {(row["dataset"], row["n_database"], row["bits"]) for row in rows} == {("photos", 36, 8)}
