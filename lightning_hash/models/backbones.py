@@ -103,9 +103,24 @@ def _without_last_layer(network: nn.Module) -> tuple[nn.Module, int]:
     return network, layer.in_features
 
 
-def _load_file(network: nn.Module, path: Path, backbone: str) -> None:
+def read_state_dict(path: Path, argument: str, backbone: str) -> dict[str, Tensor]:
+    """Read a state dict without unpickling anything.
+
+    Args:
+        path: a ``.safetensors`` file, or one that torch.save wrote; a state dict under
+            ``state_dict`` or ``model`` in it is found.
+        argument: name of the argument, for the messages.
+        backbone: whose weights they are, for the messages.
+
+    Returns:
+        Tensors by name, on the CPU, in the file's order.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is truncated, holds pickled code or is no state dict.
+    """
     if not path.is_file():
-        msg = f"weights {path} do not exist; give the path of a state dict of {backbone}"
+        msg = f"{argument} {path} does not exist; give the path of a state dict of {backbone}"
         raise FileNotFoundError(msg)
     try:
         if path.suffix == ".safetensors":
@@ -117,21 +132,29 @@ def _load_file(network: nn.Module, path: Path, backbone: str) -> None:
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         msg = (
-            f"weights {path} hold more than tensors (pickled code?), so they were not loaded; save "
-            "them again with torch.save(model.state_dict(), ...)"
+            f"{argument} {path} holds more than tensors (pickled code?), so it was not loaded; "
+            "save it again with torch.save(model.state_dict(), ...)"
         )
         raise ValueError(msg) from error
     except Exception as error:  # a damaged pickle ends in any of a dozen types
         msg = (
-            f"weights {path} are truncated or no state dict ({type(error).__name__}: {error}); "
-            "copy or save them again"
+            f"{argument} {path} is truncated or no state dict ({type(error).__name__}: {error}); "
+            "copy or save it again"
         )
         raise ValueError(msg) from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]  # type: ignore[assignment]
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
-        msg = f"weights {path} are no state dict: a mapping of names to tensors is needed"
+        msg = f"{argument} {path} is no state dict: a mapping of names to tensors is needed"
         raise ValueError(msg)
+    return state
+
+
+def _load_file(network: nn.Module, path: Path, backbone: str) -> None:
+    state = read_state_dict(path, "weights", backbone)
     last = _last_layer(network)
     kept = {key: value for key, value in state.items() if not key.startswith(f"{last}.")}
     own = network.state_dict()

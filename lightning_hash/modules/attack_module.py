@@ -31,6 +31,7 @@ from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
+from lightning_hash.models.foreign import load_foreign
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
@@ -62,8 +63,10 @@ class AttackModule(pl.LightningModule):
     :meth:`lightning_hash.trainer.HashTrainer.attack`.
 
     Args:
-        victim: checkpoint of ``fit``; from Python also a HashModule or any nn.Module that turns
-            inputs in [0, 1] into ``(B, K)`` logits. It is frozen.
+        victim: checkpoint of ``fit``; or ``{source: ..., backbone: ..., bits: ..., preprocess: ...,
+            output: ...}`` as in :func:`lightning_hash.models.load_foreign`; from Python also a
+            HashModule or any nn.Module that turns inputs in [0, 1] into ``(B, K)`` logits. It is
+            frozen.
         objective: what is minimised; HAG by default.
         step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``. By
             default HAG's: ``torch.optim.SGD`` with a rate of 500 / 255^2 and momentum 0.9.
@@ -475,10 +478,15 @@ def _as_victim(victim: Any) -> Victim:
     """Turn what the user gave into a frozen victim."""
     if isinstance(victim, (str, Path)):
         return load_victim(victim)
+    if isinstance(victim, dict):
+        return load_foreign(**victim)
     if isinstance(victim, HashModule):
         name = backbone_name(victim.backbone)
         return freeze(victim.network, name, victim.bits, type(victim.loss).__name__)
     if isinstance(victim, nn.Module):
         return freeze(victim)
-    msg = f"victim must be the path of a checkpoint or an nn.Module, got {type(victim).__name__}"
+    msg = (
+        "victim must be the path of a checkpoint, the options of a foreign model or an nn.Module, "
+        f"got {type(victim).__name__}"
+    )
     raise TypeError(msg)

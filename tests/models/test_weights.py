@@ -68,7 +68,7 @@ def test_keys_that_do_not_fit_are_named(classifier, tmp_path):
 
 def test_missing_file_is_named(tmp_path):
     path = tmp_path / "absent.pth"
-    with pytest.raises(FileNotFoundError, match=r"absent\.pth do not exist; give the path"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.pth does not exist; give the path"):
         build_model("resnet18", 8, str(path))
 
 
@@ -115,10 +115,10 @@ def test_truncated_file_is_refused_and_named(kind, kept, tmp_path):
         build_model("resnet18", 8, str(path))
 
 
-@pytest.mark.parametrize("content", [{"model": {}}, [torch.zeros(2)], {0: torch.zeros(2)}])
+@pytest.mark.parametrize("content", [{"net": {}}, [torch.zeros(2)], {0: torch.zeros(2)}])
 def test_a_file_that_is_no_state_dict(content, tmp_path):
     torch.save(content, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other\.pth are no state dict"):
+    with pytest.raises(ValueError, match=r"other\.pth is no state dict"):
         build_model("resnet18", 8, str(tmp_path / "other.pth"))
 
 
