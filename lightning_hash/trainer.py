@@ -12,7 +12,7 @@ from lightning_hash.checkpoint_io import WholeCheckpointIO
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.modules.attack_module import AttackModule
-from lightning_hash.modules.encoder import Encoder, join
+from lightning_hash.modules.encoder import Encoder, Encoding, join
 
 
 class HashTrainer(pl.Trainer):
@@ -43,6 +43,32 @@ class HashTrainer(pl.Trainer):
         """
         queries = QueryData(datamodule, model.n_queries, model.batch_size, model.seed)
         _, database = self._encode(Encoder(model.victim), queries)
+        self._attack(model, queries, database, ckpt_path)
+
+    def attack_encoded(
+        self, model: AttackModule, datamodule: HashDataModule, database: Encoding | None
+    ) -> None:
+        """Attack queries with a database that is encoded already, or without one.
+
+        Args:
+            model: the attack.
+            datamodule: the queries; its database is not looked at.
+            database: the victim's encoding of the database; ``None`` measures no retrieval.
+
+        Raises:
+            ValueError: if the objective needs a database and there is none.
+        """
+        queries = QueryData(datamodule, model.n_queries, model.batch_size, model.seed)
+        queries.setup("predict")
+        self._attack(model, queries, database, None)
+
+    def _attack(
+        self,
+        model: AttackModule,
+        queries: QueryData,
+        database: Encoding | None,
+        ckpt_path: str | None,
+    ) -> None:
         model.attach(queries, database, self)
         if model.objective.iterative:
             self.fit(model, datamodule=queries, ckpt_path=ckpt_path, weights_only=True)

@@ -1,15 +1,19 @@
 """The README's own commands and snippets, on less data and over fewer iterations."""
 
+import inspect
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from PIL import Image
 
 import lightning_hash
 from lightning_hash import data
 from lightning_hash.__main__ import main
+from lightning_hash.models import load_foreign
 
 ROOT = Path(lightning_hash.__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -34,18 +38,28 @@ SHORT = {
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     (folder / "configs").symlink_to(ROOT / "configs")
+    for kind, colour in (("cat", (200, 90, 20)), ("dog", (20, 90, 200)), ("owl", (60, 60, 60))):
+        (folder / "photos" / kind).mkdir(parents=True)
+        for number in range(40):
+            picture = Image.new("RGB", (40, 30), (*colour[:2], colour[2] + number))
+            picture.save(folder / "photos" / kind / f"{number}.png")
     return folder
 
 
 def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
-    assert len(COMMANDS) >= 5
+    assert len(COMMANDS) >= 8
     for command in COMMANDS:
         arguments = shlex.split(command)[3:]
-        small = [*SMALL, *SHORT[arguments[0]], "--trainer.accelerator=cpu"]
+        own = "--data.folder" in arguments
+        if own:  # 40 pictures of each class are fewer than the default draws
+            arguments += ["--data.train=20 per class from all"]
+        small = [] if own else SMALL
+        if arguments[0] != "check-data":
+            small = [*small, *SHORT[arguments[0]], "--trainer.accelerator=cpu"]
         assert main([*arguments, *small]) == 0, command
-        path = Path(capsys.readouterr().out.strip().splitlines()[-1])
-        assert path.exists(), command
+        last = capsys.readouterr().out.strip().splitlines()[-1]
+        assert last == "nothing wrong" if arguments[0] == "check-data" else Path(last).exists()
 
 
 def test_snippet_of_average_precision_gives_what_its_comment_says():
@@ -56,13 +70,21 @@ def test_snippet_of_average_precision_gives_what_its_comment_says():
     assert repr(names["answer"]) == said
 
 
+def test_snippet_of_an_attack_in_two_lines():
+    names: dict[str, object] = {}
+    exec(SNIPPETS[1], names)
+    found = names["found"]
+    assert found.adversarial.shape == (4, 3, 64, 64)
+    assert found.codes.shape == (4, 48)
+
+
 def test_snippet_of_an_attack(folder, monkeypatch):
     monkeypatch.chdir(folder)
     small = lambda: data_class(n_train=100, n_query=20, n_database=200)  # noqa: E731
     data_class = data.SamplePhotos
     monkeypatch.setattr(data, "SamplePhotos", small)
     code = (
-        SNIPPETS[1]
+        SNIPPETS[2]
         .replace("max_epochs=100", "max_epochs=2")
         .replace("AnchorCode(),", "AnchorCode(), n_queries=5,")
     )
@@ -76,3 +98,14 @@ def test_every_file_that_the_readme_names_exists():
     named = set(re.findall(r"`?((?:configs|docs)/[\w./]+\.(?:yaml|png))", README))
     assert len(named) >= 8
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_yaml_of_ones_own_lists_and_victim():
+    blocks = [yaml.safe_load(block) for language, block in BLOCKS if language == "yaml"]
+    lists = next(block["data"] for block in blocks if "data" in block)
+    module = getattr(data, lists["class_path"])(**lists["init_args"])
+    assert module.choices["query"].count == 2100
+    victims = [block["model"]["victim"] for block in blocks if "victim" in block.get("model", {})]
+    parameters = inspect.signature(load_foreign).parameters
+    assert victims
+    assert set(victims[0]) <= set(parameters)

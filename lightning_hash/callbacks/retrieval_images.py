@@ -13,6 +13,7 @@ from torch import Tensor
 from lightning_hash.attacks.state import Outcome
 from lightning_hash.functional import hamming_distance, shares_label, sign_code
 from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.encoder import Encoding
 from lightning_hash.reports.figures import figure_to_image, image_grid, retrieval_strip
 
 
@@ -35,8 +36,9 @@ class RetrievalImages(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the pictures of a finished attack."""
-        if not isinstance(pl_module, AttackModule):
+        if not isinstance(pl_module, AttackModule) or pl_module.database is None:
             return
+        database = pl_module.database
         outcome = pl_module.outcome()
         if not trainer.is_global_zero or trainer.log_dir is None:
             return
@@ -56,7 +58,7 @@ class RetrievalImages(Callback):
         if board is not None:
             board.add_image("attack/clean_perturbation_adversarial", image_grid(clean, sent), step)
         for number, row in enumerate(shown):
-            figure = self._strip(pl_module, outcome, row, clean[number], sent[number])
+            figure = self._strip(pl_module, database, outcome, row, clean[number], sent[number])
             index = int(outcome.tensors["index"][row])
             figure.savefig(folder / f"{index:06d}.png", dpi=110)
             if board is not None:
@@ -81,9 +83,15 @@ class RetrievalImages(Callback):
         raise LookupError(msg)
 
     def _strip(
-        self, module: AttackModule, outcome: Outcome, row: int, clean: Tensor, sent: Tensor
+        self,
+        module: AttackModule,
+        database: Encoding,
+        outcome: Outcome,
+        row: int,
+        clean: Tensor,
+        sent: Tensor,
     ) -> Any:
-        tensors, database = outcome.tensors, module.database
+        tensors = outcome.tensors
         codes = sign_code(database.logits)
         own = tensors["labels"][row : row + 1]
         judged, goal = own, "relevant to the query"
@@ -99,18 +107,18 @@ class RetrievalImages(Callback):
         return retrieval_strip(
             clean,
             sent,
-            self._items(module, before),
+            self._items(module, database.index[before]),
             shares_label(own, database.labels[before])[0].tolist(),
-            self._items(module, after),
+            self._items(module, database.index[after]),
             shares_label(judged, database.labels[after])[0].tolist(),
             before_caption=f"clean query: {_names(own[0], names)}",
             after_caption=f"after {module.attack_name}, ticked if {goal}: "
             + _names(judged[0], names),
         )
 
-    def _items(self, module: AttackModule, rows: Tensor) -> Tensor:
+    def _items(self, module: AttackModule, indices: Tensor) -> Tensor:
         database_set: Any = module.queries.source.database_set
-        return torch.stack([database_set[int(module.database.index[row])][0] for row in rows])
+        return torch.stack([database_set[int(index)][0] for index in indices])
 
 
 def _names(label: Tensor, names: list[str]) -> str:

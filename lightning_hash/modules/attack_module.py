@@ -46,6 +46,7 @@ from lightning_hash.modules.protocol import attack_protocol
 from lightning_hash.modules.scorekeeper import (
     CLEAN_METRICS,
     PERTURBED_METRICS,
+    RETRIEVAL_METRICS,
     TARGET_METRICS,
     Scorekeeper,
 )
@@ -169,17 +170,27 @@ class AttackModule(pl.LightningModule):
         self.network.eval()
         return self
 
-    def attach(self, queries: QueryData, database: Encoding, trainer: pl.Trainer) -> None:
+    def attach(self, queries: QueryData, database: Encoding | None, trainer: pl.Trainer) -> None:
         """Take the queries and the encoded database.
 
         Args:
             queries: the queries under attack, set up.
-            database: what the victim makes of the database.
+            database: what the victim makes of the database; ``None`` measures no retrieval.
             trainer: the trainer that is going to run the attack.
+
+        Raises:
+            ValueError: if the objective needs a database and there is none.
         """
+        if database is None and self.objective.targeted:
+            msg = f"objective {self.objective.name} needs a database, whose items vote for targets"
+            raise ValueError(msg)
         self.queries, self.database = queries, database
         self.protocol = attack_protocol(
-            self, queries.source, len(queries.queries), len(database.index), trainer
+            self,
+            queries.source,
+            len(queries.queries),
+            0 if database is None else len(database.index),
+            trainer,
         )
         self.scorekeeper.protocol = self.protocol
 
@@ -200,11 +211,10 @@ class AttackModule(pl.LightningModule):
             return
         loaded = [self.queries.load_batch(number) for number in self.queries.local_batches]
         self._position = {number: i for i, number in enumerate(self.queries.local_batches)}
-        codes = sign_code(self.database.logits)
-        self.scorekeeper.add_database(codes, self.database)
+        if self.database is not None:
+            self.scorekeeper.add_database(sign_code(self.database.logits), self.database)
         self.batches = [
-            QueryBatch(index, labels, self._choose(labels, index, codes))
-            for _, labels, index in loaded
+            QueryBatch(index, labels, self._choose(labels, index)) for _, labels, index in loaded
         ]
         self.perturbations = nn.ParameterList(
             nn.Parameter(self._start(inputs, index)) for inputs, _, index in loaded
@@ -212,9 +222,13 @@ class AttackModule(pl.LightningModule):
         for number, (inputs, _, _) in enumerate(loaded):
             self.register_buffer(f"clean_{number}", inputs, persistent=False)
 
-    def _choose(self, labels: Tensor, index: Tensor, codes: Tensor) -> Targets | None:
+    def _choose(self, labels: Tensor, index: Tensor) -> Targets | None:
+        database = self.database
+        if database is None:
+            return None
+        codes = sign_code(database.logits)
         try:
-            return self.targets(labels, index, codes, self.database.labels, self.database.index)
+            return self.targets(labels, index, codes, database.labels, database.index)
         except ValueError as error:
             if self.objective.targeted or self.targets.file is not None:
                 raise
@@ -365,6 +379,8 @@ class AttackModule(pl.LightningModule):
     ) -> dict[str, float]:
         if self._has_targets:
             names = (*names, *TARGET_METRICS)
+        if self.database is None:
+            names = tuple(name for name in names if name not in RETRIEVAL_METRICS)
         return self.scorekeeper.take(
             names,
             attack=attack,

@@ -12,6 +12,7 @@ from lightning_hash.modules.encoder import Encoding
 CLEAN_METRICS = ("map", "precision_at_n")
 PERTURBED_METRICS = (*CLEAN_METRICS, "hamming_to_clean", "perceptibility", "linf")
 TARGET_METRICS = ("t_map", "hamming_to_anchor")
+RETRIEVAL_METRICS = ("map", "precision_at_n", "t_map")
 
 
 class Scorekeeper(nn.Module):
