@@ -2,6 +2,7 @@
 
 from lightning_hash.data.augment import ColorJitter, FlipShift
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.cifar10 import CIFAR10DataModule
 from lightning_hash.data.csv_data import CSVDataModule
 from lightning_hash.data.folder_data import FolderDataModule
 from lightning_hash.data.image_data import ImageDataModule
@@ -10,6 +11,7 @@ from lightning_hash.data.queries import QueryData
 from lightning_hash.data.sample_photos import SamplePhotos
 
 __all__ = [
+    "CIFAR10DataModule",
     "CSVDataModule",
     "ColorJitter",
     "FlipShift",

@@ -22,7 +22,8 @@ class ImageDataModule(HashDataModule):
     """Base of data that name image files and their labels.
 
     A split is all of a source (``"test"``), a seeded draw from one (``"200 from test"``, ``"10 per
-    class from test"``) or what the draws leave (``"rest of test"``). Draws never share an item.
+    class from test"``), what the draws leave (``"rest of test"``) or what the queries leave (``"all
+    but query of test"``). Draws never share an item.
 
     Args:
         folder: where the sources lie.

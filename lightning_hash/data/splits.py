@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from lightning_hash.data.table import Table
 
 SPLITS = ("train", "query", "database")
-FORM = re.compile(r"(?:(?P<count>\d+)(?P<each> per class)? from |(?P<rest>rest of ))?(?P<name>\S+)")
+FORM = re.compile(
+    r"(?:(?P<count>\d+)(?P<each> per class)? from |(?P<rest>rest of )|(?P<but>all but query of ))?"
+    r"(?P<name>\S+)"
+)
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,20 @@ class Choice:
         count: how many are drawn; ``None`` takes all, or the rest.
         per_class: ``count`` of each class.
         rest: all that no other split draws.
+        but_query: all that the queries do not draw, training items too.
     """
 
     source: str
     count: int | None = None
     per_class: bool = False
     rest: bool = False
+    but_query: bool = False
 
 
 def parse_choice(split: str, text: str) -> Choice:
-    """Read ``"test"``, ``"200 from test"``, ``"10 per class from test"`` or ``"rest of test"``.
+    """Read ``"test"``, ``"200 from test"``, ``"10 per class from test"``, ``"rest of test"``.
+
+    ``"all but query of test"`` is what the queries leave, with what the training set draws.
 
     Args:
         split: name of the split, for the message.
@@ -47,12 +54,16 @@ def parse_choice(split: str, text: str) -> Choice:
     match = FORM.fullmatch(text.strip())
     if match is None or match["count"] == "0":
         msg = (
-            f"{split} must be 'SOURCE', 'N from SOURCE', 'N per class from SOURCE' or "
-            f"'rest of SOURCE', got {text!r}"
+            f"{split} must be 'SOURCE', 'N from SOURCE', 'N per class from SOURCE', "
+            f"'rest of SOURCE' or 'all but query of SOURCE', got {text!r}"
         )
         raise ValueError(msg)
     count = None if match["count"] is None else int(match["count"])
-    return Choice(match["name"], count, match["each"] is not None, match["rest"] is not None)
+    each, rest, but_query = (match[name] is not None for name in ("each", "rest", "but"))
+    if but_query and split == "query":
+        msg = f"query cannot be {text!r}: it leaves out what the queries draw"
+        raise ValueError(msg)
+    return Choice(match["name"], count, each, rest, but_query)
 
 
 def choose(
@@ -73,11 +84,18 @@ def choose(
     """
     free = {name: np.ones(len(table), bool) for name, table in tables.items()}
     rows: dict[str, NDArray[np.int64]] = {}
-    for split in sorted(choices, key=lambda split: (choices[split].rest, split)):
+    # Draws come first, then what they leave.
+    for split in sorted(choices, key=lambda split: (choices[split].count is None, split)):
         choice = choices[split]
         table, left = tables[choice.source], free[choice.source]
-        if choice.count is None:
-            rows[split] = np.flatnonzero(left) if choice.rest else np.arange(len(table))
+        if choice.rest:
+            rows[split] = np.flatnonzero(left)
+        elif choice.but_query:
+            drawn = choices["query"].source == choice.source and choices["query"].count is not None
+            queries = rows["query"] if drawn else np.empty(0, np.int64)
+            rows[split] = np.setdiff1d(np.arange(len(table)), queries)
+        elif choice.count is None:
+            rows[split] = np.arange(len(table))
         else:
             digest = hashlib.sha256(f"{seed} {split} {choice.source}".encode()).digest()
             random = np.random.default_rng(int.from_bytes(digest[:8], "little"))

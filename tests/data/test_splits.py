@@ -17,10 +17,11 @@ def table(count=60, classes=3, source="all.txt"):
         (" 200 from test ", Choice("test", 200)),
         ("10 per class from a/b", Choice("a/b", 10, per_class=True)),
         ("rest of all", Choice("all", rest=True)),
+        ("all but query of all", Choice("all", but_query=True)),
     ],
 )
 def test_forms(text, choice):
-    assert parse_choice("query", text) == choice
+    assert parse_choice("database", text) == choice
 
 
 @pytest.mark.parametrize("text", ["", "200 test", "0 from test", "-1 from test", "a b", "rest all"])
@@ -58,6 +59,15 @@ def test_seed_decides_and_the_other_splits_do_not():
 def test_all_of_a_source_takes_what_others_drew_too():
     splits = draw(query="7 from all", database="all")
     assert len(splits["database"]) == 60
+
+
+def test_all_but_the_queries_holds_the_training_set():
+    splits = draw(query="7 from all", train="20 from all", database="all but query of all")
+    assert len(splits["database"]) == 53
+    assert set(splits["train"].paths) < set(splits["database"].paths)
+    assert not set(splits["query"].paths) & set(splits["database"].paths)
+    with pytest.raises(ValueError, match="query cannot be 'all but query of all'"):
+        parse_choice("query", "all but query of all")
 
 
 def test_per_class():

@@ -1,0 +1,130 @@
+"""CIFAR-10 in the three splits of the hashing literature."""
+
+import hashlib
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+from torchvision import datasets
+from torchvision.transforms.v2 import functional as transforms
+
+from lightning_hash.data.augment import FlipShift
+from lightning_hash.data.base import HashDataModule, Item
+from lightning_hash.data.splits import SPLITS, choose, parse_choice
+from lightning_hash.data.table import Table
+
+Protocol = Literal["cifar10", "cifar10-1", "cifar10-2"]
+# DeepHash-pytorch's names: training, query, database.
+PROTOCOLS = {
+    "cifar10": ("500 per class from all", "100 per class from all", "rest of all"),
+    "cifar10-1": ("500 per class from all", "100 per class from all", "all but query of all"),
+    "cifar10-2": ("5000 per class from all", "1000 per class from all", "5000 per class from all"),
+}
+
+
+class ArrayImages(Dataset[Item]):
+    """Images held in memory as uint8 ``(N, H, W, 3)``, resized when they are taken."""
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], size: int) -> None:
+        self.images, self.labels, self.size = images, torch.from_numpy(labels), size
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Item:
+        image = torch.from_numpy(self.images[index]).permute(2, 0, 1)
+        if image.shape[1] != self.size:
+            image = transforms.resize(image, [self.size, self.size], antialias=True)
+        return image.float() / 255, self.labels[index], index
+
+
+class CIFAR10DataModule(HashDataModule):
+    """CIFAR-10 from torchvision's own files.
+
+    All 60,000 images are one pool. Per class, ``cifar10`` draws 500 for training and 100 queries,
+    the other 54,000 are the database; ``cifar10-1`` keeps the training items in the database
+    (59,000); ``cifar10-2`` draws 5,000 and 1,000, and the training set is the database.
+
+    Args:
+        folder: where torchvision's ``cifar-10-batches-py`` lies.
+        protocol: the split.
+        download: let torchvision fetch the files.
+        size: side of the network's input in pixels.
+        augment: flip and shift the images in training.
+        batch_size: items per training batch.
+        eval_batch_size: items per batch of queries and database.
+        num_workers: worker processes of each loader.
+        seed: seed of the draws and the order of training.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+        FileNotFoundError: by ``setup``, if the files are not there.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        protocol: Protocol = "cifar10",
+        download: bool = False,
+        size: int = 32,
+        augment: bool = False,
+        batch_size: int = 64,
+        eval_batch_size: int = 256,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        if protocol not in PROTOCOLS:
+            msg = f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}"
+            raise ValueError(msg)
+        if size < 8:
+            msg = f"size must be at least 8, got {size}"
+            raise ValueError(msg)
+        self.folder, self.name, self.download, self.size = folder, protocol, download, size
+        if augment:
+            self.train_transform = FlipShift()
+
+    def prepare_data(self) -> None:
+        """Download, where that was asked for."""
+        if self.download:
+            datasets.CIFAR10(self.folder, download=True)
+
+    def setup(self, stage: str) -> None:
+        """Read the files and draw the splits, once."""
+        if hasattr(self, "train_set"):
+            return
+        try:
+            parts = [datasets.CIFAR10(self.folder, train=train) for train in (True, False)]
+        except RuntimeError as error:
+            msg = (
+                f"folder {self.folder}: no whole CIFAR-10 (cifar-10-batches-py) there; put "
+                "torchvision's files there or say download: true"
+            )
+            raise FileNotFoundError(msg) from error
+        self.class_names = list(parts[0].classes)
+        images = np.concatenate([part.data for part in parts])
+        numbers = np.concatenate([part.targets for part in parts])
+        labels = np.eye(len(self.class_names), dtype=np.uint8)[numbers]
+        pool = Table([str(i) for i in range(len(images))], labels, "CIFAR-10", None)
+        texts = dict(zip(("train", "query", "database"), PROTOCOLS[self.name], strict=True))
+        if self.name == "cifar10-2":  # the training set is the database: drawn once
+            texts.pop("database")
+        choices = {split: parse_choice(split, text) for split, text in texts.items()}
+        splits = choose(choices, {"all": pool}, self.seed)
+        splits.setdefault("database", splits["train"])
+        for split in SPLITS:
+            rows = np.array([int(path) for path in splits[split].paths])
+            setattr(self, f"{split}_set", ArrayImages(images[rows], labels[rows], self.size))
+        self.n_leaked = len(set(splits["query"].paths) & set(splits["database"].paths))
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the sha256 of each split's images and labels."""
+        return {
+            split: hashlib.sha256(
+                getattr(self, f"{split}_set").images.tobytes()
+                + getattr(self, f"{split}_set").labels.numpy().tobytes()
+            ).hexdigest()
+            for split in SPLITS
+        }
