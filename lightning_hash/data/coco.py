@@ -1,0 +1,83 @@
+"""MS-COCO 2014 from its instances files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightning_hash.data.image_data import ImageDataModule
+from lightning_hash.data.table import Table
+
+PARTS = ("train2014", "val2014")
+
+
+class COCODataModule(ImageDataModule):
+    """COCO's images with their object categories, as HAG IV-A takes them.
+
+    The one source is ``all``: the images of ``annotations/instances_train2014.json`` and
+    ``annotations/instances_val2014.json`` that have at least one category, in the order of the
+    files. The columns are the 80 categories in the order of their ids.
+
+    Args:
+        folder: holds ``annotations``, ``train2014`` and ``val2014``.
+        train: the training set; see :class:`ImageDataModule`.
+        query: the query set.
+        database: the database.
+        options: as in :class:`ImageDataModule`.
+
+    Raises:
+        ValueError: by ``setup``, if a file is not what it should be.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        train: str = "10000 from all",
+        query: str = "200 from all",
+        database: str = "rest of all",
+        **options: Any,
+    ) -> None:
+        super().__init__(folder, train, query, database, **options)
+
+    def read(self, source: str) -> Table:
+        """Read both instances files."""
+        if source != "all":
+            msg = f"COCO has one source, all; got {source!r}"
+            raise ValueError(msg)
+        paths: list[str] = []
+        labels: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        names: list[str] = []
+        for part in PARTS:
+            file = self.folder / "annotations" / f"instances_{part}.json"
+            content = self._load(file)
+            categories = sorted(content["categories"], key=lambda category: category["id"])
+            here = [category["name"] for category in categories]
+            if names and here != names:
+                msg = f"{file}: its categories are not those of {PARTS[0]}"
+                raise ValueError(msg)
+            names = here
+            column = {category["id"]: place for place, category in enumerate(categories)}
+            row = {image["id"]: place for place, image in enumerate(content["images"])}
+            hot = np.zeros((len(row), len(column)), np.uint8)
+            for annotation in content["annotations"]:
+                hot[row[annotation["image_id"]], column[annotation["category_id"]]] = 1
+            kept = np.flatnonzero(hot.any(axis=1))
+            paths += [f"{part}/{content['images'][place]['file_name']}" for place in kept]
+            labels.append(hot[kept])
+        return Table(paths, np.concatenate(labels), str(self.folder / "annotations"), None, names)
+
+    def _load(self, file: Path) -> dict[str, Any]:
+        if not file.is_file():
+            msg = f"{file} does not exist; unpack COCO's annotations_trainval2014 in {self.folder}"
+            raise FileNotFoundError(msg)
+        try:
+            content: dict[str, Any] = json.loads(file.read_text())
+        except ValueError as error:
+            msg = f"{file} is no JSON, or truncated ({error})"
+            raise ValueError(msg) from error
+        missing = {"images", "annotations", "categories"} - set(content)
+        if missing:
+            msg = f"{file} has no {', '.join(sorted(missing))}; is it an instances file?"
+            raise ValueError(msg)
+        return content
