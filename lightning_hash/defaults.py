@@ -29,10 +29,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "trainer.devices": 1,
         "trainer.enable_model_summary": False,
         "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
-        "model.step": {
-            "class_path": "torch.optim.SGD",
-            "init_args": {"lr": 500 / 255**2, "momentum": 0.9},
-        },
         "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
         "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
     },

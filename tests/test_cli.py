@@ -156,10 +156,18 @@ def test_options_of_the_demo_data_do_not_pass_over_to_the_users_data(there, tmp_
     assert {(row["dataset"], row["n_database"]) for row in json.loads(results)} == {("other", 210)}
 
 
-def test_config_names_the_optimizer_that_was_taken_by_default(there):
-    assert main(["attack", "--trainer.max_epochs=1", *SMALL_ATTACK, "--name=default"]) == 0
-    text = Path("runs/attack/default/version_0/config.yaml").read_text()
-    assert re.search(r"step:\n\s+class_path: torch.optim.SGD\n\s+init_args:\n\s+lr: 0.00768", text)
+def test_default_step_goes_as_far_as_the_papers_in_the_iterations_there_are(there):
+    """100 short steps would make any model look robust."""
+    rates = {}
+    for iterations in (1, 4):
+        options = [f"--trainer.max_epochs={iterations}", f"--name=default/{iterations}"]
+        assert main(["attack", *options, *SMALL_ATTACK]) == 0
+        results = there / f"runs/attack/default/{iterations}/version_0/results.json"
+        row = json.loads(results.read_text())[0]
+        assert (row["step_rule"], row["momentum"]) == ("SGD", 0.9)
+        rates[iterations] = row["lr"] * iterations
+    assert rates[1] == pytest.approx(2000 * 500 / 255**2)
+    assert rates[4] == pytest.approx(2000 * 500 / 255**2)
 
 
 @pytest.mark.parametrize("quick", QUICK, ids=lambda path: path.stem)

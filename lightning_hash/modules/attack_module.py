@@ -52,6 +52,8 @@ from lightning_hash.modules.scorekeeper import (
 )
 
 DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
+# HAG's learning rate of 500 on the 0..255 scale, on [0, 1], and the iterations it is meant for.
+HAG_RATE, HAG_ITERATIONS = 500 / 255**2, 2000
 
 
 class AttackModule(pl.LightningModule):
@@ -70,7 +72,8 @@ class AttackModule(pl.LightningModule):
             frozen.
         objective: what is minimised; HAG by default.
         step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``. By
-            default HAG's: ``torch.optim.SGD`` with a rate of 500 / 255^2 and momentum 0.9.
+            default HAG's, ``torch.optim.SGD`` with momentum 0.9 and a rate of 500 / 255^2 at 2000
+            iterations; at fewer it is as much higher, so that the way stays as long.
         alpha: schedule of the hash activation's slope; that of both papers by default.
         epsilon: largest change of a value, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
@@ -126,7 +129,7 @@ class AttackModule(pl.LightningModule):
         self.victim = _as_victim(victim)
         self.network = self.victim.network
         self.objective = HAG() if objective is None else objective
-        self.step = step or partial(SGD, lr=500 / 255**2, momentum=0.9)
+        self.given_step = step
         self.alpha = AlphaSchedule() if alpha is None else alpha
         self.targets = TargetChoice() if targets is None else targets
         self.epsilon_space, self.random_start = epsilon_space, random_start
@@ -185,6 +188,8 @@ class AttackModule(pl.LightningModule):
             msg = f"objective {self.objective.name} needs a database, whose items vote for targets"
             raise ValueError(msg)
         self.queries, self.database = queries, database
+        rate = HAG_RATE * HAG_ITERATIONS / max(1, trainer.max_epochs or 1)
+        self.step = self.given_step or partial(SGD, lr=rate, momentum=0.9)
         self.protocol = attack_protocol(
             self,
             queries.source,
