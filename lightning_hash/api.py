@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import TensorDataset
 
-from lightning_hash.data.base import HashDataModule, Item
+from lightning_hash.data.base import HashDataModule
 from lightning_hash.functional.average_precision import check_labels
 from lightning_hash.functional.hamming import check_codes
 from lightning_hash.modules.attack_module import AttackModule
@@ -36,18 +36,6 @@ class Attacked:
     rows: list[dict[str, Any]]
 
 
-class _Queries(Dataset[Item]):
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.items = TensorDataset(images, labels)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Item:
-        image, labels = self.items[index]
-        return image, labels, index
-
-
 class _TensorData(HashDataModule):
     """Queries that are in memory, beside a database that is encoded already."""
 
@@ -56,7 +44,8 @@ class _TensorData(HashDataModule):
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         super().__init__()
         self.tensors = (images, labels)
-        self.query_set = self.train_set = self.database_set = _Queries(images, labels)
+        items: Any = TensorDataset(images, labels, torch.arange(len(images)))
+        self.query_set = self.train_set = self.database_set = items
         self.class_names = [str(column) for column in range(labels.shape[1])]
 
     def fingerprints(self) -> dict[str, str]:

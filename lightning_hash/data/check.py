@@ -1,6 +1,7 @@
 """What is wrong with a data set of image files, before it spoils a number."""
 
 import hashlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lightning_hash.data.image_data import ImageDataModule
-from lightning_hash.data.images import READERS, ImageFiles
+from lightning_hash.data.images import READERS, UNREADABLE, ImageFiles
 from lightning_hash.data.splits import SPLITS
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -125,15 +126,15 @@ class _Seen:
 def _look(images: ImageFiles, index: int) -> _Look:
     path = images.path(index)
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
             mode, turned = image.mode, image.getexif().get(ORIENTATION, 1) != 1
             ImageOps.exif_transpose(image).convert("RGB")
     except FileNotFoundError:
         return _Look(None, "does not exist")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         return _Look(None, f"cannot be read: {error}")
-    return _Look(digest, None, mode, turned)
+    return _Look(hashlib.sha256(content).hexdigest(), None, mode, turned)
 
 
 def _within(seen: _Seen) -> list[Finding]:

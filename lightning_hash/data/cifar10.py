@@ -20,7 +20,7 @@ Protocol = Literal["cifar10", "cifar10-1", "cifar10-2"]
 PROTOCOLS = {
     "cifar10": ("500 per class from all", "100 per class from all", "rest of all"),
     "cifar10-1": ("500 per class from all", "100 per class from all", "all but query of all"),
-    "cifar10-2": ("5000 per class from all", "1000 per class from all", "5000 per class from all"),
+    "cifar10-2": ("5000 per class from all", "1000 per class from all", "all but query of all"),
 }
 
 
@@ -45,7 +45,7 @@ class CIFAR10DataModule(HashDataModule):
 
     All 60,000 images are one pool. Per class, ``cifar10`` draws 500 for training and 100 queries,
     the other 54,000 are the database; ``cifar10-1`` keeps the training items in the database
-    (59,000); ``cifar10-2`` draws 5,000 and 1,000, and the training set is the database.
+    (59,000); ``cifar10-2`` draws 5,000 and 1,000, so that the training set is the database.
 
     Args:
         folder: where torchvision's ``cifar-10-batches-py`` lies.
@@ -109,11 +109,8 @@ class CIFAR10DataModule(HashDataModule):
         labels = np.eye(len(self.class_names), dtype=np.uint8)[numbers]
         pool = Table([str(i) for i in range(len(images))], labels, "CIFAR-10", None)
         texts = dict(zip(("train", "query", "database"), PROTOCOLS[self.name], strict=True))
-        if self.name == "cifar10-2":  # the training set is the database: drawn once
-            texts.pop("database")
         choices = {split: parse_choice(split, text) for split, text in texts.items()}
         splits = choose(choices, {"all": pool}, self.seed)
-        splits.setdefault("database", splits["train"])
         for split in SPLITS:
             rows = np.array([int(path) for path in splits[split].paths])
             setattr(self, f"{split}_set", ArrayImages(images[rows], labels[rows], self.size))

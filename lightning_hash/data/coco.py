@@ -42,9 +42,7 @@ class COCODataModule(ImageDataModule):
 
     def read(self, source: str) -> Table:
         """Read both instances files."""
-        if source != "all":
-            msg = f"COCO has one source, all; got {source!r}"
-            raise ValueError(msg)
+        self.check_source(source)
         paths: list[str] = []
         labels: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
         names: list[str] = []

@@ -53,9 +53,7 @@ class Flickr25KDataModule(ImageDataModule):
 
     def read(self, source: str) -> Table:
         """Read the annotation files."""
-        if source != "all":
-            msg = f"MIRFLICKR has one source, all; got {source!r}"
-            raise ValueError(msg)
+        self.check_source(source)
         files = sorted(f for f in self.annotations.glob("*.txt") if f.stem.lower() != "readme")
         if self.labels == 24:
             files = [file for file in files if not file.stem.endswith("_r1")]

@@ -98,6 +98,16 @@ class ImageDataModule(HashDataModule):
     def read(self, source: str) -> Table:
         """Read a source that a split names."""
 
+    def check_source(self, source: str) -> None:
+        """Refuse any source but ``all``, where the data set has only that one.
+
+        Raises:
+            ValueError: naming the source that was asked for.
+        """
+        if source != "all":
+            msg = f"{type(self).__name__} has one source, all; got {source!r}"
+            raise ValueError(msg)
+
     def setup(self, stage: str) -> None:
         """Read the sources and draw the splits, once."""
         if hasattr(self, "train_set"):

@@ -15,6 +15,8 @@ from lightning_hash.data.base import Item
 from lightning_hash.data.table import Table
 
 READERS = 8
+# What Pillow raises for a file that is no image, or not all of one.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def image_transform(
@@ -106,7 +108,7 @@ class ImageFiles(Dataset[Item]):
                 "say where the paths of a list begin"
             )
             raise FileNotFoundError(msg) from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             msg = (
                 f"{self.table.where(index)}: image {path} cannot be read ({error}); mend it, or "
                 "leave such items out with on_bad_image: skip"

@@ -53,9 +53,7 @@ class NUSWideDataModule(ImageDataModule):
 
     def read(self, source: str) -> Table:
         """Read the image list and the label files."""
-        if source != "all":
-            msg = f"NUS-WIDE has one source, all; got {source!r}"
-            raise ValueError(msg)
+        self.check_source(source)
         if not self.image_list.is_file():
             msg = f"{self.image_list} does not exist; image_list says where the list of images is"
             raise FileNotFoundError(msg)

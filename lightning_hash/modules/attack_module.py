@@ -216,10 +216,13 @@ class AttackModule(pl.LightningModule):
             return
         loaded = [self.queries.load_batch(number) for number in self.queries.local_batches]
         self._position = {number: i for i, number in enumerate(self.queries.local_batches)}
+        codes = None
         if self.database is not None:
-            self.scorekeeper.add_database(sign_code(self.database.logits), self.database)
+            codes = sign_code(self.database.logits)
+            self.scorekeeper.add_database(codes, self.database)
         self.batches = [
-            QueryBatch(index, labels, self._choose(labels, index)) for _, labels, index in loaded
+            QueryBatch(index, labels, self._choose(labels, index, codes))
+            for _, labels, index in loaded
         ]
         self.perturbations = nn.ParameterList(
             nn.Parameter(self._start(inputs, index)) for inputs, _, index in loaded
@@ -227,11 +230,10 @@ class AttackModule(pl.LightningModule):
         for number, (inputs, _, _) in enumerate(loaded):
             self.register_buffer(f"clean_{number}", inputs, persistent=False)
 
-    def _choose(self, labels: Tensor, index: Tensor) -> Targets | None:
+    def _choose(self, labels: Tensor, index: Tensor, codes: Tensor | None) -> Targets | None:
         database = self.database
-        if database is None:
+        if database is None or codes is None:
             return None
-        codes = sign_code(database.logits)
         try:
             return self.targets(labels, index, codes, database.labels, database.index)
         except ValueError as error:

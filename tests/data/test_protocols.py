@@ -52,7 +52,7 @@ def test_coco_that_is_not_there_or_not_whole(tmp_path):
     file.write_text('{"images": []}')
     with pytest.raises(ValueError, match="has no annotations, categories"):
         COCODataModule(str(tmp_path)).read("all")
-    with pytest.raises(ValueError, match="COCO has one source, all; got 'train'"):
+    with pytest.raises(ValueError, match="COCODataModule has one source, all; got 'train'"):
         COCODataModule(str(tmp_path)).read("train")
 
 
