@@ -24,14 +24,15 @@ def main(args: list[str] | None = None) -> int:
         print(f"lightning_hash {lightning_hash.__version__}")
         return 0
     _quieten()
-    from lightning_hash import check_data
+    from lightning_hash import check_data, score
     from lightning_hash.cli import HashCLI  # after the filters, and not for --version
     from lightning_hash.defaults import config_paths
 
     try:
         _check_configs(config_paths(arguments))
-        if arguments and arguments[0] == "check-data":
-            return check_data.main(arguments[1:])
+        own = {"check-data": check_data.main, "score": score.main}
+        if arguments and arguments[0] in own:
+            return own[arguments[0]](arguments[1:])
         HashCLI(args)
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LIGHTNING_HASH_TRACEBACK"):

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.codes import plain_code_set
 from lightning_hash.functional.average_precision import check_labels
 from lightning_hash.functional.hamming import check_codes
 from lightning_hash.modules.attack_module import AttackModule
-from lightning_hash.modules.encoder import Encoding
 from lightning_hash.trainer import HashTrainer
 
 
@@ -118,8 +118,7 @@ def attack(
                 f"{len(database_codes)}"
             )
             raise ValueError(msg)
-        index = torch.arange(len(database_codes))
-        database = Encoding(database_codes.float(), database_labels.to(torch.uint8), index)
+        database = plain_code_set(database_codes.cpu(), database_labels.cpu())
     module = AttackModule(model, **{"n_queries": None, **options})
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level

@@ -1,12 +1,13 @@
 """Checkpoints that are either whole or not there."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from lightning_hash.whole_file import write_whole
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -35,16 +36,6 @@ class WholeCheckpointIO(TorchCheckpointIO):
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{place.name}.{os.getpid()}")
         buffer = io.BytesIO()  # torch.save turns a full disk into a RuntimeError without its cause
         torch.save(checkpoint, buffer)
-        try:
-            with temporary.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(place)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(Path(path), buffer.getbuffer())

@@ -18,14 +18,14 @@ from lightning_hash.callbacks import (
 from lightning_hash.data import HashDataModule
 from lightning_hash.defaults import defaults_of
 from lightning_hash.models.victim import read_checkpoint
-from lightning_hash.modules import AttackModule, HashModule
+from lightning_hash.modules import AttackModule, Encoder, HashModule
 from lightning_hash.trainer import HashTrainer
 
-MODULES = {"fit": HashModule, "test": HashModule, "attack": AttackModule}
+MODULES = {"fit": HashModule, "test": HashModule, "encode": Encoder, "attack": AttackModule}
 
 
 class HashCLI(LightningCLI):
-    """``fit`` and ``test`` run a HashModule, ``attack`` runs an AttackModule."""
+    """A verb of HashTrainer each, with the module that it runs."""
 
     def __init__(self, args: list[str] | None = None) -> None:
         self._arguments = sys.argv[1:] if args is None else args
@@ -46,7 +46,7 @@ class HashCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         """Return the verbs and the arguments of each that are no options."""
         loaders = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
-        return {"fit": loaders, "test": loaders, "attack": loaders}
+        return dict.fromkeys(MODULES, loaders)
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
@@ -59,6 +59,8 @@ class HashCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the names of folders."""
+        if self._verb == "encode":
+            return
         parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
         if self._verb == "attack":
             parser.add_argument(
@@ -81,6 +83,9 @@ class HashCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with this project's logger and callbacks, unless others were given."""
         config = self._get(self.config_init, "trainer")
+        if self.subcommand == "encode":  # leaves one file behind, which says what made it
+            self.save_config_callback = None
+            return super().instantiate_trainer(**kwargs)
         name = self._get(self.config_init, "name")
         if config["logger"] in (None, True):
             if self.subcommand == "attack" and isinstance(self.model, AttackModule):

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from lightning_hash.modules.attack_module import DEFAULT_VICTIM
+from lightning_hash.models.any_victim import DEFAULT_VICTIM
 
 DATA = {"data": {"class_path": "lightning_hash.data.SamplePhotos"}}
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -22,6 +22,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "weights_only": True,
     },
     "test": {**DATA, "ckpt_path": DEFAULT_VICTIM, "weights_only": True},
+    "encode": {**DATA, "trainer.logger": False},
     "attack": {
         **DATA,
         "trainer.max_epochs": 100,
@@ -43,7 +44,7 @@ def defaults_of(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
     sizes to the user's own data.
 
     Args:
-        verb: ``"fit"``, ``"test"`` or ``"attack"``.
+        verb: ``"fit"``, ``"test"``, ``"encode"`` or ``"attack"``.
         arguments: the command line.
 
     Returns:

@@ -1,18 +1,28 @@
-"""Lightning's Trainer with one more verb."""
+"""Lightning's Trainer with two more verbs."""
 
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.allocator import keep_pages
 from lightning_hash.attacks.state import gather_objects
 from lightning_hash.checkpoint_io import WholeCheckpointIO
-from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.base import OPEN_SET, HashDataModule
+from lightning_hash.data.code_files import CodeForm, check_suffix, write_codes
+from lightning_hash.data.codes import CodeSet
 from lightning_hash.data.queries import QueryData
+from lightning_hash.data.split_data import SplitData
+from lightning_hash.models.victim import Victim
 from lightning_hash.modules.attack_module import AttackModule
-from lightning_hash.modules.encoder import Encoder, Encoding, join
+from lightning_hash.modules.databases import Databases, choose_target_database
+from lightning_hash.modules.encoder import Encoder, database_codes, join, made_with
+from lightning_hash.modules.hash_module import HashModule
 
 
 class HashTrainer(pl.Trainer):
@@ -25,11 +35,80 @@ class HashTrainer(pl.Trainer):
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
 
+    def test(
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: Any = None,
+        verbose: bool = True,
+        datamodule: pl.LightningDataModule | None = None,
+        weights_only: bool | None = None,
+        codes: str | None = None,
+    ) -> Any:
+        """Score the queries of a data set.
+
+        Args:
+            model: the hash model.
+            dataloaders: as in Lightning's Trainer.
+            ckpt_path: checkpoint whose weights are loaded.
+            verbose: print a table of the values.
+            datamodule: the queries and the database.
+            weights_only: as in Lightning's Trainer.
+            codes: the database's codes: what ``encode`` wrote, or the codes of another system; by
+                default the database is encoded here.
+
+        Returns:
+            The values by name, one mapping per loader.
+
+        Raises:
+            ValueError: if the codes were made with something else than this model and these data.
+        """
+        if isinstance(model, HashModule):
+            model.database_file = None if codes is None else Path(codes)
+        if codes is not None and isinstance(datamodule, HashDataModule):
+            datamodule = SplitData(datamodule, ("query",))
+        return super().test(model, dataloaders, ckpt_path, verbose, datamodule, weights_only)
+
+    def encode(
+        self,
+        model: Encoder,
+        datamodule: HashDataModule,
+        split: str = "database",
+        output: str | None = None,
+        form: CodeForm = "auto",
+    ) -> Path:
+        """Write the codes of a split into a file.
+
+        Args:
+            model: runs the victim.
+            datamodule: the data.
+            split: ``database``, ``query``, ``train`` or ``open_set``.
+            output: the file, ``.safetensors``, ``.txt`` or ``.npy``; by default
+                ``runs/codes/SPLIT.safetensors``.
+            form: rows of a ``.txt``: ``labelled`` (``label... code...``, as DHTA has them) or
+                ``signs`` (-1/1 alone, as ProS-GAN has them); ``auto`` is the first.
+
+        Returns:
+            The file.
+
+        Raises:
+            ValueError: if there is no such split, a logit is not finite, or the suffix is unknown.
+            OSError: if the file cannot be written.
+        """
+        path = Path("runs") / "codes" / f"{split}.safetensors" if output is None else Path(output)
+        check_suffix(path)
+        found = self._encode(model.victim, datamodule, (split,))[split]
+        if self.is_global_zero:
+            write_codes(path, found, form)
+        rank_zero_info(f"{len(found)} codes of {found.bits} bits: {path}")
+        return path
+
     def attack(
         self,
         model: AttackModule,
         datamodule: HashDataModule,
         ckpt_path: str | None = None,
+        codes: str | None = None,
     ) -> None:
         """Attack the queries of a data set: encode the database, optimise, score.
 
@@ -37,47 +116,73 @@ class HashTrainer(pl.Trainer):
             model: the attack.
             datamodule: the queries and the database.
             ckpt_path: checkpoint of this attack to go on from; the victim is ``model``'s own.
+            codes: the database's codes: what ``encode`` wrote, or the codes of another system; by
+                default the database is encoded here.
 
         Raises:
-            ValueError: if the victim's codes, the targets or the checkpoint do not fit.
+            ValueError: if the victim's codes, the targets, the checkpoint or the code file do not
+                fit.
         """
         queries = QueryData(datamodule, model.n_queries, model.batch_size, model.seed)
-        _, database = self._encode(Encoder(model.victim), queries)
-        self._attack(model, queries, database, ckpt_path)
+        datamodule.prepare_data()
+        queries.setup("predict")
+        splits = [] if codes is not None else ["database"]
+        if choose_target_database(model.target_database, datamodule) != "database":
+            splits.append(OPEN_SET)
+        found = self._encode(model.victim, datamodule, splits) if splits else {}
+        if codes is not None:
+            made = made_with(model.victim, datamodule, "database", self)
+            found["database"] = database_codes(Path(codes), datamodule, made)
+            if found["database"].foreign is not None:
+                rank_zero_warn(f"codes {codes} do not say which model they are of")
+        self._attack(model, queries, found, ckpt_path)
 
     def attack_encoded(
-        self, model: AttackModule, datamodule: HashDataModule, database: Encoding | None
+        self, model: AttackModule, datamodule: HashDataModule, database: CodeSet | None
     ) -> None:
         """Attack queries with a database that is encoded already, or without one.
 
         Args:
             model: the attack.
             datamodule: the queries; its database is not looked at.
-            database: the victim's encoding of the database; ``None`` measures no retrieval.
+            database: the victim's codes of the database; ``None`` measures no retrieval.
 
         Raises:
             ValueError: if the objective needs a database and there is none.
         """
         queries = QueryData(datamodule, model.n_queries, model.batch_size, model.seed)
         queries.setup("predict")
-        self._attack(model, queries, database, None)
+        self._attack(model, queries, None if database is None else {"database": database}, None)
 
     def _attack(
         self,
         model: AttackModule,
         queries: QueryData,
-        database: Encoding | None,
+        codes: dict[str, CodeSet] | None,
         ckpt_path: str | None,
     ) -> None:
-        model.attach(queries, database, self)
+        databases = None
+        if codes is not None:
+            target = choose_target_database(model.target_database, queries.source)
+            databases = Databases(codes["database"], codes.get(OPEN_SET), target)
+        model.attach(queries, databases, self)
         if model.objective.iterative:
             self.fit(model, datamodule=queries, ckpt_path=ckpt_path, weights_only=True)
         self.test(model, datamodule=queries, verbose=False, weights_only=True)
 
-    def _encode(self, encoder: Encoder, queries: QueryData) -> list[Any]:
-        """Return the encodings of the queries and the database, whole on every process."""
-        parts = gather_objects(self.predict(encoder, datamodule=queries))
-        return [
-            join([batch for part in parts for batch in part[number]], split)
-            for number, split in enumerate(("query", "database"))
-        ]
+    def _encode(
+        self, victim: Victim, datamodule: HashDataModule, splits: Sequence[str]
+    ) -> dict[str, CodeSet]:
+        """Return the codes of some splits, whole on every process."""
+        data = SplitData(datamodule, splits)
+        loaders = self.predict(Encoder(victim), datamodule=data) or []
+        batches = [loaders] if len(splits) == 1 else loaders
+        parts = gather_objects(batches)
+        found = {}
+        for number, split in enumerate(splits):
+            joined = join([batch for part in parts for batch in part[number]], split)
+            made = made_with(victim, datamodule, split, self)
+            found[split] = dataclasses.replace(
+                joined, paths=datamodule.paths_of(split), made_with=made
+            )
+        return found

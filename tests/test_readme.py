@@ -55,11 +55,18 @@ def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
         if own:  # 40 pictures of each class are fewer than the default draws
             arguments += ["--data.train=20 per class from all"]
         small = [] if own else SMALL
-        if arguments[0] != "check-data":
-            small = [*small, *SHORT[arguments[0]], "--trainer.accelerator=cpu"]
+        if arguments[0] in ("check-data", "score"):
+            small = []
+        else:
+            small = [*small, *SHORT.get(arguments[0], []), "--trainer.accelerator=cpu"]
         assert main([*arguments, *small]) == 0, command
         last = capsys.readouterr().out.strip().splitlines()[-1]
-        assert last == "nothing wrong" if arguments[0] == "check-data" else Path(last).exists()
+        if arguments[0] == "check-data":
+            assert last == "nothing wrong"
+        elif arguments[0] == "encode":
+            assert Path(arguments[arguments.index("--output") + 1]).exists()
+        elif arguments[0] != "score":
+            assert Path(last).exists()
 
 
 def test_snippet_of_average_precision_gives_what_its_comment_says():

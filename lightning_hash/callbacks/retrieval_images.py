@@ -1,5 +1,6 @@
 """Pictures of an attack: what was sent and what came back (HAG Fig. 5)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_hash.attacks.state import Outcome
-from lightning_hash.functional import hamming_distance, shares_label, sign_code
+from lightning_hash.data.codes import CodeSet
+from lightning_hash.functional import hamming_distance, shares_label
 from lightning_hash.modules.attack_module import AttackModule
-from lightning_hash.modules.encoder import Encoding
+from lightning_hash.modules.databases import Databases
 from lightning_hash.reports.figures import figure_to_image, image_grid, retrieval_strip
 
 
@@ -36,9 +38,9 @@ class RetrievalImages(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the pictures of a finished attack."""
-        if not isinstance(pl_module, AttackModule) or pl_module.database is None:
+        if not isinstance(pl_module, AttackModule) or pl_module.databases is None:
             return
-        database = pl_module.database
+        databases = pl_module.databases
         outcome = pl_module.outcome()
         if not trainer.is_global_zero or trainer.log_dir is None:
             return
@@ -58,7 +60,7 @@ class RetrievalImages(Callback):
         if board is not None:
             board.add_image("attack/clean_perturbation_adversarial", image_grid(clean, sent), step)
         for number, row in enumerate(shown):
-            figure = self._strip(pl_module, database, outcome, row, clean[number], sent[number])
+            figure = self._strip(pl_module, databases, outcome, row, clean[number], sent[number])
             index = int(outcome.tensors["index"][row])
             figure.savefig(folder / f"{index:06d}.png", dpi=110)
             if board is not None:
@@ -85,41 +87,44 @@ class RetrievalImages(Callback):
     def _strip(
         self,
         module: AttackModule,
-        database: Encoding,
+        databases: Databases,
         outcome: Outcome,
         row: int,
         clean: Tensor,
         sent: Tensor,
     ) -> Any:
-        tensors = outcome.tensors
-        codes = sign_code(database.logits)
+        tensors, source = outcome.tensors, module.queries.source
         own = tensors["labels"][row : row + 1]
+        before = self._first(tensors["clean_codes"][row : row + 1], databases.database)
+        ranked, items = databases.database, source.database_set
+        names: Sequence[str] = source.class_names
         judged, goal = own, "relevant to the query"
         if module.objective.targeted and outcome.targets is not None:
+            ranked, items = databases.ranked, databases.ranked_items(source)
             judged, goal = outcome.targets.labels[row : row + 1], "of the target"
-        before, after = (
-            torch.argsort(hamming_distance(tensors[key][row : row + 1], codes)[0], stable=True)[
-                : self.top
-            ]
-            for key in ("clean_codes", "codes_8bit")
-        )
-        names = module.queries.source.class_names
+            names = source.class_names if databases.open_set is None else source.open_class_names
+        after = self._first(tensors["codes_8bit"][row : row + 1], ranked)
+        own_names, judged_names = _names(own[0], source.class_names), _names(judged[0], names)
         return retrieval_strip(
             clean,
             sent,
-            self._items(module, database.index[before]),
-            shares_label(own, database.labels[before])[0].tolist(),
-            self._items(module, database.index[after]),
-            shares_label(judged, database.labels[after])[0].tolist(),
-            before_caption=f"clean query: {_names(own[0], names)}",
-            after_caption=f"after {module.attack_name}, ticked if {goal}: "
-            + _names(judged[0], names),
+            _inputs(source.database_set, databases.database.index[before]),
+            shares_label(own, databases.database.labels[before])[0].tolist(),
+            _inputs(items, ranked.index[after]),
+            shares_label(judged, ranked.labels[after])[0].tolist(),
+            before_caption=f"clean query: {own_names}",
+            after_caption=f"after {module.attack_name}, ticked if {goal}: {judged_names}",
         )
 
-    def _items(self, module: AttackModule, indices: Tensor) -> Tensor:
-        database_set: Any = module.queries.source.database_set
-        return torch.stack([database_set[int(index)][0] for index in indices])
+    def _first(self, code: Tensor, ranked: CodeSet) -> Tensor:
+        """Return the rows of the items nearest to a code ``(1, K)``."""
+        distance = hamming_distance(code, ranked.codes)[0]
+        return torch.argsort(distance, stable=True)[: self.top]
 
 
-def _names(label: Tensor, names: list[str]) -> str:
+def _inputs(items: Any, indices: Tensor) -> Tensor:
+    return torch.stack([items[int(index)][0] for index in indices])
+
+
+def _names(label: Tensor, names: Sequence[str]) -> str:
     return ", ".join(names[i] for i in torch.nonzero(label).flatten().tolist())

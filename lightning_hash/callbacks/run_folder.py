@@ -16,7 +16,7 @@ from lightning_hash.reports.results import ResultRow, write_results
 
 
 class RunFolder(Callback):
-    """Write results, perturbations, codes, targets and adversarial images.
+    """Write results, perturbations, codes, targets, skipped items and adversarial images.
 
     The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so
     that a run that is killed keeps what it had measured.
@@ -76,6 +76,9 @@ class RunFolder(Callback):
             metadata,
         )
         save_file(codes, folder / "codes.safetensors", metadata)
+        skipped = pl_module.queries.source.skipped
+        if skipped:
+            (folder / "skipped.json").write_text(json.dumps(skipped, indent=1))
         if outcome.targets is not None:
             write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
         images = outcome.tensors["adversarial_8bit"]

@@ -1,7 +1,7 @@
 """What every data set of this project offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,14 +10,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 Item = tuple[Tensor, Tensor, int]
+SPLITS, OPEN_SET = ("train", "query", "database"), "open_set"
 
 
 class HashDataModule(pl.LightningDataModule, ABC):
     """Base of all data: a training, a query and a database set.
 
     Every item is ``(input float32 in [0, 1], labels uint8 (C,) of 0/1, index int)``; the index is
-    the item's place in its own set. Validation, test and prediction take two loaders, the queries
-    and the database, in this order.
+    the item's place in its own set. Validation and test take two loaders, the queries and the
+    database, in this order.
 
     Args:
         batch_size: items per training batch.
@@ -33,6 +34,9 @@ class HashDataModule(pl.LightningDataModule, ABC):
         database_set: set by ``setup``.
         train_transform: applied to the inputs of training batches on the device, where set.
         n_leaked: queries that are in the database, where known.
+        skipped: messages of the items left out because they could not be read, by split.
+        open_set: a second database, of classes that no training item has; ``None`` without.
+        open_class_names: one name per label column of the open set, whose labels are its own.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -45,6 +49,8 @@ class HashDataModule(pl.LightningDataModule, ABC):
     database_set: Dataset[Item]
     train_transform: Callable[[Tensor], Tensor] | None = None
     n_leaked: int | None = None
+    open_set: Dataset[Item] | None = None
+    open_class_names: Sequence[str] = ()
 
     def __init__(
         self,
@@ -65,11 +71,17 @@ class HashDataModule(pl.LightningDataModule, ABC):
                 raise ValueError(msg)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
+        self.skipped: dict[str, list[str]] = {}
 
     @property
     def num_classes(self) -> int:
         """Width C of the labels."""
         return len(self.class_names)
+
+    @property
+    def n_skipped(self) -> int:
+        """Items of all splits that were left out."""
+        return sum(len(messages) for messages in self.skipped.values())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -78,7 +90,41 @@ class HashDataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def fingerprints(self) -> dict[str, str]:
-        """Return a sha256 over what defines each split: keys train, query and database."""
+        """Return a sha256 over what defines each split, by its name."""
+
+    def input_fingerprints(self, split: str) -> dict[str, str]:
+        """Say by name what else decides a split's inputs, such as the transform."""
+        return {"inputs": f"{type(self).__qualname__} {self.input_shape}"}
+
+    def dataset(self, split: str) -> Dataset[Item]:
+        """Return the data set of ``train``, ``query``, ``database`` or ``open_set``.
+
+        Raises:
+            ValueError: if there is no such split.
+        """
+        found: Dataset[Item] | None = None
+        if split in (*SPLITS, OPEN_SET):
+            found = self.open_set if split == OPEN_SET else getattr(self, f"{split}_set")
+        if found is None:
+            msg = f"split must be one of {', '.join(self.splits)}, got {split!r}"
+            raise ValueError(msg)
+        return found
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits there are."""
+        return SPLITS if self.open_set is None else (*SPLITS, OPEN_SET)
+
+    def labels_of(self, split: str) -> Tensor:
+        """Return the labels of a split, uint8 ``(N, C)``."""
+        items: Any = self.dataset(split)
+        if hasattr(items, "labels"):
+            return torch.as_tensor(items.labels)
+        return torch.stack([torch.as_tensor(items[i][1]) for i in range(len(items))])
+
+    def paths_of(self, split: str) -> tuple[str, ...]:
+        """Return the path of each item of a split, where there are paths."""
+        return ()
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return this process's share of the training set, in an order that seed and epoch decide.
@@ -104,18 +150,21 @@ class HashDataModule(pl.LightningDataModule, ABC):
             persistent_workers=self.num_workers > 0,
         )
 
+    def split_loader(self, split: str) -> DataLoader[Item]:
+        """Return the loader of a split in its own order.
+
+        Raises:
+            ValueError: if there is no such split.
+        """
+        return DataLoader(
+            self.dataset(split), batch_size=self.eval_batch_size, num_workers=self.num_workers
+        )
+
     def val_dataloader(self) -> list[DataLoader[Item]]:
         """Return the loaders of the queries and the database."""
-        return [
-            DataLoader(split, batch_size=self.eval_batch_size, num_workers=self.num_workers)
-            for split in (self.query_set, self.database_set)
-        ]
+        return [self.split_loader("query"), self.split_loader("database")]
 
     def test_dataloader(self) -> list[DataLoader[Item]]:
-        """Return the loaders of the queries and the database."""
-        return self.val_dataloader()
-
-    def predict_dataloader(self) -> list[DataLoader[Item]]:
         """Return the loaders of the queries and the database."""
         return self.val_dataloader()
 

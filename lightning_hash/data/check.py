@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from lightning_hash.data.base import SPLITS
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.images import READERS, UNREADABLE, ImageFiles
-from lightning_hash.data.splits import SPLITS
 
 ORIENTATION = 0x0112  # the EXIF tag
 EXAMPLES = 5

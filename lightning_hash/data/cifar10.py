@@ -11,8 +11,8 @@ from torchvision import datasets
 from torchvision.transforms.v2 import functional as transforms
 
 from lightning_hash.data.augment import FlipShift
-from lightning_hash.data.base import HashDataModule, Item
-from lightning_hash.data.splits import SPLITS, choose, parse_choice
+from lightning_hash.data.base import SPLITS, HashDataModule, Item
+from lightning_hash.data.splits import choose, parse_choice
 from lightning_hash.data.table import Table
 
 Protocol = Literal["cifar10", "cifar10-1", "cifar10-2"]

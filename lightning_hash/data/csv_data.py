@@ -50,6 +50,13 @@ class CSVDataModule(ImageDataModule):
 
     def read(self, source: str) -> Table:
         """Read the table of a source."""
+        return self._read(source, self.given_names, self.label_columns)
+
+    def read_open(self, source: str) -> Table:
+        """Read the table of the open set."""
+        return self._read(source, self.given_open_names, None)
+
+    def _read(self, source: str, names: list[str] | None, label_columns: list[str] | None) -> Table:
         file = self.folder / f"{source}.csv"
         if not file.is_file():
             there = sorted(path.name for path in self.folder.glob("*.csv"))
@@ -58,7 +65,8 @@ class CSVDataModule(ImageDataModule):
         paths, lines, labels = [], [], []
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
-            columns = self._columns(file, list(reader.fieldnames or []))
+            header = list(reader.fieldnames or [])
+            columns = self._columns(file, header, names, label_columns)
             for row in reader:
                 paths.append(row[self.path_column])
                 lines.append(reader.line_num)
@@ -68,12 +76,18 @@ class CSVDataModule(ImageDataModule):
             raise ValueError(msg)
         return Table(paths, np.array(labels, np.uint8), str(file), np.array(lines), columns)
 
-    def _columns(self, file: Path, header: list[str]) -> list[str]:
+    def _columns(
+        self,
+        file: Path,
+        header: list[str],
+        names: list[str] | None,
+        label_columns: list[str] | None,
+    ) -> list[str]:
         if self.names_column is not None:
-            columns = list(self.given_names or [])
+            columns = list(names or [])
             wanted = [self.path_column, self.names_column]
         else:
-            columns = self.label_columns or [c for c in header if c != self.path_column]
+            columns = label_columns or [c for c in header if c != self.path_column]
             wanted = [self.path_column, *columns]
         missing = [column for column in wanted if column not in header]
         if missing:

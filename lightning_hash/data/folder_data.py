@@ -14,7 +14,8 @@ class FolderDataModule(ImageDataModule):
     """Images in a folder per class, the layout of torchvision's ImageFolder.
 
     A source is a folder of class folders below ``folder`` (``train``, ``test``), or ``all``: the
-    class folders of ``folder`` itself.
+    class folders of ``folder`` itself. ``class_names`` says which class folders are taken, and in
+    which order; all of them, sorted, by default.
 
     Args:
         folder: the top folder.
@@ -44,12 +45,24 @@ class FolderDataModule(ImageDataModule):
 
     def read(self, source: str) -> Table:
         """List the images of a source."""
+        return self._read(source, self.given_names)
+
+    def read_open(self, source: str) -> Table:
+        """List the images of the open set."""
+        return self._read(source, self.given_open_names)
+
+    def _read(self, source: str, wanted: list[str] | None) -> Table:
         top = self.folder if source == "all" else self.folder / source
         if not top.is_dir():
             there = sorted(p.name for p in self.folder.glob("*") if p.is_dir())
             msg = f"{top} is no folder; below {self.folder} there is {', '.join(there) or 'none'}"
             raise FileNotFoundError(msg)
         names = sorted(path.name for path in top.iterdir() if path.is_dir())
+        absent = [name for name in wanted or [] if name not in names]
+        if absent:
+            msg = f"class {absent[0]!r} of the list of classes has no folder in {top}"
+            raise FileNotFoundError(msg)
+        names = names if wanted is None else wanted
         numbers = {name: number for number, name in enumerate(names)}
         if not names:
             msg = f"{top} has no class folders; a source must have a folder of images per class"

@@ -3,16 +3,16 @@
 import hashlib
 from abc import abstractmethod
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_hash.data.augment import FlipShift
-from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
 from lightning_hash.data.images import ImageFiles, image_transform
-from lightning_hash.data.lists import one_hot
-from lightning_hash.data.splits import SPLITS, choose, parse_choice
+from lightning_hash.data.lists import one_hot, read_names
+from lightning_hash.data.splits import Choice, choose, parse_choice
 from lightning_hash.data.table import Table
 
 OnBadImage = Literal["error", "skip"]
@@ -33,7 +33,11 @@ class ImageDataModule(HashDataModule):
         root: folder that the paths of images are relative to; ``folder`` by default.
         strip_prefix: taken off the front of paths that have it.
         name: name of the data set in tables; that of the folder by default.
-        class_names: a name per label column; what the source says, or numbers, by default.
+        class_names: a name per label column, or a text file with one a line; what the source says,
+            or numbers, by default.
+        open_set: a second database, of classes that the victim never saw, whose items vote for
+            targets and are ranked for t-MAP (DHTA 4.5); its labels are its own.
+        open_class_names: as ``class_names``, for the open set.
         size: side of the network's input in pixels.
         resize: pixels to resize to before the centre crop; ``None`` resizes to ``size``.
         keep_aspect: resize the shorter side and keep the aspect ratio.
@@ -44,9 +48,6 @@ class ImageDataModule(HashDataModule):
         eval_batch_size: items per batch of queries and database.
         num_workers: worker processes of each loader.
         seed: seed of the draws and the order of training.
-
-    Attributes:
-        skipped: the messages of the items left out, by split.
 
     Raises:
         ValueError: if an argument is out of its range, or by ``setup`` if a source is not as it
@@ -67,7 +68,9 @@ class ImageDataModule(HashDataModule):
         root: str | None = None,
         strip_prefix: str = "",
         name: str | None = None,
-        class_names: list[str] | None = None,
+        class_names: list[str] | str | None = None,
+        open_set: str | None = None,
+        open_class_names: list[str] | str | None = None,
         size: int = 224,
         resize: int | None = None,
         keep_aspect: bool = False,
@@ -87,16 +90,21 @@ class ImageDataModule(HashDataModule):
         self.folder, self.strip_prefix = Path(folder), strip_prefix
         self.root = self.folder if root is None else Path(root)
         self.name = self.folder.resolve().name if name is None else name
-        self.given_names = class_names
+        self.given_names = read_names("class_names", class_names)
+        self.given_open_names = read_names("open_class_names", open_class_names)
+        self.open_choice = None if open_set is None else parse_choice(OPEN_SET, open_set)
         self.transform = image_transform(size, resize, keep_aspect)
         self.on_bad_image = on_bad_image
-        self.skipped: dict[str, list[str]] = {}
         if augment:
             self.train_transform = FlipShift()
 
     @abstractmethod
     def read(self, source: str) -> Table:
         """Read a source that a split names."""
+
+    def read_open(self, source: str) -> Table:
+        """Read the source of the open set."""
+        return self.read(source)
 
     def check_source(self, source: str) -> None:
         """Refuse any source but ``all``, where the data set has only that one.
@@ -114,9 +122,10 @@ class ImageDataModule(HashDataModule):
             return
         sources = dict.fromkeys(choice.source for choice in self.choices.values())
         tables = {name: self.read(name) for name in sources}
-        tables, names = self._with_columns(tables)
+        tables, self.class_names = _with_columns(tables, self.given_names)
         splits = choose(self.choices, tables, self.seed)
-        self.class_names = names
+        if self.open_choice is not None:
+            splits[OPEN_SET] = self._open_table(self.open_choice)
         sets = {
             split: ImageFiles(table, self.root, self.transform, self.strip_prefix)
             for split, table in splits.items()
@@ -124,14 +133,15 @@ class ImageDataModule(HashDataModule):
         if self.on_bad_image == "skip":
             sets = {split: self._readable(split, images) for split, images in sets.items()}
         self.train_set, self.query_set, self.database_set = (sets[split] for split in SPLITS)
+        self.open_set = sets.get(OPEN_SET)
         known = {self.database_set.path(i) for i in range(len(self.database_set))}
         self.n_leaked = sum(self.query_set.path(i) in known for i in range(len(self.query_set)))
 
     def fingerprints(self) -> dict[str, str]:
         """Return the sha256 of each split's paths and labels."""
         digests = {}
-        for split in SPLITS:
-            images: ImageFiles = getattr(self, f"{split}_set")
+        for split in self.splits:
+            images = self.dataset(split)
             digest = hashlib.sha256(str(images.table.labels.shape).encode())
             for path in images.table.paths:
                 digest.update(path.removeprefix(self.strip_prefix).encode() + b"\n")
@@ -139,36 +149,32 @@ class ImageDataModule(HashDataModule):
             digests[split] = digest.hexdigest()
         return digests
 
-    def _with_columns(self, tables: dict[str, Table]) -> tuple[dict[str, Table], list[str]]:
-        """Turn class numbers into columns, and hold the sources' labels against each other."""
-        named = self.given_names or next(
-            (table.class_names for table in tables.values() if table.class_names), None
-        )
-        numbered = [t for t in tables.values() if t.labels.dtype != np.uint8]
-        highest = max((int(t.labels.max()) for t in numbered), default=0)
-        classes = len(named) if named else highest + 1
-        done = {
-            name: Table(t.paths, one_hot(t, classes), t.source, t.lines, t.class_names)
-            for name, t in tables.items()
-        }
-        first, *others = done.values()
-        for other in others:
-            if other.labels.shape[1] != first.labels.shape[1]:
-                msg = (
-                    f"labels must be as wide in all splits: {first.source} has "
-                    f"{first.labels.shape[1]} columns, {other.source} has {other.labels.shape[1]}"
-                )
-                raise ValueError(msg)
-            if first.class_names != other.class_names and self.given_names is None:
-                msg = f"{first.source} and {other.source} name different classes"
-                raise ValueError(msg)
-        width = first.labels.shape[1]
-        if named and len(named) != width:
-            msg = (
-                f"class_names has {len(named)} names, the labels of {first.source} {width} columns"
-            )
+    def dataset(self, split: str) -> ImageFiles:
+        """Return the images of a split.
+
+        Raises:
+            ValueError: if there is no such split.
+        """
+        return cast(ImageFiles, super().dataset(split))
+
+    def input_fingerprints(self, split: str) -> dict[str, str]:
+        """Return the transform and a sha256 of the sizes of the files."""
+        transform = " ".join(repr(self.transform).split())
+        return {"transform": transform, "file_sizes_sha256": self.dataset(split).sizes_sha256()}
+
+    def paths_of(self, split: str) -> tuple[str, ...]:
+        """Return the path of each item of a split, as its list has it."""
+        return tuple(self.dataset(split).table.paths)
+
+    def _open_table(self, choice: Choice) -> Table:
+        table = self.read_open(choice.source)
+        tables, names = _with_columns({choice.source: table}, self.given_open_names)
+        shared = [] if table.class_names is None else sorted({*names} & {*self.class_names})
+        if shared:
+            msg = f"open_set: {table.source} has class {shared[0]!r}, as the other splits have"
             raise ValueError(msg)
-        return done, list(named) if named else [str(column) for column in range(width)]
+        self.open_class_names = names
+        return choose({OPEN_SET: choice}, tables, self.seed)[OPEN_SET]
 
     def _readable(self, split: str, images: ImageFiles) -> ImageFiles:
         bad = images.bad_images()
@@ -180,3 +186,35 @@ class ImageDataModule(HashDataModule):
             raise ValueError(msg)
         rank_zero_warn(f"{split}: {len(bad)} of {len(images)} items left out; first: {bad[0][1]}")
         return images.without([index for index, _ in bad])
+
+
+def _with_columns(
+    tables: dict[str, Table], given: list[str] | None
+) -> tuple[dict[str, Table], list[str]]:
+    """Turn class numbers into columns, and hold the sources' labels against each other."""
+    named = given or next(
+        (table.class_names for table in tables.values() if table.class_names), None
+    )
+    numbered = [t for t in tables.values() if t.labels.dtype != np.uint8]
+    highest = max((int(t.labels.max()) for t in numbered), default=0)
+    classes = len(named) if named else highest + 1
+    done = {
+        name: Table(t.paths, one_hot(t, classes), t.source, t.lines, t.class_names)
+        for name, t in tables.items()
+    }
+    first, *others = done.values()
+    for other in others:
+        if other.labels.shape[1] != first.labels.shape[1]:
+            msg = (
+                f"labels must be as wide in all splits: {first.source} has "
+                f"{first.labels.shape[1]} columns, {other.source} has {other.labels.shape[1]}"
+            )
+            raise ValueError(msg)
+        if first.class_names != other.class_names and given is None:
+            msg = f"{first.source} and {other.source} name different classes"
+            raise ValueError(msg)
+    width = first.labels.shape[1]
+    if named and len(named) != width:
+        msg = f"class_names has {len(named)} names, the labels of {first.source} {width} columns"
+        raise ValueError(msg)
+    return done, list(named) if named else [str(column) for column in range(width)]

@@ -1,5 +1,6 @@
 """Image files as a retrieval data set."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -103,11 +104,7 @@ class ImageFiles(Dataset[Item]):
             with Image.open(path) as image:
                 return ImageOps.exif_transpose(image).convert("RGB")
         except FileNotFoundError as error:
-            msg = (
-                f"{self.table.where(index)}: image {path} does not exist; root and strip_prefix "
-                "say where the paths of a list begin"
-            )
-            raise FileNotFoundError(msg) from error
+            raise self._missing(index) from error
         except UNREADABLE as error:
             msg = (
                 f"{self.table.where(index)}: image {path} cannot be read ({error}); mend it, or "
@@ -127,6 +124,31 @@ class ImageFiles(Dataset[Item]):
 
         with ThreadPoolExecutor(READERS) as pool:
             return [found for found in pool.map(problem, range(len(self))) if found is not None]
+
+    def sizes_sha256(self) -> str:
+        """Return a sha256 of the files' sizes: a file that was replaced rarely has the old size.
+
+        Raises:
+            FileNotFoundError: if a file is missing.
+        """
+        digest = hashlib.sha256()
+        with ThreadPoolExecutor(READERS) as pool:
+            for size in pool.map(self._size, range(len(self))):
+                digest.update(f"{size} ".encode())
+        return digest.hexdigest()
+
+    def _size(self, index: int) -> int:
+        try:
+            return self.path(index).stat().st_size
+        except FileNotFoundError as error:
+            raise self._missing(index) from error
+
+    def _missing(self, index: int) -> FileNotFoundError:
+        msg = (
+            f"{self.table.where(index)}: image {self.path(index)} does not exist; root and "
+            "strip_prefix say where the paths of a list begin"
+        )
+        return FileNotFoundError(msg)
 
     def without(self, indices: Sequence[int]) -> "ImageFiles":
         """Return the set without some items; the others are counted anew."""

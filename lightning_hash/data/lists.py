@@ -89,6 +89,30 @@ def read_list(files: tuple[Path, ...]) -> Table:
     return Table([_text(line, files[0], n) for n, line in images], rows, str(files[0]), numbers)
 
 
+def read_names(argument: str, names: list[str] | str | None) -> list[str] | None:
+    """Read class names from a file that has one a line, unless they are given themselves.
+
+    Args:
+        argument: the argument's name, for the messages.
+        names: the names, or the path of the file.
+
+    Returns:
+        The names, or ``None`` where none were given.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if it is empty, or a name stands there twice.
+    """
+    if isinstance(names, str):
+        file = Path(names)
+        names = [_text(line, file, number) for number, line in _lines(file)]
+    twice = [name for number, name in enumerate(names or []) if name in (names or [])[:number]]
+    if twice:
+        msg = f"{argument}: {twice[0]!r} is there twice; a class is one label column"
+        raise ValueError(msg)
+    return names
+
+
 def one_hot(table: Table, classes: int) -> NDArray[np.uint8]:
     """Turn class numbers into label columns.
 

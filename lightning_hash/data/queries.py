@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import Dataset, Subset, default_collate
 
 from lightning_hash.data.base import HashDataModule
 
@@ -125,8 +125,3 @@ class QueryData(pl.LightningDataModule):
     def test_dataloader(self) -> BatchNumbers:
         """Return the numbers of this process's batches."""
         return BatchNumbers(self.local_batches)
-
-    def predict_dataloader(self) -> list[DataLoader[Item]]:
-        """Return the loader of all queries, in the attack's batches, and that of the database."""
-        database = self.source.predict_dataloader()[1]
-        return [DataLoader(self.queries, batch_size=self.batch_size), database]

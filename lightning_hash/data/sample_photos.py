@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_hash.data.augment import ColorJitter
-from lightning_hash.data.base import HashDataModule, Item
+from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule, Item
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -27,9 +27,9 @@ PHOTOGRAPHS = {
     "rocket": "rocket.jpg",
     "tissue": "ihc.png",
 }
-SPLITS = ("train", "query", "database")
 # Whose turn it is as the cells of one block of 2 x 2 after the other are dealt.
 DEAL = ("train", "query", "train", "database", "train", "train", "database", "train")
+OPEN_PHOTOGRAPHS = 2  # how many an open set takes
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class SamplePhotos(HashDataModule):
         size: side of a crop in pixels after resizing.
         multi_label: half of the crops straddle a composite of two photographs side by side and
             carry both labels.
+        n_open: crops of the last two photographs, which are then in no other split: the open set.
         jitter: strength of the colour jitter in training, see :class:`ColorJitter`.
         batch_size: items per training batch.
         eval_batch_size: items per batch of queries and database.
@@ -106,6 +107,7 @@ class SamplePhotos(HashDataModule):
         n_database: int = 3000,
         size: int = 64,
         multi_label: bool = False,
+        n_open: int = 0,
         jitter: float = 0.25,
         batch_size: int = 100,
         eval_batch_size: int = 256,
@@ -118,12 +120,18 @@ class SamplePhotos(HashDataModule):
             if count < 1:
                 msg = f"n_{split} must be at least 1, got {count}"
                 raise ValueError(msg)
+        if n_open < 0:
+            msg = f"n_open must not be negative, got {n_open}"
+            raise ValueError(msg)
         if size < 8:
             msg = f"size must be at least 8, got {size}"
             raise ValueError(msg)
         self.size, self.multi_label = size, multi_label
         self.train_transform = ColorJitter(jitter)
-        self.class_names = list(PHOTOGRAPHS)
+        names = list(PHOTOGRAPHS)
+        self.class_names = names[:-OPEN_PHOTOGRAPHS] if n_open else names
+        self.open_class_names = names[len(self.class_names) :]
+        self.counts[OPEN_SET] = n_open
         if multi_label:
             self.name = "sample-photos-multi"
 
@@ -134,7 +142,15 @@ class SamplePhotos(HashDataModule):
         photographs = [self._photograph(file) for file in PHOTOGRAPHS.values()]
         random = np.random.default_rng(self.seed)
         cells = [self._cells(photograph, random) for photograph in photographs]
-        sets = {split: self._crops(split, photographs, cells, random) for split in SPLITS}
+        known = len(self.class_names)
+        sets = {
+            split: self._crops(split, photographs[:known], cells[:known], random)
+            for split in SPLITS
+        }
+        if photographs[known:]:
+            unseen = [{OPEN_SET: [*dealt["database"], *dealt["query"]]} for dealt in cells[known:]]
+            sets[OPEN_SET] = self._crops(OPEN_SET, photographs[known:], unseen, random)
+            self.open_set = sets[OPEN_SET]
         self.train_set, self.query_set, self.database_set = (sets[split] for split in SPLITS)
         self._fingerprints = {
             split: hashlib.sha256(crops.images.numpy().tobytes() + crops.labels.numpy().tobytes())

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_hash.data.base import OPEN_SET
 from lightning_hash.data.table import Table
 
-SPLITS = ("train", "query", "database")
 FORM = re.compile(
     r"(?:(?P<count>\d+)(?P<each> per class)? from |(?P<rest>rest of )|(?P<but>all but query of ))?"
     r"(?P<name>\S+)"
@@ -60,6 +60,9 @@ def parse_choice(split: str, text: str) -> Choice:
         raise ValueError(msg)
     count = None if match["count"] is None else int(match["count"])
     each, rest, but_query = (match[name] is not None for name in ("each", "rest", "but"))
+    if split == OPEN_SET and (rest or but_query):
+        msg = f"open_set cannot be {text!r}: no other split draws from its source"
+        raise ValueError(msg)
     if but_query and split == "query":
         msg = f"query cannot be {text!r}: it leaves out what the queries draw"
         raise ValueError(msg)

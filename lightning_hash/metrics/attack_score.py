@@ -44,9 +44,13 @@ class AttackScore(nn.Module):
         self.linf = MeanByIndex(reduction="max")
 
     def update_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Add items of the database; see :meth:`HammingMAP.update_database`."""
-        for metric in (self.map, self.t_map, self.precision_at_n):
+        """Add items that MAP and precision rank; see :meth:`HammingMAP.update_database`."""
+        for metric in (self.map, self.precision_at_n):
             metric.update_database(codes, labels, index)
+
+    def update_target_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Add items that t-MAP ranks; see :meth:`HammingMAP.update_database`."""
+        self.t_map.update_database(codes, labels, index)
 
     def update(
         self,

@@ -87,11 +87,12 @@ def load_foreign(
 
     Args:
         source: ``module:function`` that returns an nn.Module when it is called; a TorchScript file
-            (``.ts``, ``.torchscript``); or a state dict (``.pth``, ``.pt``, ``.safetensors``) of a
-            named backbone whose last layer has ``bits`` units. The state dict's names are free, as
-            in DHTA's, DeepHash-pytorch's, HashNet's and SAAT's models: where they differ from
-            torchvision's, its tensors are taken in their order, and every one must have the kind
-            and the shape of ours.
+            (``.ts``, ``.torchscript``); an exported program (``.pt2``), exported in eval mode, with
+            the batch as a dynamic dimension; or a state dict (``.pth``, ``.pt``,
+            ``.safetensors``) of a named backbone whose last layer has ``bits`` units. The state
+            dict's names are free, as in DHTA's, DeepHash-pytorch's, HashNet's, CgAT's and SAAT's
+            models: where they differ from torchvision's, its tensors are taken in their order, and
+            every one must have the kind and the shape of ours.
         backbone: the backbone of a state dict.
         bits: K of a state dict.
         preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
@@ -112,6 +113,8 @@ def load_foreign(
         network, name = _call(source), source
     elif path.suffix in (".ts", ".torchscript"):
         network, name = _script(path), path.name
+    elif path.suffix == ".pt2":
+        network, name = _exported(path), path.name
     else:
         if backbone is None or bits is None:
             msg = f"victim {source}: a state dict needs backbone and bits, got {backbone}, {bits}"
@@ -160,6 +163,32 @@ def _script(path: Path) -> nn.Module:
     return script
 
 
+def _exported(path: Path) -> nn.Module:
+    if not path.is_file():
+        msg = f"victim {path} does not exist"
+        raise FileNotFoundError(msg)
+    try:
+        network = torch.export.load(path).module()
+    except Exception as error:  # a damaged archive ends in any of several types
+        msg = f"victim {path} is no exported program, or truncated ({error})"
+        raise ValueError(msg) from error
+    for node in network.graph.nodes:
+        if str(node.target) == "aten.dropout.default" and node.args[2]:
+            msg = f"victim {path} was exported in training mode; export model.eval()"
+            raise ValueError(msg)
+    inputs = next(node for node in network.graph.nodes if node.op == "placeholder")
+    batch = inputs.meta["val"].shape[0]
+    if isinstance(batch, int):
+        msg = (
+            f"victim {path} takes batches of {batch} only; export it with "
+            "dynamic_shapes=({0: torch.export.Dim('batch')},)"
+        )
+        raise ValueError(msg)
+    for name in ("train", "eval"):  # torch lets them raise; the mode is part of the program
+        vars(network).pop(name, None)
+    return network
+
+
 def _from_state_dict(path: Path, backbone: str, bits: int) -> nn.Module:
     network = build_model(backbone, bits)
     given = _without_doubles(read_state_dict(path, "victim", backbone))
@@ -193,10 +222,11 @@ def _from_state_dict(path: Path, backbone: str, bits: int) -> nn.Module:
 def _without_doubles(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Drop what DataParallel puts before names, and layers that a model registers twice.
 
-    HashNet's and DeepHash-pytorch's ResNets hold each layer under its own name and again in
-    ``feature_layers``.
+    HashNet's, DeepHash-pytorch's and SAAT's ResNets hold each layer under its own name and again in
+    ``feature_layers``, their VGGs hold ``cl1`` and again in ``classifier``.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
-    once = {key: value for key, value in plain.items() if not key.startswith("feature_layers.")}
+    doubles = ("feature_layers.", "cl1.", "cl2.")
+    once = {key: value for key, value in plain.items() if not key.startswith(doubles)}
     own_names = any(not key.startswith("hash_layer") for key in once)
     return once if own_names else plain

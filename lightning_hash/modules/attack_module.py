@@ -31,17 +31,13 @@ from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
-from lightning_hash.models.foreign import load_foreign
+from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
-    Victim,
-    backbone_name,
-    freeze,
-    load_victim,
 )
-from lightning_hash.modules.encoder import Encoding
-from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.modules.databases import Databases, TargetDatabase
+from lightning_hash.modules.encoder import check_logits
 from lightning_hash.modules.protocol import attack_protocol
 from lightning_hash.modules.scorekeeper import (
     CLEAN_METRICS,
@@ -51,7 +47,6 @@ from lightning_hash.modules.scorekeeper import (
     Scorekeeper,
 )
 
-DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
 # HAG's learning rate of 500 on the 0..255 scale, on [0, 1], and the iterations it is meant for.
 HAG_RATE, HAG_ITERATIONS = 500 / 255**2, 2000
 
@@ -80,6 +75,9 @@ class AttackModule(pl.LightningModule):
             the perturbation, its gradient and the step live in this space.
         random_start: begin at uniform noise in the ball instead of at zero.
         targets: how target labels and anchor sets are chosen; by default as DHTA does.
+        target_database: what t-MAP ranks: the ``"database"``, the ``"open_set"`` or ``"both"``; the
+            targets come from the open set where that is part of it. ``"auto"`` is the open set
+            where the data have one (DHTA 4.5).
         n_queries: queries drawn from the query set by ``seed``; ``None`` takes all.
         batch_size: queries per step.
         evaluate_at: iterations at which the whole score is taken, beside the last one; those beyond
@@ -109,6 +107,7 @@ class AttackModule(pl.LightningModule):
         epsilon_space: EpsilonSpace = "pixel",
         random_start: bool = False,
         targets: TargetChoice | None = None,
+        target_database: TargetDatabase = "auto",
         n_queries: int | None = 100,
         batch_size: int = 100,
         evaluate_at: list[int] = [0, 10, 100, 500, 1000, 1500],  # noqa: B006 - read only
@@ -126,12 +125,13 @@ class AttackModule(pl.LightningModule):
             msg = f"evaluate_at must hold iterations from 0 on, got {evaluate_at}"
             raise ValueError(msg)
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
-        self.victim = _as_victim(victim)
+        self.victim = as_victim(victim)
         self.network = self.victim.network
         self.objective = HAG() if objective is None else objective
         self.given_step = step
         self.alpha = AlphaSchedule() if alpha is None else alpha
         self.targets = TargetChoice() if targets is None else targets
+        self.target_database: TargetDatabase = target_database
         self.epsilon_space, self.random_start = epsilon_space, random_start
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluate_at = frozenset(evaluate_at)
@@ -173,30 +173,24 @@ class AttackModule(pl.LightningModule):
         self.network.eval()
         return self
 
-    def attach(self, queries: QueryData, database: Encoding | None, trainer: pl.Trainer) -> None:
-        """Take the queries and the encoded database.
+    def attach(self, queries: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
+        """Take the queries and what they are ranked against.
 
         Args:
             queries: the queries under attack, set up.
-            database: what the victim makes of the database; ``None`` measures no retrieval.
+            databases: the codes; ``None`` measures no retrieval.
             trainer: the trainer that is going to run the attack.
 
         Raises:
             ValueError: if the objective needs a database and there is none.
         """
-        if database is None and self.objective.targeted:
+        if databases is None and self.objective.targeted:
             msg = f"objective {self.objective.name} needs a database, whose items vote for targets"
             raise ValueError(msg)
-        self.queries, self.database = queries, database
+        self.queries, self.databases = queries, databases
         rate = HAG_RATE * HAG_ITERATIONS / max(1, trainer.max_epochs or 1)
         self.step = self.given_step or partial(SGD, lr=rate, momentum=0.9)
-        self.protocol = attack_protocol(
-            self,
-            queries.source,
-            len(queries.queries),
-            0 if database is None else len(database.index),
-            trainer,
-        )
+        self.protocol = attack_protocol(self, queries, databases, trainer)
         self.scorekeeper.protocol = self.protocol
 
     def setup(self, stage: str) -> None:
@@ -216,13 +210,10 @@ class AttackModule(pl.LightningModule):
             return
         loaded = [self.queries.load_batch(number) for number in self.queries.local_batches]
         self._position = {number: i for i, number in enumerate(self.queries.local_batches)}
-        codes = None
-        if self.database is not None:
-            codes = sign_code(self.database.logits)
-            self.scorekeeper.add_database(codes, self.database)
+        if self.databases is not None:
+            self.scorekeeper.add_databases(self.databases)
         self.batches = [
-            QueryBatch(index, labels, self._choose(labels, index, codes))
-            for _, labels, index in loaded
+            QueryBatch(index, labels, self._choose(labels, index)) for _, labels, index in loaded
         ]
         self.perturbations = nn.ParameterList(
             nn.Parameter(self._start(inputs, index)) for inputs, _, index in loaded
@@ -230,12 +221,12 @@ class AttackModule(pl.LightningModule):
         for number, (inputs, _, _) in enumerate(loaded):
             self.register_buffer(f"clean_{number}", inputs, persistent=False)
 
-    def _choose(self, labels: Tensor, index: Tensor, codes: Tensor | None) -> Targets | None:
-        database = self.database
-        if database is None or codes is None:
+    def _choose(self, labels: Tensor, index: Tensor) -> Targets | None:
+        if self.databases is None:
             return None
+        own, voters = self.databases.query_labels(labels), self.databases.voters
         try:
-            return self.targets(labels, index, codes, database.labels, database.index)
+            return self.targets(own, index, voters.codes, voters.labels, voters.index)
         except ValueError as error:
             if self.objective.targeted or self.targets.file is not None:
                 raise
@@ -259,10 +250,27 @@ class AttackModule(pl.LightningModule):
         for number, batch in enumerate(self.batches):
             with torch.no_grad():
                 logits = self.network(self.clean(number))
+            self._check(logits, batch)
             anchors = None if batch.targets is None else batch.targets.anchor_codes.to(logits)
             batch.to(self.device)
             batch.clean_codes = sign_code(logits)
             batch.reference = self.objective.reference(ReferenceState(logits, anchors))
+
+    def _check(self, logits: Tensor, batch: QueryBatch) -> None:
+        check_logits(logits, len(batch.index))
+        bad = batch.index[~torch.isfinite(logits).all(dim=1).cpu()]
+        if len(bad):
+            msg = (
+                f"victim: its logits are not finite for {len(bad)} clean queries, first index "
+                f"{int(bad[0])}; look at the weights and at these inputs"
+            )
+            raise ValueError(msg)
+        if self.databases is not None and self.databases.database.bits != logits.shape[1]:
+            msg = (
+                f"the database's codes have {self.databases.database.bits} bits, the victim "
+                f"{self.victim.backbone} makes {logits.shape[1]}; they must be of one model"
+            )
+            raise ValueError(msg)
 
     @property
     def _has_targets(self) -> bool:
@@ -386,7 +394,7 @@ class AttackModule(pl.LightningModule):
     ) -> dict[str, float]:
         if self._has_targets:
             names = (*names, *TARGET_METRICS)
-        if self.database is None:
+        if self.databases is None:
             names = tuple(name for name in names if name not in RETRIEVAL_METRICS)
         return self.scorekeeper.take(
             names,
@@ -495,21 +503,3 @@ class AttackModule(pl.LightningModule):
         checkpoint["state_dict"] = {f"perturbations.{i}": p for i, p in enumerate(perturbations)}
         checkpoint["optimizer_states"] = [optimizer]
         self.scorekeeper.rows, self.seconds = entry["rows"], entry["seconds"]
-
-
-def _as_victim(victim: Any) -> Victim:
-    """Turn what the user gave into a frozen victim."""
-    if isinstance(victim, (str, Path)):
-        return load_victim(victim)
-    if isinstance(victim, dict):
-        return load_foreign(**victim)
-    if isinstance(victim, HashModule):
-        name = backbone_name(victim.backbone)
-        return freeze(victim.network, name, victim.bits, type(victim.loss).__name__)
-    if isinstance(victim, nn.Module):
-        return freeze(victim)
-    msg = (
-        "victim must be the path of a checkpoint, the options of a foreign model or an nn.Module, "
-        f"got {type(victim).__name__}"
-    )
-    raise TypeError(msg)

@@ -1,72 +1,76 @@
 """Codes of a whole data set, by the Trainer's predict loop."""
 
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.code_files import label_path, read_codes
+from lightning_hash.data.codes import CodeSet
+from lightning_hash.functional import sign_code
+from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
 from lightning_hash.models.victim import Victim
 
-
-@dataclass(frozen=True)
-class Encoding:
-    """What the victim makes of one split.
-
-    Attributes:
-        logits: ``(N, K)`` floating, H(x).
-        labels: ``(N, C)`` uint8 of 0/1.
-        index: ``(N,)`` int64, each item's own index.
-    """
-
-    logits: Tensor
-    labels: Tensor
-    index: Tensor
+Predicted = tuple[Tensor, Tensor, Tensor]
 
 
 class Encoder(pl.LightningModule):
     """Run a frozen victim over batches ``(inputs, labels, index)`` in the predict loop.
 
     Args:
-        victim: the frozen hash model.
+        victim: as in :class:`lightning_hash.modules.AttackModule`.
     """
 
-    def __init__(self, victim: Victim) -> None:
+    def __init__(self, victim: Any = DEFAULT_VICTIM) -> None:
         super().__init__()
-        self.network: nn.Module = victim.network
+        self.victim = as_victim(victim)
+        self.network = self.victim.network
 
-    def predict_step(
-        self,
-        batch: tuple[Tensor, Tensor, Tensor],
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return ``(logits (B, K), labels (B, C), index (B,))``."""
+    def predict_step(self, batch: Predicted, batch_idx: int, dataloader_idx: int = 0) -> Predicted:
+        """Return ``(codes (B, K) int8, labels (B, C), index (B,))``; bit 0 is one without a sign.
+
+        Raises:
+            ValueError: if the victim returns another shape.
+        """
         inputs, labels, index = batch
-        return self.network(inputs), labels, index
+        logits = self.network(inputs)
+        check_logits(logits, len(inputs))
+        codes = torch.where(torch.isfinite(logits), sign_code(logits), 0)
+        return codes.to(torch.int8), labels, index
 
 
-def join(batches: list[tuple[Tensor, Tensor, Tensor]], split: str) -> Encoding:
-    """Put the batches of one loader together.
+def check_logits(logits: Tensor, items: int) -> None:
+    """Check that a victim turned a batch into ``(B, K)`` logits.
+
+    Raises:
+        ValueError: if it did not.
+    """
+    if logits.dim() != 2 or len(logits) != items:
+        msg = f"victim: must return logits of shape ({items}, K), got {tuple(logits.shape)}"
+        raise ValueError(msg)
+
+
+def join(batches: list[Predicted], split: str) -> CodeSet:
+    """Put the batches of one split together.
 
     Args:
-        batches: what :meth:`Encoder.predict_step` returned.
+        batches: what :meth:`Encoder.predict_step` returned, of all processes.
         split: name of the split, for the messages.
 
     Returns:
-        The split's encoding, ordered by index, each index once.
+        The split's codes, ordered by index, each index once.
 
     Raises:
-        ValueError: if there is no item, or a logit is not finite.
+        ValueError: if there is no item, or a logit was not finite.
     """
     if not batches:
         msg = f"{split}: the split is empty, at least one item is needed"
         raise ValueError(msg)
-    logits, labels, index = (torch.cat(list(part)) for part in zip(*batches, strict=True))
-    if logits.dim() != 2:
-        msg = f"victim: must return logits of shape (B, K), got {tuple(logits.shape)} for {split}"
-        raise ValueError(msg)
-    bad = index[~torch.isfinite(logits).all(dim=1)]
+    codes, labels, index = (torch.cat(list(part)).cpu() for part in zip(*batches, strict=True))
+    bad = index[(codes == 0).any(dim=1)]
     if len(bad):
         msg = (
             f"victim: its logits are not finite for {len(bad)} items of the {split} split, first "
@@ -77,4 +81,64 @@ def join(batches: list[tuple[Tensor, Tensor, Tensor]], split: str) -> Encoding:
     first = torch.full((len(unique),), len(index)).scatter_reduce(
         0, inverse, torch.arange(len(index)), "amin"
     )
-    return Encoding(logits=logits[first], labels=labels[first].to(torch.uint8), index=unique)
+    return CodeSet(codes[first], labels[first].to(torch.uint8), unique)
+
+
+def made_with(
+    victim: Victim, source: HashDataModule, split: str, trainer: pl.Trainer
+) -> dict[str, str]:
+    """Say what the codes of a split depend on.
+
+    Args:
+        victim: whose codes.
+        source: the data, set up.
+        split: the split.
+        trainer: who encodes, in which precision.
+
+    Returns:
+        Values by name, as :meth:`CodeSet.check_made_with` compares them.
+    """
+    return {
+        "victim_sha256": victim.sha256,
+        "backbone": victim.backbone,
+        "split": split,
+        "list_sha256": source.fingerprints()[split],
+        **source.input_fingerprints(split),
+        "precision": str(trainer.precision),
+    }
+
+
+def database_codes(path: Path, source: HashDataModule, wanted: dict[str, str]) -> CodeSet:
+    """Read the codes of a database, and hold them against the data and what they must stem from.
+
+    Args:
+        path: a code file; one of others, which does not say what it was made with, must have the
+            database's items in their order.
+        source: the data, set up.
+        wanted: what codes of our own must have been made with.
+
+    Returns:
+        The codes, with the data's own labels.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it was made with something else, or has other items or labels.
+    """
+    labels = source.labels_of("database")
+    found = read_codes(path, None if label_path(path).is_file() else labels)
+    if found.made_with:
+        found.check_made_with(wanted, str(path))
+    if found.labels.shape != labels.shape:
+        msg = (
+            f"codes {path}: {found.labels.shape[0]} items with {found.labels.shape[1]} labels, the "
+            f"database of {source.name} has {labels.shape[0]} with {labels.shape[1]}"
+        )
+        raise ValueError(msg)
+    different = (found.labels != labels).any(dim=1).nonzero().flatten()
+    if len(different):
+        msg = (
+            f"codes {path}: the labels of {len(different)} items are not those of {source.name}, "
+            f"first in row {int(different[0]) + 1}; the items must stand in the database's order"
+        )
+        raise ValueError(msg)
+    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,9 +20,12 @@ from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
+    Victim,
     backbone_name,
     build_network,
+    freeze,
 )
+from lightning_hash.modules.encoder import database_codes, made_with
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -82,6 +86,7 @@ class HashModule(pl.LightningModule):
         self.pretrained_lr_scale = pretrained_lr_scale
         self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
         self.precision_at_n = HammingPrecision(n=precision_n)
+        self.database_file: Path | None = None
         self._query_logits: list[Tensor] = []
         self._seed: int | None = None
 
@@ -99,6 +104,11 @@ class HashModule(pl.LightningModule):
             )
             raise ValueError(msg)
         return logits
+
+    def as_victim(self) -> Victim:
+        """Freeze the network and return it as the victim of an attack."""
+        name = backbone_name(self.backbone)
+        return freeze(self.network, name, self.bits, type(self.loss).__name__)
 
     def on_fit_start(self) -> None:
         """Forget what an earlier run saw."""
@@ -180,6 +190,23 @@ class HashModule(pl.LightningModule):
                 metric.update_database(codes, labels, index)
         if dataloader_idx == 0:
             self._query_logits.append(logits.float())
+
+    def on_test_start(self) -> None:
+        """Take the database from ``database_file``, where there is one.
+
+        Raises:
+            ValueError: if its codes are not this model's of this database.
+        """
+        if self.database_file is None:
+            return
+        source = self.trainer.datamodule.source  # type: ignore[attr-defined]
+        made = made_with(self.as_victim(), source, "database", self.trainer)
+        database = database_codes(self.database_file, source, made)
+        if database.bits != self.bits:
+            msg = f"codes {self.database_file}: {database.bits} bits, the model has {self.bits}"
+            raise ValueError(msg)
+        for metric in (self.map, self.precision_at_n):
+            metric.update_database(database.codes, database.labels, database.index)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect codes as :meth:`validation_step` does."""

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 import lightning_hash
-from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
+from lightning_hash.data.queries import QueryData
+from lightning_hash.modules.databases import Databases
 
 if TYPE_CHECKING:
     from lightning_hash.modules.attack_module import AttackModule
@@ -17,18 +19,16 @@ if TYPE_CHECKING:
 
 def attack_protocol(
     module: "AttackModule",
-    source: HashDataModule,
-    n_query: int,
-    n_database: int,
+    queries: QueryData,
+    databases: Databases | None,
     trainer: pl.Trainer,
 ) -> dict[str, Any]:
     """Describe an attack.
 
     Args:
         module: the attack.
-        source: the data, set up.
-        n_query: queries under attack, over all processes.
-        n_database: items in the database.
+        queries: the queries under attack, set up.
+        databases: what they are ranked against, where anything is.
         trainer: the trainer that runs it.
 
     Returns:
@@ -54,21 +54,28 @@ def attack_protocol(
         "backbone": module.victim.backbone,
         "bits": module.victim.bits,
         "loss": module.victim.loss,
-        **data_protocol(source, n_query, n_database),
+        **data_protocol(queries.source, len(queries.queries), databases),
         **module.metric_options,
         **run_protocol(trainer),
     }
 
 
-def data_protocol(source: HashDataModule, n_query: int, n_database: int) -> dict[str, Any]:
+def data_protocol(
+    source: HashDataModule, n_query: int, databases: Databases | None
+) -> dict[str, Any]:
     """Describe the data: its name, the fingerprints of its splits and their sizes."""
     prints = source.fingerprints()
     return {
         "dataset": source.name,
-        **{f"list_sha256_{split}": prints[split] for split in ("train", "query", "database")},
+        "data_seed": source.seed,
+        **{f"list_sha256_{split}": prints.get(split) for split in (*SPLITS, OPEN_SET)},
         "n_query": n_query,
-        "n_database": n_database,
-        "n_leaked": getattr(source, "n_leaked", None),
+        "n_database": 0 if databases is None else len(databases.database),
+        "n_leaked": source.n_leaked,
+        "n_skipped": source.n_skipped,
+        "database_codes": None if databases is None else databases.database.foreign,
+        "target_database": None if databases is None else databases.target,
+        "n_target_database": None if databases is None else len(databases.ranked),
         "relevance": "shares a label",
     }
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightning_hash.attacks.batch import QueryBatch
 from lightning_hash.metrics import AttackScore
-from lightning_hash.modules.encoder import Encoding
+from lightning_hash.modules.databases import Databases
 
 CLEAN_METRICS = ("map", "precision_at_n")
 PERTURBED_METRICS = (*CLEAN_METRICS, "hamming_to_clean", "perceptibility", "linf")
@@ -33,14 +33,11 @@ class Scorekeeper(nn.Module):
         self.score = score
         self.rows: list[dict[str, Any]] = []
 
-    def add_database(self, codes: Tensor, database: Encoding) -> None:
-        """Add the database.
-
-        Args:
-            codes: ``(N, K)`` of -1/+1.
-            database: its labels and index.
-        """
-        self.score.update_database(codes, database.labels, database.index)
+    def add_databases(self, databases: Databases) -> None:
+        """Add what the queries are ranked against."""
+        database, ranked = databases.database, databases.ranked
+        self.score.update_database(database.codes, database.labels, database.index)
+        self.score.update_target_database(ranked.codes, ranked.labels, ranked.index)
 
     def add(
         self, batch: QueryBatch, codes: Tensor, clean: Tensor | None, adversarial: Tensor | None

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import math
-import os
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lightning_hash.whole_file import write_whole
 
 METRICS = (
     "map", "t_map", "precision_at_n", "hamming_to_clean", "hamming_to_anchor", "perceptibility",
@@ -46,13 +47,19 @@ class ResultRow:
         bits: code length.
         loss: the victim's training loss.
         dataset: name of the data.
+        data_seed: seed of its splits.
         list_sha256_train: fingerprint of the training split.
         list_sha256_query: fingerprint of the query split.
         list_sha256_database: fingerprint of the database.
+        list_sha256_open_set: fingerprint of the open set.
         n_query: queries attacked.
         n_database: items in the database.
         n_empty: queries without a relevant item in the top_k.
         n_leaked: queries of the query split that are in the database.
+        n_skipped: items of all splits that could not be read and were left out.
+        database_codes: the file, where the database's codes are another program's.
+        target_database: what t-MAP ranks: the database, the open set or both.
+        n_target_database: items that t-MAP ranks.
         relevance: what relevant means.
         top_k: ranks looked at; ``None`` is the whole database.
         normalizer: what AP divides by.
@@ -89,13 +96,19 @@ class ResultRow:
     bits: int | None = None
     loss: str | None = None
     dataset: str | None = None
+    data_seed: int | None = None
     list_sha256_train: str | None = None
     list_sha256_query: str | None = None
     list_sha256_database: str | None = None
+    list_sha256_open_set: str | None = None
     n_query: int | None = None
     n_database: int | None = None
     n_empty: int | None = None
     n_leaked: int | None = None
+    n_skipped: int | None = None
+    database_codes: str | None = None
+    target_database: str | None = None
+    n_target_database: int | None = None
     relevance: str | None = None
     top_k: int | None = None
     normalizer: str | None = None
@@ -147,12 +160,7 @@ def write_results(path: Path, rows: Sequence[ResultRow]) -> None:
         OSError: if the file cannot be written.
     """
     text = json.dumps([dataclasses.asdict(row) for row in rows], indent=1, allow_nan=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text + "\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, f"{text}\n".encode())
 
 
 def read_results(path: Path) -> list[ResultRow]:

@@ -20,8 +20,8 @@ LABELS = {
 # Fields that must agree before numbers may stand in one table.
 PROTOCOL = (
     "victim_sha256", "backbone", "bits", "loss", "dataset", "list_sha256_query",
-    "list_sha256_database", "n_query", "n_database", "relevance", "top_k", "normalizer", "empty",
-    "ties", "target_rule", "seed",
+    "list_sha256_database", "list_sha256_open_set", "n_query", "n_database", "database_codes",
+    "target_database", "relevance", "top_k", "normalizer", "empty", "ties", "target_rule", "seed",
 )  # fmt: skip
 HEADERS = (
     "attack", "iterations", "epsilon", "MAP", "MAP 8-bit", "t-MAP", "t-MAP 8-bit",

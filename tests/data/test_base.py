@@ -4,6 +4,7 @@ import torch
 from torch.utils.data import Dataset
 
 from lightning_hash.data import HashDataModule
+from lightning_hash.data.split_data import SplitData
 
 
 class Numbers(Dataset):
@@ -37,7 +38,7 @@ def order(loader):
 
 def test_queries_come_first_then_the_database_both_in_order():
     data = NumberData(eval_batch_size=3)
-    for loaders in (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+    for loaders in (data.val_dataloader(), data.test_dataloader()):
         assert [order(loader) for loader in loaders] == [[0, 1, 2, 3], [0, 1, 2, 3, 4, 5, 6]]
         assert [len(loader) for loader in loaders] == [2, 3]
 
@@ -106,7 +107,7 @@ def test_augmentation_is_for_training_alone():
     )  # fmt: skip
     trainer.fit(module, datamodule=data)  # with a sanity check, and validation inside the fit
     trainer.test(module, datamodule=data, verbose=False)
-    trainer.predict(module, datamodule=data)
+    trainer.predict(module, datamodule=SplitData(data, ("query", "database")))
     assert len(module.seen["fit"]) == 2
     assert min(module.seen["fit"]) >= 100
     for stage in ("val", "test", "predict"):

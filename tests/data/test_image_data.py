@@ -286,3 +286,129 @@ def test_fit_and_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
     assert main(["attack", *data, *attack, "--trainer.max_epochs=3", "--name=mine"]) == 0
     rows = json.loads(Path("runs/attack/mine/version_0/results.json").read_text())
     assert {(row["dataset"], row["n_database"], row["bits"]) for row in rows} == {("photos", 36, 8)}
+
+
+def test_class_list_picks_folders_in_its_order(folder, tmp_path):
+    (tmp_path / "classes.txt").write_text("red\nblue\n")
+    options = {"train": "train", "query": "test", "database": "train", "size": 8}
+    data = FolderDataModule(str(folder), class_names=str(tmp_path / "classes.txt"), **options)
+    data.setup("fit")
+    assert data.class_names == ["red", "blue"]
+    assert (len(data.train_set), len(data.query_set)) == (24, 8)
+    first, labels, _ = data.query_set[0]
+    name = Path(data.query_set.table.paths[0]).parent.name
+    assert labels.tolist() == [int(name == c) for c in ("red", "blue")]
+    assert first.shape == (3, 8, 8)
+    for names, message in (
+        (["red", "grey"], r"class 'grey' of the list of classes has no folder in .*train"),
+        (["red", "red"], "class_names: 'red' is there twice"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            FolderDataModule(str(folder), class_names=names, **options).setup("fit")
+    with pytest.raises(FileNotFoundError, match=r"absent\.txt does not exist"):
+        FolderDataModule(str(folder), class_names="absent.txt")
+
+
+def test_open_set_of_folders(folder):
+    options = {
+        "train": "train", "query": "test", "database": "train", "size": 8, "open_set": "train",
+        "class_names": ["blue", "green"],
+    }  # fmt: skip
+    data = FolderDataModule(str(folder), open_class_names=["red"], **options)
+    data.setup("fit")
+    assert data.splits == ("train", "query", "database", "open_set")
+    assert (len(data.dataset("open_set")), data.open_class_names) == (12, ["red"])
+    assert data.labels_of("open_set").tolist() == [[1]] * 12
+    assert all(path.startswith("train/red/") for path in data.paths_of("open_set"))
+    prints = data.fingerprints()
+    assert len(prints) == len(set(prints.values())) + 1 == 4  # train and database are one
+    drawn = FolderDataModule(
+        str(folder), open_class_names=["red"], **{**options, "open_set": "5 from train"}
+    )
+    drawn.setup("fit")
+    assert len(drawn.dataset("open_set")) == 5
+    with pytest.raises(ValueError, match="has class 'blue', as the other splits have"):
+        FolderDataModule(str(folder), open_class_names=["blue"], **options).setup("fit")
+    with pytest.raises(ValueError, match="open_set cannot be 'rest of train'"):
+        FolderDataModule(str(folder), **{**options, "open_set": "rest of train"})
+
+
+def test_open_set_of_a_list_has_its_own_width(lists):
+    files = sorted((lists.parent / "photos" / "test" / "red").glob("*.png"))
+    lines = [f"/data/me/photos/test/red/{file.name} 0 1" for file in files]
+    (lists / "unseen.txt").write_text("\n".join(lines))
+    data = listed(lists, open_set="unseen", open_class_names=["dark", "light"])
+    assert data.labels_of("open_set").tolist() == [[0, 1]] * 4
+    assert data.labels_of("query").shape == (12, 3)
+    with pytest.raises(ValueError, match=r"class_names has 3 names, .* 2 columns"):
+        listed(lists, open_set="unseen", open_class_names=["a", "b", "c"])
+
+
+def test_open_set_of_a_table(folder):
+    for name, classes in (("train", ("blue", "green")), ("open", ("red",))):
+        rows = [
+            f"{path.relative_to(folder)},{path.parent.name}"
+            for path in sorted((folder / "train").glob("*/*.png"))
+            if path.parent.name in classes
+        ]
+        (folder / f"{name}.csv").write_text("path,labels\n" + "\n".join(rows))
+    data = CSVDataModule(
+        str(folder), names_column="labels", class_names=["blue", "green"], open_set="open",
+        open_class_names=["red"], query="2 from train", database="rest of train", train="train",
+    )  # fmt: skip
+    data.setup("fit")
+    assert data.labels_of("open_set").tolist() == [[1]] * 12
+    assert data.labels_of("database").shape == (22, 2)
+
+
+def test_a_replaced_file_changes_what_codes_depend_on(lists):
+    data = listed(lists)
+    before = data.input_fingerprints("query")
+    assert before == listed(lists).input_fingerprints("query")
+    assert "Resize(size=[8, 8]" in before["transform"]
+    picture(lists.parent / "photos" / "test" / "red" / "0.png", (1, 2, 3), size=(31, 17))
+    after = data.input_fingerprints("query")
+    assert after["file_sizes_sha256"] != before["file_sizes_sha256"]
+    assert after["transform"] == before["transform"]
+    assert data.input_fingerprints("database") == listed(lists).input_fingerprints("database")
+
+
+def test_skipped_items_are_listed_in_the_result(lists, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (lists.parent / "photos" / "test" / "red" / "0.png").write_text("no image")
+    data = [
+        "--data=ListDataModule", f"--data.folder={lists}", "--data.database=train",
+        f"--data.root={lists.parent / 'photos'}", "--data.strip_prefix=/data/me/photos/",
+        "--data.size=32", "--data.on_bad_image=skip", "--data.seed=4", "--trainer.accelerator=cpu",
+    ]  # fmt: skip
+    attack = ["--model.victim={source: tests.models.test_foreign:make_small}", "--name=skip"]
+    few = ["--trainer.max_epochs=1", "--model.n_queries=6"]
+    with pytest.warns(UserWarning, match="query: 1 of 12 items left out"):
+        assert main(["attack", *data, *attack, *few]) == 0
+    run = Path("runs/attack/skip/version_0")
+    rows = json.loads((run / "results.json").read_text())
+    assert {(row["n_skipped"], row["data_seed"]) for row in rows} == {(1, 4)}
+    skipped = json.loads((run / "skipped.json").read_text())
+    assert list(skipped) == ["query"]
+    assert "test.txt:9" in skipped["query"][0]
+
+
+def test_open_set_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = [
+        "--data=FolderDataModule", f"--data.folder={folder}", "--data.train=train",
+        "--data.query=test", "--data.database=train", "--data.size=32", "--data.open_set=train",
+        "--data.class_names=[blue,green]", "--data.open_class_names=[red]",
+        "--trainer.accelerator=cpu", "--model.targets.n_t=3", "--model.objective=AnchorCode",
+    ]  # fmt: skip
+    attack = ["--model.victim={source: tests.models.test_foreign:make_small}", "--name=open"]
+    few = ["--trainer.max_epochs=2", "--model.n_queries=6"]
+    assert main(["attack", *data, *attack, *few]) == 0
+    run = Path("runs/attack/open/version_0")
+    rows = json.loads((run / "results.json").read_text())
+    t_map = [row for row in rows if row["metric"] == "t_map"]
+    assert {(row["target_database"], row["n_target_database"]) for row in t_map} == {
+        ("open_set", 12)
+    }
+    assert {row["value"] for row in t_map} == {1.0}  # all of the open set is the target
+    assert len(list((run / "strips").glob("*.png"))) == 6

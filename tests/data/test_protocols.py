@@ -134,7 +134,12 @@ def test_nuswide_files_that_are_wrong(tmp_path):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_configs(config):
+def test_configs(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lists = Path("data/imagenet")
+    lists.mkdir(parents=True)
+    (lists / "classes.txt").write_text("n1\nn2\n")
+    (lists / "open_classes.txt").write_text("n3\n")
     entry = yaml.safe_load(config.read_text())["data"]
     data = getattr(modules, entry["class_path"].rpartition(".")[2])(**entry["init_args"])
     if "_" not in config.stem:
@@ -144,6 +149,9 @@ def test_configs(config):
     assert sizes == {
         "coco_hag": (10_000, 200), "flickr25k_hag": (5000, 200), "flickr25k_38": (5000, 200),
         "nuswide_hag": (5000, 200), "nuswide_dhta": (10_000, 5000), "nuswide_21": (10_500, 2100),
-        "imagenet100_dhta": (100, None),
+        "imagenet100_dhta": (100, None), "imagenet100_open": (100, None),
     }[config.stem]  # fmt: skip
     assert not data.choices["database"].count
+    if config.stem == "imagenet100_open":
+        assert (data.given_names, data.given_open_names) == (["n1", "n2"], ["n3"])
+        assert data.open_choice.source == "train"

@@ -199,3 +199,14 @@ def test_arguments_out_of_range(argument, value, least):
 def test_jitter_out_of_range(jitter):
     with pytest.raises(ValueError, match=rf"must be in \[0, 1\], got {jitter}"):
         SamplePhotos(jitter=jitter)
+
+
+def test_open_photographs_are_in_no_other_split():
+    data = SamplePhotos(n_train=40, n_query=16, n_database=40, n_open=20)
+    data.setup("fit")
+    assert data.labels_of("database").shape == (40, 8)
+    assert data.labels_of("open_set").sum(dim=0).tolist() == [10, 10]
+    assert len(set(data.class_names) | set(data.open_class_names)) == 10
+    assert set(data.fingerprints()) == {"train", "query", "database", "open_set"}
+    with pytest.raises(ValueError, match="n_open must not be negative, got -1"):
+        SamplePhotos(n_open=-1)

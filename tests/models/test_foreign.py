@@ -49,6 +49,22 @@ class HashNetLike(nn.Module):
         return self.hash_layer(self.feature_layers(inputs).flatten(1))
 
 
+class SAATLike(nn.Module):
+    """The layout of SAAT's VGGs: the first layer of the classifier registered twice."""
+
+    def __init__(self, bits):
+        super().__init__()
+        plain = torchvision.models.vgg11()
+        self.features = plain.features
+        self.cl1 = nn.Linear(25088, 4096)
+        rest = list(plain.classifier)[1:6]
+        self.classifier = nn.Sequential(self.cl1, *rest, nn.Linear(4096, bits))
+
+    def forward(self, inputs):
+        features = nn.functional.adaptive_avg_pool2d(self.features(inputs), 7)
+        return self.classifier(features.flatten(1))
+
+
 class FeatureLayersOnly(nn.Module):
     def __init__(self, bits):
         super().__init__()
@@ -71,7 +87,12 @@ def randomised(network):
 
 @pytest.mark.parametrize(
     ("kind", "backbone"),
-    [(DHTALike, "alexnet"), (HashNetLike, "resnet18"), (FeatureLayersOnly, "resnet18")],
+    [
+        (DHTALike, "alexnet"),
+        (HashNetLike, "resnet18"),
+        (FeatureLayersOnly, "resnet18"),
+        (SAATLike, "vgg11"),
+    ],
 )
 @pytest.mark.parametrize("nested", [False, True])
 def test_state_dicts_of_other_layouts(tmp_path, kind, backbone, nested):
@@ -160,6 +181,37 @@ def test_torchscript(tmp_path):
     torch.testing.assert_close(logits, Small()(normalized(images)))
     logits.sum().backward()
     assert images.grad.abs().sum() > 0
+
+
+def exported(network, path, batch=True):
+    shapes = ({0: torch.export.Dim("batch")},) if batch else None
+    program = torch.export.export(network, (torch.rand(2, 3, 16, 16),), dynamic_shapes=shapes)
+    torch.export.save(program, path)
+    return str(path)
+
+
+def test_exported_program(tmp_path):
+    images = torch.rand(3, 3, 16, 16, requires_grad=True)
+    victim = load_foreign(exported(Small().eval(), tmp_path / "a.pt2"), bits=8)
+    logits = victim.network.train().eval()(images)  # as Lightning switches modes
+    torch.testing.assert_close(logits, Small()(normalized(images)))
+    logits.sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_exported_programs_that_cannot_be_attacked(tmp_path):
+    with pytest.raises(ValueError, match="takes batches of 2 only; export it with dynamic_shapes"):
+        load_foreign(exported(Small().eval(), tmp_path / "a.pt2", batch=False))
+    dropout = nn.Sequential(nn.Dropout(), Small()).train()
+    with pytest.raises(ValueError, match=r"exported in training mode; export model\.eval\(\)"):
+        load_foreign(exported(dropout, tmp_path / "b.pt2"))
+    whole = (tmp_path / "a.pt2").read_bytes()
+    (tmp_path / "a.pt2").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"a\.pt2 is no exported program, or truncated"):
+        load_foreign(str(tmp_path / "a.pt2"))
+    with pytest.raises(FileNotFoundError, match=r"c\.pt2 does not exist"):
+        load_foreign(str(tmp_path / "c.pt2"))
 
 
 def test_tanh_outputs_become_logits_again():

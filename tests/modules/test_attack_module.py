@@ -230,7 +230,7 @@ def test_a_checkpoint_of_another_attack_is_refused(tmp_path, blobs, changed, mes
 def test_scores_are_those_of_the_functions(tmp_path, blobs):
     module = attack(tmp_path, blobs, objective=AnchorCode(), step=lambda p: SignStep(p, 0.005))
     outcome = module.outcome()
-    codes = sign_code(module.database.logits)
+    codes = module.databases.database.codes
     for key, labels, metric, iteration, quantized in (
         ("codes", "labels", "map", 6, False),
         ("codes", "target_labels", "t_map", 6, False),
@@ -238,7 +238,11 @@ def test_scores_are_those_of_the_functions(tmp_path, blobs):
         ("clean_codes", "labels", "map", 0, False),
     ):
         expected = mean_average_precision(
-            outcome.tensors[key], codes, outcome.tensors[labels], module.database.labels, top_k=20
+            outcome.tensors[key],
+            codes,
+            outcome.tensors[labels],
+            module.databases.database.labels,
+            top_k=20,
         )
         found = rows_of(
             module, metric=metric, iteration=iteration, quantized=quantized, attack="dhta"
@@ -248,7 +252,7 @@ def test_scores_are_those_of_the_functions(tmp_path, blobs):
         outcome.targets.anchor_codes,
         codes,
         outcome.targets.labels,
-        module.database.labels,
+        module.databases.database.labels,
         top_k=20,
     )
     assert rows_of(module, attack="anchor", metric="t_map")[0]["value"] == float(ceiling)

@@ -42,10 +42,10 @@ def test_a_failed_write_keeps_the_file(tmp_path, monkeypatch):
     write_results(path, run("hag", 0.25))
     before = path.read_bytes()
 
-    def full(self, text):
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_results(path, run("dhta", 0.1))
     assert path.read_bytes() == before

@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_hash.__main__ import main
+from lightning_hash.score import score
+
+# Distances of query 0 to the database: 0, 1, 2, 3; of query 1: 3, 2, 1, 0.
+DATABASE = [[1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, -1, -1]]
+LABELS = [[1, 0], [0, 1], [1, 0], [0, 1]]
+QUERY, QUERY_LABELS, TARGETS = [[1, 1, 1], [-1, -1, -1]], [[1, 0], [1, 0]], [[0, 1], [0, 1]]
+CLEAN = [[1, 1, 1], [-1, 1, 1]]
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, rows in (
+        ("database_code", DATABASE), ("database_label", LABELS), ("query_code", QUERY),
+        ("query_label", QUERY_LABELS), ("targets", TARGETS), ("clean", CLEAN),
+    ):  # fmt: skip
+        np.savetxt(tmp_path / f"{name}.txt", np.array(rows), fmt="%d")
+    return tmp_path
+
+
+def test_values_by_hand(files):
+    rows = score(
+        str(files / "query_code.txt"), str(files / "database_code.txt"),
+        target_labels=str(files / "targets.txt"), clean=str(files / "clean.txt"),
+        query_labels=str(files / "query_label.txt"), top_k=None, precision_n=2, attack="dhta",
+    )  # fmt: skip
+    # Relevant ranks: query 0 at 1 and 3, query 1 at 2 and 4; targets the other way round.
+    first, second = (1 + 2 / 3) / 2, (1 / 2 + 2 / 4) / 2
+    expected = {
+        "map": (first + second) / 2, "t_map": (first + second) / 2, "precision_at_n": 0.5,
+        "hamming_to_clean": 1.0,
+    }  # fmt: skip
+    assert {row.metric: row.value for row in rows} == pytest.approx(expected)
+    assert {(row.attack, row.n_query, row.n_database, row.bits) for row in rows} == {
+        ("dhta", 2, 4, 3)
+    }
+    assert {row.database_codes for row in rows} == {"database_code.txt"}
+
+
+def test_command(files, capsys):
+    arguments = [
+        "score", f"--query={files}/query_code.txt", f"--database={files}/database_code.txt",
+        "--top_k=1",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    assert "0.5000" in capsys.readouterr().out  # query 0 finds one at rank 1, query 1 does not
+    assert main([*arguments, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["metric"], row["value"]) for row in rows] == [
+        ("map", 0.5), ("precision_at_n", 0.5),
+    ]  # fmt: skip
+    assert {row["top_k"] for row in rows} == {1}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_labels": "database_label.txt"}, "target_labels: 4 rows for 2 queries"),
+        ({"query": "absent.txt"}, r"absent\.txt does not exist"),
+        ({"query": "wide.npy"}, r"4 bits.* 3"),
+    ],
+)
+def test_what_does_not_go_together(files, monkeypatch, options, message):
+    monkeypatch.chdir(files)
+    np.save("wide.npy", torch.ones(2, 4).numpy())
+    np.save("wide_label.npy", np.array(QUERY_LABELS))
+    arguments = {"query": "query_code.txt", "database": "database_code.txt", **options}
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        score(**arguments)
