@@ -41,9 +41,9 @@ def _print(check: DataCheck, console: Console) -> None:
     for split in check.items:
         counts.add_column(split, justify="right")
     counts.add_row("items", *(str(count) for count in check.items.values()), end_section=True)
-    names = list(next(iter(check.labels.values())))
+    names = list(dict.fromkeys(name for labels in check.labels.values() for name in labels))
     for name in names[:LABELS_SHOWN]:
-        counts.add_row(name, *(str(labels[name]) for labels in check.labels.values()))
+        counts.add_row(name, *(str(labels.get(name, "")) for labels in check.labels.values()))
     if len(names) > LABELS_SHOWN:
         counts.add_row(f"{len(names) - LABELS_SHOWN} more with --json")
     console.print(counts)

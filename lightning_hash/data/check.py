@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from lightning_hash.data.base import SPLITS
+from lightning_hash.data.base import OPEN_SET, SPLITS
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.images import READERS, UNREADABLE, ImageFiles
 
@@ -77,8 +77,9 @@ def check_data(data: ImageDataModule) -> DataCheck:
     Returns:
         Counts and findings. Wrong are: files that cannot be read, rows without a label, an item
         twice in a split (by path or by content), and queries that are in the database or in the
-        training set. Training items that are in the database are usual, grey and rotated images
-        are converted when they are loaded: these are only told.
+        training set, and items of the open set that are in any other. Training items that are in
+        the database are usual, grey and rotated images are converted when they are loaded: these
+        are only told.
 
     Raises:
         ValueError: if items are skipped, or the lists cannot be read.
@@ -88,16 +89,25 @@ def check_data(data: ImageDataModule) -> DataCheck:
         msg = f"on_bad_image must be 'error' for a check, got {data.on_bad_image!r}"
         raise ValueError(msg)
     data.setup("fit")
-    seen = {split: _Seen(split, getattr(data, f"{split}_set")) for split in SPLITS}
+    seen = {split: _Seen(split, data.dataset(split)) for split in data.splits}
     findings = [finding for one in seen.values() for finding in _within(one)]
     findings += _between(seen["query"], seen["database"], wrong=True)
     findings += _between(seen["query"], seen["train"], wrong=True)
     findings += _between(seen["train"], seen["database"], wrong=False)
+    if OPEN_SET in seen:  # of classes that the victim never saw
+        for split in SPLITS:
+            findings += _between(seen[OPEN_SET], seen[split], wrong=True)
     return DataCheck(
         data.name,
         {split: len(one.paths) for split, one in seen.items()},
         {
-            split: dict(zip(data.class_names, one.images.labels.sum(dim=0).tolist(), strict=True))
+            split: dict(
+                zip(
+                    data.open_class_names if split == OPEN_SET else data.class_names,
+                    one.images.labels.sum(dim=0).tolist(),
+                    strict=True,
+                )
+            )
             for split, one in seen.items()
         },
         [finding for finding in findings if finding.count],

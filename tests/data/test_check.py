@@ -109,3 +109,16 @@ def test_lists_that_cannot_be_read_are_an_error_too(clean, capsys):
     assert "query.txt:1: labels must be 0 or 1" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["check-data", f"--data={SamplePhotos.__name__}"])
+
+
+def test_open_set_is_looked_at_with_its_own_labels(clean, capsys):
+    picture(clean / "new.png", 200)
+    (clean / "unseen.txt").write_text("new.png 1\n4.png 0\n")
+    check = check_data(ListDataModule(str(clean), size=8, open_set="unseen"))
+    found = {(f.split, f.what): (f.count, f.wrong) for f in check.findings}
+    assert found == {("open_set", "in the query set too"): (1, True)}
+    assert check.labels["open_set"] == {"0": 1, "1": 1}
+    assert check.items["open_set"] == 2
+    command = ["check-data", "--data=ListDataModule", f"--data.folder={clean}"]
+    assert main([*command, "--data.open_set=unseen"]) == 1
+    assert "open_set" in capsys.readouterr().out
