@@ -5,11 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import (
+    Checkpoint,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ProgressBar,
+    RichProgressBar,
+)
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from lightning_hash.callbacks import (
+    AttackCheckpoint,
     IterationProgress,
     RetrievalImages,
     RunFolder,
@@ -17,8 +23,10 @@ from lightning_hash.callbacks import (
 )
 from lightning_hash.data import HashDataModule
 from lightning_hash.defaults import defaults_of
+from lightning_hash.loggers import RunLogger
 from lightning_hash.models.victim import read_checkpoint
 from lightning_hash.modules import AttackModule, Encoder, HashModule
+from lightning_hash.strategies import QueryParallelStrategy
 from lightning_hash.trainer import HashTrainer
 
 MODULES = {"fit": HashModule, "test": HashModule, "encode": Encoder, "attack": AttackModule}
@@ -92,25 +100,28 @@ class HashCLI(LightningCLI):
                 name = name or self.model.attack_name
             verb = "attack" if self.subcommand == "attack" else "fit"
             runs = self._get(self.config_init, "runs")
-            kwargs["logger"] = TensorBoardLogger(runs, name=f"{verb}/{name}")
+            kwargs["logger"] = RunLogger(runs, name=f"{verb}/{name}")
         given = list(config["callbacks"] or [])
         kinds = {type(callback) for callback in given}
         own = self._attack_callbacks() if self.subcommand == "attack" else self._fit_callbacks(name)
+        if self.subcommand == "test":
+            own = [callback for callback in own if not isinstance(callback, Checkpoint)]
         if config["enable_checkpointing"] is False:
-            own = [callback for callback in own if not isinstance(callback, ModelCheckpoint)]
+            own = [callback for callback in own if not isinstance(callback, Checkpoint)]
+        if config["enable_progress_bar"] is False:
+            own = [callback for callback in own if not isinstance(callback, ProgressBar)]
         if self.subcommand == "fit" and config["max_epochs"] and config["max_epochs"] > 0:
             # A training shorter than the default interval is validated at its end.
             every = config["check_val_every_n_epoch"]
             kwargs["check_val_every_n_epoch"] = every and min(every, config["max_epochs"])
+        if self.subcommand == "attack" and config["strategy"] == "auto" and _several(config):
+            kwargs["strategy"] = QueryParallelStrategy()
         kwargs["callbacks"] = given + [c for c in own if type(c) not in kinds]
         return super().instantiate_trainer(**kwargs)
 
     def _attack_callbacks(self) -> list[Callback]:
         every = self._get(self.config_init, "checkpoint_every")
-        checkpoint = ModelCheckpoint(
-            filename="last", every_n_epochs=every, enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )  # fmt: skip
+        checkpoint = AttackCheckpoint(every)
         return [IterationProgress(), RunFolder(), RetrievalImages(), SummaryTable(), checkpoint]
 
     def _fit_callbacks(self, name: str) -> list[Callback]:
@@ -119,11 +130,8 @@ class HashCLI(LightningCLI):
             dirpath=folder, filename="best", monitor="val/map", mode="max", save_last=True,
             enable_version_counter=False,
         )  # fmt: skip
-        callbacks: list[Callback] = [SummaryTable(), checkpoint]
-        trainer = self._get(self.config_init, "trainer")
-        if trainer["enable_progress_bar"] is not False:
-            callbacks.insert(0, RichProgressBar())
-        if trainer["logger"] is not False:
+        callbacks: list[Callback] = [RichProgressBar(), SummaryTable(), checkpoint]
+        if self._get(self.config_init, "trainer")["logger"] is not False:
             callbacks.append(LearningRateMonitor("step"))
         return callbacks
 
@@ -139,3 +147,8 @@ class HashCLI(LightningCLI):
                 self.model, datamodule=self.datamodule, ckpt_path="best", verbose=False,
                 weights_only=True,
             )  # fmt: skip
+
+
+def _several(trainer: Any) -> bool:
+    """Return whether a trainer may have more than one process."""
+    return str(trainer["devices"]) != "1" or trainer["num_nodes"] > 1

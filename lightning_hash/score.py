@@ -95,11 +95,11 @@ def score(
     sent = _read(query, query_labels, bits)
     ranked = _read(database, database_labels, bits)
     metrics = AttackScore(top_k, normalizer, empty, ties, precision_n)
-    metrics.update_database(ranked.codes, ranked.labels, ranked.index)
+    metrics.set_database(ranked.codes, ranked.labels, ranked.index)
     names = ["map", "precision_at_n"]
     targets = before = None
     if target_labels is not None:
-        metrics.update_target_database(ranked.codes, ranked.labels, ranked.index)
+        metrics.set_target_database(ranked.codes, ranked.labels, ranked.index)
         targets = read_labels(Path(target_labels), Path(query))
         names.append("t_map")
     if clean is not None:

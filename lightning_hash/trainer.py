@@ -11,18 +11,20 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.allocator import keep_pages
-from lightning_hash.attacks.state import gather_objects
+from lightning_hash.callbacks.attack_checkpoint import AttackCheckpoint
 from lightning_hash.checkpoint_io import WholeCheckpointIO
 from lightning_hash.data.base import OPEN_SET, HashDataModule
 from lightning_hash.data.code_files import CodeForm, check_suffix, write_codes
 from lightning_hash.data.codes import CodeSet
 from lightning_hash.data.queries import QueryData
 from lightning_hash.data.split_data import SplitData
-from lightning_hash.models.victim import Victim
+from lightning_hash.distributed import gather_objects
+from lightning_hash.models.victim import Victim, read_checkpoint
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import Databases, choose_target_database
 from lightning_hash.modules.encoder import Encoder, database_codes, join, made_with
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.strategies import QueryParallelStrategy
 
 
 class HashTrainer(pl.Trainer):
@@ -34,6 +36,29 @@ class HashTrainer(pl.Trainer):
             keep_pages()
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
+
+    def save_checkpoint(
+        self, filepath: Any, weights_only: bool | None = None, storage_options: Any = None
+    ) -> None:
+        """Save a checkpoint; where it cannot be written, every process gets to know.
+
+        Args:
+            filepath: where.
+            weights_only: as in Lightning's Trainer.
+            storage_options: as in Lightning's Trainer.
+
+        Raises:
+            OSError: on all processes, if rank 0 cannot write it.
+        """
+        error: OSError | None = None
+        checkpoint = self._checkpoint_connector.dump_checkpoint(weights_only)
+        try:
+            self.strategy.save_checkpoint(checkpoint, filepath, storage_options=storage_options)
+        except OSError as caught:
+            error = caught
+        error = self.strategy.broadcast(error)  # the others would wait for rank 0 forever
+        if error is not None:
+            raise error
 
     def test(
         self,
@@ -115,14 +140,23 @@ class HashTrainer(pl.Trainer):
         Args:
             model: the attack.
             datamodule: the queries and the database.
-            ckpt_path: checkpoint of this attack to go on from; the victim is ``model``'s own.
+            ckpt_path: checkpoint of this attack to go on from, made under any number of processes;
+                ``last`` is the newest whole one of the runs of this name, if there is any. The
+                victim is ``model``'s own.
             codes: the database's codes: what ``encode`` wrote, or the codes of another system; by
                 default the database is encoded here.
 
         Raises:
             ValueError: if the victim's codes, the targets, the checkpoint or the code file do not
-                fit.
+                fit, or the strategy would average the gradients of different queries.
+            OSError: after the attack, if its last checkpoint could not be written.
         """
+        if self.world_size > 1 and not isinstance(self.strategy, QueryParallelStrategy):
+            msg = (
+                f"strategy {type(self.strategy).__name__} averages the gradients of different "
+                "queries; attacks by several processes need strategy='query_parallel'"
+            )
+            raise ValueError(msg)
         queries = QueryData(datamodule, model.n_queries, model.batch_size, model.seed)
         datamodule.prepare_data()
         queries.setup("predict")
@@ -135,7 +169,13 @@ class HashTrainer(pl.Trainer):
             found["database"] = database_codes(Path(codes), datamodule, made)
             if found["database"].foreign is not None:
                 rank_zero_warn(f"codes {codes} do not say which model they are of")
+        if ckpt_path == "last":
+            ckpt_path = self._newest_checkpoint()
         self._attack(model, queries, found, ckpt_path)
+        for callback in self.checkpoint_callbacks:
+            if isinstance(callback, AttackCheckpoint) and callback.failed is not None:
+                msg = f"the results are written, but {callback.failed}"
+                raise OSError(msg)
 
     def attack_encoded(
         self, model: AttackModule, datamodule: HashDataModule, database: CodeSet | None
@@ -169,6 +209,25 @@ class HashTrainer(pl.Trainer):
         if model.objective.iterative:
             self.fit(model, datamodule=queries, ckpt_path=ckpt_path, weights_only=True)
         self.test(model, datamodule=queries, verbose=False, weights_only=True)
+
+    def _newest_checkpoint(self) -> str | None:
+        """Return the newest checkpoint of the runs of this name that can be read."""
+        folder = self.log_dir
+        pattern = "version_*/checkpoints/last.ckpt"
+        found = [] if folder is None else list(Path(folder).parent.glob(pattern))
+        newest = None
+        for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+            try:
+                read_checkpoint(path, "attack", "python -m lightning_hash attack")
+            except ValueError as error:
+                rank_zero_warn(f"left out: {error}")
+            else:
+                newest = str(path)
+                break
+        if newest is None:
+            rank_zero_warn("ckpt_path last: no run of this name has a checkpoint, this one is new")
+        chosen: str | None = gather_objects(newest)[0]
+        return chosen
 
     def _encode(
         self, victim: Victim, datamodule: HashDataModule, splits: Sequence[str]

@@ -48,6 +48,22 @@ class QueryBatch:
         self.index, self.labels = self.index.to(device), self.labels.to(device)
         self.bad_since = self.bad_since.to(device)
 
+    def columns(self) -> dict[str, Tensor]:
+        """Return the finished queries' tensors by name, B rows each."""
+        columns = {
+            "index": self.index,
+            "labels": self.labels,
+            "clean_codes": self.clean_codes,
+            "codes": self.codes,
+            "codes_8bit": self.codes_8bit,
+            "adversarial_8bit": self.adversarial_8bit,
+        }
+        if self.targets is not None:
+            columns["target_labels"] = self.targets.labels
+            columns["anchor_codes"] = self.targets.anchor_codes
+            columns["anchor_index"] = self.targets.anchor_index
+        return columns
+
     def watch(self, losses: Tensor, logits: Tensor, iteration: int) -> None:
         """Keep what an iteration gave, and note losses that are not finite, without a wait.
 

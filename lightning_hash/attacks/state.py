@@ -1,14 +1,15 @@
 """The state of an attack by query: what its checkpoint holds under any batching."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_hash.attacks.targets import Targets
+from lightning_hash.distributed import gather_objects, gather_to_zero
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,18 @@ class Outcome:
     targets: Targets | None
 
     @classmethod
-    def gather(cls, local: dict[str, Tensor]) -> "Outcome":
+    def gather(cls, batches: Iterable[dict[str, Tensor]]) -> "Outcome":
         """Join the rows of all processes.
 
         Args:
-            local: rows of this process by name, and ``target_labels``, ``anchor_index`` and
-                ``anchor_codes`` where there are targets; empty where it has no queries.
+            batches: rows by name of each batch of this process; with ``target_labels``,
+                ``anchor_index`` and ``anchor_codes`` where there are targets.
 
         Returns:
             The outcome, the same on every process.
         """
-        parts = [part for part in gather_objects(local) if part]
+        local = [{name: rows.cpu() for name, rows in batch.items()} for batch in batches]
+        parts = [batch for batches in gather_objects(local) for batch in batches]
         order = torch.argsort(torch.cat([part["index"] for part in parts]))
         rows = {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
         targets = None
@@ -47,17 +49,10 @@ class Outcome:
         return cls(rows, targets)
 
 
-def gather_objects(local: Any) -> list[Any]:
-    """Return every process's object, in the order of the ranks."""
-    parts = [local]
-    if dist.is_available() and dist.is_initialized():
-        parts = [None] * dist.get_world_size()
-        dist.all_gather_object(parts, local)
-    return parts
-
-
-def pack(index: list[Tensor], perturbations: list[Tensor], optimizer: Optimizer) -> dict[str, Any]:
-    """Gather perturbations and optimizer state of all processes into rows per query.
+def pack(
+    index: list[Tensor], perturbations: list[Tensor], optimizer: Optimizer
+) -> dict[str, Any] | None:
+    """Gather perturbations and optimizer state of all processes into rows per query, on rank 0.
 
     Args:
         index: query indices of each local batch, ``(B,)`` int64.
@@ -66,8 +61,8 @@ def pack(index: list[Tensor], perturbations: list[Tensor], optimizer: Optimizer)
 
     Returns:
         ``index`` (Q,), ``perturbation`` (Q, ...), ``state`` {name: (Q, ...) per query, or a scalar
-        that all queries share} and ``options``, the optimizer's options. Ordered by index. The same
-        on every process.
+        that all queries share} and ``options``, the optimizer's options. Ordered by index. ``None``
+        on the other ranks.
     """
     rows: dict[str, list[Tensor]] = {}
     shared: dict[str, Any] = {}
@@ -83,7 +78,9 @@ def pack(index: list[Tensor], perturbations: list[Tensor], optimizer: Optimizer)
         "rows": rows,
         "shared": shared,
     }
-    parts = gather_objects(local)
+    parts = gather_to_zero(local)
+    if parts is None:
+        return None
     joined = torch.cat([i for part in parts for i in part["index"]])
     order = torch.argsort(joined)
     names = {name for part in parts for name in part["rows"]}

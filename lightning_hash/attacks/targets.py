@@ -90,6 +90,8 @@ class TargetChoice:
         vectors, group, counts = torch.unique(
             labels, dim=0, return_inverse=True, return_counts=True
         )
+        if len(query_index) == 0:
+            return Targets(labels[:0], torch.empty(0, self.n_t, dtype=torch.int64), codes[:0])
         given = self._read_file() if self.file is not None else {}
         chosen_labels, chosen_items = [], []
         for label, query in zip(query_labels.to(torch.uint8).cpu(), query_index, strict=True):
@@ -221,5 +223,7 @@ def uniform_noise(shape: torch.Size, query_index: Tensor, epsilon: float, seed: 
     Returns:
         float32 ``(B, *shape)``.
     """
+    if len(query_index) == 0:
+        return torch.empty(0, *shape)
     draws = [torch.rand(shape, generator=_generator(seed, int(q))) for q in query_index]
     return (torch.stack(draws) * 2 - 1) * epsilon

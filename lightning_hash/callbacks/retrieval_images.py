@@ -1,7 +1,6 @@
 """Pictures of an attack: what was sent and what came back (HAG Fig. 5)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -42,7 +41,7 @@ class RetrievalImages(Callback):
             return
         databases = pl_module.databases
         outcome = pl_module.outcome()
-        if not trainer.is_global_zero or trainer.log_dir is None:
+        if not trainer.is_global_zero or pl_module.run_folder is None:
             return
         adversarial = outcome.tensors["adversarial_8bit"]
         if adversarial.dim() != 4 or adversarial.shape[1] != 3:
@@ -53,7 +52,7 @@ class RetrievalImages(Callback):
             [self._query(pl_module, int(i)) for i in outcome.tensors["index"][shown]]
         )
         sent = adversarial[shown].float() / 255
-        folder = Path(trainer.log_dir) / "strips"
+        folder = pl_module.run_folder / "strips"
         folder.mkdir(exist_ok=True)
         step = (trainer.max_epochs or 0) if pl_module.objective.iterative else 0
         board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None

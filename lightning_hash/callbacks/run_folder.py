@@ -34,9 +34,10 @@ class RunFolder(Callback):
         Raises:
             OSError: if it cannot.
         """
-        if not trainer.is_global_zero or trainer.log_dir is None:
+        place = trainer.log_dir  # all processes ask for it together
+        if not trainer.is_global_zero or place is None:
             return
-        folder = Path(trainer.log_dir)
+        folder = Path(place)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / ".writable"
@@ -54,7 +55,7 @@ class RunFolder(Callback):
         if isinstance(pl_module, AttackModule) and trainer.is_global_zero:
             written = getattr(self, "_written", 0)
             if len(pl_module.rows) > written:
-                self._write_rows(trainer, pl_module)
+                self._write_rows(pl_module)
                 self._written = len(pl_module.rows)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -62,10 +63,10 @@ class RunFolder(Callback):
         if not isinstance(pl_module, AttackModule):
             return
         outcome = pl_module.outcome()
-        if not trainer.is_global_zero or trainer.log_dir is None:
+        folder = pl_module.run_folder
+        if not trainer.is_global_zero or folder is None:
             return
-        folder = Path(trainer.log_dir)
-        self._write_rows(trainer, pl_module)
+        self._write_rows(pl_module)
         metadata = {"protocol": json.dumps(pl_module.protocol)}
         tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
         codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
@@ -90,7 +91,7 @@ class RunFolder(Callback):
         for index, image in zip(outcome.tensors["index"][:wanted], images, strict=False):
             write_png(image, str(folder / "images" / f"{int(index):06d}.png"))
 
-    def _write_rows(self, trainer: pl.Trainer, module: AttackModule) -> None:
-        if trainer.log_dir is not None:
+    def _write_rows(self, module: AttackModule) -> None:
+        if module.run_folder is not None:
             rows: list[Any] = [ResultRow(**row) for row in module.rows]
-            write_results(Path(trainer.log_dir) / "results.json", rows)
+            write_results(module.run_folder / "results.json", rows)

@@ -1,7 +1,5 @@
 """What is printed at the end of a run."""
 
-from pathlib import Path
-
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
@@ -32,8 +30,8 @@ class SummaryTable(Callback):
         self._tested = False
         if isinstance(pl_module, AttackModule):
             Console().print(summary_table([ResultRow(**row) for row in pl_module.rows]))
-            if trainer.log_dir is not None:
-                print(Path(trainer.log_dir))
+            if pl_module.run_folder is not None:
+                print(pl_module.run_folder)
         else:
             table = Table(title="retrieval, clean queries", title_justify="left")
             table.add_column("metric")

@@ -31,12 +31,20 @@ class BatchNumbers:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: an attack goes on at the beginning of an iteration."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take nothing."""
+
 
 class QueryData(pl.LightningDataModule):
     """Queries drawn from a data module's query set, in fixed batches.
 
     Batches are formed over all queries first and then dealt to the processes in turn, so that a
-    query's neighbours are the same under any number of processes.
+    query's neighbours are the same under any number of processes. All processes take as many turns;
+    in the last one a process may have a batch of no queries.
 
     Args:
         source: the data.
@@ -98,11 +106,12 @@ class QueryData(pl.LightningDataModule):
 
     @property
     def local_batches(self) -> range:
-        """Numbers of the batches dealt to this process."""
+        """Numbers of the batches dealt to this process; those from n_batches on are empty."""
         rank, world = 0, 1
         if self.trainer is not None:
             rank, world = self.trainer.global_rank, self.trainer.world_size
-        return range(rank, self.n_batches, world)
+        turns = -(-self.n_batches // world)
+        return range(rank, turns * world, world)
 
     def load_batch(self, number: int) -> list[Any]:
         """Load one batch of queries.
@@ -111,12 +120,12 @@ class QueryData(pl.LightningDataModule):
             number: its number over all processes.
 
         Returns:
-            ``[inputs (B, ...), labels (B, C), index (B,)]``.
+            ``[inputs (B, ...), labels (B, C), index (B,)]``, without rows beyond the last batch.
         """
         start = number * self.batch_size
         stop = min(start + self.batch_size, len(self.queries))
-        batch: list[Any] = default_collate([self.queries[i] for i in range(start, stop)])
-        return batch
+        batch: list[Any] = default_collate([self.queries[i] for i in range(start, stop) or [0]])
+        return batch if start < stop else [part[:0] for part in batch]
 
     def train_dataloader(self) -> BatchNumbers:
         """Return the numbers of this process's batches."""

@@ -43,14 +43,14 @@ class AttackScore(nn.Module):
         self.perceptibility = MeanByIndex()
         self.linf = MeanByIndex(reduction="max")
 
-    def update_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Add items that MAP and precision rank; see :meth:`HammingMAP.update_database`."""
+    def set_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Take the items that MAP and precision rank; see :meth:`HammingMAP.set_database`."""
         for metric in (self.map, self.precision_at_n):
-            metric.update_database(codes, labels, index)
+            metric.set_database(codes, labels, index)
 
-    def update_target_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
-        """Add items that t-MAP ranks; see :meth:`HammingMAP.update_database`."""
-        self.t_map.update_database(codes, labels, index)
+    def set_target_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Take the items that t-MAP ranks; see :meth:`HammingMAP.set_database`."""
+        self.t_map.set_database(codes, labels, index)
 
     def update(
         self,

@@ -27,8 +27,12 @@ class HammingMetric(Metric):
     """Base of metrics of queries ranked against a database.
 
     Each process keeps the rows it was given: K + C + 8 bytes per query and per database item. To
-    compute, torchmetrics gathers all rows on every process.
+    compute, torchmetrics gathers all rows on every process; a database that every process has
+    already (:meth:`set_database`) stays where it is.
     """
+
+    known_codes: Tensor | None
+    known_labels: Tensor | None
 
     full_state_update = False
     is_differentiable = False
@@ -39,6 +43,8 @@ class HammingMetric(Metric):
         for side in ("query", "database"):
             for column in _COLUMNS:
                 self.add_state(f"{side}_{column}", default=[], dist_reduce_fx="cat")
+        for column in ("codes", "labels"):
+            self.register_buffer(f"known_{column}", None, persistent=False)
 
     def update_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
         """Add items of the database.
@@ -52,6 +58,20 @@ class HammingMetric(Metric):
             ValueError: if a value or a shape is wrong.
         """
         self._add("database", codes, labels, index)
+
+    def set_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Take the whole database, the same on every process, until it is set again.
+
+        Args:
+            codes: ``(N, K)`` of -1/+1, any real dtype.
+            labels: ``(N, C)`` of 0/1.
+            index: ``(N,)`` integer, the items' own numbers; a repeated one counts once.
+
+        Raises:
+            ValueError: if a value or a shape is wrong.
+        """
+        codes, labels, index = self._checked("database", codes, labels, index)
+        _, self.known_codes, self.known_labels = by_index("database", index, codes, labels)
 
     def update(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
         """Add queries.
@@ -75,32 +95,39 @@ class HammingMetric(Metric):
             setattr(self, name, parts)
 
     def _add(self, side: str, codes: Tensor, labels: Tensor, index: Tensor) -> None:
+        for column, value in zip(_COLUMNS, self._checked(side, codes, labels, index), strict=True):
+            cast("list[Tensor]", getattr(self, f"{side}_{column}")).append(value)
+
+    def _checked(
+        self, side: str, codes: Tensor, labels: Tensor, index: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         check_codes(f"{side} codes", codes)
         check_labels(f"{side} labels", labels)
         check_rows(index, codes=codes, labels=labels)
-        for column, value in (
-            ("codes", codes.to(torch.int8)),
-            ("labels", labels.to(torch.uint8)),
-            ("index", index.to(torch.int64)),
-        ):
-            cast("list[Tensor]", getattr(self, f"{side}_{column}")).append(value.to(self.device))
+        columns = codes.to(torch.int8), labels.to(torch.uint8), index.to(torch.int64)
+        codes, labels, index = (column.to(self.device) for column in columns)
+        return codes, labels, index
 
     def _inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return query codes, database codes, query labels and database labels, each item once."""
-        rows = {}
-        for side in ("query", "database"):
-            if len(getattr(self, f"{side}_index")) == 0:
-                call = "update" if side == "query" else "update_database"
-                msg = f"{type(self).__name__} has no {side} items; call {call} before compute"
-                raise ValueError(msg)
-            index, codes, labels = (
-                joined(getattr(self, f"{side}_{column}")) for column in ("index", "codes", "labels")
-            )
-            _, rows[f"{side}_codes"], rows[f"{side}_labels"] = by_index(side, index, codes, labels)
-        return (
-            rows["query_codes"], rows["database_codes"],
-            rows["query_labels"], rows["database_labels"],
-        )  # fmt: skip
+        codes, labels = self._rows("query")
+        if self.known_codes is None or self.known_labels is None:
+            database_codes, database_labels = self._rows("database")
+        else:
+            database_codes, database_labels = self.known_codes, self.known_labels
+        return codes, database_codes, labels, database_labels
+
+    def _rows(self, side: str) -> tuple[Tensor, Tensor]:
+        """Return the codes and labels that were added, each item once, ordered by index."""
+        if len(getattr(self, f"{side}_index")) == 0:
+            call = "update" if side == "query" else "update_database"
+            msg = f"{type(self).__name__} has no {side} items; call {call} before compute"
+            raise ValueError(msg)
+        index, codes, labels = (
+            joined(getattr(self, f"{side}_{column}")) for column in ("index", "codes", "labels")
+        )
+        _, codes, labels = by_index(side, index, codes, labels)
+        return codes, labels
 
 
 class HammingMAP(HammingMetric):

@@ -28,6 +28,7 @@ from lightning_hash.attacks import (
 from lightning_hash.attacks.batch import QueryBatch
 from lightning_hash.attacks.state import Outcome, pack, unpack
 from lightning_hash.data.queries import QueryData
+from lightning_hash.distributed import gather_objects, sum_over_processes
 from lightning_hash.functional import sign_code
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
@@ -88,6 +89,9 @@ class AttackModule(pl.LightningModule):
         ties: ``"expected"`` or ``"stable"``.
         precision_n: N of precision at N.
         seed: seed of the choice of queries and of random starts.
+        compile: run the victim through ``torch.compile``.
+        channels_last: keep images and the victim's weights in the channels-last layout, which many
+            convolutions are faster in.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
     Raises:
@@ -96,6 +100,7 @@ class AttackModule(pl.LightningModule):
     """
 
     perturbations: nn.ParameterList
+    run_folder: Path | None
 
     def __init__(
         self,
@@ -117,6 +122,8 @@ class AttackModule(pl.LightningModule):
         ties: Ties = "expected",
         precision_n: int = 100,
         seed: int = 0,
+        compile: bool = False,
+        channels_last: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__()
@@ -127,6 +134,7 @@ class AttackModule(pl.LightningModule):
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
         self.victim = as_victim(victim)
         self.network = self.victim.network
+        self.compile_victim, self.channels_last = compile, channels_last
         self.objective = HAG() if objective is None else objective
         self.given_step = step
         self.alpha = AlphaSchedule() if alpha is None else alpha
@@ -190,6 +198,12 @@ class AttackModule(pl.LightningModule):
         self.queries, self.databases = queries, databases
         rate = HAG_RATE * HAG_ITERATIONS / max(1, trainer.max_epochs or 1)
         self.step = self.given_step or partial(SGD, lr=rate, momentum=0.9)
+        if str(trainer.precision) in ("bf16-true", "16-true"):
+            msg = (
+                f"precision {trainer.precision}: the perturbations would lose most of their bits; "
+                f"{str(trainer.precision).replace('true', 'mixed')} keeps them in float32"
+            )
+            raise ValueError(msg)
         self.protocol = attack_protocol(self, queries, databases, trainer)
         self.scorekeeper.protocol = self.protocol
 
@@ -206,6 +220,8 @@ class AttackModule(pl.LightningModule):
         if stage == "fit" and (iterations is None or iterations < 1):
             msg = f"trainer.max_epochs (the iterations) must be at least 1, got {iterations}"
             raise ValueError(msg)
+        folder = self.trainer.log_dir  # all processes ask for it together
+        self.run_folder = None if folder is None else Path(folder)
         if hasattr(self, "perturbations"):
             return
         loaded = [self.queries.load_batch(number) for number in self.queries.local_batches]
@@ -216,10 +232,19 @@ class AttackModule(pl.LightningModule):
             QueryBatch(index, labels, self._choose(labels, index)) for _, labels, index in loaded
         ]
         self.perturbations = nn.ParameterList(
-            nn.Parameter(self._start(inputs, index)) for inputs, _, index in loaded
+            nn.Parameter(self._laid_out(self._start(inputs, index))) for inputs, _, index in loaded
         )
         for number, (inputs, _, _) in enumerate(loaded):
-            self.register_buffer(f"clean_{number}", inputs, persistent=False)
+            self.register_buffer(f"clean_{number}", self._laid_out(inputs), persistent=False)
+        if self.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if self.compile_victim:
+            self.network.compile()
+
+    def _laid_out(self, inputs: Tensor) -> Tensor:
+        if self.channels_last and inputs.dim() == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
 
     def _choose(self, labels: Tensor, index: Tensor) -> Targets | None:
         if self.databases is None:
@@ -247,14 +272,32 @@ class AttackModule(pl.LightningModule):
         """Compute what the objectives compare with, in the attack's own batches."""
         if isinstance(self._scale, Tensor):
             self._scale = self._scale.to(self.device)
+        self.bits = self._find_bits()
         for number, batch in enumerate(self.batches):
-            with torch.no_grad():
-                logits = self.network(self.clean(number))
+            with torch.no_grad(), self.trainer.precision_plugin.forward_context():
+                logits = self._logits(self.clean(number))
             self._check(logits, batch)
             anchors = None if batch.targets is None else batch.targets.anchor_codes.to(logits)
             batch.to(self.device)
             batch.clean_codes = sign_code(logits)
             batch.reference = self.objective.reference(ReferenceState(logits, anchors))
+
+    def _find_bits(self) -> int:
+        """Return the victim's K, by a look at one query where the victim does not say it."""
+        if self.victim.bits is not None:
+            return self.victim.bits
+        one = self.queries.load_batch(0)[0][:1].to(self.device)
+        with torch.no_grad(), self.trainer.precision_plugin.forward_context():
+            logits = self.network(one)
+        check_logits(logits, 1)
+        return int(logits.shape[1])
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """Return H(x) ``(B, K)``, at least in float32; a batch may have no queries."""
+        if len(inputs) == 0:
+            return inputs.flatten(1).sum(dim=1, keepdim=True).expand(-1, self.bits)
+        logits: Tensor = self.network(inputs)
+        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
     def _check(self, logits: Tensor, batch: QueryBatch) -> None:
         check_logits(logits, len(batch.index))
@@ -304,7 +347,7 @@ class AttackModule(pl.LightningModule):
         iterations = self.trainer.max_epochs or 1
         alpha = self.alpha(self.current_epoch, iterations)
         inputs = self.clean(number) + self._in_pixels(self.perturbations[number])
-        logits = self.network(inputs)
+        logits = self._logits(inputs)
         losses: Tensor = self.objective(logits, self.batches[number].reference, alpha)
         self.batches[number].watch(losses.detach(), logits.detach(), self.current_epoch)
         return losses.sum()
@@ -346,20 +389,34 @@ class AttackModule(pl.LightningModule):
             return
         self.seconds = time.monotonic() - self._started
         self.check_finite()
-        values = {f"attack/{key}": float(value) for key, value in self.live_metrics().items()}
+        values = {f"attack/{key}": value for key, value in self._global_metrics().items()}
         values["attack/alpha"] = self.alpha(iteration, self.trainer.max_epochs or 1)
         if milestone:
             score = self._take(PERTURBED_METRICS, self.attack_name, iteration)
             values |= {f"attack/{key}": value for key, value in score.items()}
-        self.log_dict({**values, "step": float(iteration)})
+        self._log({**values, "step": float(iteration)})
+
+    def _log(self, values: dict[str, float]) -> None:
+        """Log values that are the same on every process: there is nothing to average."""
+        self.log_dict(values, sync_dist=True, rank_zero_only=True)
 
     def live_metrics(self) -> dict[str, Tensor]:
-        """Return mean loss and mean Hamming distance to the clean code of the last iteration."""
-        moved = [(sign_code(b.logits) != b.clean_codes).sum(dim=1) for b in self.batches]
-        return {
-            "loss": torch.cat([batch.losses for batch in self.batches]).mean(),
-            "hamming": torch.cat(moved).float().mean(),
-        }
+        """Return mean loss and mean Hamming distance to the clean code of the last iteration.
+
+        They are those of this process's queries.
+        """
+        loss, moved, count = self._sums()
+        return {"loss": loss / count, "hamming": moved / count}
+
+    def _global_metrics(self) -> dict[str, float]:
+        loss, moved, count = sum_over_processes(self._sums()).tolist()
+        return {"loss": loss / count, "hamming": moved / count}
+
+    def _sums(self) -> Tensor:
+        """Return summed loss, summed Hamming distance and number of this process's queries."""
+        losses = torch.cat([batch.losses for batch in self.batches]).double()
+        moved = torch.stack([(sign_code(b.logits) != b.clean_codes).sum() for b in self.batches])
+        return torch.stack([losses.sum(), moved.sum(), losses.new_tensor(len(losses))])
 
     def check_finite(self) -> None:
         """Stop, and save, if the loss of a query was not finite.
@@ -367,8 +424,8 @@ class AttackModule(pl.LightningModule):
         Raises:
             ValueError: naming the iteration and the queries.
         """
-        bad_since = torch.cat([batch.bad_since for batch in self.batches]).cpu()
-        index = torch.cat([batch.index for batch in self.batches]).cpu()
+        local = [torch.stack([b.index, b.bad_since]) for b in self.batches]
+        index, bad_since = torch.cat(gather_objects(torch.cat(local, dim=1).cpu()), dim=1)
         bad = bad_since >= 0
         if not bad.any():
             return
@@ -377,8 +434,8 @@ class AttackModule(pl.LightningModule):
                 finite = torch.isfinite(perturbation).flatten(1).all(dim=1)
                 perturbation[~finite] = 0
         saved = ""
-        if self.trainer.log_dir is not None:
-            path = Path(self.trainer.log_dir) / "checkpoints" / "not_finite.ckpt"
+        if self.run_folder is not None:
+            path = self.run_folder / "checkpoints" / "not_finite.ckpt"
             self.trainer.save_checkpoint(path)
             saved = f"; the perturbations of the others are saved in {path}"
         msg = (
@@ -415,8 +472,8 @@ class AttackModule(pl.LightningModule):
         budget = torch.as_tensor(self.epsilon * self._scale)
         eight_bit = round_to_8bit(adversarial, clean, budget)
         final.adversarial, final.adversarial_8bit = adversarial, eight_bit
-        final.codes = sign_code(self.network(adversarial))
-        final.codes_8bit = sign_code(self.network(eight_bit.to(clean.dtype) / 255))
+        final.codes = sign_code(self._logits(adversarial))
+        final.codes_8bit = sign_code(self._logits(eight_bit.to(clean.dtype) / 255))
 
     def on_test_epoch_end(self) -> None:
         """Score the clean queries, the ceiling and the attack."""
@@ -434,34 +491,19 @@ class AttackModule(pl.LightningModule):
         for number, batch in enumerate(batches):
             keeper.add(batch, batch.codes, self.clean(number), batch.adversarial)
         values = self._take(PERTURBED_METRICS, self.attack_name, last)
-        self.log_dict({f"final/{name}": value for name, value in values.items()})
+        self._log({f"final/{name}": value for name, value in values.items()})
         for number, batch in enumerate(batches):
             eight_bit = batch.adversarial_8bit.float() / 255
             keeper.add(batch, batch.codes_8bit, self.clean(number), eight_bit)
         values = self._take(PERTURBED_METRICS, self.attack_name, last, quantized=True)
-        self.log_dict({f"final_8bit/{name}": value for name, value in values.items()})
+        self._log({f"final_8bit/{name}": value for name, value in values.items()})
 
     def outcome(self) -> Outcome:
         """Return what the attack made of all queries, ordered by index, on every process."""
-        batches = self.batches
-        columns = {
-            "index": [batch.index for batch in batches],
-            "labels": [batch.labels for batch in batches],
-            "clean_codes": [batch.clean_codes for batch in batches],
-            "codes": [batch.codes for batch in batches],
-            "codes_8bit": [batch.codes_8bit for batch in batches],
-            "perturbation": [p.detach() for p in self.perturbations],
-            "adversarial_8bit": [batch.adversarial_8bit for batch in batches],
-        }
-        if self._has_targets:
-            chosen = [batch.targets for batch in batches if batch.targets is not None]
-            columns["target_labels"] = [targets.labels for targets in chosen]
-            columns["anchor_codes"] = [targets.anchor_codes for targets in chosen]
-            columns["anchor_index"] = [targets.anchor_index for targets in chosen]
-        local = {
-            key: torch.cat([t.cpu() for t in parts]) for key, parts in columns.items() if parts
-        }
-        return Outcome.gather(local)
+        return Outcome.gather(
+            {**batch.columns(), "perturbation": perturbation.detach()}
+            for batch, perturbation in zip(self.batches, self.perturbations, strict=True)
+        )
 
     # -------------------------------------------------------------- checkpoints
 

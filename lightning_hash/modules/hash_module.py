@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_hash.distributed import gather_rows, gather_rows_with_grad
 from lightning_hash.functional import bit_correlation, code_balance, sign_code
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.losses import PairwiseLoss
 from lightning_hash.metrics import HammingMAP, HammingPrecision
+from lightning_hash.metrics.rows import by_index
 from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
@@ -87,7 +89,8 @@ class HashModule(pl.LightningModule):
         self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
         self.precision_at_n = HammingPrecision(n=precision_n)
         self.database_file: Path | None = None
-        self._query_logits: list[Tensor] = []
+        self._database: list[Batch] = []
+        self._queries: list[tuple[Tensor, Tensor]] = []
         self._seed: int | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -129,9 +132,14 @@ class HashModule(pl.LightningModule):
         torch.manual_seed(((self._seed or 0) + epoch) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss over the pairs of the batch."""
+        """Return the loss over the pairs of the global batch (HAG Eq. 11).
+
+        Every process computes the loss of all pairs; the gradients that come back through the
+        gathered logits, averaged by DDP, are those of one process with the whole batch.
+        """
         inputs, labels, _ = batch
-        loss: Tensor = self.loss(self(inputs), labels)
+        logits = self(inputs)
+        loss: Tensor = self.loss(gather_rows_with_grad(logits), gather_rows(labels))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(inputs))
         first = (self._bad_step < 0) & ~torch.isfinite(loss.detach())
         self._bad_step = torch.where(first, self.global_step, self._bad_step)
@@ -183,13 +191,12 @@ class HashModule(pl.LightningModule):
         inputs, labels, index = batch
         logits = self(inputs)
         codes = sign_code(logits)
+        if dataloader_idx == 1:
+            self._database.append((codes.to(torch.int8), labels, index))
+            return
+        self._queries.append((index, logits.float()))
         for metric in (self.map, self.precision_at_n):
-            if dataloader_idx == 0:
-                metric.update(codes, labels, index)
-            else:
-                metric.update_database(codes, labels, index)
-        if dataloader_idx == 0:
-            self._query_logits.append(logits.float())
+            metric.update(codes, labels, index)
 
     def on_test_start(self) -> None:
         """Take the database from ``database_file``, where there is one.
@@ -206,7 +213,7 @@ class HashModule(pl.LightningModule):
             msg = f"codes {self.database_file}: {database.bits} bits, the model has {self.bits}"
             raise ValueError(msg)
         for metric in (self.map, self.precision_at_n):
-            metric.update_database(database.codes, database.labels, database.index)
+            metric.set_database(database.codes, database.labels, database.index)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect codes as :meth:`validation_step` does."""
@@ -221,24 +228,32 @@ class HashModule(pl.LightningModule):
         self._score("test")
 
     def _score(self, stage: str) -> None:
+        if self._database:  # gathered once, for both metrics
+            columns = zip(*self._database, strict=True)
+            codes, labels, index = (gather_rows(torch.cat(column)) for column in columns)
+            for metric in (self.map, self.precision_at_n):
+                metric.set_database(codes, labels, index)
         values = {
             f"{stage}/map": self.map.compute(),
             f"{stage}/precision_at_n": self.precision_at_n.compute(),
         }
-        logits = torch.cat(self._query_logits)
+        index, logits = (gather_rows(torch.cat(c)) for c in zip(*self._queries, strict=True))
+        _, logits = by_index("query", index, logits)
         codes = sign_code(logits)
         values[f"{stage}/code_imbalance"] = code_balance(codes).abs().mean()
         values[f"{stage}/bit_correlation"] = bit_correlation(codes)
         self.log_dict(
             {key: value.float() for key, value in values.items()},
             prog_bar=stage == "val",
-            sync_dist=False,
+            sync_dist=True,
+            rank_zero_only=True,  # the same on every process: there is nothing to average
         )
         if isinstance(self.logger, TensorBoardLogger) and not self.trainer.sanity_checking:
             self.logger.experiment.add_histogram(f"{stage}/logits", logits, self.global_step)
         for metric in (self.map, self.precision_at_n):
             metric.reset()
-        self._query_logits.clear()
+        self._queries.clear()
+        self._database.clear()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what it takes to build the network again."""

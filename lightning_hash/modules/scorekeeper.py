@@ -36,8 +36,8 @@ class Scorekeeper(nn.Module):
     def add_databases(self, databases: Databases) -> None:
         """Add what the queries are ranked against."""
         database, ranked = databases.database, databases.ranked
-        self.score.update_database(database.codes, database.labels, database.index)
-        self.score.update_target_database(ranked.codes, ranked.labels, ranked.index)
+        self.score.set_database(database.codes, database.labels, database.index)
+        self.score.set_target_database(ranked.codes, ranked.labels, ranked.index)
 
     def add(
         self, batch: QueryBatch, codes: Tensor, clean: Tensor | None, adversarial: Tensor | None

@@ -1,0 +1,45 @@
+"""How an attack is spread over processes."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
+from torch.nn.parallel import DistributedDataParallel
+
+NAME = "query_parallel"
+
+
+class QueryParallelStrategy(DDPStrategy):
+    """Every process attacks its own batches of queries; nothing is averaged.
+
+    DDP averages the gradients of the processes: for the training of one set of weights that is
+    right, for perturbations it would mix the gradients of different images. Here the module is not
+    wrapped, and rank 0's parameters and buffers are not spread over the other ranks. Launching,
+    environments (torchrun, SLURM, spawned by itself) and samplers are DDP's.
+
+    Args:
+        options: as in Lightning's DDPStrategy.
+    """
+
+    strategy_name = NAME
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+    def setup(self, trainer: pl.Trainer) -> None:
+        """Set up as DDP does, and let every process keep its own parameters and buffers."""
+        module = trainer.lightning_module
+        own = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, own)  # type: ignore[no-untyped-call]
+        super().setup(trainer)
+
+    def configure_ddp(self) -> None:
+        """Leave the module as it is."""
+
+    def _get_process_group_backend(self) -> str:
+        # Objects and flags go through CPU memory and do not wait for the device.
+        backend = super()._get_process_group_backend()
+        return "cpu:gloo,cuda:nccl" if backend == "nccl" else backend
+
+
+StrategyRegistry.register(NAME, QueryParallelStrategy, description=QueryParallelStrategy.__doc__)

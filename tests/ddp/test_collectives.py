@@ -1,0 +1,193 @@
+"""Two gloo processes in one call of torch.multiprocessing."""
+
+import socket
+from collections import OrderedDict
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from lightning_hash.distributed import (
+    any_process,
+    gather_objects,
+    gather_rows,
+    gather_rows_with_grad,
+    gather_to_zero,
+    sum_over_processes,
+)
+from lightning_hash.functional import mean_average_precision
+from lightning_hash.metrics import HammingMAP, HammingPrecision, MeanByIndex
+from lightning_hash.modules import HashModule
+from lightning_hash.trainer import HashTrainer
+from tests.conftest import BlobData
+
+pytestmark = [
+    pytest.mark.ddp,
+    pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
+]
+
+
+def _free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def _in_process(rank, function, world, port, results):
+    torch.set_num_threads(1)
+    address = f"tcp://127.0.0.1:{port}"
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=world)
+    results[rank] = function(rank)
+    dist.destroy_process_group()
+
+
+def in_processes(function, world=2):
+    """Call a function of the rank in each process; return what each returned."""
+    with torch.multiprocessing.Manager() as manager:
+        results = manager.dict()
+        arguments = (function, world, _free_port(), results)
+        torch.multiprocessing.spawn(_in_process, arguments, nprocs=world)
+        return [results[rank] for rank in range(world)]
+
+
+def _collectives(rank):
+    rows = torch.arange(3 + 2 * rank).reshape(-1, 1) + 10 * rank
+    return {
+        "objects": gather_objects({"rank": rank}),
+        "zero": gather_to_zero(f"r{rank}"),
+        "rows": gather_rows(rows).flatten().tolist(),
+        "empty": gather_rows(rows[:0] if rank == 0 else rows).flatten().tolist(),
+        "sum": sum_over_processes(torch.tensor([1.0, rank])).tolist(),
+        "any": [any_process(rank == 1), any_process(False)],
+    }
+
+
+def test_collectives():
+    first, second = in_processes(_collectives)
+    assert (first["zero"], second["zero"]) == (["r0", "r1"], None)
+    for found in (first, second):
+        assert found["objects"] == [{"rank": 0}, {"rank": 1}]
+        assert found["rows"] == [0, 1, 2, 10, 11, 12, 13, 14]
+        assert found["empty"] == [10, 11, 12, 13, 14]
+        assert found["sum"] == [2.0, 1.0]
+        assert found["any"] == [True, False]
+
+
+def _gradient(rank):
+    everything = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
+    own = everything[2 * rank : 2 * rank + 2].clone().requires_grad_()
+    joined = gather_rows_with_grad(own)
+    (torch.pdist(joined).pow(3).sum() * (rank + 1)).backward()  # the ranks may differ
+    return joined.detach(), own.grad
+
+
+def test_gradient_of_gathered_rows_is_summed_over_processes():
+    everything = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3).requires_grad_()
+    (torch.pdist(everything).pow(3).sum() * 3).backward()
+    found = in_processes(_gradient)
+    for joined, _ in found:
+        assert torch.equal(joined, everything.detach())
+    torch.testing.assert_close(torch.cat([grad for _, grad in found]), everything.grad)
+
+
+def _some(count, seed):
+    generator = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, 2, (count, 8), generator=generator) * 2 - 1
+    labels = torch.randint(0, 2, (count, 3), generator=generator)
+    return codes, labels, torch.arange(count)
+
+
+def _metrics(rank):
+    queries, database = _some(7, 1), _some(40, 2)
+    # Uneven shares, in another order, with item 4 and item 20 on both processes.
+    mine = [[6, 0, 4], [1, 5, 4, 2, 3]][rank]
+    share = [[*range(20, -1, -1)], [*range(20, 40)]][rank]
+    found = []
+    for whole in (False, True):
+        for metric in (HammingMAP(top_k=10), HammingPrecision(n=5)):
+            if whole:
+                metric.set_database(*database)
+            else:
+                metric.update_database(*(column[share] for column in database))
+            metric.update(*(column[mine] for column in queries))
+            found.append(float(metric.compute()))
+            metric.reset_queries()
+            metric.update(*(column[: 7 * rank] for column in queries))  # one process has none
+            found.append(float(metric.compute()))
+    mean = MeanByIndex()
+    mean.update(torch.tensor(mine).float(), torch.tensor(mine))
+    return found, float(mean.compute())
+
+
+def test_metrics_do_not_depend_on_how_items_are_spread():
+    (first, mean), (second, other_mean) = in_processes(_metrics)
+    queries, database = _some(7, 1), _some(40, 2)
+    expected = mean_average_precision(queries[0], database[0], queries[1], database[1], top_k=10)
+    metric = HammingPrecision(n=5)
+    metric.set_database(*database)
+    metric.update(*queries)
+    precision = float(metric.compute())
+    assert (
+        first == [float(expected)] * 2 + [precision] * 2 + [float(expected)] * 2 + [precision] * 2
+    )
+    assert second == first
+    assert mean == other_mean == 3.0
+
+
+class Plain(nn.Sequential):
+    """No batch norm, whose statistics are each process's own."""
+
+    def __init__(self, bits=8):
+        generator = torch.Generator().manual_seed(11)
+        super().__init__(
+            OrderedDict(a=nn.Conv2d(3, 6, 3, 2), b=nn.Tanh(), c=nn.Flatten(), d=nn.Linear(54, bits))
+        )
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
+
+
+def _fit(rank=0, world=1):
+    pl.seed_everything(0, verbose=False)
+    backbone = {"class_path": "tests.ddp.test_collectives.Plain"}
+    module = HashModule(
+        backbone, bits=8, optimizer=lambda p: torch.optim.SGD(p, lr=0.5, momentum=0.9), top_k=20
+    )
+    losses = []
+    module.on_before_zero_grad = lambda optimizer: losses.append(
+        float(module.trainer.callback_metrics.get("train/loss", 0))
+    )
+    trainer = HashTrainer(
+        accelerator="cpu", devices=world, strategy="ddp" if world > 1 else "auto", max_steps=3,
+        max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=0,
+    )  # fmt: skip
+    data = BlobData(batch_size=24 // world, eval_batch_size=7)
+    trainer.fit(module, datamodule=data)
+    weights = {key: value.clone() for key, value in module.network.state_dict().items()}
+    scores = trainer.test(module, datamodule=data, verbose=False)[0]
+    return weights, {k: float(v) for k, v in scores.items()}
+
+
+def _fit_in_process(rank):
+    import os
+
+    os.environ |= {
+        "LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2", "RANK": str(rank),
+        "GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1",
+    }  # fmt: skip
+    return _fit(rank, 2)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_by_two_processes_is_that_of_one_with_the_global_batch():
+    start = Plain().state_dict()
+    weights, scores = _fit()
+    for rank_weights, rank_scores in in_processes(_fit_in_process):
+        for name, value in rank_weights.items():
+            torch.testing.assert_close(value, weights[name], rtol=0, atol=1e-5)
+        assert rank_scores["test/map"] == scores["test/map"]
+        assert rank_scores == pytest.approx(scores, abs=1e-5)
+    assert max((weights[name] - start[name]).abs().max() for name in weights) > 1e-2
