@@ -71,7 +71,7 @@ class AttackCheckpoint(Checkpoint):
         if self._path is None:
             return
         try:
-            trainer.save_checkpoint(self._path)
+            trainer.save_checkpoint(self._path, weights_only=False)
         except OSError as error:
             self.failed = f"iteration {done} could not be saved in {self._path} ({error.strerror})"
             rank_zero_warn(f"{self.failed}; the attack goes on")

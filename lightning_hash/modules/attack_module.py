@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from lightning_hash.attacks import (
     HAG,
@@ -20,25 +19,24 @@ from lightning_hash.attacks import (
     ReferenceState,
     TargetChoice,
     Targets,
-    parse_epsilon,
-    project_,
-    round_to_8bit,
     uniform_noise,
 )
 from lightning_hash.attacks.batch import QueryBatch
+from lightning_hash.attacks.space import PerturbationSpace
 from lightning_hash.attacks.state import Outcome, pack, unpack
+from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
-from lightning_hash.distributed import gather_objects, sum_over_processes
+from lightning_hash.distributed import any_process, gather_objects, sum_over_processes
 from lightning_hash.functional import sign_code
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
 from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
+from lightning_hash.models.frozen import FrozenNetwork
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
 )
 from lightning_hash.modules.databases import Databases, TargetDatabase
-from lightning_hash.modules.encoder import check_logits
 from lightning_hash.modules.protocol import attack_protocol
 from lightning_hash.modules.scorekeeper import (
     CLEAN_METRICS,
@@ -47,9 +45,6 @@ from lightning_hash.modules.scorekeeper import (
     TARGET_METRICS,
     Scorekeeper,
 )
-
-# HAG's learning rate of 500 on the 0..255 scale, on [0, 1], and the iterations it is meant for.
-HAG_RATE, HAG_ITERATIONS = 500 / 255**2, 2000
 
 
 class AttackModule(pl.LightningModule):
@@ -127,20 +122,19 @@ class AttackModule(pl.LightningModule):
         name: str | None = None,
     ) -> None:
         super().__init__()
-        self.epsilon = parse_epsilon(epsilon, epsilon_space)
         if any(iteration < 0 for iteration in evaluate_at):
             msg = f"evaluate_at must hold iterations from 0 on, got {evaluate_at}"
             raise ValueError(msg)
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
         self.victim = as_victim(victim)
-        self.network = self.victim.network
-        self.compile_victim, self.channels_last = compile, channels_last
+        self.network = FrozenNetwork(self.victim, compile=compile, channels_last=channels_last)
         self.objective = HAG() if objective is None else objective
         self.given_step = step
         self.alpha = AlphaSchedule() if alpha is None else alpha
         self.targets = TargetChoice() if targets is None else targets
         self.target_database: TargetDatabase = target_database
-        self.epsilon_space, self.random_start = epsilon_space, random_start
+        self.space = PerturbationSpace(epsilon, epsilon_space, self.victim.network)
+        self.random_start = random_start
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluate_at = frozenset(evaluate_at)
         self.metric_options = {
@@ -154,7 +148,6 @@ class AttackModule(pl.LightningModule):
         point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
         self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
         self.seconds = 0.0
-        self._scale = self._space_scale()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -162,24 +155,6 @@ class AttackModule(pl.LightningModule):
         return self.scorekeeper.rows
 
     # ------------------------------------------------------------------ set-up
-
-    def _space_scale(self) -> Tensor | float:
-        if self.epsilon_space == "pixel":
-            return 1.0
-        std = getattr(self.network, "std", None)
-        if not isinstance(std, Tensor):
-            msg = (
-                "epsilon_space 'normalized' needs a victim with a tensor attribute `std` (one "
-                f"value per channel); {self.victim.backbone} has none, give epsilon in pixel space"
-            )
-            raise ValueError(msg)
-        return std.detach().float().reshape(-1, 1, 1)
-
-    def train(self, mode: bool = True) -> "AttackModule":
-        """Keep the victim in eval mode, whatever the Trainer asks for."""
-        super().train(mode)
-        self.network.eval()
-        return self
 
     def attach(self, queries: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
         """Take the queries and what they are ranked against.
@@ -196,8 +171,7 @@ class AttackModule(pl.LightningModule):
             msg = f"objective {self.objective.name} needs a database, whose items vote for targets"
             raise ValueError(msg)
         self.queries, self.databases = queries, databases
-        rate = HAG_RATE * HAG_ITERATIONS / max(1, trainer.max_epochs or 1)
-        self.step = self.given_step or partial(SGD, lr=rate, momentum=0.9)
+        self.step = self.given_step or step_of_the_papers_way(trainer.max_epochs or 1)
         if str(trainer.precision) in ("bf16-true", "16-true"):
             msg = (
                 f"precision {trainer.precision}: the perturbations would lose most of their bits; "
@@ -231,20 +205,15 @@ class AttackModule(pl.LightningModule):
         self.batches = [
             QueryBatch(index, labels, self._choose(labels, index)) for _, labels, index in loaded
         ]
+        missing = any(batch.targets is None for batch in self.batches)
+        self._has_targets = not any_process(missing)
         self.perturbations = nn.ParameterList(
-            nn.Parameter(self._laid_out(self._start(inputs, index))) for inputs, _, index in loaded
+            nn.Parameter(self.network.lay_out(self._start(inputs, index)))
+            for inputs, _, index in loaded
         )
         for number, (inputs, _, _) in enumerate(loaded):
-            self.register_buffer(f"clean_{number}", self._laid_out(inputs), persistent=False)
-        if self.channels_last:
-            self.network.to(memory_format=torch.channels_last)
-        if self.compile_victim:
-            self.network.compile()
-
-    def _laid_out(self, inputs: Tensor) -> Tensor:
-        if self.channels_last and inputs.dim() == 4:
-            return inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
+            inputs = self.network.lay_out(inputs)
+            self.register_buffer(f"clean_{number}", inputs, persistent=False)
 
     def _choose(self, labels: Tensor, index: Tensor) -> Targets | None:
         if self.databases is None:
@@ -261,8 +230,8 @@ class AttackModule(pl.LightningModule):
     def _start(self, inputs: Tensor, index: Tensor) -> Tensor:
         if not (self.random_start or not self.objective.iterative):
             return torch.zeros_like(inputs)
-        start = uniform_noise(inputs.shape[1:], index, self.epsilon, self.seed)
-        return project_(start, inputs, self.epsilon, self._scale)
+        start = uniform_noise(inputs.shape[1:], index, self.space.epsilon, self.seed)
+        return self.space.to("cpu").project_(start, inputs)
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimizer over the perturbations of this process."""
@@ -270,37 +239,22 @@ class AttackModule(pl.LightningModule):
 
     def _references(self) -> None:
         """Compute what the objectives compare with, in the attack's own batches."""
-        if isinstance(self._scale, Tensor):
-            self._scale = self._scale.to(self.device)
-        self.bits = self._find_bits()
+        if self.network.bits is None:  # a process without queries must know it too
+            self._clean_logits(self.queries.load_batch(0)[0][:1].to(self.device))
         for number, batch in enumerate(self.batches):
-            with torch.no_grad(), self.trainer.precision_plugin.forward_context():
-                logits = self._logits(self.clean(number))
+            logits = self._clean_logits(self.clean(number))
             self._check(logits, batch)
             anchors = None if batch.targets is None else batch.targets.anchor_codes.to(logits)
             batch.to(self.device)
             batch.clean_codes = sign_code(logits)
             batch.reference = self.objective.reference(ReferenceState(logits, anchors))
 
-    def _find_bits(self) -> int:
-        """Return the victim's K, by a look at one query where the victim does not say it."""
-        if self.victim.bits is not None:
-            return self.victim.bits
-        one = self.queries.load_batch(0)[0][:1].to(self.device)
+    def _clean_logits(self, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self.trainer.precision_plugin.forward_context():
-            logits = self.network(one)
-        check_logits(logits, 1)
-        return int(logits.shape[1])
-
-    def _logits(self, inputs: Tensor) -> Tensor:
-        """Return H(x) ``(B, K)``, at least in float32; a batch may have no queries."""
-        if len(inputs) == 0:
-            return inputs.flatten(1).sum(dim=1, keepdim=True).expand(-1, self.bits)
-        logits: Tensor = self.network(inputs)
-        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+            logits: Tensor = self.network(inputs)
+        return logits
 
     def _check(self, logits: Tensor, batch: QueryBatch) -> None:
-        check_logits(logits, len(batch.index))
         bad = batch.index[~torch.isfinite(logits).all(dim=1).cpu()]
         if len(bad):
             msg = (
@@ -315,10 +269,6 @@ class AttackModule(pl.LightningModule):
             )
             raise ValueError(msg)
 
-    @property
-    def _has_targets(self) -> bool:
-        return all(batch.targets is not None for batch in self.batches)
-
     # --------------------------------------------------------------- iterations
 
     def clean(self, number: int) -> Tensor:
@@ -329,12 +279,8 @@ class AttackModule(pl.LightningModule):
     def perturbed(self, number: int) -> Tensor:
         """Return the perturbed inputs ``(B, ...)`` of a local batch, without gradient."""
         perturbation = self.perturbations[number].detach()
-        perturbed: Tensor = self.clean(number) + self._in_pixels(perturbation)
+        perturbed: Tensor = self.clean(number) + self.space.in_pixels(perturbation)
         return perturbed.clamp_(0, 1)
-
-    def _in_pixels(self, perturbation: Tensor) -> Tensor:
-        # A product with 1 would cost one pass forward and one backward.
-        return perturbation * self._scale if isinstance(self._scale, Tensor) else perturbation
 
     def on_fit_start(self) -> None:
         """Compute the references on the device and start the clock."""
@@ -346,8 +292,8 @@ class AttackModule(pl.LightningModule):
         number = self._position[batch]
         iterations = self.trainer.max_epochs or 1
         alpha = self.alpha(self.current_epoch, iterations)
-        inputs = self.clean(number) + self._in_pixels(self.perturbations[number])
-        logits = self._logits(inputs)
+        inputs = self.clean(number) + self.space.in_pixels(self.perturbations[number])
+        logits = self.network(inputs)
         losses: Tensor = self.objective(logits, self.batches[number].reference, alpha)
         self.batches[number].watch(losses.detach(), logits.detach(), self.current_epoch)
         return losses.sum()
@@ -376,8 +322,7 @@ class AttackModule(pl.LightningModule):
 
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
         with torch.no_grad():
-            perturbation = self.perturbations[batch_idx]
-            project_(perturbation, self.clean(batch_idx), self.epsilon, self._scale)
+            self.space.project_(self.perturbations[batch_idx], self.clean(batch_idx))
 
     def on_train_epoch_end(self) -> None:
         """Log the iteration, and the whole score at milestones."""
@@ -394,11 +339,11 @@ class AttackModule(pl.LightningModule):
         if milestone:
             score = self._take(PERTURBED_METRICS, self.attack_name, iteration)
             values |= {f"attack/{key}": value for key, value in score.items()}
-        self._log({**values, "step": float(iteration)})
+        self._log(values, iteration)
 
-    def _log(self, values: dict[str, float]) -> None:
+    def _log(self, values: dict[str, float], iteration: int) -> None:
         """Log values that are the same on every process: there is nothing to average."""
-        self.log_dict(values, sync_dist=True, rank_zero_only=True)
+        self.log_dict({**values, "step": float(iteration)}, sync_dist=True, rank_zero_only=True)
 
     def live_metrics(self) -> dict[str, Tensor]:
         """Return mean loss and mean Hamming distance to the clean code of the last iteration.
@@ -469,11 +414,10 @@ class AttackModule(pl.LightningModule):
         """Encode what is left after projection, in float and rounded to 8 bits."""
         number = self._position[batch]
         clean, adversarial, final = self.clean(number), self.perturbed(number), self.batches[number]
-        budget = torch.as_tensor(self.epsilon * self._scale)
-        eight_bit = round_to_8bit(adversarial, clean, budget)
+        eight_bit = self.space.round_to_8bit(adversarial, clean)
         final.adversarial, final.adversarial_8bit = adversarial, eight_bit
-        final.codes = sign_code(self._logits(adversarial))
-        final.codes_8bit = sign_code(self._logits(eight_bit.to(clean.dtype) / 255))
+        final.codes = sign_code(self.network(adversarial))
+        final.codes_8bit = sign_code(self.network(eight_bit.to(clean.dtype) / 255))
 
     def on_test_epoch_end(self) -> None:
         """Score the clean queries, the ceiling and the attack."""
@@ -491,12 +435,12 @@ class AttackModule(pl.LightningModule):
         for number, batch in enumerate(batches):
             keeper.add(batch, batch.codes, self.clean(number), batch.adversarial)
         values = self._take(PERTURBED_METRICS, self.attack_name, last)
-        self._log({f"final/{name}": value for name, value in values.items()})
+        self._log({f"final/{name}": value for name, value in values.items()}, last)
         for number, batch in enumerate(batches):
             eight_bit = batch.adversarial_8bit.float() / 255
             keeper.add(batch, batch.codes_8bit, self.clean(number), eight_bit)
         values = self._take(PERTURBED_METRICS, self.attack_name, last, quantized=True)
-        self._log({f"final_8bit/{name}": value for name, value in values.items()})
+        self._log({f"final_8bit/{name}": value for name, value in values.items()}, last)
 
     def outcome(self) -> Outcome:
         """Return what the attack made of all queries, ordered by index, on every process."""

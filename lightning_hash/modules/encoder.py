@@ -12,6 +12,7 @@ from lightning_hash.data.code_files import label_path, read_codes
 from lightning_hash.data.codes import CodeSet
 from lightning_hash.functional import sign_code
 from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
+from lightning_hash.models.frozen import FrozenNetwork
 from lightning_hash.models.victim import Victim
 
 Predicted = tuple[Tensor, Tensor, Tensor]
@@ -27,30 +28,14 @@ class Encoder(pl.LightningModule):
     def __init__(self, victim: Any = DEFAULT_VICTIM) -> None:
         super().__init__()
         self.victim = as_victim(victim)
-        self.network = self.victim.network
+        self.network = FrozenNetwork(self.victim)
 
     def predict_step(self, batch: Predicted, batch_idx: int, dataloader_idx: int = 0) -> Predicted:
-        """Return ``(codes (B, K) int8, labels (B, C), index (B,))``; bit 0 is one without a sign.
-
-        Raises:
-            ValueError: if the victim returns another shape.
-        """
+        """Return ``(codes (B, K) int8, labels (B, C), index (B,))``; 0 is a bit without a sign."""
         inputs, labels, index = batch
         logits = self.network(inputs)
-        check_logits(logits, len(inputs))
         codes = torch.where(torch.isfinite(logits), sign_code(logits), 0)
         return codes.to(torch.int8), labels, index
-
-
-def check_logits(logits: Tensor, items: int) -> None:
-    """Check that a victim turned a batch into ``(B, K)`` logits.
-
-    Raises:
-        ValueError: if it did not.
-    """
-    if logits.dim() != 2 or len(logits) != items:
-        msg = f"victim: must return logits of shape ({items}, K), got {tuple(logits.shape)}"
-        raise ValueError(msg)
 
 
 def join(batches: list[Predicted], split: str) -> CodeSet:

@@ -19,9 +19,9 @@ from lightning_hash.distributed import (
 )
 from lightning_hash.functional import mean_average_precision
 from lightning_hash.metrics import HammingMAP, HammingPrecision, MeanByIndex
-from lightning_hash.modules import HashModule
+from lightning_hash.modules import AttackModule, HashModule
 from lightning_hash.trainer import HashTrainer
-from tests.conftest import BlobData
+from tests.conftest import BlobData, TinyNet
 
 pytestmark = [
     pytest.mark.ddp,
@@ -134,6 +134,12 @@ def test_metrics_do_not_depend_on_how_items_are_spread():
     )
     assert second == first
     assert mean == other_mean == 3.0
+
+
+def test_ddp_would_average_the_gradients_of_different_queries():
+    runner = HashTrainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
+    with pytest.raises(ValueError, match=r"DDPStrategy averages .* need strategy='query_parallel'"):
+        runner.attack(AttackModule(TinyNet()), BlobData())
 
 
 class Plain(nn.Sequential):

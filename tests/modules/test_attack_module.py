@@ -134,7 +134,9 @@ def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, r
 
     class Watch(Callback):
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            image = module.clean(batch_idx) + module.perturbations[batch_idx] * module._scale
+            image = module.clean(batch_idx) + module.space.in_pixels(
+                module.perturbations[batch_idx]
+            )
             seen.append((module.perturbations[batch_idx].abs().max(), image.min(), image.max()))
 
     module = attack(
@@ -143,15 +145,15 @@ def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, r
     )  # fmt: skip
     assert len(seen) == 6 * 3
     largest, low, high = (torch.stack(column) for column in zip(*seen, strict=True))
-    assert largest.max() <= torch.tensor(module.epsilon)
-    assert largest.max() > 0.9 * module.epsilon
+    assert largest.max() <= torch.tensor(module.space.epsilon)
+    assert largest.max() > 0.9 * module.space.epsilon
     slack = 0 if space == "pixel" else 1e-7
     assert low.min() >= -slack
     assert high.max() <= 1 + slack
     sent = module.outcome().tensors["adversarial_8bit"].double()
     clean = blobs.query_set.images.double()
     scale = 1.0 if space == "pixel" else TinyNet().std.view(3, 1, 1).double()
-    assert ((sent - clean).abs() / 255 <= module.epsilon * scale + 1e-6).all()
+    assert ((sent - clean).abs() / 255 <= module.space.epsilon * scale + 1e-6).all()
 
 
 class StopAt(Callback):

@@ -1,0 +1,69 @@
+"""A victim's network as attacks and encoders run it."""
+
+import torch
+from torch import Tensor, nn
+
+from lightning_hash.models.victim import Victim
+
+
+class FrozenNetwork(nn.Module):
+    """Run a victim in eval mode, whatever the Trainer asks for, and return logits of float32.
+
+    Args:
+        victim: whose network.
+        compile: run it through ``torch.compile``.
+        channels_last: keep weights and images in the channels-last layout.
+
+    Attributes:
+        bits: K; ``None`` before the first batch, where the victim does not say it.
+
+    Raises:
+        ValueError: by a call, if the network does not return ``(B, K)``.
+    """
+
+    def __init__(
+        self, victim: Victim, *, compile: bool = False, channels_last: bool = False
+    ) -> None:
+        super().__init__()
+        self.network = victim.network
+        self.bits = victim.bits
+        self.channels_last = channels_last
+        if channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if compile:
+            self.network.compile()
+        self.eval()
+
+    def train(self, mode: bool = True) -> "FrozenNetwork":
+        """Stay in eval mode."""
+        super().train(mode=False)
+        return self
+
+    def lay_out(self, inputs: Tensor) -> Tensor:
+        """Return inputs in the layout that the network runs on."""
+        if self.channels_last and inputs.dim() == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return H(x).
+
+        Args:
+            inputs: ``(B, ...)`` in [0, 1]; B may be 0 once K is known.
+
+        Returns:
+            ``(B, K)``, float32 where the network computes in a shorter type.
+
+        Raises:
+            ValueError: if the network returns another shape.
+        """
+        if len(inputs) == 0 and self.bits is not None:
+            return inputs.flatten(1).sum(dim=1, keepdim=True).expand(-1, self.bits)
+        logits: Tensor = self.network(inputs)
+        if logits.dim() != 2 or len(logits) != len(inputs):
+            msg = (
+                f"victim: must return logits of shape ({len(inputs)}, K), got {tuple(logits.shape)}"
+            )
+            raise ValueError(msg)
+        self.bits = logits.shape[1]
+        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
