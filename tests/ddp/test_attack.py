@@ -102,6 +102,15 @@ def test_any_number_of_processes_gives_the_same_bits(folder, devices):
         assert points == [pytest.approx(point, rel=1e-6) for point in logged[1][tag]], tag
 
 
+def test_two_processes_encode_what_one_encodes(folder):
+    encode = ["encode", *DATA, "--trainer.accelerator=cpu", "--data.eval_batch_size=16"]
+    for devices in (1, 2):
+        arguments = [f"--trainer.devices={devices}", f"--output=codes_{devices}.safetensors"]
+        finish(start(folder, *encode, *arguments))
+    one, two = ((folder / f"codes_{devices}.safetensors").read_bytes() for devices in (1, 2))
+    assert one == two
+
+
 def test_two_nodes_of_torchrun(folder):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
