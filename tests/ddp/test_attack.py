@@ -17,6 +17,8 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lightning_hash.data.code_files import read_codes
+
 pytestmark = [
     pytest.mark.ddp,
     pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
@@ -107,8 +109,11 @@ def test_two_processes_encode_what_one_encodes(folder):
     for devices in (1, 2):
         arguments = [f"--trainer.devices={devices}", f"--output=codes_{devices}.safetensors"]
         finish(start(folder, *encode, *arguments))
-    one, two = ((folder / f"codes_{devices}.safetensors").read_bytes() for devices in (1, 2))
-    assert one == two
+    one, two = (read_codes(folder / f"codes_{devices}.safetensors") for devices in (1, 2))
+    assert torch.equal(one.codes, two.codes)
+    assert torch.equal(one.labels, two.labels)
+    assert one.index.tolist() == two.index.tolist() == list(range(200))
+    assert one.made_with == two.made_with
 
 
 def test_two_nodes_of_torchrun(folder):
