@@ -64,14 +64,21 @@ class QueryBatch:
             columns["anchor_index"] = self.targets.anchor_index
         return columns
 
-    def watch(self, losses: Tensor, logits: Tensor, iteration: int) -> None:
+    def watch(self, rows: slice, losses: Tensor, logits: Tensor, iteration: int) -> None:
         """Keep what an iteration gave, and note losses that are not finite, without a wait.
 
         Args:
-            losses: ``(B,)``, detached.
-            logits: ``(B, K)``, detached.
+            rows: the queries, n of the batch.
+            losses: ``(n,)``, detached.
+            logits: ``(n, K)``, detached.
             iteration: its number.
         """
-        self.losses, self.logits = losses, logits
-        bad = (self.bad_since < 0) & ~torch.isfinite(losses)
-        self.bad_since = torch.where(bad, iteration, self.bad_since)
+        if len(losses) == len(self.index):
+            self.losses, self.logits = losses, logits
+        else:
+            if len(getattr(self, "losses", ())) != len(self.index):
+                self.losses = losses.new_empty(len(self.index))
+                self.logits = logits.new_empty(len(self.index), logits.shape[1])
+            self.losses[rows], self.logits[rows] = losses, logits
+        bad = (self.bad_since[rows] < 0) & ~torch.isfinite(losses)
+        self.bad_since[rows] = torch.where(bad, iteration, self.bad_since[rows])

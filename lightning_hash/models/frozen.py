@@ -1,7 +1,11 @@
 """A victim's network as attacks and encoders run it."""
 
+import copy
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from lightning_hash.models.victim import Victim
 
@@ -13,6 +17,8 @@ class FrozenNetwork(nn.Module):
         victim: whose network.
         compile: run it through ``torch.compile``.
         channels_last: keep weights and images in the channels-last layout.
+        short: run a copy whose convolutions and linear layers have bfloat16 weights and inputs;
+            what stands before the first of them, such as the normalisation, stays in float32.
 
     Attributes:
         bits: K; ``None`` before the first batch, where the victim does not say it.
@@ -22,12 +28,19 @@ class FrozenNetwork(nn.Module):
     """
 
     def __init__(
-        self, victim: Victim, *, compile: bool = False, channels_last: bool = False
+        self,
+        victim: Victim,
+        *,
+        compile: bool = False,
+        channels_last: bool = False,
+        short: bool = False,
     ) -> None:
         super().__init__()
-        self.network = victim.network
+        self.network = copy.deepcopy(victim.network) if short else victim.network
         self.bits = victim.bits
         self.channels_last = channels_last
+        if short:
+            _shorten(self.network)
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
         if compile:
@@ -67,3 +80,15 @@ class FrozenNetwork(nn.Module):
             raise ValueError(msg)
         self.bits = logits.shape[1]
         return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+
+def _shorten(network: nn.Module) -> None:
+    """Give convolutions and linear layers bfloat16 weights, and cast what reaches them."""
+    for module in network.modules():
+        if isinstance(module, (_ConvNd, nn.Linear)):
+            module.to(torch.bfloat16)
+            module.register_forward_pre_hook(_to_bfloat16)
+
+
+def _to_bfloat16(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (inputs[0].to(torch.bfloat16), *inputs[1:])

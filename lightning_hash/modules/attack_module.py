@@ -1,5 +1,6 @@
 """The attack as a LightningModule: its only optimised parameters are the perturbations."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -37,6 +38,8 @@ from lightning_hash.models.victim import (
     CHECKPOINT_VERSION,
 )
 from lightning_hash.modules.databases import Databases, TargetDatabase
+from lightning_hash.modules.kernels import Kernels, choose_kernels
+from lightning_hash.modules.partwise import PartwisePass
 from lightning_hash.modules.protocol import attack_protocol
 from lightning_hash.modules.scorekeeper import (
     CLEAN_METRICS,
@@ -87,6 +90,10 @@ class AttackModule(pl.LightningModule):
         compile: run the victim through ``torch.compile``.
         channels_last: keep images and the victim's weights in the channels-last layout, which many
             convolutions are faster in.
+        tune: time a few passes at the start and run the iterations on the fastest kernels: float32,
+            channels-last, or bfloat16 convolutions; codes are scored in float32 whatever is chosen.
+            Only in float32 without ``compile`` and ``channels_last``. The choice is printed, stands
+            in the result rows as ``kernels``, and is kept by a resumed attack.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
     Raises:
@@ -119,6 +126,7 @@ class AttackModule(pl.LightningModule):
         seed: int = 0,
         compile: bool = False,
         channels_last: bool = False,
+        tune: bool = True,
         name: str | None = None,
     ) -> None:
         super().__init__()
@@ -128,6 +136,12 @@ class AttackModule(pl.LightningModule):
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
         self.victim = as_victim(victim)
         self.network = FrozenNetwork(self.victim, compile=compile, channels_last=channels_last)
+        self.runner = self.network  # what the iterations run on
+        self.kernels: Kernels | None = (
+            None
+            if tune and not compile and not channels_last
+            else (Kernels(channels_last=channels_last))
+        )
         self.objective = HAG() if objective is None else objective
         self.given_step = step
         self.alpha = AlphaSchedule() if alpha is None else alpha
@@ -240,16 +254,16 @@ class AttackModule(pl.LightningModule):
     def _references(self) -> None:
         """Compute what the objectives compare with, in the attack's own batches."""
         if self.network.bits is None:  # a process without queries must know it too
-            self._clean_logits(self.queries.load_batch(0)[0][:1].to(self.device))
+            self._exact_logits(self.queries.load_batch(0)[0][:1].to(self.device))
         for number, batch in enumerate(self.batches):
-            logits = self._clean_logits(self.clean(number))
+            logits = self._exact_logits(self.clean(number))
             self._check(logits, batch)
             anchors = None if batch.targets is None else batch.targets.anchor_codes.to(logits)
             batch.to(self.device)
             batch.clean_codes = sign_code(logits)
             batch.reference = self.objective.reference(ReferenceState(logits, anchors))
 
-    def _clean_logits(self, inputs: Tensor) -> Tensor:
+    def _exact_logits(self, inputs: Tensor) -> Tensor:
         with torch.no_grad(), self.trainer.precision_plugin.forward_context():
             logits: Tensor = self.network(inputs)
         return logits
@@ -283,20 +297,59 @@ class AttackModule(pl.LightningModule):
         return perturbed.clamp_(0, 1)
 
     def on_fit_start(self) -> None:
-        """Compute the references on the device and start the clock."""
+        """Compute the references on the device, choose the kernels and start the clock."""
         self._references()
+        self._choose_kernels()
+        self.passes = PartwisePass(self._losses, self.trainer.precision_plugin.forward_context)
         self._started = time.monotonic() - self.seconds
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         """Return the summed loss of one batch of queries."""
         number = self._position[batch]
-        iterations = self.trainer.max_epochs or 1
-        alpha = self.alpha(self.current_epoch, iterations)
-        inputs = self.clean(number) + self.space.in_pixels(self.perturbations[number])
-        logits = self.network(inputs)
-        losses: Tensor = self.objective(logits, self.batches[number].reference, alpha)
-        self.batches[number].watch(losses.detach(), logits.detach(), self.current_epoch)
+        return self.passes.forward(number, self.perturbations[number])
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Compute the gradient of the batch's perturbations."""
+        self.passes.backward(loss)
+
+    def _losses(self, number: int, rows: slice) -> Tensor:
+        batch, alpha = self.batches[number], self.alpha(self.current_epoch, self._iterations)
+        perturbation = self.perturbations[number][rows]
+        logits = self.runner(self.clean(number)[rows] + self.space.in_pixels(perturbation))
+        losses: Tensor = self.objective(logits, batch.reference[rows], alpha)
+        batch.watch(rows, losses.detach(), logits.detach(), self.current_epoch)
+        return losses
+
+    def _choose_kernels(self) -> None:
+        """Choose what the iterations run on; rank 0 decides for all."""
+        if self.kernels is None:
+            self.kernels, gain = Kernels(), 1.0
+            if self.trainer.is_global_zero and str(self.trainer.precision) == "32-true":
+                self.kernels, gain = choose_kernels(self.victim, self.clean(0), self._first_loss)
+            self.kernels, gain = gather_objects((self.kernels, gain))[0]
+            if gain > 1:
+                rank_zero_info(
+                    f"kernels: {self.kernels}, {gain:.1f} times as fast as float32 here; "
+                    "--model.tune false keeps float32"
+                )
+        self.protocol["kernels"] = str(self.kernels)
+        if self.kernels != Kernels(channels_last=self.network.channels_last):
+            self.runner = self.kernels.network(self.victim).to(self.device)
+            with torch.no_grad():
+                for number, perturbation in enumerate(self.perturbations):
+                    perturbation.data = self.runner.lay_out(perturbation.data)
+                    clean = self.runner.lay_out(self.clean(number))
+                    self.register_buffer(f"clean_{number}", clean, persistent=False)
+
+    def _first_loss(self, network: FrozenNetwork, inputs: Tensor) -> Tensor:
+        alpha = self.alpha(0, self._iterations)
+        reference = self.batches[0].reference[: len(inputs)]
+        losses: Tensor = self.objective(network(inputs), reference, alpha)
         return losses.sum()
+
+    @property
+    def _iterations(self) -> int:
+        return self.trainer.max_epochs or 1
 
     def optimizer_step(
         self,
@@ -312,12 +365,10 @@ class AttackModule(pl.LightningModule):
             loss = None if optimizer_closure is None else optimizer_closure()
             if milestone:  # before the step: these are the inputs that the logits belong to
                 reached = self.batches[batch_idx]
-                self.scorekeeper.add(
-                    reached,
-                    sign_code(reached.logits),
-                    self.clean(batch_idx),
-                    self.perturbed(batch_idx),
-                )
+                perturbed = self.perturbed(batch_idx)
+                exact = self.runner is self.network
+                logits = reached.logits if exact else self._exact_logits(perturbed)
+                self.scorekeeper.add(reached, sign_code(logits), self.clean(batch_idx), perturbed)
             return loss
 
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
@@ -467,6 +518,7 @@ class AttackModule(pl.LightningModule):
             "queries": pack(self._indices, list(self.perturbations), optimizer),
             "rows": self.rows,
             "seconds": self.seconds,
+            "kernels": None if self.kernels is None else dataclasses.asdict(self.kernels),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -477,7 +529,7 @@ class AttackModule(pl.LightningModule):
         """
         entry = checkpoint[CHECKPOINT_KEY]
         before: dict[str, Any] = entry["protocol"]
-        run_only = {"devices", "precision", "version", "commit"}
+        run_only = {"devices", "precision", "version", "commit", "kernels"}
         for key, value in self.protocol.items():
             if key not in run_only and before.get(key) != value:
                 msg = (
@@ -489,3 +541,4 @@ class AttackModule(pl.LightningModule):
         checkpoint["state_dict"] = {f"perturbations.{i}": p for i, p in enumerate(perturbations)}
         checkpoint["optimizer_states"] = [optimizer]
         self.scorekeeper.rows, self.seconds = entry["rows"], entry["seconds"]
+        self.kernels = Kernels(**entry["kernels"])

@@ -68,6 +68,7 @@ class ResultRow:
         seconds: time that the attack had taken.
         devices: number and kind.
         precision: the trainer's precision.
+        kernels: what the iterations ran on; codes are scored in ``precision``.
         version: of this program.
         commit: of this program, where it ran from a checkout.
     """
@@ -117,6 +118,7 @@ class ResultRow:
     seconds: float | None = None
     devices: str | None = None
     precision: str | None = None
+    kernels: str | None = None
     version: str | None = None
     commit: str | None = None
 

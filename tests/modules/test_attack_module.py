@@ -28,7 +28,7 @@ def small_step(parameters):
 def make(victim=None, **options):
     defaults = {
         "objective": HAG(), "step": small_step, "n_queries": None, "batch_size": 5, "top_k": 20,
-        "evaluate_at": [0, 3], "targets": TargetChoice(n_t=5),
+        "evaluate_at": [0, 3], "targets": TargetChoice(n_t=5), "tune": False,
     }  # fmt: skip
     return AttackModule(victim=victim or TinyNet(), **{**defaults, **options})
 

@@ -1,0 +1,201 @@
+import pytest
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
+
+from lightning_hash.functional import sign_code
+from lightning_hash.models import build_model
+from lightning_hash.models.victim import freeze
+from lightning_hash.modules import attack_module, kernels
+from lightning_hash.modules.kernels import CANDIDATES, Kernels, choose_kernels
+from tests.conftest import TinyNet
+from tests.modules.test_attack_module import make, rows_of, trainer
+
+SHORT = Kernels(short=True, channels_last=True)
+
+
+def loss(network, inputs):
+    return torch.tanh(network(inputs)).sum()
+
+
+def clock(monkeypatch, seconds):
+    """Let each pass take what is given for its candidate."""
+    now, running = [0.0], []
+
+    def gradient(network, inputs, function):
+        short = any(p.dtype == torch.bfloat16 for p in network.parameters())
+        now[0] += seconds[short, network.channels_last]
+        running.append(short)
+        laid_out = network.lay_out(inputs).requires_grad_()
+        return torch.autograd.grad(function(network, laid_out), laid_out)[0]
+
+    monkeypatch.setattr(kernels, "_gradient", gradient)
+    monkeypatch.setattr(kernels, "_now", lambda device: now[0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen", "gain"),
+    [
+        ((4.0, 3.0, 1.0), CANDIDATES[2], 4.0),
+        ((4.0, 2.0, 3.0), CANDIDATES[1], 2.0),
+        ((4.0, 3.9, 3.5), CANDIDATES[0], 1.0),  # too little to be sure of
+    ],
+)
+def test_the_fastest_is_chosen(monkeypatch, seconds, chosen, gain):
+    clock(
+        monkeypatch, dict(zip([(False, False), (False, True), (True, True)], seconds, strict=True))
+    )
+    victim = freeze(build_model("convnet", 8))
+    assert choose_kernels(victim, torch.rand(6, 3, 32, 32), loss) == (chosen, gain)
+    weight = next(victim.network.parameters())
+    assert weight.dtype == torch.float32
+    assert weight.is_contiguous()
+
+
+class Rounding(nn.Module):
+    """A gradient that bfloat16 loses: a difference of two values that are nearly equal."""
+
+    bits = 8
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(48, 8, bias=False)
+        self.layer.weight.data = torch.ones(8, 48) + torch.randn(8, 48) * 1e-4
+
+    def forward(self, inputs):
+        out = self.layer(nn.functional.adaptive_avg_pool2d(inputs, 4).flatten(1))
+        return out - out.roll(1, dims=1)
+
+
+class Scripted(nn.Module):
+    """Can neither be copied nor cast."""
+
+    bits = 8
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(48, 8)
+
+    def __deepcopy__(self, memo):
+        raise RuntimeError("no copies")
+
+    def forward(self, inputs):
+        return self.layer(nn.functional.adaptive_avg_pool2d(inputs, 4).flatten(1))
+
+
+@pytest.mark.parametrize("network", [Rounding, Scripted])
+def test_what_changes_the_gradient_or_fails_is_left_out(monkeypatch, network):
+    torch.manual_seed(0)
+    clock(monkeypatch, {(False, False): 4.0, (False, True): 4.0, (True, True): 0.1})
+    found = choose_kernels(
+        freeze(network()), torch.rand(4, 3, 8, 8), lambda n, x: n(x)[:, ::2].sum()
+    )
+    assert found == (CANDIDATES[0], 1.0)
+
+
+def attacked(tmp_path, blobs, **options):
+    module = make(**{"tune": True, **options})
+    trainer(tmp_path, 6).attack(module, blobs)
+    return module
+
+
+def test_short_iterations_exact_scores(tmp_path, blobs, monkeypatch):
+    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: (SHORT, 4.0))
+    victim = TinyNet()
+    module = attacked(tmp_path, blobs, victim=victim)
+    assert {row["kernels"] for row in module.rows} == {"bfloat16 channels_last"}
+    outcome = module.outcome().tensors
+    assert outcome["perturbation"].dtype == torch.float32
+    assert next(victim.parameters()).dtype == torch.float32  # the user's model is left alone
+    shifts = module.runner.network.convolution.weight.float() - victim.convolution.weight
+    assert 0 < shifts.abs().max() < 0.02
+    clean = torch.cat([module.clean(number) for number in range(3)])
+    moved = (clean + outcome["perturbation"]).clamp(0, 1)
+    assert torch.equal(outcome["codes"], sign_code(victim(moved)).to(torch.int8))
+    plain = attacked(tmp_path, blobs, tune=False)
+    assert {row["kernels"] for row in plain.rows} == {"float32"}
+    assert not torch.equal(plain.outcome().tensors["perturbation"], outcome["perturbation"])
+    for metric in ("map", "t_map", "hamming_to_clean"):
+        found, expected = (
+            [row["value"] for row in rows_of(m, metric=metric, attack="hag")]
+            for m in (module, plain)
+        )
+        assert found == pytest.approx(expected, abs=0.1), metric
+    start = rows_of(module, metric="hamming_to_clean", iteration=0)
+    assert [row["value"] for row in start] == [0.0]  # exact codes at a milestone
+
+
+def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
+    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: (SHORT, 4.0))
+    whole = attacked(tmp_path, blobs)
+    keep = ModelCheckpoint(
+        tmp_path, filename="{epoch}", every_n_epochs=1, save_top_k=-1, save_on_train_epoch_end=True
+    )
+    saved = make(tune=True)
+    trainer(tmp_path, 6, callbacks=[keep], enable_checkpointing=True).attack(saved, blobs)
+    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: pytest.fail("chosen again"))
+    resumed = make(tune=True)
+    trainer(tmp_path, 6).attack(resumed, blobs, ckpt_path=str(tmp_path / "epoch=2.ckpt"))
+    assert resumed.kernels == SHORT
+    found, expected = (m.outcome().tensors["perturbation"] for m in (resumed, whole))
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "precision"), [({"channels_last": True}, "32-true"), ({}, "bf16-mixed")]
+)
+def test_a_choice_of_the_users_is_not_tuned(tmp_path, blobs, monkeypatch, options, precision):
+    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: pytest.fail("tuned"))
+    module = make(tune=True, **options)
+    trainer(tmp_path, 2, precision=precision).attack(module, blobs)
+    expected = "float32 channels_last" if options else "float32"
+    assert {row["kernels"] for row in module.rows} == {expected}
+
+
+class Limited(TinyNet):
+    """A device whose memory holds a backward pass over few queries only."""
+
+    def __init__(self, most, in_backward):
+        super().__init__()
+        self.most, self.in_backward, self.sizes = most, in_backward, []
+
+    def forward(self, inputs):
+        if not inputs.requires_grad:
+            return super().forward(inputs)
+        if len(inputs) > self.most and not self.in_backward:
+            raise torch.OutOfMemoryError("no memory left")
+        self.sizes.append(len(inputs))
+        logits = super().forward(inputs)
+        if len(inputs) > self.most:
+            logits.register_hook(self.fail)
+        return logits
+
+    @staticmethod
+    def fail(gradient):
+        raise torch.OutOfMemoryError("no memory left")
+
+
+@pytest.mark.parametrize("in_backward", [False, True])
+@pytest.mark.filterwarnings("ignore:.*do not fit into")
+def test_out_of_memory_halves_the_parts_and_loses_nothing(tmp_path, blobs, in_backward):
+    expected = make(batch_size=13)
+    trainer(tmp_path, 4).attack(expected, blobs)
+    victim = Limited(4, in_backward)
+    module = make(victim, batch_size=13)
+    with pytest.warns(UserWarning, match="13 queries do not fit .* going on with 7 at a time"):
+        trainer(tmp_path, 4).attack(module, blobs)
+    assert module.passes.size == 4
+    assert victim.sizes[-4:] == [4, 4, 4, 1]
+    found, whole = (m.outcome().tensors["perturbation"] for m in (module, expected))
+    torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-7)
+    losses = [torch.cat([batch.losses for batch in m.batches]) for m in (module, expected)]
+    torch.testing.assert_close(*losses)
+    logits = [torch.cat([batch.logits for batch in m.batches]) for m in (module, expected)]
+    torch.testing.assert_close(*logits)
+
+
+@pytest.mark.parametrize("in_backward", [False, True])
+@pytest.mark.filterwarnings("ignore:.*do not fit into")
+def test_memory_for_not_even_one_query(tmp_path, blobs, in_backward):
+    with pytest.raises(torch.OutOfMemoryError, match="no memory left"):
+        trainer(tmp_path, 4).attack(make(Limited(0, in_backward), batch_size=4), blobs)
