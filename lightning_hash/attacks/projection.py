@@ -62,12 +62,25 @@ def project_(perturbation: Tensor, clean: Tensor, epsilon: float, scale: Tensor 
         >>> project_(torch.tensor([0.5, -0.5, 0.01]), torch.tensor([0.99, 0.5, 0.5]), 0.03, 1.0)
         tensor([ 0.0100, -0.0300,  0.0100])
     """
-    perturbation.clamp_(-epsilon, epsilon)
-    if isinstance(scale, float) and scale == 1.0:
-        torch.minimum(perturbation, 1 - clean, out=perturbation)
-        return torch.maximum(perturbation, -clean, out=perturbation)
-    torch.minimum(perturbation, (1 - clean) / scale, out=perturbation)
-    return torch.maximum(perturbation, -clean / scale, out=perturbation)
+    lowest, highest = bounds(clean, epsilon, scale)
+    return torch.clamp(perturbation, lowest, highest, out=perturbation)
+
+
+def bounds(clean: Tensor, epsilon: float, scale: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Return what :func:`project_` clamps between; one pass where many projections use it.
+
+    Args:
+        clean: ``(B, ...)`` clean inputs in [0, 1].
+        epsilon: radius of the L-infinity ball in the declared space.
+        scale: pixels per unit of the declared space.
+
+    Returns:
+        The lowest and the highest perturbation, ``(B, ...)`` each.
+    """
+    # Dividing by a scale of 1 would be exact and cost two passes.
+    plain = isinstance(scale, float) and scale == 1.0
+    down, up = (-clean, 1 - clean) if plain else (-clean / scale, (1 - clean) / scale)
+    return down.clamp_(min=-epsilon), up.clamp_(max=epsilon)
 
 
 def round_to_8bit(adversarial: Tensor, clean: Tensor, epsilon: Tensor | float) -> Tensor:

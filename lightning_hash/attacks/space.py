@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from lightning_hash.attacks.projection import (
     EpsilonSpace,
+    bounds,
     parse_epsilon,
-    project_,
     round_to_8bit,
 )
 
@@ -50,11 +50,9 @@ class PerturbationSpace(nn.Module):
         # A product with 1 would cost one pass forward and one backward.
         return perturbation if self.scale is None else perturbation * self.scale
 
-    def project_(self, perturbation: Tensor, clean: Tensor) -> Tensor:
-        """Project in place onto the ball, then onto the image box; see :func:`project_`."""
-        return project_(
-            perturbation, clean, self.epsilon, 1.0 if self.scale is None else self.scale
-        )
+    def bounds(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the least and largest perturbation of each value; see :func:`bounds`."""
+        return bounds(clean, self.epsilon, 1.0 if self.scale is None else self.scale)
 
     def round_to_8bit(self, adversarial: Tensor, clean: Tensor) -> Tensor:
         """Round images ``(B, ...)`` to uint8 inside the budget; see :func:`round_to_8bit`."""

@@ -245,7 +245,7 @@ class AttackModule(pl.LightningModule):
         if not (self.random_start or not self.objective.iterative):
             return torch.zeros_like(inputs)
         start = uniform_noise(inputs.shape[1:], index, self.space.epsilon, self.seed)
-        return self.space.to("cpu").project_(start, inputs)
+        return start.clamp_(*self.space.to("cpu").bounds(inputs))
 
     def configure_optimizers(self) -> Optimizer:
         """Make the optimizer over the perturbations of this process."""
@@ -300,6 +300,7 @@ class AttackModule(pl.LightningModule):
         """Compute the references on the device, choose the kernels and start the clock."""
         self._references()
         self._choose_kernels()
+        self._bounds = [self.space.bounds(self.clean(i)) for i in range(len(self.batches))]
         self.passes = PartwisePass(self._losses, self.trainer.precision_plugin.forward_context)
         self._started = time.monotonic() - self.seconds
 
@@ -373,7 +374,7 @@ class AttackModule(pl.LightningModule):
 
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
         with torch.no_grad():
-            self.space.project_(self.perturbations[batch_idx], self.clean(batch_idx))
+            self.perturbations[batch_idx].clamp_(*self._bounds[batch_idx])
 
     def on_train_epoch_end(self) -> None:
         """Log the iteration, and the whole score at milestones."""
