@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNS ?= runs
 ATTACK = $(PY) -m lightning_hash attack --runs $(RUNS)
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -31,6 +31,14 @@ check: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+# Speed and memory beside the public repositories' ways of doing the same, as Markdown; BENCH=--quick is short.
+BENCH ?=
+bench: $(STAMP)
+	$(PY) benchmarks/attack.py $(BENCH)
+	$(PY) benchmarks/evaluator.py $(BENCH)
+	$(PY) benchmarks/encoder.py $(BENCH)
+	$(PY) benchmarks/list_loading.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

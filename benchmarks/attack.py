@@ -1,0 +1,259 @@
+"""Attacks side by side: one victim, one loss, one budget; time per image and iteration.
+
+Contenders alternate in one process, after one unmeasured round; the table gives medians and spread.
+
+    python benchmarks/attack.py
+"""
+
+import argparse
+import logging
+import platform
+import statistics
+import time
+import warnings
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice, project_
+from lightning_hash.data import HashDataModule
+from lightning_hash.models import build_model, freeze
+from lightning_hash.modules import AttackModule
+from lightning_hash.modules.kernels import choose_kernels
+from lightning_hash.trainer import HashTrainer
+
+EPSILON, STEP = 8 / 255, 1 / 255
+# Network, side, queries per batch, iterations; the authors' loop takes fewer queries.
+CASES = (
+    ("convnet", 64, 100, 60, 10),
+    ("vgg11", 224, 8, 4, 1),
+    ("vgg16", 224, 8, 2, 1),
+    ("resnet50", 224, 8, 2, 1),
+)
+
+
+class Random(Dataset):
+    def __init__(self, count, size):
+        self.images = torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index], torch.tensor([index % 2, 1 - index % 2]), index
+
+
+class RandomData(HashDataModule):
+    name = "random"
+
+    def __init__(self, count, size):
+        super().__init__()
+        self.count, self.size = count, size
+
+    def setup(self, stage):
+        self.train_set = self.query_set = Random(self.count, self.size)
+        self.database_set = Random(24, self.size)
+        self.class_names = ["even", "odd"]
+
+    def fingerprints(self):
+        return {"train": "", "query": "", "database": ""}
+
+
+class Case:
+    def __init__(self, name, size, queries, iterations, few, device):
+        torch.manual_seed(0)
+        self.iterations, self.few, self.device = iterations, few, device
+        self.victim = freeze(build_model(name, 32))
+        self.victim.network.to(device)
+        self.data = RandomData(queries, size)
+        self.data.setup("predict")
+        self.clean = self.data.query_set.images.to(device)
+        self.targets = torch.randint(0, 2, (queries, 32)).to(device) * 2.0 - 1
+        self.objective = AnchorCode()
+        loss = lambda network, x: self.objective(network(x), self.targets[: len(x)], 0.1).sum()  # noqa: E731
+        self.kernels, _ = choose_kernels(self.victim, self.clean, loss)
+
+    def now(self):
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def authors(self):
+        """As the DHTA authors' public loop works: one query after the other, all gradients."""
+        network = self.victim.network.requires_grad_()
+        alpha, start = AlphaSchedule(), self.now()
+        for query in range(self.few):
+            clean, target = self.clean[query : query + 1], self.targets[query : query + 1]
+            delta = torch.zeros_like(clean, requires_grad=True)
+            for iteration in range(self.iterations):
+                code = torch.tanh(alpha(iteration, self.iterations) * network(clean + delta))
+                loss = -(code @ target.T).sum() / 32
+                loss.backward()
+                delta.data = delta - STEP * delta.grad / torch.norm(delta.grad, 2)
+                delta.data = (clean + delta.data).clamp(0, 1) - clean
+                delta.data = delta.data.clamp(-EPSILON, EPSILON)
+                delta.grad.zero_()
+        seconds = self.now() - start
+        network.requires_grad_(requires_grad=False)
+        network.zero_grad(set_to_none=True)
+        return seconds / self.few / self.iterations
+
+    def torchattacks(self):
+        """PGD of torchattacks, which maximises a classifier's cross entropy."""
+        import torchattacks
+
+        labels = torch.zeros(len(self.clean), dtype=torch.long)
+        attack = torchattacks.PGD(
+            self.victim.network, EPSILON, STEP, self.iterations, random_start=False
+        )
+        attack.set_device(self.device)
+        start = self.now()
+        attack(self.clean, labels)
+        return (self.now() - start) / len(self.clean) / self.iterations
+
+    def bare(self, kernels=None):
+        """Forward, gradient of the input, step and projection, and nothing else."""
+        network = self.victim.network if kernels is None else kernels.network(self.victim)
+        lay_out = (lambda x: x) if kernels is None else network.lay_out
+        clean = lay_out(self.clean)
+        perturbation = nn.Parameter(torch.zeros_like(clean))
+        step, alpha = SignStep([perturbation], STEP), AlphaSchedule()
+        start = self.now()
+        for iteration in range(self.iterations):
+            logits = network(clean + perturbation)
+            value = alpha(iteration, self.iterations)
+            step.zero_grad()
+            self.objective(logits, self.targets, value).sum().backward()
+            step.step()
+            with torch.no_grad():
+                project_(perturbation, clean, EPSILON, 1.0)
+        return (self.now() - start) / len(self.clean) / self.iterations
+
+    def module(self, tune):
+        """AttackModule under HashTrainer; the time between its first and its last iteration."""
+        module = Timed(
+            self.victim, AnchorCode(), step=lambda p: SignStep(p, STEP), epsilon=EPSILON,
+            targets=TargetChoice(n_t=1), n_queries=None, batch_size=len(self.clean),
+            evaluate_at=[], tune=False,
+        )  # fmt: skip
+        module.kernels = self.kernels if tune else module.kernels
+        trainer = HashTrainer(
+            max_epochs=self.iterations, logger=False, enable_checkpointing=False, devices=1,
+            accelerator="gpu" if self.device == "cuda" else "cpu", enable_progress_bar=False,
+            enable_model_summary=False, log_every_n_steps=10,
+        )  # fmt: skip
+        module.now = self.now
+        trainer.attack(module, self.data)
+        self.victim.network.to(self.device)
+        return (module.ended - module.began) / len(self.clean) / self.iterations
+
+    def operations(self):
+        """Multiplications and additions of one pass forward and back to the input, per image."""
+        inputs = self.clean[:2].clone().requires_grad_()
+        with FlopCounterMode(display=False) as counter:
+            self.victim.network(inputs).sum().backward()
+        return counter.get_total_flops() / len(inputs)
+
+
+class Timed(AttackModule):
+    def on_train_start(self):
+        self.began = self.now()
+
+    def on_train_end(self):
+        self.ended = self.now()
+
+
+def peak(device, dtype):
+    """Operations per second of a large matrix product."""
+    size = 8192 if device == "cuda" else 2048
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    best = 0.0
+    for _ in range(5):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        a @ b
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--networks", nargs="+", default=[case[0] for case in CASES])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, help="Queries per batch, in place of the case's.")
+    parser.add_argument("--quick", action="store_true", help="The first network, one round.")
+    options = parser.parse_args()
+    if options.quick:
+        options.networks, options.rounds = options.networks[:1], 1
+    torch.set_num_threads(options.threads)
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    where = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor()
+    peaks = {d: peak(options.device, d) for d in (torch.float32, torch.bfloat16)}
+    print(
+        f"torch {torch.__version__}, {where}, {options.threads} threads, {options.rounds} rounds; "
+        f"matrix product {peaks[torch.float32] / 1e9:,.0f} GFLOP/s in float32, "
+        f"{peaks[torch.bfloat16] / 1e9:,.0f} in bfloat16\n"
+    )
+    print(
+        "| network | input | batch | contender | ms per image and iteration | least .. most | "
+        "times the authors' loop | share of peak |"
+    )
+    print("|---|---|---:|---|---:|---:|---:|---:|")
+    for name, size, queries, iterations, few in CASES:
+        if name in options.networks:
+            case = Case(name, size, options.batch or queries, iterations, few, options.device)
+            report(name, case, options.rounds, peaks)
+
+
+def report(name, case, rounds, peaks):
+    chosen = str(case.kernels)
+    contenders = {
+        "like the DHTA authors' loop": case.authors,
+        "torchattacks PGD": case.torchattacks,
+        "bare loop, float32": case.bare,
+        f"bare loop, {chosen}": lambda: case.bare(case.kernels),
+        "AttackModule, float32": lambda: case.module(tune=False),
+        f"AttackModule, {chosen}": lambda: case.module(tune=True),
+    }
+    try:
+        import torchattacks  # noqa: F401
+    except ImportError:
+        contenders.pop("torchattacks PGD")
+    times = {contender: [] for contender in contenders}
+    for number in range(rounds + 1):
+        for contender, run in contenders.items():
+            seconds = run()
+            if number or rounds == 1:
+                times[contender].append(seconds)
+    operations = case.operations()
+    first = statistics.median(times["like the DHTA authors' loop"])
+    for contender, found in times.items():
+        median = statistics.median(found)
+        short = case.kernels.short and contender.endswith(chosen)
+        top = peaks[torch.bfloat16 if short else torch.float32]
+        shape = "x".join(map(str, case.clean.shape[1:]))
+        print(
+            f"| {name} | {shape} | {len(case.clean)} | {contender} | {median * 1e3:.3g} | "
+            f"{min(found) * 1e3:.3g} .. {max(found) * 1e3:.3g} | {first / median:.2f} | "
+            f"{operations / median / top:.2f} |",
+            flush=True,
+        )
+    for kind in dict.fromkeys(("float32", chosen)):
+        loops = times[f"bare loop, {kind}"], times[f"AttackModule, {kind}"]
+        ratios = [module / bare for bare, module in zip(*loops, strict=True)]
+        print(
+            f"| {name} | | | AttackModule over bare loop, {kind} | "
+            f"{statistics.median(ratios):.3f} | {min(ratios):.3f} .. {max(ratios):.3f} | | |"
+        )
+
+
+if __name__ == "__main__":
+    main()
