@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lightning_hash.functional.hamming import check_pair, chunks, distances, histograms
-from lightning_hash.functional.labels import shares_label
+from lightning_hash.functional.hamming import check_pair
+from lightning_hash.functional.ranking import make_ranking
 
 Normalizer = Literal["retrieved", "relevant"]
 Ties = Literal["expected", "stable"]
@@ -97,8 +97,8 @@ def average_precision(
 
     Relevant is what shares at least one label. With ``ties="expected"`` the value is the exact
     average over all orders of the items inside each distance (McSherry and Najork 2008; He et al.
-    2018 for the whole ranking); an order without a relevant item in the top_k counts 0. Queries are
-    taken in chunks, see ``hamming.CHUNK_ELEMENTS``.
+    2018 for the whole ranking); an order without a relevant item in the top_k counts 0. On a CPU
+    the database is held as packed words, see :class:`PackedRanking`.
 
     Args:
         query_codes: ``(Q, K)`` of -1/+1, any real dtype.
@@ -129,16 +129,15 @@ def average_precision(
     check_ranking(query_codes, database_codes, query_labels, database_labels)
     items = len(database_codes)
     cut = items if top_k is None else min(top_k, items)
-    database = database_codes.float()
+    ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
     parts = []
-    for rows in chunks(len(query_codes), items):
-        distance = distances(query_codes[rows].float(), database)
-        relevant = shares_label(query_labels[rows], database_labels)
+    for rows in ranking.chunks(cut if ties == "stable" else query_codes.shape[1]):
         if ties == "expected":
-            bits = query_codes.shape[1]
-            parts.append(_expected(*histograms(distance, relevant, bits), cut, normalizer))
+            parts.append(_expected(*ranking.histograms(rows), cut, normalizer))
         else:
-            parts.append(_stable(distance, relevant, cut, normalizer))
+            hits = ranking.ranked_relevance(rows, cut)
+            total = hits.sum(dim=1) if normalizer == "retrieved" else ranking.n_relevant(rows)
+            parts.append(_stable(hits, total))
     if not parts:
         return torch.zeros(0, dtype=torch.float64, device=query_codes.device)
     return torch.cat(parts)
@@ -189,34 +188,11 @@ def mean_of(values: Tensor, empty: Empty) -> Tensor:
     return values.nanmean()
 
 
-def ranked_relevance(distance: Tensor, relevant: Tensor, cut: int) -> Tensor:
-    """Return the relevance of the first ``cut`` items, ties by database index.
-
-    Args:
-        distance: int ``(q, N)``.
-        relevant: bool ``(q, N)``.
-        cut: ranks to return, at most N.
-
-    Returns:
-        float64 ``(q, cut)`` of 0/1.
-    """
-    items = distance.shape[1]
-    if cut == items:
-        order = torch.argsort(distance.to(torch.int16), dim=1, stable=True)
-    else:
-        # Distance and index in one key: no two are equal, so that topk has one answer.
-        key = distance.long() * items + torch.arange(items, device=distance.device)
-        order = torch.topk(key, cut, dim=1, largest=False, sorted=True).indices
-    return relevant.gather(1, order).double()
-
-
-def _stable(distance: Tensor, relevant: Tensor, cut: int, normalizer: Normalizer) -> Tensor:
-    hits = ranked_relevance(distance, relevant, cut)
-    rank = torch.arange(1, cut + 1, dtype=torch.float64, device=hits.device)
+def _stable(hits: Tensor, divisor: Tensor) -> Tensor:
+    """Return AP ``(q,)`` of ranked relevance ``(q, cut)``; NaN for empty queries."""
+    rank = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
     total = (hits * hits.cumsum(dim=1) / rank).sum(dim=1)
-    found = hits.sum(dim=1)
-    divisor = found if normalizer == "retrieved" else relevant.sum(dim=1).double()
-    return torch.where(found > 0, total / divisor, torch.nan)
+    return torch.where(hits.any(dim=1), total / divisor, torch.nan)
 
 
 def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> Tensor:
@@ -257,8 +233,7 @@ def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> 
     n, p = (counts.gather(1, column).squeeze(1) for counts in (items, hits))
     n, p = torch.where(places > 0, n, 0.0), torch.where(places > 0, p, 0.0)
     before_cut = before.gather(1, column).squeeze(1)
-    most = int(torch.minimum(p, places).max())
-    r = torch.arange(most + 1, dtype=torch.float64, device=items.device).expand(len(items), -1)
+    r = _likely(n, p, places)
     probability = _hypergeometric(r, n.unsqueeze(1), p.unsqueeze(1), places.unsqueeze(1))
     # Where the cut goes through no distance, places is 0 and r = 0 has probability 1.
     inside_cut = _precision_sum(
@@ -284,6 +259,19 @@ def _precision_sum(
     slope = torch.where(places > 1, (hits - 1) / (places - 1).clamp(min=1), 0.0)
     share = hits / places.clamp(min=1)
     return share * ((hits_before + 1) * first + slope * second)
+
+
+def _likely(n: Tensor, p: Tensor, c: Tensor) -> Tensor:
+    """Return numbers of relevant items ``(q, m)`` beside which no other has a probability.
+
+    Ten standard deviations leave out less than 1e-20; a few more places serve narrow distributions.
+    """
+    share = p / n.clamp(min=1)
+    variance = c * share * (1 - share) * (n - c) / (n - 1).clamp(min=1)
+    reach = torch.ceil(10 * variance.clamp(min=0).sqrt()) + 20
+    least = (torch.floor(c * share) - reach).clamp(min=0)
+    width = int((torch.minimum(p, c) - least).minimum(2 * reach).max()) + 1
+    return least.unsqueeze(1) + torch.arange(width, dtype=torch.float64, device=n.device)
 
 
 def _hypergeometric(r: Tensor, n: Tensor, p: Tensor, c: Tensor) -> Tensor:

@@ -1,12 +1,9 @@
-"""Hamming distances between codes of -1/+1, and their histograms."""
-
-from collections.abc import Iterator
+"""Hamming distances between codes of -1/+1."""
 
 import torch
 from torch import Tensor
 
-# Distances held at a time by everything that walks through the queries in chunks.
-CHUNK_ELEMENTS = 4_000_000
+ROWS = 65_536  # rows that are checked at a time
 
 
 def check_codes(name: str, codes: Tensor) -> None:
@@ -30,14 +27,16 @@ def check_codes(name: str, codes: Tensor) -> None:
     if codes.dim() != 2 or codes.shape[1] == 0:
         msg = f"{name} must have shape (n, K) with K at least 1, got {tuple(codes.shape)}"
         raise ValueError(msg)
-    wrong = ~((codes == 1) | (codes == -1))
-    if wrong.any():
-        row, bit = torch.nonzero(wrong)[0].tolist()
-        msg = (
-            f"{name} must be -1 or +1, got {codes[row, bit].item()} in row {row}, bit {bit}; "
-            "binarise logits with sign_code"
-        )
-        raise ValueError(msg)
+    for start in range(0, len(codes), ROWS):  # a whole database would need as much again
+        wrong = codes[start : start + ROWS].abs() != 1
+        if wrong.any():
+            row, bit = torch.nonzero(wrong)[0].tolist()
+            row += start
+            msg = (
+                f"{name} must be -1 or +1, got {codes[row, bit].item()} in row {row}, bit {bit}; "
+                "binarise logits with sign_code"
+            )
+            raise ValueError(msg)
 
 
 def check_pair(query_codes: Tensor, database_codes: Tensor) -> None:
@@ -86,29 +85,3 @@ def hamming_distance(a: Tensor, b: Tensor) -> Tensor:
 def distances(a: Tensor, b: Tensor) -> Tensor:
     """Return :func:`hamming_distance` of checked float32 codes; exact up to 2^24 bits."""
     return ((a.shape[1] - a @ b.T) / 2).to(torch.int32)
-
-
-def chunks(queries: int, database: int) -> Iterator[slice]:
-    """Cut the queries so that a chunk against the database stays within CHUNK_ELEMENTS."""
-    size = max(1, CHUNK_ELEMENTS // max(1, database))
-    for start in range(0, queries, size):
-        yield slice(start, min(start + size, queries))
-
-
-def histograms(distance: Tensor, relevant: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Count items and relevant items at each distance.
-
-    Args:
-        distance: int ``(q, N)`` in [0, bits].
-        relevant: bool ``(q, N)``.
-        bits: K.
-
-    Returns:
-        float64 ``(q, K + 1)`` twice: items, relevant items.
-    """
-    queries = len(distance)
-    row = torch.arange(queries, device=distance.device, dtype=torch.int32).unsqueeze(1)
-    bins = (distance + row * (bits + 1)) * 2 + relevant
-    counts = torch.bincount(bins.flatten(), minlength=queries * (bits + 1) * 2)
-    counts = counts.view(queries, bits + 1, 2).double()
-    return counts.sum(dim=2), counts[..., 1]

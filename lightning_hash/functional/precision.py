@@ -10,10 +10,8 @@ from lightning_hash.functional.average_precision import (
     check_choice,
     check_ranking,
     check_top_k,
-    ranked_relevance,
 )
-from lightning_hash.functional.hamming import chunks, distances, histograms
-from lightning_hash.functional.labels import shares_label
+from lightning_hash.functional.ranking import make_ranking
 
 
 def precision_at(
@@ -96,12 +94,10 @@ def precision_recall_curve(
         ValueError: if a value or a shape is wrong.
     """
     check_ranking(query_codes, database_codes, query_labels, database_labels)
-    database, bits = database_codes.float(), query_codes.shape[1]
+    ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
     precisions, recalls = [], []
-    for rows in chunks(len(query_codes), len(database)):
-        distance = distances(query_codes[rows].float(), database)
-        relevant = shares_label(query_labels[rows], database_labels)
-        items, hits = (part.cumsum(dim=1) for part in histograms(distance, relevant, bits))
+    for rows in ranking.chunks(query_codes.shape[1]):
+        items, hits = (part.cumsum(dim=1) for part in ranking.histograms(rows))
         precisions.append(torch.where(items > 0, hits / items, torch.nan))
         recalls.append(torch.where(hits[:, -1:] > 0, hits / hits[:, -1:], torch.nan))
     return torch.cat(precisions).nanmean(dim=0), torch.cat(recalls).nanmean(dim=0)
@@ -119,21 +115,19 @@ def _precisions(
     for n in ns:
         check_top_k("n", n)
     check_ranking(query_codes, database_codes, query_labels, database_labels)
-    database, bits = database_codes.float(), query_codes.shape[1]
+    ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
+    cuts = torch.tensor([min(n, len(database_codes)) for n in ns], device=query_codes.device)
+    most = int(cuts.max())
     parts = []
-    for rows in chunks(len(query_codes), len(database)):
-        distance = distances(query_codes[rows].float(), database)
-        relevant = shares_label(query_labels[rows], database_labels)
-        cuts = torch.tensor([min(n, len(database)) for n in ns], device=distance.device)
+    for rows in ranking.chunks(most if ties == "stable" else query_codes.shape[1]):
         if ties == "expected":
-            items, hits = histograms(distance, relevant, bits)
+            items, hits = ranking.histograms(rows)
             before = (items.cumsum(1) - items).unsqueeze(2)
             taken = (cuts - before).clamp(min=0).minimum(items.unsqueeze(2))
             share = (hits / items.clamp(min=1)).unsqueeze(2)
             found = (taken * share).sum(dim=1)
         else:
-            ranked = ranked_relevance(distance, relevant, int(cuts.max())).cumsum(dim=1)
-            found = ranked[:, cuts - 1]
+            found = ranking.ranked_relevance(rows, most).cumsum(dim=1)[:, cuts - 1]
         parts.append(found / cuts)
     if not parts:
         return torch.zeros(0, len(ns), dtype=torch.float64, device=query_codes.device)

@@ -7,11 +7,11 @@ import torch
 from lightning_hash.functional import (
     average_precision,
     mean_average_precision,
+    packed,
     precision_at,
     precision_at_n_curve,
     precision_recall_curve,
 )
-from lightning_hash.functional import hamming as hamming_module
 from tests.reference import ranking
 
 NORMALIZERS, TIES = ("retrieved", "relevant"), ("expected", "stable")
@@ -134,7 +134,8 @@ def test_empty_queries():
 def test_chunks_do_not_change_a_value(monkeypatch, ties, top_k):
     case = random_case(5, 9, 40, 6)
     whole = average_precision(*case, top_k=top_k, ties=ties)
-    monkeypatch.setattr(hamming_module, "CHUNK_ELEMENTS", 80)
+    monkeypatch.setattr(packed, "QUERIES", 2)
+    monkeypatch.setattr(packed, "BLOCK", 7)
     assert torch.equal(
         average_precision(*case, top_k=top_k, ties=ties).nan_to_num(9), whole.nan_to_num(9)
     )
