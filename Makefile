@@ -35,10 +35,10 @@ check: $(STAMP)
 # Speed and memory beside the public repositories' ways of doing the same, as Markdown; BENCH=--quick is short.
 BENCH ?=
 bench: $(STAMP)
-	$(PY) benchmarks/attack.py $(BENCH)
-	$(PY) benchmarks/evaluator.py $(BENCH)
-	$(PY) benchmarks/encoder.py $(BENCH)
-	$(PY) benchmarks/list_loading.py
+	$(PY) -m benchmarks.attack $(BENCH)
+	$(PY) -m benchmarks.evaluator $(BENCH)
+	$(PY) -m benchmarks.encoder $(BENCH)
+	$(PY) -m benchmarks.list_loading
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -2,7 +2,7 @@
 
 Contenders alternate in one process, after one unmeasured round; the table gives medians and spread.
 
-    python benchmarks/attack.py
+    python -m benchmarks.attack
 """
 
 import argparse

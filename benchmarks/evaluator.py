@@ -3,7 +3,7 @@
 Contenders alternate in one process on one thread, after one unmeasured round; medians and spread
 per query. Memory and growth are measured in processes of their own.
 
-    python benchmarks/evaluator.py
+    python -m benchmarks.evaluator
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Time and memory of reading a labelled list of 200,000 rows with 81 labels.
 
-python benchmarks/list_loading.py
+python -m benchmarks.list_loading
 """
 
 import resource

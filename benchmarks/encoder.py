@@ -1,0 +1,134 @@
+"""Encoding a database: HashTrainer.encode beside the bare model, from memory and from JPEG files.
+
+Contenders alternate in one process, after one unmeasured round; medians and spread.
+
+    python -m benchmarks.encoder
+"""
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from benchmarks.attack import RandomData
+from lightning_hash.data import FolderDataModule
+from lightning_hash.functional import sign_code
+from lightning_hash.models import build_model, freeze
+from lightning_hash.modules import Encoder
+from lightning_hash.trainer import HashTrainer
+
+CASES = (("convnet", 64, 256, 4096), ("vgg11", 224, 16, 64))
+
+
+def encode(victim, data, batch):
+    data.eval_batch_size = batch
+    trainer = HashTrainer(
+        logger=False, enable_checkpointing=False, accelerator="cpu", devices=1,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        trainer.encode(Encoder(victim), data, "query", str(Path(folder) / "a.safetensors"))
+        return time.perf_counter() - start
+
+
+def bare(victim, batches):
+    with torch.inference_mode():
+        start = time.perf_counter()
+        for inputs in batches:
+            sign_code(victim.network(inputs))
+        return time.perf_counter() - start
+
+
+def report(name, rounds, items, **contenders):
+    times = {contender: [] for contender in contenders}
+    for number in range(rounds + 1):
+        for contender, run in contenders.items():
+            seconds = run()
+            if number:
+                times[contender].append(seconds)
+    first = statistics.median(next(iter(times.values())))
+    for contender, found in times.items():
+        median = statistics.median(found)
+        print(
+            f"| {name} | {contender} | {items / median:,.0f} | {items / max(found):,.0f} .. "
+            f"{items / min(found):,.0f} | {first / median:.3f} |",
+            flush=True,
+        )
+
+
+def pictures(folder, count):
+    generator = torch.Generator().manual_seed(0)
+    for number in range(count):
+        place = folder / f"class{number % 4}" / f"{number}.jpg"
+        place.parent.mkdir(exist_ok=True)
+        small = torch.randint(0, 256, (16, 16, 3), generator=generator, dtype=torch.uint8)
+        Image.fromarray(small.numpy()).resize((320, 256), Image.Resampling.BICUBIC).save(place)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--quick", action="store_true", help="The first network, one round.")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    rounds = 1 if options.quick else options.rounds
+    print(f"torch {torch.__version__}, {options.threads} threads, {rounds} rounds\n")
+    print("| victim and input | contender | images per second | least .. most | over the first |")
+    print("|---|---|---:|---:|---:|")
+    for name, size, batch, items in CASES[: 1 if options.quick else None]:
+        torch.manual_seed(0)
+        victim = freeze(build_model(name, 32))
+        data = RandomData(items, size)
+        data.setup("predict")
+        batches = data.query_set.images.split(batch)
+        report(
+            f"{name}, {items} images of {size}x{size} in memory, batches of {batch}", rounds, items,
+            **{
+                "bare model, ready batches": lambda v=victim, b=batches: bare(v, b),
+                "HashTrainer.encode": lambda v=victim, d=data, b=batch: encode(v, d, b),
+            },
+        )  # fmt: skip
+    count = 48 if options.quick else 384
+    with tempfile.TemporaryDirectory() as folder:
+        pictures(Path(folder), count)
+        victim = freeze(build_model("alexnet", 32))
+        data = FolderDataModule(
+            folder, train="1 per class from all", query="rest of all", database="all", resize=256,
+            size=224,
+        )  # fmt: skip
+        data.setup("predict")
+        items = len(data.query_set)
+        inputs = torch.stack([data.query_set[i][0] for i in range(items)])
+
+        def decode(workers):
+            data.num_workers = workers
+            start = time.perf_counter()
+            for _ in DataLoader(data.query_set, batch_size=16, num_workers=workers):
+                pass
+            return time.perf_counter() - start
+
+        def with_workers(workers):
+            data.num_workers = workers
+            return encode(victim, data, 16)
+
+        contenders = {"bare model, ready batches": lambda: bare(victim, inputs.split(16))}
+        for workers in options.workers:
+            contenders[f"decoding alone, {workers} workers"] = lambda w=workers: decode(w)
+            contenders[f"encode, {workers} workers"] = lambda w=workers: with_workers(w)
+        report(f"alexnet, {items} JPEG files of 320x256", rounds, items, **contenders)
+
+
+if __name__ == "__main__":
+    main()
