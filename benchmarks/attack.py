@@ -53,6 +53,8 @@ class RandomData(HashDataModule):
         self.count, self.size = count, size
 
     def setup(self, stage):
+        if hasattr(self, "query_set"):
+            return
         self.train_set = self.query_set = Random(self.count, self.size)
         self.database_set = Random(24, self.size)
         self.class_names = ["even", "odd"]
@@ -188,7 +190,7 @@ def main():
     parser.add_argument("--networks", nargs="+", default=[case[0] for case in CASES])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, help="Queries per batch, in place of the case's.")
-    parser.add_argument("--quick", action="store_true", help="The first network, one round.")
+    parser.add_argument("--quick", action="store_true", help="One network, few queries, one round.")
     options = parser.parse_args()
     if options.quick:
         options.networks, options.rounds = options.networks[:1], 1
@@ -209,6 +211,8 @@ def main():
     print("|---|---|---:|---|---:|---:|---:|---:|")
     for name, size, queries, iterations, few in CASES:
         if name in options.networks:
+            if options.quick:
+                queries, iterations, few = 8, 4, 2
             case = Case(name, size, options.batch or queries, iterations, few, options.device)
             report(name, case, options.rounds, peaks)
 

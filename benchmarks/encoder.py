@@ -24,7 +24,7 @@ from lightning_hash.models import build_model, freeze
 from lightning_hash.modules import Encoder
 from lightning_hash.trainer import HashTrainer
 
-CASES = (("convnet", 64, 256, 4096), ("vgg11", 224, 16, 64))
+CASES = (("convnet", 64, 256, 4096), ("vgg11", 224, 16, 48))
 
 
 def encode(victim, data, batch):
@@ -100,7 +100,7 @@ def main():
                 "HashTrainer.encode": lambda v=victim, d=data, b=batch: encode(v, d, b),
             },
         )  # fmt: skip
-    count = 48 if options.quick else 384
+    count = 48 if options.quick else 192
     with tempfile.TemporaryDirectory() as folder:
         pictures(Path(folder), count)
         victim = freeze(build_model("alexnet", 32))
