@@ -33,7 +33,8 @@ class EightBitImages(Dataset[Item], ABC):
         """Turn uint8 ``(..., H, W)`` into float32 in [0, 1], with the same bits on every device."""
         # CUDA multiplies by the reciprocal of a Python number, which rounds differently for half
         # of the 256 values; it divides by a tensor on the device.
-        return images.float() / torch.full((), 255.0, dtype=torch.float32, device=images.device)
+        most = torch.full((), 255.0, dtype=torch.float32, device=images.device)
+        return images.float().div_(most)
 
     def __getitem__(self, index: int) -> Item:
         return self.scale(self.image(index)), self.labels[index], index
