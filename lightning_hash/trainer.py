@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from torch.utils.data import Subset
 
 from lightning_hash.allocator import keep_pages
 from lightning_hash.callbacks.attack_checkpoint import AttackCheckpoint
@@ -22,7 +23,14 @@ from lightning_hash.distributed import gather_objects
 from lightning_hash.models.victim import Victim, read_checkpoint
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import Databases, choose_target_database
-from lightning_hash.modules.encoder import Encoder, database_codes, join, made_with
+from lightning_hash.modules.encoder import (
+    Encoder,
+    database_codes,
+    flips,
+    float32_codes,
+    join,
+    made_with,
+)
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.strategies import QueryParallelStrategy
 
@@ -101,6 +109,7 @@ class HashTrainer(pl.Trainer):
         split: str = "database",
         output: str | None = None,
         form: CodeForm = "auto",
+        compare: int = 0,
     ) -> Path:
         """Write the codes of a split into a file.
 
@@ -112,20 +121,41 @@ class HashTrainer(pl.Trainer):
                 ``runs/codes/SPLIT.safetensors``.
             form: rows of a ``.txt``: ``labelled`` (``label... code...``, as DHTA has them) or
                 ``signs`` (-1/1 alone, as ProS-GAN has them); ``auto`` is the first.
+            compare: encode so many of the first items in float32 too, and say how many bits the
+                Trainer's precision flips.
 
         Returns:
             The file.
 
         Raises:
-            ValueError: if there is no such split, a logit is not finite, or the suffix is unknown.
+            ValueError: if there is no such split, a logit is not finite, the suffix is unknown, or
+                ``compare`` is negative.
             OSError: if the file cannot be written.
         """
         path = Path("runs") / "codes" / f"{split}.safetensors" if output is None else Path(output)
         check_suffix(path)
+        if compare < 0:
+            msg = f"compare must not be negative, got {compare}"
+            raise ValueError(msg)
+        reference = None
+        # First of all: some precisions shorten the weights for good.
+        if compare and self.is_global_zero:
+            datamodule.prepare_data()
+            datamodule.setup("predict")
+            items = datamodule.dataset(split)
+            first = range(min(compare, len(items)))  # type: ignore[arg-type]
+            reference = float32_codes(
+                model.victim,
+                Subset(items, first),
+                datamodule.eval_batch_size,
+                self.strategy.root_device,
+            )
         found = self._encode(model.victim, datamodule, (split,))[split]
         if self.is_global_zero:
             write_codes(path, found, form)
         rank_zero_info(f"{len(found)} codes of {found.bits} bits: {path}")
+        if reference is not None:
+            rank_zero_info(flips(found, reference, str(self.precision)))
         return path
 
     def attack(
@@ -234,9 +264,9 @@ class HashTrainer(pl.Trainer):
     ) -> dict[str, CodeSet]:
         """Return the codes of some splits, whole on every process."""
         data = SplitData(datamodule, splits)
-        loaders = self.predict(Encoder(victim), datamodule=data) or []
-        batches = [loaders] if len(splits) == 1 else loaders
-        parts = gather_objects(batches)
+        encoder = Encoder(victim)
+        self.predict(encoder, datamodule=data, return_predictions=False)
+        parts = gather_objects([encoder.predicted(number) for number in range(len(splits))])
         found = {}
         for number, split in enumerate(splits):
             joined = join([batch for part in parts for batch in part[number]], split)

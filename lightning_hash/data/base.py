@@ -150,14 +150,24 @@ class HashDataModule(pl.LightningDataModule, ABC):
             persistent_workers=self.num_workers > 0,
         )
 
-    def split_loader(self, split: str) -> DataLoader[Item]:
+    def split_loader(
+        self, split: str, items: Dataset[Item] | None = None, pin_memory: bool = False
+    ) -> DataLoader[Item]:
         """Return the loader of a split in its own order.
+
+        Args:
+            split: its name.
+            items: what stands for its data set, such as the same images unscaled.
+            pin_memory: hand out batches in pinned memory.
 
         Raises:
             ValueError: if there is no such split.
         """
         return DataLoader(
-            self.dataset(split), batch_size=self.eval_batch_size, num_workers=self.num_workers
+            self.dataset(split) if items is None else items,
+            batch_size=self.eval_batch_size,
+            num_workers=self.num_workers,
+            pin_memory=pin_memory,
         )
 
     def val_dataloader(self) -> list[DataLoader[Item]]:

@@ -6,12 +6,13 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch import Tensor
 from torchvision import datasets
 from torchvision.transforms.v2 import functional as transforms
 
 from lightning_hash.data.augment import FlipShift
-from lightning_hash.data.base import SPLITS, HashDataModule, Item
+from lightning_hash.data.base import SPLITS, HashDataModule
+from lightning_hash.data.eight_bit import EightBitImages
 from lightning_hash.data.splits import choose, parse_choice
 from lightning_hash.data.table import Table
 
@@ -24,7 +25,7 @@ PROTOCOLS = {
 }
 
 
-class ArrayImages(Dataset[Item]):
+class ArrayImages(EightBitImages):
     """Images held in memory as uint8 ``(N, H, W, 3)``, resized when they are taken."""
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], size: int) -> None:
@@ -33,11 +34,13 @@ class ArrayImages(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Item:
+    def image(self, index: int) -> Tensor:
+        """Return an image, uint8 ``(3, size, size)``."""
         image = torch.from_numpy(self.images[index]).permute(2, 0, 1)
-        if image.shape[1] != self.size:
-            image = transforms.resize(image, [self.size, self.size], antialias=True)
-        return image.float() / 255, self.labels[index], index
+        if image.shape[1] == self.size:
+            return image
+        resized: Tensor = transforms.resize(image, [self.size, self.size], antialias=True)
+        return resized
 
 
 class CIFAR10DataModule(HashDataModule):

@@ -1,7 +1,7 @@
 """Image files as a retrieval data set."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from lightning_hash.data.base import Item
+from lightning_hash.data.eight_bit import EightBitImages
 from lightning_hash.data.table import Table
 
 READERS = 8
@@ -22,7 +21,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 def image_transform(
     size: int = 224, resize: int | None = None, keep_aspect: bool = False
-) -> Callable[[Image.Image], Tensor]:
+) -> v2.Compose:
     """Make the transform from a picture to a network's input.
 
     Args:
@@ -32,7 +31,7 @@ def image_transform(
         keep_aspect: ``resize`` is the shorter side; otherwise both sides are resized to it.
 
     Returns:
-        From an RGB picture to float32 ``(3, size, size)`` in [0, 1].
+        From an RGB picture to float32 ``(3, size, size)`` in [0, 1]; uint8 up to its last step.
 
     Raises:
         ValueError: if ``size`` is below 8 or above ``resize``.
@@ -47,17 +46,16 @@ def image_transform(
         v2.CenterCrop(size),
         v2.ToDtype(torch.float32, scale=True),
     ]
-    transform: Callable[[Image.Image], Tensor] = v2.Compose(steps)
-    return transform
+    return v2.Compose(steps)
 
 
-class ImageFiles(Dataset[Item]):
+class ImageFiles(EightBitImages):
     """The images of a table.
 
     Args:
         table: paths and labels.
         root: folder that the paths are relative to.
-        transform: from an RGB picture to a tensor.
+        transform: from an RGB picture to float32 in [0, 1]; its last step scales uint8.
         strip_prefix: taken off the front of the paths that have it.
 
     Raises:
@@ -68,10 +66,12 @@ class ImageFiles(Dataset[Item]):
         self,
         table: Table,
         root: Path,
-        transform: Callable[[Image.Image], Tensor],
+        transform: v2.Compose,
         strip_prefix: str = "",
     ) -> None:
         self.table, self.root, self.transform = table, root, transform
+        *steps, self._scale = transform.transforms
+        self._resize = v2.Compose(steps)
         self.strip_prefix = strip_prefix
         self.labels = torch.from_numpy(table.labels)
         if strip_prefix and not any(path.startswith(strip_prefix) for path in table.paths):
@@ -84,8 +84,15 @@ class ImageFiles(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, index: int) -> Item:
-        return self.transform(self.picture(index)), self.labels[index], index
+    def image(self, index: int) -> Tensor:
+        """Return a picture as the transform resizes it, uint8 ``(3, size, size)``."""
+        resized: Tensor = self._resize(self.picture(index))
+        return resized
+
+    def scale(self, images: Tensor) -> Tensor:
+        """Apply the transform's last step: a product, of the same bits on every device."""
+        scaled: Tensor = self._scale(images)
+        return scaled
 
     def path(self, index: int) -> Path:
         """Return where the file of an item lies."""

@@ -10,10 +10,10 @@ import skimage
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from lightning_hash.data.augment import ColorJitter
-from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule, Item
+from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
+from lightning_hash.data.eight_bit import EightBitImages
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -42,7 +42,7 @@ class Crop:
     side: int
 
 
-class Crops(Dataset[Item]):
+class Crops(EightBitImages):
     """Crops held in memory as 8-bit images.
 
     Args:
@@ -57,8 +57,9 @@ class Crops(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Item:
-        return self.images[index].float() / 255, self.labels[index], index
+    def image(self, index: int) -> Tensor:
+        """Return a crop, uint8 ``(3, S, S)``."""
+        return self.images[index]
 
 
 class SamplePhotos(HashDataModule):

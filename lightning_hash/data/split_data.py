@@ -1,15 +1,23 @@
 """Some splits of a data set, without gradient."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.accelerators import CUDAAccelerator
 from torch.utils.data import DataLoader
 
 from lightning_hash.data.base import HashDataModule, Item
+from lightning_hash.data.eight_bit import EightBitImages, Unscaled
 
 
 class SplitData(pl.LightningDataModule):
     """A loader for each of some splits, for prediction and test.
+
+    Images of :class:`EightBitImages` travel as uint8 and become float32 in [0, 1] on the device;
+    the inputs of other data sets travel as they are. Batches are pinned for CUDA. The loaders have
+    the source's ``num_workers``: 0 suits a data set in memory, files to be decoded want as many as
+    there are cores that the network leaves free.
 
     Args:
         source: the data.
@@ -30,8 +38,30 @@ class SplitData(pl.LightningDataModule):
 
     def predict_dataloader(self) -> list[DataLoader[Item]]:
         """Return the splits' loaders."""
-        return [self.source.split_loader(split) for split in self.splits]
+        return [self._loader(split) for split in self.splits]
 
     def test_dataloader(self) -> list[DataLoader[Item]]:
         """Return the splits' loaders."""
         return self.predict_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Scale the images of :class:`EightBitImages`, on the device."""
+        images = self.source.dataset(self.splits[dataloader_idx])
+        if not isinstance(images, EightBitImages):
+            return batch
+        inputs, labels, index = batch
+        scaled = images.scale(inputs)
+        # Lightning converts a batch to a precision such as 64-true before its transfer, and passes
+        # over integers.
+        if self.trainer is not None:
+            scaled = self.trainer.precision_plugin.convert_input(scaled)
+        return scaled, labels, index
+
+    def _loader(self, split: str) -> DataLoader[Item]:
+        items = self.source.dataset(split)
+        return self.source.split_loader(
+            split,
+            Unscaled(items) if isinstance(items, EightBitImages) else items,
+            pin_memory=self.trainer is not None
+            and isinstance(self.trainer.accelerator, CUDAAccelerator),
+        )

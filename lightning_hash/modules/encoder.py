@@ -1,13 +1,15 @@
 """Codes of a whole data set, by the Trainer's predict loop."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
 
-from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.base import HashDataModule, Item
 from lightning_hash.data.code_files import label_path, read_codes
 from lightning_hash.data.codes import CodeSet
 from lightning_hash.functional import sign_code
@@ -21,6 +23,10 @@ Predicted = tuple[Tensor, Tensor, Tensor]
 class Encoder(pl.LightningModule):
     """Run a frozen victim over batches ``(inputs, labels, index)`` in the predict loop.
 
+    The results stay on the device until :meth:`predicted` moves those of a whole loader: the
+    predict loop itself copies every batch that it returns to the CPU, and waits for the device each
+    time; ``return_predictions=False`` keeps it from that.
+
     Args:
         victim: as in :class:`lightning_hash.modules.AttackModule`.
     """
@@ -29,20 +35,85 @@ class Encoder(pl.LightningModule):
         super().__init__()
         self.victim = as_victim(victim)
         self.network = FrozenNetwork(self.victim)
+        self._batches: dict[int, list[Predicted]] = {}
 
     def predict_step(self, batch: Predicted, batch_idx: int, dataloader_idx: int = 0) -> Predicted:
         """Return ``(codes (B, K) int8, labels (B, C), index (B,))``; 0 is a bit without a sign."""
         inputs, labels, index = batch
-        logits = self.network(inputs)
-        codes = torch.where(torch.isfinite(logits), sign_code(logits), 0)
-        return codes.to(torch.int8), labels, index
+        # A loader's worker shares a batch as open files, which live as long as its tensors.
+        return codes_of(self.network, inputs), labels.clone(), index.clone()
+
+    def on_predict_start(self) -> None:
+        """Forget the results of an earlier run."""
+        self._batches = defaultdict(list)
+
+    def on_predict_batch_end(
+        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keep a batch's results where they are."""
+        self._batches[dataloader_idx].append(outputs)
+
+    def predicted(self, dataloader_idx: int) -> list[Predicted]:
+        """Return this process's results of a loader, on the CPU: one for all batches, or none."""
+        batches = self._batches.pop(dataloader_idx, [])
+        if not batches:
+            return []
+        codes, labels, index = (torch.cat(part).cpu() for part in zip(*batches, strict=True))
+        return [(codes, labels, index)]
+
+
+def codes_of(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the codes of inputs ``(B, ...)``, int8 ``(B, K)``; 0 is a bit without a sign."""
+    logits = network(inputs)
+    return torch.where(torch.isfinite(logits), sign_code(logits), 0).to(torch.int8)
+
+
+@torch.inference_mode()
+def float32_codes(
+    victim: Victim, items: Dataset[Item], batch_size: int, device: torch.device
+) -> Tensor:
+    """Encode items in float32, whatever precision a Trainer has.
+
+    Args:
+        victim: as its weights are now; a Trainer of precision ``bf16-true`` shortens them.
+        items: a data set with a length.
+        batch_size: items per batch.
+        device: where to.
+
+    Returns:
+        int8 ``(N, K)`` on the CPU.
+    """
+    network = FrozenNetwork(victim).to(device)
+    rows = list(range(len(items)))  # type: ignore[arg-type]
+    codes = []
+    with torch.autocast(device.type, enabled=False):
+        for start in range(0, len(rows), batch_size):
+            inputs = default_collate([items[i][0] for i in rows[start : start + batch_size]])
+            codes.append(codes_of(network, inputs.to(device)))
+    return torch.cat(codes).cpu()
+
+
+def flips(found: CodeSet, reference: Tensor, precision: str) -> str:
+    """Say how many bits of the first items differ from those of float32.
+
+    Args:
+        found: codes made in some precision.
+        reference: codes of the items of index 0 to n - 1 in float32, int8 ``(n, K)``.
+        precision: its name.
+    """
+    compared = found.index < len(reference)
+    codes = found.codes[compared]
+    flipped = int((codes != reference[found.index[compared]]).sum())
+    return (
+        f"{precision}: {flipped} of {codes.numel()} bits of {len(codes)} items differ from float32"
+    )
 
 
 def join(batches: list[Predicted], split: str) -> CodeSet:
     """Put the batches of one split together.
 
     Args:
-        batches: what :meth:`Encoder.predict_step` returned, of all processes.
+        batches: what :meth:`Encoder.predicted` returned, of all processes.
         split: name of the split, for the messages.
 
     Returns:
@@ -54,7 +125,7 @@ def join(batches: list[Predicted], split: str) -> CodeSet:
     if not batches:
         msg = f"{split}: the split is empty, at least one item is needed"
         raise ValueError(msg)
-    codes, labels, index = (torch.cat(list(part)).cpu() for part in zip(*batches, strict=True))
+    codes, labels, index = (torch.cat(part) for part in zip(*batches, strict=True))
     bad = index[(codes == 0).any(dim=1)]
     if len(bad):
         msg = (

@@ -3,8 +3,12 @@ import re
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import Callback
+from torch import nn
 
+import lightning_hash.trainer
 from lightning_hash.__main__ import main
+from lightning_hash.data import SamplePhotos
 from lightning_hash.data.code_files import read_codes, write_codes
 from lightning_hash.functional import sign_code
 from lightning_hash.modules import AttackModule, Encoder, HashModule
@@ -188,3 +192,97 @@ def test_commands(tmp_path, monkeypatch, capsys):
 def test_any_victim_can_be_encoded(tmp_path, blobs):
     victim = AttackModule(TinyNet()).victim
     assert read_codes(encode(tmp_path, blobs, victim)).bits == 8
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_codes_of_8_bit_images(tmp_path, precision):
+    data = SamplePhotos(n_train=2, n_query=3, n_database=70, size=16, eval_batch_size=32)
+    path = tmp_path / "a.safetensors"
+    trainer(tmp_path, precision=precision).encode(Encoder(TinyNet()), data, output=str(path))
+    found = read_codes(path)
+    images = torch.stack([data.database_set[i][0] for i in range(70)])
+    victim = TinyNet()
+    if precision == "64-true":
+        victim, images = victim.double(), images.double()
+    assert torch.equal(found.codes, sign_code(victim(images)).to(torch.int8))
+    assert found.codes.unique(dim=0).shape[0] > 5
+    assert torch.equal(found.labels, data.database_set.labels)
+
+
+class Results(Callback):
+    """Keep what the predict step returned."""
+
+    def __init__(self):
+        self.shared = []
+
+    def on_predict_batch_end(self, trainer, module, outputs, batch, batch_idx, loader=0):
+        assert batch[1].is_shared()
+        self.shared.append(any(part.is_shared() for part in outputs))
+
+
+def test_results_hold_no_memory_of_the_workers(tmp_path, blobs):
+    """Each shared tensor is an open file, of which a process may have 1024 on many systems."""
+    blobs.num_workers, results = 1, Results()
+    codes = trainer(tmp_path, callbacks=[results]).encode(
+        Encoder(TinyNet()), blobs, output=str(tmp_path / "a.safetensors")
+    )
+    assert results.shared == [False] * 3
+    assert len(read_codes(codes)) == 90
+
+
+def test_results_of_several_loaders_are_kept_apart_and_once(tmp_path, blobs):
+    encoder, runner = Encoder(TinyNet()), trainer(tmp_path)
+    for _ in range(2):  # a second run does not add to the first
+        runner.predict(encoder, [blobs_loader(blobs, s) for s in ("query", "database")])
+        query, database = encoder.predicted(0), encoder.predicted(1)
+        assert query[0][2].tolist() == list(range(13))
+        assert database[0][2].tolist() == list(range(90))
+        assert encoder.predicted(1) == []
+
+
+def blobs_loader(blobs, split):
+    blobs.setup("predict")
+    return blobs.split_loader(split)
+
+
+class Threshold(nn.Module):
+    """The mean of an image minus a threshold that bf16 cannot hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3 * 8 * 8, 1, bias=True)
+        self.linear.weight.data.fill_(1 / 192)
+        self.linear.bias.data.fill_(-0.4715)
+
+    def forward(self, inputs):
+        return self.linear(inputs.flatten(1))
+
+
+def said(monkeypatch):
+    lines = []
+    monkeypatch.setattr(lightning_hash.trainer, "rank_zero_info", lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+def test_flipped_bits_are_counted(tmp_path, blobs, monkeypatch, precision):
+    lines = said(monkeypatch)
+    path = tmp_path / "a.safetensors"
+    runner = trainer(tmp_path, precision=precision)
+    runner.encode(Encoder(Threshold()), blobs, output=str(path), compare=40)
+    found = read_codes(path)
+    images = torch.stack([blobs.database_set[i][0] for i in range(40)])
+    flipped = int((found.codes[:40] != sign_code(Threshold()(images))).sum())
+    assert flipped > 0
+    assert lines[-1] == f"{precision}: {flipped} of 40 bits of 40 items differ from float32"
+    assert found.made_with["precision"] == precision
+
+
+def test_float32_flips_nothing(tmp_path, blobs, monkeypatch):
+    lines = said(monkeypatch)
+    encode(tmp_path, blobs, split="query", compare=1000)
+    assert lines[-1] == "32-true: 0 of 104 bits of 13 items differ from float32"
+    encode(tmp_path, blobs, split="query")
+    assert "differ" not in lines[-1]
+    with pytest.raises(ValueError, match="compare must not be negative, got -1"):
+        encode(tmp_path, blobs, compare=-1)

@@ -1,0 +1,57 @@
+"""Images that stay 8-bit integers on their way to the device."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lightning_hash.data.base import Item
+
+
+class EightBitImages(Dataset[Item], ABC):
+    """Base of data sets whose last step is to scale an 8-bit image to [0, 1].
+
+    :class:`lightning_hash.data.split_data.SplitData` moves their uint8 images, a quarter of the
+    bytes, and calls ``scale`` on the device.
+
+    Attributes:
+        labels: uint8 ``(N, C)`` of 0/1.
+    """
+
+    labels: Tensor
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return N."""
+
+    @abstractmethod
+    def image(self, index: int) -> Tensor:
+        """Return the image of an item, uint8 ``(3, H, W)``."""
+
+    def scale(self, images: Tensor) -> Tensor:
+        """Turn uint8 ``(..., H, W)`` into float32 in [0, 1], with the same bits on every device."""
+        # CUDA multiplies by the reciprocal of a Python number, which rounds differently for half
+        # of the 256 values; it divides by a tensor on the device.
+        most = torch.full((), 255.0, dtype=torch.float32, device=images.device)
+        return images.float().div_(most)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.scale(self.image(index)), self.labels[index], index
+
+
+class Unscaled(Dataset[Item]):
+    """The items of a data set with their inputs as uint8.
+
+    Args:
+        images: the data set.
+    """
+
+    def __init__(self, images: EightBitImages) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Item:
+        return self.images.image(index), self.images.labels[index], index

@@ -1,0 +1,113 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning.accelerators import CPUAccelerator, CUDAAccelerator
+from pytorch_lightning.plugins import DoublePrecision, Precision
+
+from lightning_hash.data import FolderDataModule, SamplePhotos
+from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.cifar10 import ArrayImages
+from lightning_hash.data.eight_bit import EightBitImages
+from lightning_hash.data.split_data import SplitData
+
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 24, 3), dtype=np.uint8)
+
+
+def photos(tmp_path):
+    return SamplePhotos(n_train=2, n_query=3, n_database=7, size=16, eval_batch_size=4)
+
+
+def files(tmp_path):
+    """Pictures that are resized on one side more than on the other, then cropped."""
+    for number, pixels in enumerate(NOISE):
+        path = tmp_path / "photos" / f"{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return FolderDataModule(
+        str(tmp_path / "photos"), "2 from all", "3 from all", "rest of all", size=12, resize=16,
+        eval_batch_size=4,
+    )  # fmt: skip
+
+
+class Arrays(HashDataModule):
+    """CIFAR-10's items, resized from 20 x 24, without its files."""
+
+    name = "arrays"
+
+    def setup(self, stage):
+        labels = np.eye(3, dtype=np.uint8)[np.arange(24) % 3]
+        self.class_names = ["a", "b", "c"]
+        self.train_set = self.query_set = self.database_set = ArrayImages(NOISE, labels, 16)
+
+    def fingerprints(self):
+        return {"train": "", "query": "", "database": ""}
+
+
+def arrays(tmp_path):
+    return Arrays(eval_batch_size=5)
+
+
+@pytest.mark.parametrize("make", [photos, files, arrays])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [(Precision(), torch.float32), (DoublePrecision(), torch.float64)]
+)
+def test_uint8_travels_and_the_inputs_are_the_items(tmp_path, make, precision, dtype):
+    source = make(tmp_path)
+    data = SplitData(source, ("query", "database"))
+    data.trainer = SimpleNamespace(accelerator=CPUAccelerator(), precision_plugin=precision)
+    data.setup("predict")
+    for number, loader in enumerate(data.predict_dataloader()):
+        items = source.dataset(data.splits[number])
+        assert isinstance(items, EightBitImages)
+        seen = 0
+        for batch in loader:
+            assert batch[0].dtype == torch.uint8
+            # What Lightning does to a batch on its way.
+            inputs, labels, index = data.on_after_batch_transfer(
+                precision.convert_input(batch), number
+            )
+            assert inputs.dtype == dtype
+            for row, place in enumerate(index.tolist()):
+                item, item_labels, _ = items[place]
+                assert item.dtype == torch.float32
+                assert torch.equal(inputs[row], item.to(dtype))
+                assert torch.equal(labels[row], item_labels)
+            seen += len(index)
+        assert seen == len(items)
+
+
+def test_scaling_is_a_division_and_that_of_files_torchvisions_product(tmp_path):
+    """They differ in the last bit of half of the values, and codes may hang on it."""
+    values = torch.arange(256, dtype=torch.uint8).view(1, 16, 16).expand(3, 16, 16)
+    source = files(tmp_path)
+    source.setup("predict")
+    by_division = ArrayImages(NOISE, np.eye(24, dtype=np.uint8), 16).scale(values)
+    by_product = source.query_set.scale(values)
+    assert torch.equal(by_division, values.float() / 255)
+    assert torch.equal(by_product, values.float() * (1 / 255))
+    assert not torch.equal(by_division, by_product)
+    picture = source.query_set.picture(0)
+    assert torch.equal(source.query_set[0][0], source.transform(picture))
+
+
+def test_other_inputs_travel_as_they_are(blobs):
+    data = SplitData(blobs, ("query",))
+    data.setup("predict")
+    batch = next(iter(data.predict_dataloader()[0]))
+    assert batch[0].dtype == torch.float32
+    assert data.on_after_batch_transfer(batch, 0) is batch
+
+
+@pytest.mark.parametrize("make", [photos, lambda _: None])
+@pytest.mark.parametrize(("accelerator", "pinned"), [(CPUAccelerator, False),
+                                                     (CUDAAccelerator, True)])  # fmt: skip
+def test_batches_are_pinned_for_cuda(tmp_path, blobs, make, accelerator, pinned):
+    data = SplitData(make(tmp_path) or blobs, ("query",))
+    data.setup("predict")
+    data.trainer = SimpleNamespace(accelerator=accelerator())
+    (loader,) = data.predict_dataloader()
+    assert loader.pin_memory is pinned
+    assert not loader.persistent_workers
