@@ -6,9 +6,12 @@ Contenders alternate in one process, after one unmeasured round; the table gives
 """
 
 import argparse
+import json
 import logging
 import platform
 import statistics
+import subprocess
+import sys
 import time
 import warnings
 
@@ -17,11 +20,12 @@ from torch import nn
 from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice, project_
 from lightning_hash.data import HashDataModule
 from lightning_hash.models import build_model, freeze
 from lightning_hash.modules import AttackModule
-from lightning_hash.modules.kernels import choose_kernels
+from lightning_hash.modules.kernels import Kernels, choose_kernels
 from lightning_hash.trainer import HashTrainer
 
 EPSILON, STEP = 8 / 255, 1 / 255
@@ -31,6 +35,16 @@ CASES = (
     ("vgg11", 224, 8, 4, 1),
     ("vgg16", 224, 8, 2, 1),
     ("resnet50", 224, 8, 2, 1),
+)
+# Network, side, queries per batch, iterations, each in a process of its own.
+GROWTH = (
+    ("convnet", 64, 100, 10),
+    ("convnet", 128, 100, 5),
+    ("convnet", 224, 100, 3),
+    ("vgg11", 224, 1, 4),
+    ("vgg11", 224, 8, 3),
+    ("vgg11", 224, 32, 2),
+    ("vgg11", 112, 32, 3),
 )
 
 
@@ -64,7 +78,7 @@ class RandomData(HashDataModule):
 
 
 class Case:
-    def __init__(self, name, size, queries, iterations, few, device):
+    def __init__(self, name, size, queries, iterations, few, device, tune=True):
         torch.manual_seed(0)
         self.iterations, self.few, self.device = iterations, few, device
         self.victim = freeze(build_model(name, 32))
@@ -75,7 +89,7 @@ class Case:
         self.targets = torch.randint(0, 2, (queries, 32)).to(device) * 2.0 - 1
         self.objective = AnchorCode()
         loss = lambda network, x: self.objective(network(x), self.targets[: len(x)], 0.1).sum()  # noqa: E731
-        self.kernels, _ = choose_kernels(self.victim, self.clean, loss)
+        self.kernels = choose_kernels(self.victim, self.clean, loss)[0] if tune else Kernels()
 
     def now(self):
         if self.device == "cuda":
@@ -183,6 +197,33 @@ def peak(device, dtype):
     return best
 
 
+def alone(name, size, queries, iterations, device):
+    """Print time and memory of one attack; called in a process of its own."""
+    imports = peak_memory()
+    case = Case(name, size, queries, iterations, 1, device, tune=False)
+    loaded = peak_memory()
+    seconds = case.module(tune=False)
+    most = peak_memory()
+    if device == "cuda":
+        imports, loaded, most = 0, 0, torch.cuda.max_memory_allocated() / 1e6
+    print(json.dumps([seconds * 1e3, imports, loaded, most]))
+
+
+def growth(cases, options):
+    heads = ("network", "input", "batch", "ms per image and iteration", "imports, MB", "with data",
+             "at most")  # fmt: skip
+    print(f"\n| {' | '.join(heads)} |\n|---|---|" + "---:|" * (len(heads) - 2))
+    for name, size, queries, iterations in cases:
+        case = json.dumps([name, size, queries, iterations, options.device])
+        command = [sys.executable, "-m", "benchmarks.attack", "--alone", case]
+        command += ["--threads", str(options.threads)]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        milliseconds, *memory = json.loads(answer.stdout.splitlines()[-1])
+        cells = [name, f"{size}x{size}", queries, f"{milliseconds:.3g}"]
+        cells += [f"{megabytes:.0f}" for megabytes in memory]
+        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -191,12 +232,16 @@ def main():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch", type=int, help="Queries per batch, in place of the case's.")
     parser.add_argument("--quick", action="store_true", help="One network, few queries, one round.")
+    parser.add_argument("--alone", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.quick:
-        options.networks, options.rounds = options.networks[:1], 1
     torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    if options.alone:
+        alone(*options.alone)
+        return
+    if options.quick:
+        options.networks, options.rounds = options.networks[:1], 1
     where = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor()
     peaks = {d: peak(options.device, d) for d in (torch.float32, torch.bfloat16)}
     print(
@@ -215,6 +260,7 @@ def main():
                 queries, iterations, few = 8, 4, 2
             case = Case(name, size, options.batch or queries, iterations, few, options.device)
             report(name, case, options.rounds, peaks)
+    growth([("convnet", 32, 4, 2)] if options.quick else GROWTH, options)
 
 
 def report(name, case, rounds, peaks):

@@ -14,7 +14,7 @@ ROOT = Path(lightning_hash.__file__).parent.parent
 @pytest.mark.parametrize(
     ("name", "options", "rows"),
     [
-        ("attack", ["--quick"], ["like the DHTA authors' loop", "AttackModule, float32"]),
+        ("attack", ["--quick"], ["like the DHTA authors' loop", "| AttackModule", "| 32x32 |"]),
         ("evaluator", ["--quick"], ["ties expected", "torchmetrics RetrievalMAP", "| 10000 |"]),
         ("encoder", ["--quick", "--workers", "0"], ["HashTrainer.encode", "JPEG files"]),
     ],
