@@ -30,7 +30,7 @@ def convnet(bits: int) -> HashNetwork:
         layers += [
             nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False),
             nn.BatchNorm2d(width),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
         channels = width
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]

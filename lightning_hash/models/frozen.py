@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from lightning_hash.models.victim import Victim
@@ -17,6 +19,8 @@ class FrozenNetwork(nn.Module):
         victim: whose network.
         compile: run it through ``torch.compile``.
         channels_last: keep weights and images in the channels-last layout.
+        folded: run a copy whose batch norms are folded into the convolutions before them; there
+            must be one, and the network must be one that ``torch.fx`` can trace.
         short: run a copy whose convolutions and linear layers have bfloat16 weights and inputs;
             what stands before the first of them, such as the normalisation, stays in float32.
 
@@ -24,7 +28,8 @@ class FrozenNetwork(nn.Module):
         bits: K; ``None`` before the first batch, where the victim does not say it.
 
     Raises:
-        ValueError: by a call, if the network does not return ``(B, K)``.
+        ValueError: if ``folded`` finds no batch norm to fold; by a call, if the network does not
+            return ``(B, K)``.
     """
 
     def __init__(
@@ -33,10 +38,15 @@ class FrozenNetwork(nn.Module):
         *,
         compile: bool = False,
         channels_last: bool = False,
+        folded: bool = False,
         short: bool = False,
     ) -> None:
         super().__init__()
-        self.network = copy.deepcopy(victim.network) if short else victim.network
+        self.network = victim.network
+        if folded:
+            self.network = _fold(victim.network)
+        elif short:
+            self.network = copy.deepcopy(victim.network)
         self.bits = victim.bits
         self.channels_last = channels_last
         if short:
@@ -80,6 +90,20 @@ class FrozenNetwork(nn.Module):
             raise ValueError(msg)
         self.bits = logits.shape[1]
         return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+
+def _fold(network: nn.Module) -> nn.Module:
+    """Return a copy without the batch norms that follow a convolution."""
+    norms = _batch_norms(network)
+    folded: nn.Module = fuse(network) if norms else network
+    if _batch_norms(folded) == norms:
+        msg = "folded: the network has no batch norm behind a convolution"
+        raise ValueError(msg)
+    return folded
+
+
+def _batch_norms(network: nn.Module) -> int:
+    return sum(isinstance(module, _BatchNorm) for module in network.modules())
 
 
 def _shorten(network: nn.Module) -> None:

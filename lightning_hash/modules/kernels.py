@@ -1,6 +1,8 @@
 """Which kernels an attack's iterations run on, by measurement on the device at hand."""
 
-import math
+import copy
+import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +14,16 @@ from torch.nn.functional import cosine_similarity
 from lightning_hash.models.frozen import FrozenNetwork
 from lightning_hash.models.victim import Victim
 
-# Queries that the candidates are timed on, rounds, and how much faster one must be than float32:
-# what gains less is not worth a choice that may come out otherwise the next time.
-QUERIES, ROUNDS, GAIN = 4, 2, 1.25
+# Queries that the candidates are timed on: more where their pass takes less than SECONDS, for
+# which small caches would flatter some.
+QUERIES, SECONDS = 4, 0.1
+# Passes of each candidate, where one takes less than a second, and how much faster than float32 it
+# must be: what gains less is not worth a choice that may come out otherwise the next time.
+ROUNDS, GAIN = 3, 1.1
 # Least cosine between a candidate's gradient and that of float32.
 COSINE = 0.9
 
+log = logging.getLogger(__name__)
 Loss = Callable[[FrozenNetwork, Tensor], Tensor]
 
 
@@ -28,21 +34,32 @@ class Kernels:
     Attributes:
         short: convolutions and linear layers in bfloat16.
         channels_last: images and weights in the channels-last layout.
+        folded: batch norms folded into the convolutions before them.
     """
 
     short: bool = False
     channels_last: bool = False
+    folded: bool = False
 
     def __str__(self) -> str:
-        layout = " channels_last" if self.channels_last else ""
-        return ("bfloat16" if self.short else "float32") + layout
+        names = {"channels_last": self.channels_last, "folded": self.folded}
+        kind = "bfloat16" if self.short else "float32"
+        return " ".join([kind, *(name for name, on in names.items() if on)])
 
     def network(self, victim: Victim) -> FrozenNetwork:
-        """Return the victim's network on these kernels."""
-        return FrozenNetwork(victim, channels_last=self.channels_last, short=self.short)
+        """Return the victim's network on these kernels; a copy, unless they are float32 alone."""
+        if self.channels_last and not (self.folded or self.short):
+            victim = dataclasses.replace(victim, network=copy.deepcopy(victim.network))
+        return FrozenNetwork(
+            victim, channels_last=self.channels_last, folded=self.folded, short=self.short
+        )
 
 
-CANDIDATES = (Kernels(), Kernels(channels_last=True), Kernels(short=True, channels_last=True))
+CANDIDATES = tuple(
+    Kernels(short, channels_last, folded)
+    for folded in (False, True)
+    for short, channels_last in ((False, False), (False, True), (True, True))
+)
 
 
 def choose_kernels(victim: Victim, inputs: Tensor, loss: Loss) -> tuple[Kernels, float]:
@@ -58,31 +75,36 @@ def choose_kernels(victim: Victim, inputs: Tensor, loss: Loss) -> tuple[Kernels,
     Returns:
         The fastest and how many times as fast as float32 it was.
     """
-    inputs = inputs[:QUERIES].detach()
-    networks, gradients = {}, {}
-    for kernels in CANDIDATES:
+    plain = CANDIDATES[0]
+    network = plain.network(victim)
+    few = inputs[:QUERIES].detach()
+    exact = _gradient(network, few, loss).flatten()
+    once = max(_seconds(network, few, loss), 1e-6)
+    many = inputs[: max(QUERIES, int(QUERIES * SECONDS / once))].detach()
+    rounds = ROUNDS if once < 1 else 1
+    seconds = {}
+    for kernels in CANDIDATES:  # one after the other: no two copies of the weights at a time
         try:
             network = kernels.network(victim).to(inputs.device)
-            gradients[kernels] = _gradient(network, inputs, loss).flatten()
-        except (RuntimeError, NotImplementedError, TypeError, AttributeError):
-            continue  # scripted and exported programs cannot be copied and cast
-        networks[kernels] = network
-    plain = CANDIDATES[0]
-    usable = {
-        kernels: network
-        for kernels, network in networks.items()
-        if kernels == plain or _close(gradients[kernels], gradients[plain])
-    }
-    seconds = dict.fromkeys(usable, math.inf)
-    for _ in range(ROUNDS):
-        for kernels, network in usable.items():
-            start = _now(inputs.device)
-            _gradient(network, inputs, loss)
-            seconds[kernels] = min(seconds[kernels], _now(inputs.device) - start)
-    victim.network.to(memory_format=torch.contiguous_format)
+            if kernels != plain and not _close(_gradient(network, few, loss).flatten(), exact):
+                continue
+            if len(many) > len(few):  # the first pass prepares weights and memory
+                _gradient(network, many, loss)
+        except Exception as error:  # whatever torch.fx, copies and foreign networks raise
+            if kernels == plain:
+                raise
+            log.debug("kernels %s left out: %s", kernels, error)
+            continue
+        seconds[kernels] = min(_seconds(network, many, loss) for _ in range(rounds))
     best = min(seconds, key=lambda kernels: seconds[kernels])
     gain = seconds[plain] / seconds[best]
     return (best, gain) if gain >= GAIN else (plain, 1.0)
+
+
+def _seconds(network: FrozenNetwork, inputs: Tensor, loss: Loss) -> float:
+    start = _now(inputs.device)
+    _gradient(network, inputs, loss)
+    return _now(inputs.device) - start
 
 
 def _gradient(network: FrozenNetwork, inputs: Tensor, loss: Loss) -> Tensor:

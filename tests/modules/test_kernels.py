@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -20,12 +22,12 @@ def loss(network, inputs):
 
 def clock(monkeypatch, seconds):
     """Let each pass take what is given for its candidate."""
-    now, running = [0.0], []
+    now = [0.0]
 
     def gradient(network, inputs, function):
         short = any(p.dtype == torch.bfloat16 for p in network.parameters())
-        now[0] += seconds[short, network.channels_last]
-        running.append(short)
+        folded = isinstance(network.network, torch.fx.GraphModule)
+        now[0] += seconds[Kernels(short, network.channels_last, folded)]
         laid_out = network.lay_out(inputs).requires_grad_()
         return torch.autograd.grad(function(network, laid_out), laid_out)[0]
 
@@ -36,20 +38,36 @@ def clock(monkeypatch, seconds):
 @pytest.mark.parametrize(
     ("seconds", "chosen", "gain"),
     [
-        ((4.0, 3.0, 1.0), CANDIDATES[2], 4.0),
-        ((4.0, 2.0, 3.0), CANDIDATES[1], 2.0),
-        ((4.0, 3.9, 3.5), CANDIDATES[0], 1.0),  # too little to be sure of
+        ((4.0, 3.0, 1.0, 4.0, 4.0, 4.0), SHORT, 4.0),
+        ((4.0, 2.0, 3.0, 4.0, 4.0, 4.0), Kernels(channels_last=True), 2.0),
+        ((4.0, 2.0, 3.0, 4.0, 1.6, 4.0), Kernels(channels_last=True, folded=True), 2.5),
+        ((4.0, 3.9, 3.7, 3.8, 3.9, 4.0), Kernels(), 1.0),  # too little to be sure of
+        ((0.4, 0.3, 0.1, 0.4, 0.4, 0.4), SHORT, 4.0),  # three passes of each
     ],
 )
 def test_the_fastest_is_chosen(monkeypatch, seconds, chosen, gain):
-    clock(
-        monkeypatch, dict(zip([(False, False), (False, True), (True, True)], seconds, strict=True))
-    )
+    clock(monkeypatch, dict(zip(CANDIDATES, seconds, strict=True)))
     victim = freeze(build_model("convnet", 8))
-    assert choose_kernels(victim, torch.rand(6, 3, 32, 32), loss) == (chosen, gain)
+    found = choose_kernels(victim, torch.rand(6, 3, 32, 32), loss)
+    assert found == (chosen, pytest.approx(gain))
     weight = next(victim.network.parameters())
     assert weight.dtype == torch.float32
     assert weight.is_contiguous()
+
+
+def test_quick_passes_are_timed_on_more_queries(monkeypatch):
+    sizes = []
+
+    def gradient(network, inputs, function):
+        sizes.append(len(inputs))
+        return torch.ones_like(inputs)
+
+    times = itertools.count(step=0.01)
+    monkeypatch.setattr(kernels, "_gradient", gradient)
+    monkeypatch.setattr(kernels, "_now", lambda device: next(times))
+    choose_kernels(freeze(TinyNet()), torch.rand(60, 3, 8, 8), loss)
+    assert set(sizes) == {4, 40}  # four take 0.01 s, 0.1 s are wanted
+    assert sizes.count(40) == 3 * (1 + kernels.ROUNDS)  # TinyNet has no batch norm to fold
 
 
 class Rounding(nn.Module):
@@ -86,7 +104,7 @@ class Scripted(nn.Module):
 @pytest.mark.parametrize("network", [Rounding, Scripted])
 def test_what_changes_the_gradient_or_fails_is_left_out(monkeypatch, network):
     torch.manual_seed(0)
-    clock(monkeypatch, {(False, False): 4.0, (False, True): 4.0, (True, True): 0.1})
+    clock(monkeypatch, {kernels: 0.1 if kernels.short else 4.0 for kernels in CANDIDATES})
     found = choose_kernels(
         freeze(network()), torch.rand(4, 3, 8, 8), lambda n, x: n(x)[:, ::2].sum()
     )
