@@ -133,9 +133,10 @@ class HashModule(pl.LightningModule):
         """Make what the loss keeps for each class, before a checkpoint is loaded into it."""
         if stage == "fit" and isinstance(self.loss, ClassLoss):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.loss.build(
-                self.bits, data.num_classes if isinstance(data, HashDataModule) else None
-            )
+            classes = data.num_classes if isinstance(data, HashDataModule) else None
+            # With several processes Lightning has seeded the generators anew by now.
+            torch.manual_seed(torch.initial_seed())
+            self.loss.build(self.bits, classes)
 
     def on_fit_start(self) -> None:
         """Forget what an earlier run saw."""

@@ -197,4 +197,4 @@ def test_validation_keeps_no_files_of_the_loaders_workers_open(tmp_path, blobs):
     model = module()
     trainer(tmp_path, callbacks=[Count()]).validate(model, datamodule=blobs, verbose=False)
     assert len(counts) == 13 + 90
-    assert max(counts[20:]) < counts[2] + 15  # three files a batch would be 300
+    assert max(counts[20:]) < counts[2] + 15  # two files a batch would be 200
