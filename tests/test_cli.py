@@ -95,11 +95,32 @@ def test_every_fit_config(there, config):
     small = ["--model.backbone=convnet", f"--name={config.stem}"]
     assert main(["fit", "--config", str(config), *options, *small]) == 0
     checkpoint = torch.load(f"checkpoints/{config.stem}/last.ckpt", weights_only=True)
-    group = checkpoint["optimizer_states"][0]["param_groups"][0]
-    expected = {"hag": (0.001, 0.9, 0.0), "dhta": (0.01, 0.9, 5e-4)}[config.stem]
-    assert (group["lr"], group["momentum"], group["weight_decay"]) == expected
-    assert checkpoint["lightning_hash"]["bits"] == 48
-    assert checkpoint["global_step"] == 5  # 100 items in batches of 24; the last holds 4
+    entry, group = checkpoint["lightning_hash"], checkpoint["optimizer_states"][0]["param_groups"]
+    rate, momentum, decay, loss, bits, steps = {  # 100 items in batches; the last may hold fewer
+        "hag": (0.001, 0.9, 0.0, "PairwiseLoss", 48, 5),
+        "dhta": (0.01, 0.9, 5e-4, "PairwiseLoss", 48, 5),
+        "hashnet": (0.003, 0.9, 5e-4, "HashNetLoss", 48, 3),
+        "dpsh": (0.05, 0.0, 1e-5, "DPSHLoss", 48, 1),
+        "dch": (0.01, 0.9, 5e-4, "DCHLoss", 48, 1),
+        "csq": (0.001, None, 0.0, "CSQLoss", 64, 2),
+        "greedyhash": (0.001, 0.9, 5e-4, "GreedyHashLoss", 48, 4),
+    }[config.stem]
+    assert (group[-1]["lr"], group[-1].get("momentum")) == (rate, momentum)
+    assert group[-1]["weight_decay"] == decay
+    assert group[0]["lr"] == pytest.approx(rate * {"hashnet": 0.1, "dch": 0.1, "csq": 0.01}.get(
+        config.stem, 1
+    ))  # fmt: skip
+    assert (entry["loss"], entry["bits"], checkpoint["global_step"]) == (loss, bits, steps)
+    assert ("code_bank" in checkpoint) == (config.stem == "dpsh")
+
+
+def test_loss_by_name_and_a_test_that_names_none(there):
+    """The classes come from the data; what the loss keeps for each is no part of the victim."""
+    options = [*SMALL_DATA, "--trainer.accelerator=cpu", "--name=greedy"]
+    assert main(["fit", *options, "--model.loss=GreedyHashLoss", "--trainer.max_epochs=1"]) == 0
+    assert main(["test", *options, "--ckpt_path=checkpoints/greedy/last.ckpt"]) == 0
+    checkpoint = torch.load("checkpoints/greedy/last.ckpt", weights_only=True)
+    assert checkpoint["state_dict"]["loss.classifier.weight"].shape == (10, 32)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -278,6 +299,8 @@ def test_victims_that_are_none(there, capsys, victim, message):
     [
         (["fit", "--model.backbone=resnet19"], "did you mean 'resnet18'"),
         (["fit", "--model.bits=0"], "bits must be at least 1, got 0"),
+        (["fit", "--model.loss=CSQLoss", "--model.loss.num_classes=3"], "num_classes = 3, the mod"),
+        (["fit", "--model.loss=CSQLoss", "--model.code_bank=true"], "code_bank goes with a loss"),
         (["fit", "--model.top_k=0"], "top_k must be a positive whole number"),
         (["attack", "--model.epsilon=0"], "epsilon must be in"),
         (["attack", "--model.epsilon=-0.1"], "epsilon must be in"),

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_hash.data.base import HashDataModule
 from lightning_hash.distributed import gather_rows, gather_rows_with_grad
 from lightning_hash.functional import bit_correlation, code_balance, sign_code
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
-from lightning_hash.losses import PairwiseLoss
+from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, PairwiseLoss
 from lightning_hash.metrics import HammingMAP, HammingPrecision
 from lightning_hash.metrics.rows import by_index
 from lightning_hash.models.network import HashNetwork
@@ -27,6 +28,7 @@ from lightning_hash.models.victim import (
     build_network,
     freeze,
 )
+from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -45,12 +47,16 @@ class HashModule(pl.LightningModule):
         bits: code length K.
         weights: pretrained weights of a named backbone: ``DEFAULT`` or a torchvision name
             (downloaded), or the path of a .pth or .safetensors file; nothing by default.
-        loss: ``(logits (B, K), labels (B, C)) -> scalar``; PairwiseLoss by default.
+        loss: ``(logits (B, K), labels (B, C)) -> scalar``; PairwiseLoss by default. Its parameters
+            are trained along.
+        code_bank: pair each item of a batch with the latest logits of all training items that were
+            seen so far, without their gradient, in place of those of the batch; for losses over
+            pairs.
         optimizer: called with the parameters; ``torch.optim.AdamW`` with a rate of 3e-3 by default.
         lr_scheduler: called with the optimizer and the number of steps of the whole training;
             stepped after every batch; ``None`` keeps the rate fixed, as both papers do.
         pretrained_lr_scale: learning rate of the layers before the hash layer, as a fraction of the
-            hash layer's.
+            hash layer's (and the loss's own parameters').
         top_k: ranks that MAP looks at; ``None`` is the whole database.
         normalizer: what AP divides by, ``"retrieved"`` or ``"relevant"``.
         empty: a query without a relevant item in the top_k counts ``"zero"`` or is ``"skip"``ped.
@@ -67,6 +73,7 @@ class HashModule(pl.LightningModule):
         bits: int = 32,
         weights: str | None = None,
         loss: nn.Module | None = None,
+        code_bank: bool = False,
         optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
         lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         pretrained_lr_scale: float = 1.0,
@@ -83,6 +90,13 @@ class HashModule(pl.LightningModule):
         self.backbone, self.bits = backbone, bits
         self.network = build_network(backbone, bits, weights)
         self.loss = PairwiseLoss() if loss is None else loss
+        if code_bank and not isinstance(self.loss, PairLoss):
+            msg = (
+                "code_bank goes with a loss over pairs (PairwiseLoss, HashNetLoss, DPSHLoss, "
+                f"DCHLoss), got {type(self.loss).__name__}"
+            )
+            raise ValueError(msg)
+        self.code_bank = code_bank
         self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
         self.lr_scheduler = lr_scheduler
         self.pretrained_lr_scale = pretrained_lr_scale
@@ -92,6 +106,8 @@ class HashModule(pl.LightningModule):
         self._database: list[Batch] = []
         self._queries: list[tuple[Tensor, Tensor]] = []
         self._seed: int | None = None
+        self._bank: CodeBank | None = None
+        self._bank_state: dict[str, Tensor] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits ``(B, K)`` of inputs ``(B, ...)`` in [0, 1].
@@ -113,6 +129,15 @@ class HashModule(pl.LightningModule):
         name = backbone_name(self.backbone)
         return freeze(self.network, name, self.bits, type(self.loss).__name__)
 
+    def setup(self, stage: str) -> None:
+        """Make what the loss keeps for each class, before a checkpoint is loaded into it."""
+        if stage == "fit" and isinstance(self.loss, ClassLoss):
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            classes = data.num_classes if isinstance(data, HashDataModule) else None
+            # With several processes Lightning has seeded the generators anew by now.
+            torch.manual_seed(torch.initial_seed())
+            self.loss.build(self.bits, classes)
+
     def on_fit_start(self) -> None:
         """Forget what an earlier run saw."""
         self._bad_step = torch.full((), -1, device=self.device)
@@ -121,6 +146,12 @@ class HashModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start."""
+        self._steps = float(self.trainer.estimated_stepping_batches)
+        if self.code_bank:
+            loader: Any = self.trainer.train_dataloader
+            self._bank = CodeBank(len(loader.dataset))
+            self._bank.load(self._bank_state)
+            self._bank_state = {}
         self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
@@ -132,14 +163,20 @@ class HashModule(pl.LightningModule):
         torch.manual_seed(((self._seed or 0) + epoch) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss over the pairs of the global batch (HAG Eq. 11).
+        """Return the loss over the global batch.
 
-        Every process computes the loss of all pairs; the gradients that come back through the
+        Every process computes the loss of all its items; the gradients that come back through the
         gathered logits, averaged by DDP, are those of one process with the whole batch.
         """
-        inputs, labels, _ = batch
-        logits = self(inputs)
-        loss: Tensor = self.loss(gather_rows_with_grad(logits), gather_rows(labels))
+        inputs, labels, index = batch
+        logits, labels = gather_rows_with_grad(self(inputs)), gather_rows(labels)
+        if isinstance(self.loss, FollowsProgress):
+            self.loss.on_progress(min(self.global_step / self._steps, 1.0))
+        others: tuple[Tensor, ...] = ()
+        if self._bank is not None:
+            self._bank.update(gather_rows(index), logits, labels)
+            others = self._bank.rows()
+        loss: Tensor = self.loss(logits, labels, *others)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(inputs))
         first = (self._bad_step < 0) & ~torch.isfinite(loss.detach())
         self._bad_step = torch.where(first, self.global_step, self._bad_step)
@@ -167,7 +204,7 @@ class HashModule(pl.LightningModule):
         """Make the optimizer, with a lower rate for pretrained layers, and the scheduler."""
         network = self.network
         if self.pretrained_lr_scale == 1.0:
-            optimizer = self.optimizer(network.parameters())
+            optimizer = self.optimizer([*network.parameters(), *self.loss.parameters()])
         elif not isinstance(network, HashNetwork):
             msg = (
                 "pretrained_lr_scale goes with a named backbone, whose hash layer is known; got "
@@ -175,8 +212,9 @@ class HashModule(pl.LightningModule):
             )
             raise ValueError(msg)
         else:
-            groups = [network.pretrained_parameters(), network.new_parameters()]
-            optimizer = self.optimizer([{"params": list(group)} for group in groups])
+            new = [*network.new_parameters(), *self.loss.parameters()]
+            groups = [network.pretrained_parameters(), new]
+            optimizer = self.optimizer([{"params": group} for group in groups])
             optimizer.param_groups[0]["lr"] *= self.pretrained_lr_scale
         if self.lr_scheduler is None:
             return optimizer
@@ -189,6 +227,8 @@ class HashModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect the codes of the queries (loader 0) or the database (loader 1)."""
         inputs, labels, index = batch
+        # A loader's worker shares a batch as open files, which live as long as its tensors.
+        labels, index = labels.clone(), index.clone()
         logits = self(inputs)
         codes = sign_code(logits)
         if dataloader_idx == 1:
@@ -265,6 +305,8 @@ class HashModule(pl.LightningModule):
             "loss": type(self.loss).__name__,
         }
         checkpoint["seed"] = self._seed
+        if self._bank is not None:
+            checkpoint["code_bank"] = self._bank.state()
         # What LightningCLI and load_from_checkpoint build the module with.
         checkpoint["hyper_parameters"] = {
             "backbone": self.backbone,
@@ -273,5 +315,11 @@ class HashModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the seed of the training."""
+        """Go on with the seed and the code bank of the training; a test needs the network alone."""
         self._seed = checkpoint.get("seed")
+        self._bank_state = checkpoint.get("code_bank", {})
+        if self._trainer is None or self._trainer.state.fn != "fit":
+            saved, own = checkpoint["state_dict"], self.state_dict()
+            state = {key: value for key, value in own.items() if not key.startswith("network.")}
+            state |= {key: value for key, value in saved.items() if key.startswith("network.")}
+            checkpoint["state_dict"] = state

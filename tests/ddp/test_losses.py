@@ -1,0 +1,65 @@
+"""Losses with parameters, with a schedule and with a bank, trained by two gloo processes."""
+
+import os
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+
+from lightning_hash.losses import GreedyHashLoss, HashNetLoss
+from lightning_hash.modules import HashModule
+from lightning_hash.trainer import HashTrainer
+from tests.conftest import BlobData
+from tests.ddp.test_collectives import Plain, in_processes
+
+pytestmark = [
+    pytest.mark.ddp,
+    pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
+]
+
+
+def _fits(world=1):
+    """Return the weights after nine steps, with a loss of parameters and with a bank."""
+    found = []
+    for loss, bank in ((GreedyHashLoss(), False), (HashNetLoss(), True)):
+        pl.seed_everything(0, verbose=False)
+        module = HashModule(
+            {"class_path": "tests.ddp.test_collectives.Plain"}, bits=8, loss=loss, code_bank=bank,
+            optimizer=lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9),
+        )  # fmt: skip
+        trainer = HashTrainer(
+            accelerator="cpu", devices=world, strategy="ddp" if world > 1 else "auto", max_epochs=3,
+            logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=0,
+        )  # fmt: skip
+        trainer.fit(module, datamodule=BlobData(batch_size=24 // world))
+        state = {key: value.clone() for key, value in module.state_dict().items()}
+        found.append((state, None if module._bank is None else module._bank.rows()[0]))
+    return found
+
+
+def _fits_in_process(rank):
+    os.environ |= {
+        "LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2", "RANK": str(rank),
+        "GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1",
+    }  # fmt: skip
+    return _fits(2)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_by_two_processes_is_that_of_one_with_the_global_batch():
+    alone = _fits()
+    start = Plain().state_dict()
+    for found in in_processes(_fits_in_process):
+        for (state, rows), (expected, expected_rows) in zip(found, alone, strict=True):
+            assert state.keys() == expected.keys()
+            for name, value in state.items():
+                torch.testing.assert_close(value, expected[name], rtol=0, atol=2e-5)
+            if rows is not None:
+                assert rows.shape == (60, 8)  # every process has the rows of both
+                torch.testing.assert_close(rows, expected_rows, rtol=0, atol=1e-3)
+    assert "loss.classifier.weight" in alone[0][0]
+    for state, _ in alone:
+        assert max((state[f"network.{name}"] - start[name]).abs().max() for name in start) > 1e-2
