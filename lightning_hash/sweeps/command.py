@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lightning_hash.sweeps.record import made_by
+from lightning_hash.sweeps.record import folder_of, made_by
 from lightning_hash.sweeps.run import Run
 
 
@@ -30,10 +30,11 @@ def command_of(run: Run, root: Path, trainer: Path | None = None) -> list[str]:
         else:
             line.append(f"--{name}={_text(value, root)}")
     line += ["--runs", str(root), "--name", run.digest]
+    last = sorted(folder_of(run, root).rglob("last.ckpt"))
     if run.verb == "fit":
         line += ["--checkpoints", str(root / "checkpoints")]
-    if run.verb != "transfer":
-        line += ["--ckpt_path", "last"]
+    if last:  # of several, an attack finds the newest whole one
+        line += ["--ckpt_path", str(last[0]) if run.verb == "fit" else "last"]
     return line
 
 

@@ -42,7 +42,8 @@ def finished_runs(runs: Sequence[Run], root: Path) -> set[str]:
         The fingerprints; a run is finished if its needs are and :func:`finished` says so.
     """
     found: set[str] = set()
-    for run in {each.digest: each for run in runs for each in run.in_order()}.values():
+    everything = {each.digest: each for run in runs for each in run.in_order()}
+    for run in everything.values():
         if all(need.digest in found for need in run.needs) and finished(run, root):
             found.add(run.digest)
     return found
@@ -86,7 +87,9 @@ def begin(run: Run, root: Path) -> None:
 
 
 def complete(run: Run, root: Path) -> None:
-    """Note that a run has ended well.
+    """Note that a run has ended well; versions of it that were killed on the way are removed.
+
+    The last version has all that they measured, and reports read every version there is.
 
     Args:
         run: the run.
@@ -104,6 +107,9 @@ def complete(run: Run, root: Path) -> None:
     if missing:
         msg = f"{root / missing[0]} is missing, although the run ended with status 0"
         raise FileNotFoundError(msg)
+    for version in made.parent.glob("version_*"):
+        if version != made:
+            shutil.rmtree(version)
     _write(run, root, _inputs(run, root), outputs)
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+
 def main(verb, folder, do, *found):
     folder.mkdir(parents=True, exist_ok=True)
     trail = folder.parent.parent / "trail.txt"
@@ -26,6 +27,8 @@ def main(verb, folder, do, *found):
         return 0
     version = folder / f"version_{len(list(folder.glob('version_*')))}"
     version.mkdir()
+    if do == "die once" and version.name == "version_0":
+        return 9
     row = {"metric": "map", "value": 0.5, "iteration": 9, "quantized": True, "attack": "hag"}
     if do == "unfinished":
         row["quantized"] = False

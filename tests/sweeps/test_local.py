@@ -106,6 +106,15 @@ def test_what_is_not_as_it_was_left_is_made_anew(tmp_path, change):
     assert trail(tmp_path)[4:] == [run.digest]
 
 
+def test_versions_that_were_killed_are_gone_when_the_run_is_whole(tmp_path):
+    victim = fit()
+    run = attack(victim, do="die once")
+    status, text = sweep(tmp_path, victim, run)
+    assert (status, "ended with status 9" in text) == (1, True)
+    assert sweep(tmp_path, victim, run)[0] == 0
+    assert [path.name for path in folder_of(run, tmp_path).iterdir()] == ["version_1"]
+
+
 def test_an_attack_on_weights_that_are_gone_is_thrown_away(tmp_path):
     victim = fit()
     run = attack(victim)

@@ -9,12 +9,12 @@ def run_of(options, *configs, verb="fit"):
 
 @pytest.fixture
 def configs(tmp_path):
+    loss = "loss: {class_path: A, init_args: {x: 1}}"
     texts = {
-        "base": "model: {bits: 16, loss: {class_path: A, init_args: {x: 1}}}\ntrainer: {max_epochs: 5}",
-        "commented": "# Twice sixteen.\ntrainer:\n  max_epochs: 5\nmodel:\n  loss: {class_path: A, init_args: "
-        "{x: 1}}\n  bits: 16",
+        "base": f"model: {{bits: 16, {loss}}}\ntrainer: {{max_epochs: 5}}",
+        "commented": f"# Sixteen.\ntrainer:\n  max_epochs: 5\nmodel:\n  {loss}\n  bits: 16",
         "other": "model: {bits: 32}",
-    }  # fmt: skip
+    }
     for name, text in texts.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     return {name: tmp_path / f"{name}.yaml" for name in texts}
