@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNS ?= runs
 ATTACK = $(PY) -m lightning_hash attack --runs $(RUNS)
 
-.PHONY: demo test check bench clean
+.PHONY: demo papers test check bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -23,6 +23,13 @@ demo: $(STAMP)
 	$(ATTACK) --name demo/p2p --config configs/attack/p2p.yaml --config configs/attack/quick/sign.yaml
 	$(ATTACK) --name demo/dhta --config configs/attack/dhta.yaml --config configs/attack/quick/sign.yaml
 	$(PY) -m lightning_hash.reports $(addprefix $(RUNS)/attack/demo/,noise hag p2p dhta)
+
+# Every experiment of both papers in small; SCALE=full needs the papers' data, GPUs and days.
+SCALE ?= demo
+JOBS ?= 2
+papers: $(STAMP)
+	$(PY) -m lightning_hash sweep configs/papers/*.yaml --scale $(SCALE) --runs $(RUNS)/papers --jobs $(JOBS)
+	$(PY) -m lightning_hash report $(RUNS)/papers
 
 test: $(STAMP) check
 	OMP_NUM_THREADS=1 $(PY) -m pytest

@@ -24,11 +24,15 @@ def main(args: list[str] | None = None) -> int:
         print(f"lightning_hash {lightning_hash.__version__}")
         return 0
     _quieten()
-    from lightning_hash import check_data, score
-    from lightning_hash.cli import HashCLI  # after the filters, and not for --version
-    from lightning_hash.defaults import config_paths
-
     try:
+        if arguments and arguments[0] == "sweep":
+            from lightning_hash import sweep  # computes nothing itself: starts without torch
+
+            return sweep.main(arguments[1:])
+        from lightning_hash import check_data, score
+        from lightning_hash.cli import HashCLI  # after the filters, and not for --version
+        from lightning_hash.defaults import config_paths
+
         _check_configs(config_paths(arguments))
         own = {"check-data": check_data.main, "score": score.main}
         if arguments and arguments[0] in own:

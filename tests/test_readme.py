@@ -14,6 +14,7 @@ import lightning_hash
 from lightning_hash import data
 from lightning_hash.__main__ import main
 from lightning_hash.models import load_foreign
+from lightning_hash.sweeps import read_plan
 
 ROOT = Path(lightning_hash.__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -55,7 +56,7 @@ def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
         if own:  # 40 pictures of each class are fewer than the default draws
             arguments += ["--data.train=20 per class from all"]
         small = [] if own else SMALL
-        if arguments[0] in ("check-data", "score"):
+        if arguments[0] in ("check-data", "score", "sweep"):
             small = []
         else:
             small = [*small, *SHORT.get(arguments[0], []), "--trainer.accelerator=cpu"]
@@ -67,6 +68,8 @@ def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
             assert last == "nothing wrong"
         elif arguments[0] == "encode":
             assert Path(arguments[arguments.index("--output") + 1]).exists()
+        elif arguments[0] == "sweep":
+            assert "--name" in last or Path("submit.sh").exists()
         elif arguments[0] != "score":
             assert Path(last).exists()
 
@@ -109,11 +112,15 @@ def test_every_file_that_the_readme_names_exists():
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
-def test_yaml_of_ones_own_lists_and_victim():
+def test_yaml_of_ones_own_lists_victim_and_sweep(folder, monkeypatch):
     blocks = [yaml.safe_load(block) for language, block in BLOCKS if language == "yaml"]
     lists = next(block["data"] for block in blocks if "data" in block)
     module = getattr(data, lists["class_path"])(**lists["init_args"])
     assert module.choices["query"].count == 2100
+    sweep = next(block for block in blocks if "runs" in block)
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    monkeypatch.chdir(folder)
+    assert len(read_plan([Path("sweep.yaml")], "full")) == 2 * 3 + 2 * 2 * 3
     victims = [block["model"]["victim"] for block in blocks if "victim" in block.get("model", {})]
     parameters = inspect.signature(load_foreign).parameters
     assert victims

@@ -1,0 +1,44 @@
+"""The command line of a run."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning_hash.sweeps.record import folder_of, made_by
+from lightning_hash.sweeps.run import Run
+
+
+def command_of(run: Run, root: Path, trainer: Path | None = None) -> list[str]:
+    """Return what starts a run, or lets it go on where it was killed.
+
+    Args:
+        run: the run.
+        root: the sweep's folder; the run writes beneath it.
+        trainer: a config laid over fits and attacks that says where they run, not what.
+
+    Returns:
+        The interpreter and its arguments.
+    """
+    line = [sys.executable, "-m", "lightning_hash", run.verb]
+    over = [] if trainer is None or run.verb == "transfer" else [str(trainer)]
+    for config in (*run.configs, *over):
+        line += ["--config", config]
+    for name, value in run.options.items():
+        if isinstance(value, list) and any(isinstance(inner, Run) for inner in value):
+            line += [f"--{name}", *(_text(inner, root) for inner in value)]
+        else:
+            line.append(f"--{name}={_text(value, root)}")
+    line += ["--runs", str(root), "--name", run.digest]
+    last = sorted(folder_of(run, root).rglob("last.ckpt"))
+    if run.verb == "fit":
+        line += ["--checkpoints", str(root / "checkpoints")]
+    if last:  # of several, an attack finds the newest whole one
+        line += ["--ckpt_path", str(last[0]) if run.verb == "fit" else "last"]
+    return line
+
+
+def _text(value: Any, root: Path) -> str:
+    if isinstance(value, Run):
+        return str(made_by(value, root))
+    return value if isinstance(value, str) else json.dumps(value)

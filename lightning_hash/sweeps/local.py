@@ -1,0 +1,178 @@
+"""Runs of a sweep as processes of this machine."""
+
+import fcntl
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from lightning_hash.sweeps.command import command_of
+from lightning_hash.sweeps.record import begin, complete, finished, finished_runs, log_of
+from lightning_hash.sweeps.run import Run
+
+
+class Sweep:
+    """Runs the runs that are not finished, each behind those that it needs.
+
+    A run is a process of its own, so that one that fails takes no other with it. What it prints
+    goes to ``ROOT/sweep/FINGERPRINT.log``. SIGTERM and Ctrl-C are passed on to the runs, which save
+    what they have; the same command goes on. A run is locked while its process lives: of two sweeps
+    over one folder, or of one that was killed and its successor, the second waits.
+
+    Args:
+        root: the folder of all that is made.
+        jobs: runs at a time, which share the processors.
+        trainer: a config laid over fits and attacks that says where they run, not what.
+        console: where progress is printed.
+
+    Raises:
+        ValueError: if ``jobs`` is below 1.
+        FileNotFoundError: if ``trainer`` does not exist.
+    """
+
+    def __init__(
+        self, root: Path, jobs: int = 1, trainer: Path | None = None, console: Console | None = None
+    ) -> None:
+        if jobs < 1:
+            msg = f"jobs must be at least 1, got {jobs}"
+            raise ValueError(msg)
+        if trainer is not None and not trainer.is_file():
+            msg = f"trainer: config {trainer} does not exist"
+            raise FileNotFoundError(msg)
+        self.root, self.jobs, self.trainer = root, jobs, trainer
+        self.console = Console(highlight=False, soft_wrap=True) if console is None else console
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._stopped = 0
+        processors = len(os.sched_getaffinity(0))
+        self._environment = {"OMP_NUM_THREADS": str(max(1, processors // jobs)), **os.environ}
+
+    def run(self, runs: Sequence[Run]) -> int:
+        """Run what is not finished.
+
+        Args:
+            runs: each behind those that it needs.
+
+        Returns:
+            0, 1 if a run failed, or 128 + the signal that stopped the sweep.
+        """
+        started = time.monotonic()
+        done = finished_runs(runs, self.root)
+        failed: dict[str, str] = {}
+        waiting = [run for run in runs if run.digest not in done]
+        possible = done | {run.digest for run in runs}
+        before, running = len(done), dict[Future[str | None], Run]()
+        said = f"{len(runs)} runs below {self.root}"
+        self._say(f"{said}, {len(runs) - len(waiting)} of them finished before")
+        numbers = {run.digest: f"[{number}/{len(runs)}]" for number, run in enumerate(runs, 1)}
+        with self._listening(), ThreadPoolExecutor(self.jobs) as pool:
+            while (waiting and not self._stopped) or running:
+                for run in [] if self._stopped else list(waiting):
+                    missing = [n for n in run.needs if n.digest in failed]
+                    missing += [n for n in run.needs if n.digest not in possible]
+                    if missing:
+                        failed[run.digest] = f"it needs {missing[0].title}, which is not finished"
+                        waiting.remove(run)
+                    elif len(running) < self.jobs and all(n.digest in done for n in run.needs):
+                        self._say(f"{numbers[run.digest]} {run.verb} {run.title} ({run.digest})")
+                        running[pool.submit(self._perform, run, numbers[run.digest])] = run
+                        waiting.remove(run)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    run, error = running.pop(future), future.result()
+                    if error is None:
+                        done.add(run.digest)
+                    else:
+                        failed[run.digest] = error
+        self._sum_up(runs, failed, len(done) - before, time.monotonic() - started)
+        return 128 + self._stopped if self._stopped else int(bool(failed))
+
+    def _sum_up(
+        self, runs: Sequence[Run], failed: dict[str, str], made: int, seconds: float
+    ) -> None:
+        for run in runs:
+            if run.digest in failed:
+                self._say(f"failed: {run.verb} {run.title} ({run.digest}): {failed[run.digest]}")
+        if self._stopped:
+            name = signal.Signals(self._stopped).name
+            self._say(f"stopped by {name}; the same command goes on")
+        self._say(f"{made} runs made, {len(failed)} failed, {seconds:.0f} s")
+
+    def _perform(self, run: Run, number: str) -> str | None:
+        """Run one run; return what went wrong, if anything."""
+        started = time.monotonic()
+        try:
+            with self._locked(run) as lock:
+                status = self._start(run, lock) if not finished(run, self.root) else 0
+        except (OSError, ValueError) as error:
+            return str(error)
+        seconds = time.monotonic() - started
+        if status == 0:
+            self._say(f"{number} done in {seconds:.0f} s")
+            return None
+        log = log_of(run, self.root)
+        last = log.read_text(errors="replace").strip().splitlines()[-1]
+        self._say(f"{number} ended with status {status} after {seconds:.0f} s, see {log}")
+        return f"status {status}, see {log}: {last}"
+
+    def _start(self, run: Run, lock: int) -> int:
+        begin(run, self.root)
+        command = command_of(run, self.root, self.trainer)
+        with log_of(run, self.root).open("ab") as log:
+            log.write(f"$ {shlex.join(command)}\n".encode())
+            log.flush()
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C must reach it once, by way of this process
+                pass_fds=[lock],  # the lock lives as long as the run, even where this one is killed
+            )  # fmt: skip
+        self._processes.add(process)
+        if self._stopped:  # while it was being started
+            process.terminate()
+        status = process.wait()
+        self._processes.discard(process)
+        if status == 0:
+            complete(run, self.root)
+        return status
+
+    @contextmanager
+    def _locked(self, run: Run) -> Iterator[int]:
+        path = self.root / "sweep" / f"{run.digest}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._say(f"{run.title} ({run.digest}) is being made by another process: waiting")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file.fileno()
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        def stop(signum: int, frame: FrameType | None) -> None:
+            self._stopped = signum
+            for process in list(self._processes):
+                process.terminate()
+
+        def leave_to_the_run(signum: int, frame: FrameType | None) -> None:
+            """SLURM announces the end of a job to all processes of a step; the run saves itself."""
+
+        handlers = {
+            signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGUSR1: leave_to_the_run,
+        }  # fmt: skip
+        before = {signum: signal.signal(signum, handler) for signum, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, markup=False)

@@ -1,0 +1,224 @@
+"""What a sweep file says, as runs."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_hash.sweeps.run import VERBS, Run
+
+SCALES = ("full", "demo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """A run with ``{names}`` in place of values.
+
+    Attributes:
+        verb: ``fit``, ``attack`` or ``transfer``.
+        config: configs, the later over the earlier.
+        options: dotted option names and values. A value ``@NAME`` is what the run NAME makes with
+            the same values; ``@NAME bits=64 seed=1`` with others.
+        values: values where a sweep gives none.
+    """
+
+    verb: str
+    config: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
+    """Read sweep files.
+
+    A file has ``runs``, a mapping of names and :class:`Template` or the path of one, in which
+    ``{scale}`` stands for the scale; and a list under each scale. An entry of the list names a run
+    or several and gives values; a list of values means a run with each, several lists every
+    combination.
+
+    Args:
+        paths: the files.
+        scale: which of their lists, one of SCALES.
+
+    Returns:
+        All runs and the runs that they need, each behind its own needs. Runs of one configuration
+        are one run.
+
+    Raises:
+        FileNotFoundError: if a file does not exist.
+        ValueError: if a file is not as described; names the file and the entry.
+    """
+    runs: dict[str, Run] = {}
+    for path in paths:
+        content = _mapping(path)
+        _only(content, ("runs", *SCALES), str(path))
+        templates = _templates(content.get("runs"), scale, path)
+        entries = content.get(scale)
+        if not isinstance(entries, list) or not entries:
+            msg = f"{path}: {scale} must be a list of at least one entry, got {entries!r}"
+            raise ValueError(msg)
+        for number, entry in enumerate(entries, 1):
+            try:
+                found = list(_expand(entry, templates))
+            except ValueError as error:
+                msg = f"{path}, {scale}, entry {number}: {error}"
+                raise ValueError(msg) from error
+            for run in itertools.chain.from_iterable(run.in_order() for run in found):
+                runs.setdefault(run.digest, run)
+    return list(runs.values())
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        msg = f"sweep file {path} does not exist"
+        raise FileNotFoundError(msg)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        msg = f"{path} is no YAML: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path} must be a mapping, got {type(content).__name__}"
+        raise ValueError(msg)
+    return content
+
+
+def _only(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    unknown = [key for key in content if key not in known]
+    if unknown:
+        msg = f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}"
+        raise ValueError(msg)
+
+
+def _templates(runs: Any, scale: str, path: Path) -> dict[str, Template]:
+    where = f"{path}, runs"
+    if isinstance(runs, str):
+        where = runs.replace("{scale}", scale)
+        runs = _mapping(Path(where))
+    if not isinstance(runs, dict) or not runs:
+        msg = f"{where} must be a mapping of names and runs, or the path of one, got {runs!r}"
+        raise ValueError(msg)
+    templates = {}
+    for name, content in runs.items():
+        inside = f"{where}, {name}"
+        if not isinstance(content, dict):
+            msg = f"{inside} must be a mapping, got {content!r}"
+            raise ValueError(msg)
+        _only(content, ("verb", "config", "options", "values"), inside)
+        if content.get("verb") not in VERBS:
+            msg = f"{inside}: verb must be one of {', '.join(VERBS)}, got {content.get('verb')!r}"
+            raise ValueError(msg)
+        templates[name] = Template(**content)
+    return templates
+
+
+def _expand(entry: Any, templates: Mapping[str, Template]) -> Iterator[Run]:
+    if not isinstance(entry, dict) or "run" not in entry:
+        msg = f"must be a mapping with a key run, got {entry!r}"
+        raise ValueError(msg)
+    lists = {key: value if isinstance(value, list) else [value] for key, value in entry.items()}
+    empty = [key for key, values in lists.items() if not values]
+    if empty:
+        msg = f"{empty[0]} is an empty list; give at least one value"
+        raise ValueError(msg)
+    for combination in itertools.product(*lists.values()):
+        values = dict(zip(lists, combination, strict=True))
+        name = values.pop("run")
+        filling = _Filling(templates, name, values, ())
+        unused = sorted(values.keys() - filling.used)
+        if unused:
+            msg = (
+                f"no option of {name} or of what it needs has {{{unused[0]}}}; they have: "
+                f"{', '.join(sorted(filling.used)) or 'none'}"
+            )
+            raise ValueError(msg)
+        yield filling.run
+
+
+class _Filling:
+    """A template with its values put in.
+
+    Args:
+        templates: all there are.
+        name: which.
+        given: values, over the template's own.
+        within: names of the runs that need it.
+
+    Attributes:
+        run: the run.
+        used: the variables of the template and of the runs that it needs.
+    """
+
+    def __init__(
+        self,
+        templates: Mapping[str, Template],
+        name: str,
+        given: Mapping[str, Any],
+        within: tuple[str, ...],
+    ) -> None:
+        if name in within:
+            msg = f"run {name} needs itself: {' needs '.join((*within, name))}"
+            raise ValueError(msg)
+        if name not in templates:
+            msg = f"there is no run {name!r}; there are: {', '.join(templates)}"
+            raise ValueError(msg)
+        self._templates, self._name, self._given, self._within = templates, name, given, within
+        self.used: set[str] = set()
+        template = templates[name]
+        self._values = {**template.values, **given}
+        configs = tuple(self._fill(config) for config in template.config)
+        options = {key: self._fill(value) for key, value in template.options.items()}
+        said = [f"{key}={_brief(given[key])}" for key in given if key in self.used]
+        self.run = Run(" ".join([name, *said]), template.verb, configs, options)
+
+    def _fill(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._fill(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._fill(inner) for inner in value]
+        if not isinstance(value, str):
+            return value
+        whole = re.fullmatch(r"\{(\w+)\}", value)
+        if whole is None:
+            text = re.sub(r"\{(\w+)\}", lambda found: str(self._value_of(found[1])), value)
+            return self._refer(text)
+        filled = self._value_of(whole[1])
+        # What a variable holds may name runs in its turn, but no more variables.
+        return [self._refer(inner) for inner in filled] if isinstance(filled, list) else filled
+
+    def _value_of(self, variable: str) -> Any:
+        self.used.add(variable)
+        if variable not in self._values:
+            msg = (
+                f"run {self._name} has no value of {variable}; give one beside run: {self._name}, "
+                "or under its values"
+            )
+            raise ValueError(msg)
+        return self._values[variable]
+
+    def _refer(self, value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith("@"):
+            return value
+        name, *changes = value[1:].split()
+        changed = {}
+        for change in changes:
+            key, _, text = change.partition("=")
+            changed[key] = yaml.safe_load(text)
+        needed = _Filling(
+            self._templates, name, {**self._given, **changed}, (*self._within, self._name)
+        )
+        unused = sorted(changed.keys() - needed.used)
+        if unused:
+            msg = f"{value}: no option of {name} or of what it needs has {{{unused[0]}}}"
+            raise ValueError(msg)
+        self.used |= needed.used - changed.keys()
+        return needed.run
+
+
+def _brief(value: Any) -> str:
+    values = value if isinstance(value, list) else [value]
+    return "+".join(str(inner).lstrip("@") for inner in values)

@@ -1,0 +1,147 @@
+"""What a sweep knows about its runs: where they write, and whether they are finished."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_hash.reports.results import read_results
+from lightning_hash.sweeps.run import Run
+from lightning_hash.whole_file import write_whole
+
+
+def folder_of(run: Run, root: Path) -> Path:
+    """Return the folder that holds what a run makes: its checkpoints, or its versions."""
+    return root / ("checkpoints" if run.verb == "fit" else run.verb) / run.digest
+
+
+def log_of(run: Run, root: Path) -> Path:
+    """Return the file with all that a run printed."""
+    return root / "sweep" / f"{run.digest}.log"
+
+
+def made_by(run: Run, root: Path) -> Path:
+    """Return what other runs take: the best checkpoint of a fit, the run folder of an attack."""
+    folder = folder_of(run, root)
+    if run.verb == "fit":
+        return folder / "best.ckpt"
+    whole = [path for path in folder.rglob("results.json") if _has_final_rows(path)]
+    return max(whole, key=lambda path: path.stat().st_mtime).parent if whole else folder
+
+
+def finished_runs(runs: Sequence[Run], root: Path) -> set[str]:
+    """Return the fingerprints of the runs that are finished, among these and all they need.
+
+    Args:
+        runs: the runs.
+        root: the sweep's folder.
+
+    Returns:
+        The fingerprints; a run is finished if its needs are and :func:`finished` says so.
+    """
+    found: set[str] = set()
+    everything = {each.digest: each for run in runs for each in run.in_order()}
+    for run in everything.values():
+        if all(need.digest in found for need in run.needs) and finished(run, root):
+            found.add(run.digest)
+    return found
+
+
+def finished(run: Run, root: Path) -> bool:
+    """Return whether a run has ended, with this very configuration, and its files are untouched.
+
+    Args:
+        run: the run, whose needs are finished.
+        root: the sweep's folder.
+
+    Returns:
+        True if its record names this configuration, the outputs that its needs have now, and
+        outputs whose content is still the same.
+    """
+    record = _record(run, root)
+    outputs = record.get("outputs")
+    if record.get("configuration") != run.configuration or not outputs:
+        return False
+    if record.get("inputs") != _inputs(run, root):
+        return False
+    return all(_sha256(root / name) == content for name, content in outputs.items())
+
+
+def begin(run: Run, root: Path) -> None:
+    """Note that a run starts; what it had made otherwise, or from other inputs, is removed.
+
+    A victim that was trained anew has other weights: an attack on the old ones can neither go on
+    nor be reported.
+
+    Args:
+        run: the run, whose needs are finished.
+        root: the sweep's folder.
+    """
+    inputs = _inputs(run, root)
+    before = _record(run, root)
+    if (before.get("configuration"), before.get("inputs")) != (run.configuration, inputs):
+        shutil.rmtree(folder_of(run, root), ignore_errors=True)
+    _write(run, root, inputs, {})
+
+
+def complete(run: Run, root: Path) -> None:
+    """Note that a run has ended well; versions of it that were killed on the way are removed.
+
+    The last version has all that they measured, and reports read every version there is.
+
+    Args:
+        run: the run.
+        root: the sweep's folder.
+
+    Raises:
+        FileNotFoundError: if it left nothing behind.
+    """
+    made = made_by(run, root)
+    files = [made] if run.verb == "fit" else [made / "results.json"]
+    if run.verb == "attack":
+        files.append(made / "perturbations.safetensors")
+    outputs = {path.relative_to(root).as_posix(): _sha256(path) for path in files}
+    missing = [name for name, content in outputs.items() if content is None]
+    if missing:
+        msg = f"{root / missing[0]} is missing, although the run ended with status 0"
+        raise FileNotFoundError(msg)
+    for version in made.parent.glob("version_*"):
+        if version != made:
+            shutil.rmtree(version)
+    _write(run, root, _inputs(run, root), outputs)
+
+
+def _has_final_rows(path: Path) -> bool:
+    # An attack that was killed has rows of its milestones only; those after rounding come last.
+    return any(row.quantized for row in read_results(path))
+
+
+def _path(run: Run, root: Path) -> Path:
+    return root / "sweep" / f"{run.digest}.json"
+
+
+def _record(run: Run, root: Path) -> dict[str, Any]:
+    path = _path(run, root)
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return content
+
+
+def _write(run: Run, root: Path, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+    content = {
+        "title": run.title, "configuration": run.configuration, "inputs": inputs,
+        "outputs": outputs,
+    }  # fmt: skip
+    write_whole(_path(run, root), f"{json.dumps(content, indent=1)}\n".encode())
+
+
+def _inputs(run: Run, root: Path) -> dict[str, Any]:
+    return {need.digest: _record(need, root).get("outputs") for need in run.needs}
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

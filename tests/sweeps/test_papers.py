@@ -1,0 +1,141 @@
+"""The experiments of the papers: what they ask for, and that the program takes it."""
+
+from pathlib import Path
+
+import pytest
+from pytorch_lightning.cli import LightningCLI
+
+import lightning_hash
+from lightning_hash.__main__ import main
+from lightning_hash.cli import HashCLI
+from lightning_hash.reports.results import read_results
+from lightning_hash.sweeps import read_plan
+from lightning_hash.sweeps.command import command_of
+from lightning_hash.sweeps.record import begin, complete, finished, made_by
+
+ROOT = Path(lightning_hash.__file__).parent.parent
+EXPERIMENTS = sorted(
+    Path("configs/papers").joinpath(p.name) for p in ROOT.glob("configs/papers/*.yaml")
+)
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def attacks(name, scale="full"):
+    """Return the attacks of an experiment, without the fits."""
+    return [
+        run
+        for run in read_plan([Path(f"configs/papers/{name}.yaml")], scale)
+        if run.verb == "attack"
+    ]
+
+
+def values(runs, option):
+    return sorted({run.options[option] for run in runs})
+
+
+def test_full_size_is_that_of_the_papers():
+    assert len(attacks("hag_table1")) == 3 * 4
+    assert {run.options["model.victim"].options["model.bits"] for run in attacks("hag_table1")} == {
+        16, 32, 64, 128,
+    }  # fmt: skip
+    assert len(attacks("hag_table3")) == 2 * 4
+    thresholds = values(attacks("hag_fig6"), "model.objective.init_args.threshold")
+    assert thresholds == pytest.approx([number / 10 for number in range(11)])
+    assert len(attacks("dhta_table1")) == 2 * 3 * 4
+    assert values(attacks("dhta_table6"), "model.targets.init_args.n_t") == [5, 7, 9, 11]
+    assert values(attacks("dhta_fig7"), "model.targets.init_args.n_t") == [1, 3, 5, 7, 9, 11, 13]
+    assert values(attacks("dhta_table8"), "model.epsilon") == [0.01, 0.02, 0.03, 0.04, 0.05]
+    options = {run.digest: run.configuration["options"] for run in attacks("dhta_table5")}
+    assert {option["model"]["epsilon"] for option in options.values()} == {0.032}
+    backbones = {
+        run.options["model.victim"].options["model.backbone"] for run in attacks("dhta_table5")
+    }
+    assert backbones == {"vgg11"}
+
+
+def test_nuswide_of_dhta_is_ranked_to_5000():
+    depths = {
+        (
+            run.configs[-1],
+            run.options["model.top_k"],
+            run.options["model.victim"].options["model.top_k"],
+        )
+        for run in attacks("dhta_table1")
+    }
+    assert depths == {
+        ("configs/data/imagenet100_dhta.yaml", 1000, 1000),
+        ("configs/data/nuswide_dhta.yaml", 5000, 5000),
+    }
+
+
+def test_an_open_set_attack_is_on_the_victim_of_the_closed_set():
+    closed = {run.options["model.victim"].digest for run in attacks("dhta_table3")}
+    assert {run.options["model.victim"].digest for run in attacks("dhta_table6")} == closed
+
+
+@pytest.mark.parametrize("scale", ["full", "demo"])
+def test_experiments_share_runs(scale):
+    single = [run.digest for path in EXPERIMENTS for run in read_plan([path], scale)]
+    together = read_plan(EXPERIMENTS, scale)
+    assert len(together) == len(set(single)) < len(single) / 2
+    assert len({str(run.configuration) for run in together}) == len(together)
+    for name in ("hag_table2", "hag_fig2", "hag_fig3", "hag_fig4", "hag_fig5"):
+        table1 = {run.digest for run in attacks("hag_table1", scale)}
+        assert {run.digest for run in attacks(name, scale)} <= table1
+
+
+class StoppedError(Exception):
+    pass
+
+
+def one_of_each(scale):
+    """Return a run for each set of configs and each name."""
+    runs = read_plan(EXPERIMENTS, scale)
+    return list({(run.title.split()[0], run.configs): run for run in runs}.values())
+
+
+@pytest.mark.filterwarnings("ignore:LightningCLI's args parameter is intended")
+def test_full_size_runs_are_taken_by_the_program(tmp_path, monkeypatch):
+    """Their data are not here: look at what is made of the command lines."""
+
+    def stop(self):
+        raise StoppedError
+
+    monkeypatch.setattr(LightningCLI, "instantiate_classes", stop)
+    for run in one_of_each("full"):
+        with pytest.raises(StoppedError):
+            HashCLI(command_of(run, tmp_path)[3:])
+
+
+SMALL = """
+trainer: {max_epochs: 2, accelerator: cpu}
+data:
+  class_path: lightning_hash.data.SamplePhotos
+  init_args: {n_train: 100, n_query: 20, n_database: 200}
+"""
+FEW = "model: {n_queries: 5, tune: false}"
+
+
+@pytest.mark.slow
+def test_demo_runs_run(tmp_path):
+    small = {"fit": tmp_path / "fit.yaml", "attack": tmp_path / "attack.yaml"}
+    small["fit"].write_text(SMALL)
+    small["attack"].write_text(SMALL + FEW)
+    wanted = {each.digest: each for run in one_of_each("demo") for each in run.in_order()}
+    for run in wanted.values():
+        begin(run, tmp_path)
+        assert main(command_of(run, tmp_path, small[run.verb])[3:]) == 0
+        complete(run, tmp_path)
+        assert finished(run, tmp_path)
+    rows = {
+        run.title.split()[0]: read_results(made_by(run, tmp_path) / "results.json")
+        for run in wanted.values()
+        if run.verb == "attack"
+    }
+    assert {row.alpha_schedule for row in rows["hag_star"]} == {"1"}
+    assert {row.target_database for row in rows["open_dhta"]} == {"open_set"}
+    assert {row.target_database for row in rows["dhta"]} == {"database"}
