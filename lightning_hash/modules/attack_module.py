@@ -92,8 +92,8 @@ class AttackModule(pl.LightningModule):
             convolutions are faster in.
         tune: time a few passes at the start and run the iterations on the fastest kernels: float32,
             channels-last, folded batch norms, or bfloat16 convolutions; codes are scored in float32
-            whatever is chosen. Only in float32 without ``compile`` and ``channels_last``. The choice is printed, stands
-            in the result rows as ``kernels``, and is kept by a resumed attack.
+            whatever is chosen. Only in float32 without ``compile`` and ``channels_last``. The
+            choice is printed, stands in the result rows as ``kernels``, and is kept on resuming.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
     Raises:
