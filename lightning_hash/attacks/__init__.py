@@ -1,6 +1,17 @@
 """Attacks on hash models: objectives, schedule, step rules, budget and targets."""
 
-from lightning_hash.attacks.objectives import HAG, AnchorCode, Noise, Objective, ReferenceState
+from lightning_hash.attacks.inputs import DiverseInputs
+from lightning_hash.attacks.objectives import (
+    HAG,
+    SAAT,
+    AnchorCode,
+    CgAT,
+    HAGCode,
+    Noise,
+    Objective,
+    ReferenceState,
+    TargetFeatures,
+)
 from lightning_hash.attacks.projection import (
     EpsilonSpace,
     parse_epsilon,
@@ -8,20 +19,32 @@ from lightning_hash.attacks.projection import (
     round_to_8bit,
 )
 from lightning_hash.attacks.schedule import AlphaSchedule
-from lightning_hash.attacks.steps import NormalizedStep, SignStep
+from lightning_hash.attacks.steps import (
+    MomentumSignStep,
+    NesterovSignStep,
+    NormalizedStep,
+    SignStep,
+)
 from lightning_hash.attacks.targets import TargetChoice, Targets, uniform_noise, write_targets
 
 __all__ = [
     "HAG",
+    "SAAT",
     "AlphaSchedule",
     "AnchorCode",
+    "CgAT",
+    "DiverseInputs",
     "EpsilonSpace",
+    "HAGCode",
+    "MomentumSignStep",
+    "NesterovSignStep",
     "Noise",
     "NormalizedStep",
     "Objective",
     "ReferenceState",
     "SignStep",
     "TargetChoice",
+    "TargetFeatures",
     "Targets",
     "parse_epsilon",
     "project_",

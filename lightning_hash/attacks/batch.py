@@ -16,11 +16,14 @@ class QueryBatch:
         index: ``(B,)`` int64, the queries' own indices.
         labels: ``(B, C)`` of 0/1.
         targets: the targets, or ``None`` where there are none.
-        clean_codes: ``(B, K)`` of -1/+1, codes of the clean queries.
+        clean_logits: ``(B, K)``, H(x) of the clean queries.
+        clean_codes: ``(B, K)`` of -1/+1, their codes.
         reference: what the objective compares with.
         losses: ``(B,)``, the losses of the last iteration.
         logits: ``(B, K)``, H(x') of the last iteration's forward pass.
         bad_since: ``(B,)`` int64, the first iteration whose loss was not finite, or -1.
+        finished: ``(B,)`` bool, whether the code had nothing left to flip when it was last looked
+            at.
         adversarial: ``(B, ...)`` float, the finished images in [0, 1].
         adversarial_8bit: ``(B, ...)`` uint8, the same after rounding.
         codes: ``(B, K)`` of -1/+1, codes of ``adversarial``.
@@ -30,11 +33,13 @@ class QueryBatch:
     index: Tensor
     labels: Tensor
     targets: Targets | None
+    clean_logits: Tensor = field(init=False)
     clean_codes: Tensor = field(init=False)
     reference: Tensor = field(init=False)
     losses: Tensor = field(init=False)
     logits: Tensor = field(init=False)
     bad_since: Tensor = field(init=False)
+    finished: Tensor = field(init=False)
     adversarial: Tensor = field(init=False)
     adversarial_8bit: Tensor = field(init=False)
     codes: Tensor = field(init=False)
@@ -42,11 +47,12 @@ class QueryBatch:
 
     def __post_init__(self) -> None:
         self.bad_since = torch.full(self.index.shape, -1)
+        self.finished = torch.zeros(self.index.shape, dtype=torch.bool)
 
     def to(self, device: torch.device) -> None:
         """Move what an iteration needs to a device."""
         self.index, self.labels = self.index.to(device), self.labels.to(device)
-        self.bad_since = self.bad_since.to(device)
+        self.bad_since, self.finished = self.bad_since.to(device), self.finished.to(device)
 
     def columns(self) -> dict[str, Tensor]:
         """Return the finished queries' tensors by name, B rows each."""
@@ -64,11 +70,16 @@ class QueryBatch:
             columns["anchor_index"] = self.targets.anchor_index
         return columns
 
-    def watch(self, rows: slice, losses: Tensor, logits: Tensor, iteration: int) -> None:
+    def unfinished(self, rows: slice) -> Tensor:
+        """Return the places ``(n,)`` int64 of those of some rows that are not finished."""
+        places = torch.arange(len(self.index), device=self.finished.device)[rows]
+        return places[~self.finished[rows]]
+
+    def watch(self, rows: slice | Tensor, losses: Tensor, logits: Tensor, iteration: int) -> None:
         """Keep what an iteration gave, and note losses that are not finite, without a wait.
 
         Args:
-            rows: the queries, n of the batch.
+            rows: the queries, n of the batch, as a slice or as their places.
             losses: ``(n,)``, detached.
             logits: ``(n, K)``, detached.
             iteration: its number.

@@ -26,10 +26,12 @@ class _DirectionStep(Optimizer):
             raise ValueError(msg)
         super().__init__(params, {"lr": lr, **defaults})
 
-    @staticmethod
     @abstractmethod
-    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:
-        """Turn the gradient ``(B, ...)`` into a direction of the same shape."""
+    def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Turn the gradient ``(B, ...)`` into a direction of the same shape.
+
+        A rule that remembers something keeps it, a row per query, in ``self.state[parameter]``.
+        """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -41,7 +43,7 @@ class _DirectionStep(Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    direction = self.direction(parameter.grad, group)
+                    direction = self.direction(parameter, parameter.grad, group)
                     parameter.add_(direction, alpha=-group["lr"])
         return loss
 
@@ -60,10 +62,86 @@ class SignStep(_DirectionStep):
     def __init__(self, params: ParamsT, lr: float = 1 / 255) -> None:
         super().__init__(params, lr)
 
-    @staticmethod
-    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:
+    def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the sign of each value; 0 where the gradient is 0."""
         return gradient.sign()
+
+
+class MomentumSignStep(_DirectionStep):
+    """Step by the sign of accumulated gradients (MI-FGSM, Dong et al., CVPR 2018, Eq. 6 and 7).
+
+    g = momentum g + gradient / ||gradient||_1, per query; a query without a gradient adds nothing.
+
+    Args:
+        params: parameters of shape ``(B, ...)``.
+        lr: change of every value per step, in the units of the perturbation.
+        momentum: mu of Eq. 6, not negative; 1 in the paper.
+
+    Raises:
+        ValueError: if ``lr`` is not positive or ``momentum`` negative.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.zeros(1, 2))
+        >>> step = MomentumSignStep([x], lr=0.5)
+        >>> for gradient in ([3.0, -1.0], [-1.0, 0.0]):
+        ...     x.grad = torch.tensor([gradient])
+        ...     _ = step.step()
+        >>> x.tolist()
+        [[0.0, 1.0]]
+    """
+
+    def __init__(self, params: ParamsT, lr: float = 1 / 255, momentum: float = 1.0) -> None:
+        if not momentum >= 0:
+            msg = f"momentum must not be negative, got {momentum}"
+            raise ValueError(msg)
+        super().__init__(params, lr, momentum=momentum)
+
+    def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Accumulate the gradient and return the sign of what there is."""
+        norm = gradient.flatten(1).abs().sum(dim=1).view(-1, *[1] * (gradient.dim() - 1))
+        unit = torch.where(norm > 0, gradient / torch.where(norm > 0, norm, 1.0), 0.0)
+        state = self.state[parameter]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(gradient)
+        momentum: Tensor = state["momentum"]
+        momentum.mul_(group["momentum"]).add_(unit)
+        return momentum.sign()
+
+
+class NesterovSignStep(MomentumSignStep):
+    """As :class:`MomentumSignStep`, with the gradient taken ahead (NI-FGSM, Lin et al., ICLR 2020).
+
+    The gradient is that at x - lr momentum g, where the accumulated gradients alone would lead.
+    """
+
+    looks_ahead = True
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take one step.
+
+        Args:
+            closure: computes the loss and the gradients.
+
+        Raises:
+            ValueError: without a closure: the gradients would be those of another place.
+        """
+        if closure is None:
+            msg = "NesterovSignStep needs a closure, which computes the gradients ahead"
+            raise ValueError(msg)
+        moved = []
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                momentum = self.state.get(parameter, {}).get("momentum")
+                if momentum is not None:
+                    moved.append((parameter, parameter.clone()))
+                    parameter.add_(momentum, alpha=-group["lr"] * group["momentum"])
+        with torch.enable_grad():
+            loss = closure()
+        for parameter, before in moved:
+            parameter.copy_(before)
+        super().step()
+        return loss
 
 
 class NormalizedStep(_DirectionStep):
@@ -94,8 +172,7 @@ class NormalizedStep(_DirectionStep):
             raise ValueError(msg)
         super().__init__(params, lr, reference_size=reference_size)
 
-    @staticmethod
-    def direction(gradient: Tensor, group: dict[str, Any]) -> Tensor:
+    def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the gradient at the length of the step; 0 for a query whose gradient is 0."""
         flat = gradient.flatten(1)
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)

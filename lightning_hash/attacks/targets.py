@@ -95,7 +95,7 @@ class TargetChoice:
         given = self._read_file() if self.file is not None else {}
         chosen_labels, chosen_items = [], []
         for label, query in zip(query_labels.to(torch.uint8).cpu(), query_index, strict=True):
-            generator = _generator(self.seed, int(query))
+            generator = query_generator(f"{self.seed}/{int(query)}")
             entry = given.get(str(int(query)))
             if self.file is not None and entry is None:
                 msg = f"file {self.file}: no target for query {int(query)}; add the key"
@@ -205,9 +205,9 @@ def write_targets(path: Path, query_index: Tensor, targets: Targets) -> None:
     path.write_text(json.dumps(content))
 
 
-def _generator(seed: int, query: int) -> torch.Generator:
-    """Return a generator that is a function of the seed and the query alone."""
-    digest = hashlib.sha256(f"{seed}/{query}".encode()).digest()
+def query_generator(key: str) -> torch.Generator:
+    """Return a generator that is a function of a key, such as ``"seed/query index"``, alone."""
+    digest = hashlib.sha256(key.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
@@ -225,5 +225,5 @@ def uniform_noise(shape: torch.Size, query_index: Tensor, epsilon: float, seed: 
     """
     if len(query_index) == 0:
         return torch.empty(0, *shape)
-    draws = [torch.rand(shape, generator=_generator(seed, int(q))) for q in query_index]
+    draws = [torch.rand(shape, generator=query_generator(f"{seed}/{int(q)}")) for q in query_index]
     return (torch.stack(draws) * 2 - 1) * epsilon

@@ -3,6 +3,7 @@
 from lightning_hash.functional.average_precision import average_precision, mean_average_precision
 from lightning_hash.functional.codes import anchor_code, bit_correlation, code_balance, sign_code
 from lightning_hash.functional.hamming import hamming_distance
+from lightning_hash.functional.label_codes import center_code, mainstay_code
 from lightning_hash.functional.labels import pairwise_similarity, shares_label
 from lightning_hash.functional.perceptibility import linf, perceptibility
 from lightning_hash.functional.precision import (
@@ -15,9 +16,11 @@ __all__ = [
     "anchor_code",
     "average_precision",
     "bit_correlation",
+    "center_code",
     "code_balance",
     "hamming_distance",
     "linf",
+    "mainstay_code",
     "mean_average_precision",
     "pairwise_similarity",
     "perceptibility",

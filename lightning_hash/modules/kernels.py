@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from lightning_hash.distributed import gather_objects
 from lightning_hash.models.frozen import FrozenNetwork
 from lightning_hash.models.victim import Victim
 
@@ -99,6 +101,28 @@ def choose_kernels(victim: Victim, inputs: Tensor, loss: Loss) -> tuple[Kernels,
     best = min(seconds, key=lambda kernels: seconds[kernels])
     gain = seconds[plain] / seconds[best]
     return (best, gain) if gain >= GAIN else (plain, 1.0)
+
+
+def agree_on_kernels(victim: Victim, inputs: Tensor | None, loss: Loss) -> Kernels:
+    """Choose kernels for all processes, and say so where it is not float32 as it comes.
+
+    Args:
+        victim: the victim, on its device.
+        inputs: as in :func:`choose_kernels`; ``None`` on processes that do not measure.
+        loss: as in :func:`choose_kernels`.
+
+    Returns:
+        The choice of rank 0; float32 where it does not measure.
+    """
+    chosen = (Kernels(), 1.0) if inputs is None else choose_kernels(victim, inputs, loss)
+    kernels, gain = gather_objects(chosen)[0]
+    if gain > 1:
+        rank_zero_info(
+            f"kernels: {kernels}, {gain:.1f} times as fast as float32 here; --model.tune false "
+            "keeps float32"
+        )
+    found: Kernels = kernels
+    return found
 
 
 def _seconds(network: FrozenNetwork, inputs: Tensor, loss: Loss) -> float:

@@ -43,6 +43,8 @@ def attack_protocol(
         "momentum": step.defaults.get("momentum", 0.0) if iterative else None,
         "iterations": trainer.max_epochs if iterative else 0,
         "alpha_schedule": str(module.alpha) if iterative else None,
+        "threshold": getattr(module.objective, "threshold", None),
+        "inputs": None if module.inputs is None else str(module.inputs),
         "epsilon": module.space.epsilon,
         "epsilon_space": module.space.space,
         "n_t": module.targets.n_t,

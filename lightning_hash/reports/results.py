@@ -35,6 +35,8 @@ class ResultRow:
         momentum: its momentum.
         iterations: length of the attack.
         alpha_schedule: values and where each starts.
+        threshold: t of HAG Eq. 7.
+        inputs: the random change of the inputs before the victim sees them.
         epsilon: budget in ``epsilon_space``.
         epsilon_space: ``pixel`` or ``normalized``.
         n_t: items in an anchor set.
@@ -55,6 +57,8 @@ class ResultRow:
         n_query: queries attacked.
         n_database: items in the database.
         n_empty: queries without a relevant item in the top_k.
+        n_finished: queries that were stepped no more when the number was taken, since their codes
+            had nothing left to flip; ``None`` where all are stepped to the end.
         n_leaked: queries of the query split that are in the database.
         n_skipped: items of all splits that could not be read and were left out.
         database_codes: the file, where the database's codes are another program's.
@@ -85,6 +89,8 @@ class ResultRow:
     momentum: float | None = None
     iterations: int | None = None
     alpha_schedule: str | None = None
+    threshold: float | None = None
+    inputs: str | None = None
     epsilon: float | None = None
     epsilon_space: str | None = None
     n_t: int | None = None
@@ -105,6 +111,7 @@ class ResultRow:
     n_query: int | None = None
     n_database: int | None = None
     n_empty: int | None = None
+    n_finished: int | None = None
     n_leaked: int | None = None
     n_skipped: int | None = None
     database_codes: str | None = None

@@ -1,7 +1,16 @@
 import pytest
 import torch
 
-from lightning_hash.attacks import HAG, AnchorCode, Noise, ReferenceState
+from lightning_hash.attacks import (
+    HAG,
+    SAAT,
+    AnchorCode,
+    CgAT,
+    HAGCode,
+    Noise,
+    ReferenceState,
+    TargetFeatures,
+)
 from tests.reference import attacks as reference
 
 
@@ -99,3 +108,69 @@ def test_nan_logits_do_not_pass_for_flipped_bits():
     clean = torch.full((2, 4), 9.0)
     logits = torch.tensor([[torch.nan] * 4, [-9.0, -9.0, -9.0, torch.nan]])
     assert HAG()(logits, clean, 1.0).isnan().all()
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0])
+def test_hag_code_against_its_oracle(alpha):
+    generator = torch.Generator().manual_seed(1)
+    logits, clean = (torch.randn(60, 4, generator=generator).double() * 4 for _ in range(2))
+    losses = HAGCode(0.3, beta=0.7)(logits, clean, alpha)
+    expected = [
+        reference.hag_code_loss(row, other, alpha, 0.3, 0.7)
+        for row, other in zip(logits.tolist(), clean.tolist(), strict=True)
+    ]
+    assert 0.0 in expected  # some query has nothing left
+    torch.testing.assert_close(losses, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_a_finished_query_of_hag_code_has_no_gradient():
+    logits = torch.tensor([[-0.1, -0.2]], requires_grad=True)
+    HAGCode()(logits, torch.tensor([[3.0, 3.0]]), 0.1).sum().backward()
+    assert logits.grad.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("objective", "code"), [(CgAT, reference.center_code), (SAAT, reference.mainstay_code)]
+)
+def test_label_codes_push_away_from_the_own_and_towards_the_target(objective, code):
+    generator = torch.Generator().manual_seed(5)
+    labels = (torch.rand(30, 4, generator=generator) < 0.4).to(torch.uint8)
+    codes = (torch.randint(0, 2, (30, 9), generator=generator) * 2 - 1).to(torch.int8)
+    own, target = labels[:6], labels[10:16]
+    logits = torch.randn(6, 9, generator=generator).double()
+    state = ReferenceState(
+        logits, labels=own, target_labels=target, database=(codes, labels), voters=(codes, labels)
+    )
+    for targeted, rows in ((False, own), (True, target)):
+        attack = objective(targeted=targeted)
+        assert (attack.targeted, attack.name.endswith("-targeted")) == (targeted, targeted)
+        losses = attack(logits, attack.reference(state), 0.5)
+        for loss, row, label in zip(losses, logits, rows, strict=True):
+            b = torch.tensor(code(label.tolist(), codes.tolist(), labels.tolist()))
+            mean = (torch.tanh(0.5 * row) * b).mean()
+            assert loss.item() == pytest.approx(mean.item() * (-1 if targeted else 1))
+
+
+def test_label_codes_need_a_database_and_a_target():
+    logits = torch.zeros(1, 4)
+    with pytest.raises(ValueError, match="CgAT needs a database of codes and labels"):
+        CgAT().reference(ReferenceState(logits, labels=torch.ones(1, 2)))
+    items = (torch.ones(2, 4), torch.eye(2))
+    state = ReferenceState(logits, labels=torch.ones(1, 2), database=items, voters=items)
+    with pytest.raises(ValueError, match="SAAT needs a target per query"):
+        SAAT(targeted=True).reference(state)
+
+
+def test_target_features_is_the_mean_squared_distance():
+    losses = TargetFeatures()(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 0.0, 4.0]]), 0.1)
+    assert losses.tolist() == pytest.approx([(4 + 1) / 3])
+    with pytest.raises(ValueError, match="TargetFeatures needs a target per query"):
+        TargetFeatures().reference(ReferenceState(torch.zeros(1, 2)))
+
+
+def test_finished_queries():
+    logits = torch.tensor([[0.1, -0.1], [0.1, 0.1], [-0.1, 0.1]])
+    clean = torch.tensor([[-3.0, 3.0], [-3.0, 3.0], [-3.0, 3.0]])
+    assert HAG().finished(logits, clean).tolist() == [True, False, False]
+    assert AnchorCode().finished(logits, clean.sign()).tolist() == [False, False, True]
+    assert TargetFeatures().finished(logits, clean).tolist() == [False, False, False]

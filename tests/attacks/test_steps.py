@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_hash.attacks import NormalizedStep, SignStep
+from lightning_hash.attacks import (
+    MomentumSignStep,
+    NesterovSignStep,
+    NormalizedStep,
+    SignStep,
+)
+from tests.reference import attacks as reference
 
 
 def stepped(rule, gradient, **options):
@@ -52,3 +58,47 @@ def test_parameters_without_gradient_are_left_alone():
 def test_step_must_be_positive(rule, lr):
     with pytest.raises(ValueError, match="lr must be positive"):
         rule([nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def test_momentum_sign_step_against_the_paper():
+    generator = torch.Generator().manual_seed(3)
+    gradients = torch.randn(6, 2, 5, generator=generator).double()
+    gradients[:, 1] *= 100.0  # the scale of a query's gradient changes nothing
+    gradients[2, 0] = 0.0
+    parameter = nn.Parameter(torch.zeros(2, 5, dtype=torch.float64))
+    rule = MomentumSignStep([parameter], lr=0.1, momentum=0.9)
+    for gradient in gradients:
+        parameter.grad = gradient.clone()
+        rule.step()
+    for query in range(2):
+        expected = reference.momentum_sign_steps(gradients[:, query].tolist(), 0.1, 0.9)
+        assert parameter[query].tolist() == pytest.approx(expected)
+
+
+def test_nesterov_sign_step_takes_the_gradient_ahead():
+    centre = torch.tensor([[0.35, -0.25], [0.05, 0.8]], dtype=torch.float64)
+    parameter = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))
+    rule = NesterovSignStep([parameter], lr=0.1, momentum=0.9)
+
+    def closure():
+        parameter.grad = None
+        loss = ((parameter - centre) ** 2).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(8):
+        rule.step(closure)
+    for query in range(2):
+        goal = centre[query].tolist()
+        expected = reference.nesterov_sign_steps(
+            lambda place, goal=goal: [2 * (p - g) for p, g in zip(place, goal, strict=True)],
+            [0.0, 0.0], 0.1, 0.9, 8,
+        )  # fmt: skip
+        assert parameter[query].tolist() == pytest.approx(expected)
+    with pytest.raises(ValueError, match="needs a closure"):
+        rule.step()
+
+
+def test_momentum_must_not_be_negative():
+    with pytest.raises(ValueError, match="momentum must not be negative, got -1"):
+        MomentumSignStep([nn.Parameter(torch.zeros(1))], momentum=-1)

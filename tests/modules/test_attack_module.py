@@ -9,13 +9,19 @@ from lightning_hash.attacks import (
     HAG,
     AlphaSchedule,
     AnchorCode,
+    CgAT,
+    DiverseInputs,
+    MomentumSignStep,
+    NesterovSignStep,
     Noise,
     NormalizedStep,
     SignStep,
     TargetChoice,
+    TargetFeatures,
     project_,
 )
-from lightning_hash.functional import mean_average_precision, sign_code
+from lightning_hash.functional import center_code, mean_average_precision, sign_code
+from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
 from lightning_hash.trainer import HashTrainer
 from tests.conftest import TinyNet
@@ -379,3 +385,152 @@ def test_rows_are_json_with_the_whole_protocol(tmp_path, blobs):
     row = json.loads((tmp_path / "results.json").read_text())[0]
     assert (row["objective"], row["step_rule"], row["iterations"]) == ("HAG", "SGD", 6)
     assert (row["n_query"], row["n_database"], row["top_k"]) == (13, 90, 20)
+
+
+def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path, blobs):
+    victim = build_model("convnet", bits=8).eval()
+    module = make(victim, objective=TargetFeatures(), targets=TargetChoice(n_t=2))
+    before = {key: value.clone() for key, value in victim.state_dict().items()}
+    trainer(tmp_path, 4).attack(module, blobs)
+    outcome = module.outcome()
+    anchors = [
+        torch.stack([torch.as_tensor(blobs.database_set[int(i)][0]) for i in items])
+        for items in outcome.targets.anchor_index
+    ]
+    wanted = torch.stack([victim.features(items).mean(dim=0) for items in anchors])
+    clean = torch.stack([torch.as_tensor(item[0]) for item in blobs.query_set])
+    delta = torch.nn.Parameter(torch.zeros_like(clean))
+    optimizer = small_step([delta])
+    for _ in range(4):
+        optimizer.zero_grad()
+        distance = (victim.features(clean + delta) - wanted).square().mean(dim=1)
+        distance.sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            project_(delta, clean, 10 / 255, 1.0)
+    torch.testing.assert_close(
+        outcome.tensors["perturbation"], delta.detach(), rtol=1e-3, atol=1e-6
+    )
+    assert outcome.tensors["codes"].shape == (13, 8)  # codes are those of the logits alone
+    assert all(torch.equal(value, before[key]) for key, value in victim.state_dict().items())
+    assert rows_of(module, attack="feature", metric="t_map", quantized=True)
+
+
+def test_features_of_a_foreign_network_are_not_known(blobs):
+    with pytest.raises(ValueError, match="give a victim of a named backbone"):
+        make(objective=TargetFeatures())
+
+
+def test_label_codes_come_from_the_database(tmp_path, blobs):
+    module = attack(
+        tmp_path, blobs, objective=CgAT(targeted=True), iterations=20, step=far_step, epsilon=0.5
+    )
+    database, targets = module.databases.database, module.outcome().targets
+    expected = center_code(targets.labels, database.codes, database.labels)
+    reference = torch.cat([batch.reference for batch in module.batches])
+    assert torch.equal(reference.to(torch.int8), expected)
+    (row,) = rows_of(module, metric="t_map", attack="cgat-targeted", quantized=False, iteration=20)
+    (clean,) = rows_of(module, metric="t_map", attack="none")
+    assert row["value"] > clean["value"]
+
+
+def far_step(parameters):
+    return SGD(parameters, lr=0.5, momentum=0.9)
+
+
+@pytest.mark.parametrize("batch_size", [4, 13])
+def test_finished_queries_are_stepped_and_passed_no_more(tmp_path, blobs, batch_size):
+    """The perturbation of a finished query is the first whose code is the anchor code."""
+    passed = []
+    module = make(
+        objective=AnchorCode(), step=far_step, epsilon=0.5, stop_finished=True,
+        batch_size=batch_size, evaluate_at=[0, 3, 20],
+    )  # fmt: skip
+    module.network.register_forward_hook(lambda _, inputs, __: passed.append(len(inputs[0])))
+    runner = trainer(tmp_path, 40)
+    runner.attack(module, blobs)
+    outcome = module.outcome()
+    done = (outcome.tensors["codes"] == outcome.targets.anchor_codes).all(dim=1)
+    assert 3 <= done.sum() < 13
+    counts = [row["n_finished"] for row in rows_of(module, attack="dhta", metric="t_map")]
+    assert counts == sorted(counts)
+    assert counts[-1] == done.sum()
+    assert sum(passed) < 0.9 * 40 * 13
+    assert rows_of(module, attack="none", metric="map")[0]["n_finished"] is None
+
+    plain = make(
+        objective=AnchorCode(), step=far_step, epsilon=0.5, batch_size=batch_size,
+    )  # fmt: skip
+    reached = torch.zeros(13, dtype=torch.bool)
+    found = torch.zeros_like(outcome.tensors["perturbation"])
+
+    class Keep(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            for number, each in enumerate(module.batches):
+                codes = module.exact_logits(module.perturbed(number)) > 0
+                same = (codes == (each.reference > 0)).all(dim=1)
+                new = same & ~reached[each.index]
+                found[each.index[new]] = module.perturbations[number].detach()[new]
+                reached[each.index[new]] = True
+
+    trainer(tmp_path, 40, callbacks=[Keep()]).attack(plain, blobs)
+    assert torch.equal(reached, done)
+    torch.testing.assert_close(
+        outcome.tensors["perturbation"][done], found[done], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_stopping_goes_on_after_a_resume(tmp_path, blobs):
+    options = {
+        "objective": AnchorCode(), "step": far_step, "epsilon": 0.5, "stop_finished": True,
+    }  # fmt: skip
+    whole = attack(tmp_path, blobs, iterations=30, **options)
+    saver = ModelCheckpoint(tmp_path, filename="half", every_n_epochs=15, save_top_k=-1)
+    runner = trainer(tmp_path, 30, callbacks=[saver], enable_checkpointing=True)
+    runner.attack(make(**options), blobs)
+    resumed = attack(
+        tmp_path, blobs, iterations=30, ckpt_path=str(tmp_path / "half.ckpt"), **options
+    )
+    torch.testing.assert_close(
+        resumed.outcome().tensors["perturbation"], whole.outcome().tensors["perturbation"],
+        rtol=1e-3, atol=1e-5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [{"inputs": DiverseInputs()}, {"step": NesterovSignStep}])
+def test_stopping_needs_the_codes_of_the_perturbed_queries(tmp_path, blobs, options):
+    with pytest.raises(ValueError, match="leave one of them out"):
+        attack(tmp_path, blobs, stop_finished=True, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"inputs": DiverseInputs(1.0, 0.5)}, {"step": NesterovSignStep}]
+)
+def test_milestones_score_the_perturbed_queries_themselves(tmp_path, blobs, options):
+    """Not what the victim saw: changed at random, or ahead of the step."""
+    codes = []
+
+    class Watch(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            if module.current_epoch == 3:
+                clean = torch.cat([batch.clean_codes for batch in module.batches])
+                logits = [module.exact_logits(module.perturbed(i)) for i in range(3)]
+                codes.append((sign_code(torch.cat(logits)) != clean).sum(dim=1))
+
+    module = attack(tmp_path, blobs, callbacks=[Watch()], **options)
+    (row,) = rows_of(module, metric="hamming_to_clean", iteration=3)
+    assert row["value"] == pytest.approx(codes[0].double().mean().item())
+    assert row["inputs"] == (str(options["inputs"]) if "inputs" in options else None)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_transferable_steps_treat_every_query_by_itself(tmp_path, blobs, batch_size):
+    results = []
+    for size in (13, batch_size):
+        module = make(
+            TinyNet().double(), batch_size=size, step=MomentumSignStep,
+            inputs=DiverseInputs(0.7, 0.5),
+        )  # fmt: skip
+        trainer(tmp_path, 6, precision="64-true").attack(module, DoubleBlobs(blobs))
+        results.append(module.outcome().tensors["perturbation"])
+    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)

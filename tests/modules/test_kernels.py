@@ -8,7 +8,7 @@ from torch import nn
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
 from lightning_hash.models.victim import freeze
-from lightning_hash.modules import attack_module, kernels
+from lightning_hash.modules import kernels
 from lightning_hash.modules.kernels import CANDIDATES, Kernels, choose_kernels
 from tests.conftest import TinyNet
 from tests.modules.test_attack_module import make, rows_of, trainer
@@ -118,7 +118,7 @@ def attacked(tmp_path, blobs, **options):
 
 
 def test_short_iterations_exact_scores(tmp_path, blobs, monkeypatch):
-    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: (SHORT, 4.0))
+    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: (SHORT, 4.0))
     victim = TinyNet()
     module = attacked(tmp_path, blobs, victim=victim)
     assert {row["kernels"] for row in module.rows} == {"bfloat16 channels_last"}
@@ -144,14 +144,14 @@ def test_short_iterations_exact_scores(tmp_path, blobs, monkeypatch):
 
 
 def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
-    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: (SHORT, 4.0))
+    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: (SHORT, 4.0))
     whole = attacked(tmp_path, blobs)
     keep = ModelCheckpoint(
         tmp_path, filename="{epoch}", every_n_epochs=1, save_top_k=-1, save_on_train_epoch_end=True
     )
     saved = make(tune=True)
     trainer(tmp_path, 6, callbacks=[keep], enable_checkpointing=True).attack(saved, blobs)
-    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: pytest.fail("chosen again"))
+    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("chosen again"))
     resumed = make(tune=True)
     trainer(tmp_path, 6).attack(resumed, blobs, ckpt_path=str(tmp_path / "epoch=2.ckpt"))
     assert resumed.kernels == SHORT
@@ -163,7 +163,7 @@ def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
     ("options", "precision"), [({"channels_last": True}, "32-true"), ({}, "bf16-mixed")]
 )
 def test_a_choice_of_the_users_is_not_tuned(tmp_path, blobs, monkeypatch, options, precision):
-    monkeypatch.setattr(attack_module, "choose_kernels", lambda *_: pytest.fail("tuned"))
+    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("tuned"))
     module = make(tune=True, **options)
     trainer(tmp_path, 2, precision=precision).attack(module, blobs)
     expected = "float32 channels_last" if options else "float32"

@@ -1,0 +1,76 @@
+"""Random changes of the perturbed inputs before the victim sees them, for transfer."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from lightning_hash.attacks.targets import query_generator
+
+
+class DiverseInputs(nn.Module):
+    """Resize and pad each perturbed image by its own draw (DI-FGSM, Xie et al., CVPR 2019).
+
+    With a probability an image is shrunk, bilinearly, to a side drawn from [smallest S, S] and put
+    at a place drawn inside S x S zeros. Each draw is a function of the seed, the iteration and the
+    query's index.
+
+    Args:
+        probability: of a change; in [0, 1].
+        smallest: least side as a fraction of the image's, in (0, 1].
+        seed: seed of the draws.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> torch.equal(DiverseInputs(probability=0.0)(images, [5, 9], 0), images)
+        True
+    """
+
+    def __init__(self, probability: float = 0.5, smallest: float = 0.9, seed: int = 0) -> None:
+        super().__init__()
+        if not 0 <= probability <= 1:
+            msg = f"probability must be in [0, 1], got {probability}"
+            raise ValueError(msg)
+        if not 0 < smallest <= 1:
+            msg = f"smallest must be in (0, 1], got {smallest}"
+            raise ValueError(msg)
+        self.probability, self.smallest, self.seed = probability, smallest, seed
+
+    def forward(self, images: Tensor, index: list[int], iteration: int) -> Tensor:
+        """Change images.
+
+        Args:
+            images: ``(B, 3, H, W)``.
+            index: the queries' own indices, B of them.
+            iteration: its number.
+
+        Returns:
+            ``(B, 3, H, W)``, differentiable.
+
+        Raises:
+            ValueError: if these are no images.
+        """
+        if images.dim() != 4:
+            msg = f"inputs: diverse inputs are for images (B, 3, H, W), got {tuple(images.shape)}"
+            raise ValueError(msg)
+        changed = [
+            self._one(image, query_generator(f"{self.seed}/diverse/{iteration}/{query}"))
+            for image, query in zip(images, index, strict=True)
+        ]
+        return torch.stack(changed) if changed else images
+
+    def _one(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        chance, size, top, left = torch.rand(4, generator=generator).tolist()
+        if chance >= self.probability:
+            return image
+        height, width = image.shape[1:]
+        scale = self.smallest + (1 - self.smallest) * size
+        sides = max(1, round(height * scale)), max(1, round(width * scale))
+        small = interpolate(image[None], sides, mode="bilinear", align_corners=False)[0]
+        above, before = round(top * (height - sides[0])), round(left * (width - sides[1]))
+        return pad(small, (before, width - sides[1] - before, above, height - sides[0] - above))
+
+    def __str__(self) -> str:
+        return f"diverse p={self.probability:g} from {self.smallest:g}"

@@ -1,0 +1,21 @@
+"""What attacks minimise, one file per idea."""
+
+from lightning_hash.attacks.objectives.anchor import AnchorCode
+from lightning_hash.attacks.objectives.base import Objective, ReferenceState
+from lightning_hash.attacks.objectives.centers import SAAT, CgAT, LabelCode
+from lightning_hash.attacks.objectives.feature import TargetFeatures
+from lightning_hash.attacks.objectives.hag import HAG, HAGCode
+from lightning_hash.attacks.objectives.noise import Noise
+
+__all__ = [
+    "HAG",
+    "SAAT",
+    "AnchorCode",
+    "CgAT",
+    "HAGCode",
+    "LabelCode",
+    "Noise",
+    "Objective",
+    "ReferenceState",
+    "TargetFeatures",
+]

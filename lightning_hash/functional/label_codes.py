@@ -1,0 +1,94 @@
+"""Codes that stand for a whole label, from the codes of a database."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from lightning_hash.functional.hamming import check_codes
+from lightning_hash.functional.labels import shares_label
+
+ROWS = 32  # labels at a time: their similarity to all items is a matrix
+
+
+def center_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tensor:
+    """Return the centre code of each label (CgAT, Wang et al., WWW 2023).
+
+    b = sign(sum over the items that share a label c B - sum over the others (N - c) B), with c the
+    number of the others; a sum of 0 gives +1.
+
+    Args:
+        labels: ``(Q, C)`` of 0/1.
+        codes: ``(N, K)`` of -1/+1, B.
+        database_labels: ``(N, C)`` of 0/1.
+
+    Returns:
+        int8 ``(Q, K)`` of -1/+1.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    Example:
+        >>> codes = torch.tensor([[1, 1], [1, -1], [-1, -1]])
+        >>> center_code(torch.tensor([[1, 0]]), codes, torch.tensor([[1, 0], [0, 1], [0, 1]]))
+        tensor([[1, 1]], dtype=torch.int8)
+    """
+    return _vote(labels, codes, database_labels, _center_weights)
+
+
+def mainstay_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tensor:
+    """Return the mainstay code of each label (SAAT, Yuan et al., TIFS 2023).
+
+    b = sign(W+ B - W- B), where W+ is the cosine similarity of the labels and W- is 1 where they
+    share none, each divided by its row's sum; a sum of 0 gives +1.
+
+    Args:
+        labels: ``(Q, C)`` of 0/1.
+        codes: ``(N, K)`` of -1/+1, B.
+        database_labels: ``(N, C)`` of 0/1.
+
+    Returns:
+        int8 ``(Q, K)`` of -1/+1.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    Example:
+        >>> codes = torch.tensor([[1, -1], [1, -1], [-1, -1]])
+        >>> mainstay_code(torch.tensor([[1, 0]]), codes, torch.tensor([[1, 0], [1, 1], [0, 1]]))
+        tensor([[1, 1]], dtype=torch.int8)
+    """
+    return _vote(labels, codes, database_labels, _mainstay_weights)
+
+
+def _center_weights(labels: Tensor, others: Tensor) -> Tensor:
+    shared = shares_label(labels, others).double()
+    strangers = len(others) - shared.sum(dim=1, keepdim=True)
+    return strangers * shared - (len(others) - strangers) * (1 - shared)
+
+
+def _mainstay_weights(labels: Tensor, others: Tensor) -> Tensor:
+    near = normalize(labels.double(), dim=1) @ normalize(others.double(), dim=1).T
+    far = (~shares_label(labels, others)).double()
+    return normalize(near, p=1, dim=1) - normalize(far, p=1, dim=1)
+
+
+def _vote(
+    labels: Tensor,
+    codes: Tensor,
+    database_labels: Tensor,
+    weights: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    check_codes("codes", codes)
+    if len(codes) != len(database_labels):
+        msg = (
+            f"codes and database_labels must be of one number of items, got {len(codes)} and "
+            f"{len(database_labels)}"
+        )
+        raise ValueError(msg)
+    voters = codes.double()
+    parts = [weights(rows, database_labels) @ voters for rows in torch.split(labels, ROWS)]
+    votes = torch.cat(parts) if parts else voters[:0]
+    # Sums of fractions may miss 0 by rounding.
+    return torch.where(votes > -1e-12, 1, -1).to(torch.int8)

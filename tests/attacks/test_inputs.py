@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from lightning_hash.attacks import DiverseInputs
+
+
+def test_a_draw_depends_on_seed_iteration_and_query_alone():
+    images = torch.rand(6, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    index = [3, 1, 4, 10, 5, 9]
+    together = DiverseInputs(1.0, 0.5)(images, index, iteration=7)
+    assert torch.equal(together[2:3], DiverseInputs(1.0, 0.5)(images[2:3], [4], iteration=7))
+    for other in (
+        DiverseInputs(1.0, 0.5)(images, index, iteration=8),
+        DiverseInputs(1.0, 0.5)(images, [i + 1 for i in index], iteration=7),
+        DiverseInputs(1.0, 0.5, seed=1)(images, index, iteration=7),
+    ):
+        assert (together != other).flatten(1).any(dim=1).sum() >= 5
+
+
+def test_images_are_shrunk_and_put_inside_zeros():
+    images = torch.ones(200, 1, 20, 20)
+    changed = DiverseInputs(1.0, 0.5)(images, list(range(200)), 0)
+    assert changed.shape == images.shape
+    rows = (changed[:, 0] > 0).any(dim=2)
+    sides = rows.sum(dim=1)
+    assert sides.min() == 10
+    assert sides.max() == 20
+    assert changed[changed > 0].min().item() == pytest.approx(1)  # a constant stays
+    tops = {int(row.nonzero()[0]) for row in rows}
+    assert {0, 5} <= tops  # it is put at the border and inside
+
+
+def test_the_probability_is_kept():
+    images = torch.rand(400, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    changed = DiverseInputs(0.3, 0.5)(images, list(range(400)), 0)
+    share = (changed != images).flatten(1).any(dim=1).float().mean().item()
+    assert 0.2 < share < 0.4
+
+
+def test_gradients_pass():
+    images = torch.rand(2, 3, 8, 8, requires_grad=True)
+    DiverseInputs(1.0, 0.5)(images, [0, 1], 0).sum().backward()
+    assert (images.grad != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"probability": 1.5}, r"probability must be in \[0, 1\], got 1.5"),
+        ({"smallest": 0.0}, r"smallest must be in \(0, 1\], got 0.0"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        DiverseInputs(**options)
+
+
+def test_clips_are_refused():
+    with pytest.raises(ValueError, match=r"images \(B, 3, H, W\), got \(1, 2, 3, 4, 4\)"):
+        DiverseInputs()(torch.rand(1, 2, 3, 4, 4), [0], 0)
