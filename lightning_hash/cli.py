@@ -95,12 +95,14 @@ class HashCLI(LightningCLI):
             self.save_config_callback = None
             return super().instantiate_trainer(**kwargs)
         name = self._get(self.config_init, "name")
+        if self.subcommand == "attack" and isinstance(self.model, AttackModule):
+            name = name or self.model.attack_name
+        verb = "attack" if self.subcommand == "attack" else "fit"
+        runs = self._get(self.config_init, "runs")
         if config["logger"] in (None, True):
-            if self.subcommand == "attack" and isinstance(self.model, AttackModule):
-                name = name or self.model.attack_name
-            verb = "attack" if self.subcommand == "attack" else "fit"
-            runs = self._get(self.config_init, "runs")
             kwargs["logger"] = RunLogger(runs, name=f"{verb}/{name}")
+        elif config["logger"] is False and config["default_root_dir"] is None:
+            kwargs["default_root_dir"] = Path(runs) / verb / name  # of config.yaml
         given = list(config["callbacks"] or [])
         kinds = {type(callback) for callback in given}
         own = self._attack_callbacks() if self.subcommand == "attack" else self._fit_callbacks(name)

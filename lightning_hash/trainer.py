@@ -32,6 +32,7 @@ from lightning_hash.modules.encoder import (
     made_with,
 )
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.modules.transfer_module import TransferModule
 from lightning_hash.strategies import QueryParallelStrategy
 
 
@@ -187,18 +188,7 @@ class HashTrainer(pl.Trainer):
                 "queries; attacks by several processes need strategy='query_parallel'"
             )
             raise ValueError(msg)
-        queries = QueryData(datamodule, model.n_queries, model.batch_size, model.seed)
-        datamodule.prepare_data()
-        queries.setup("predict")
-        splits = [] if codes is not None else ["database"]
-        if choose_target_database(model.target_database, datamodule) != "database":
-            splits.append(OPEN_SET)
-        found = self._encode(model.victim, datamodule, splits) if splits else {}
-        if codes is not None:
-            made = made_with(model.victim, datamodule, "database", self)
-            found["database"] = database_codes(Path(codes), datamodule, made)
-            if found["database"].foreign is not None:
-                rank_zero_warn(f"codes {codes} do not say which model they are of")
+        queries, found = self._prepare(model, datamodule, codes)
         if ckpt_path == "last":
             ckpt_path = self._newest_checkpoint()
         self._attack(model, queries, found, ckpt_path)
@@ -206,6 +196,22 @@ class HashTrainer(pl.Trainer):
             if isinstance(callback, AttackCheckpoint) and callback.failed is not None:
                 msg = f"the results are written, but {callback.failed}"
                 raise OSError(msg)
+
+    def transfer(self, models: Sequence[TransferModule], datamodule: HashDataModule) -> None:
+        """Score perturbations of finished attacks on a victim, whose database is encoded once.
+
+        Args:
+            models: one per perturbation, all of one victim.
+            datamodule: the queries and the database of the attacks.
+
+        Raises:
+            ValueError: if the perturbations are not of these queries.
+        """
+        for number, model in enumerate(models):
+            if number == 0:
+                queries, found = self._prepare(model, datamodule, None)
+            model.check_data(queries)
+            self._attack(model, queries, found, None)
 
     def attack_encoded(
         self, model: AttackModule, datamodule: HashDataModule, database: CodeSet | None
@@ -239,6 +245,24 @@ class HashTrainer(pl.Trainer):
         if model.objective.iterative:
             self.fit(model, datamodule=queries, ckpt_path=ckpt_path, weights_only=True)
         self.test(model, datamodule=queries, verbose=False, weights_only=True)
+
+    def _prepare(
+        self, model: AttackModule, datamodule: HashDataModule, codes: str | None
+    ) -> tuple[QueryData, dict[str, CodeSet]]:
+        """Set up the queries, and encode or read what they are ranked against."""
+        queries = QueryData(datamodule, model.n_queries, model.batch_size, model.seed)
+        datamodule.prepare_data()
+        queries.setup("predict")
+        splits = [] if codes is not None else ["database"]
+        if choose_target_database(model.target_database, datamodule) != "database":
+            splits.append(OPEN_SET)
+        found = self._encode(model.victim, datamodule, splits) if splits else {}
+        if codes is not None:
+            made = made_with(model.victim, datamodule, "database", self)
+            found["database"] = database_codes(Path(codes), datamodule, made)
+            if found["database"].foreign is not None:
+                rank_zero_warn(f"codes {codes} do not say which model they are of")
+        return queries, found
 
     def _newest_checkpoint(self) -> str | None:
         """Return the newest checkpoint of the runs of this name that can be read."""

@@ -16,8 +16,6 @@ from lightning_hash.__main__ import main
 from lightning_hash.data import SamplePhotos
 
 ROOT = Path(lightning_hash.__file__).parent.parent
-ATTACKS = sorted(p.stem for p in (ROOT / "configs" / "attack").glob("*.yaml"))
-QUICK = sorted((ROOT / "configs" / "attack" / "quick").glob("*.yaml"))
 FITS = sorted((ROOT / "configs" / "fit").glob("*.yaml"))
 SMALL_DATA = ["--data.n_train=100", "--data.n_query=20", "--data.n_database=200"]
 SMALL_ATTACK = [
@@ -123,24 +121,6 @@ def test_loss_by_name_and_a_test_that_names_none(there):
     assert checkpoint["state_dict"]["loss.classifier.weight"].shape == (10, 32)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_every_attack_config(there, name):
-    config = str(ROOT / "configs" / "attack" / f"{name}.yaml")
-    options = [] if name == "noise" else ["--trainer.max_epochs=3"]
-    run = f"--name=configs/{name}"
-    assert main(["attack", "--config", config, *options, *SMALL_ATTACK, run]) == 0
-    rows = json.loads((there / f"runs/attack/configs/{name}/version_0/results.json").read_text())
-    assert {row["attack"] for row in rows} == {name.replace("_", "-"), "none", "anchor"}
-    epsilon = {"hag": 10 / 255, "hag_star": 10 / 255}.get(name, 0.032)
-    assert {row["epsilon"] for row in rows} == {epsilon}
-    hag, pgd = ("SGD", 500 / 255**2, 0.9), ("SGD", 1.0, 0.0)
-    rule = {
-        "hag": hag, "hag_star": hag, "dhta": pgd, "p2p": pgd, "noise": (None, None, None),
-        "dhta_code": ("NormalizedStep", 1.0, 0.0),
-    }[name]  # fmt: skip
-    assert {(row["step_rule"], row["lr"], row["momentum"]) for row in rows} == {rule}
-
-
 def test_options_of_the_default_optimizer_do_not_pass_over_to_another(there):
     options = [*SMALL_DATA, "--trainer.accelerator=cpu", "--trainer.max_epochs=1", "--name=sgd"]
     assert main(["fit", *options, "--model.optimizer=SGD", "--model.optimizer.lr=0.01"]) == 0
@@ -189,18 +169,6 @@ def test_default_step_goes_as_far_as_the_papers_in_the_iterations_there_are(ther
         rates[iterations] = row["lr"] * iterations
     assert rates[1] == pytest.approx(2000 * 500 / 255**2)
     assert rates[4] == pytest.approx(2000 * 500 / 255**2)
-
-
-@pytest.mark.parametrize("quick", QUICK, ids=lambda path: path.stem)
-def test_quick_fragments_combine(there, quick):
-    base = str(ROOT / "configs" / "attack" / "dhta.yaml")
-    arguments = ["--config", base, "--config", str(quick), *SMALL_ATTACK]
-    status = main(["attack", *arguments, "--trainer.max_epochs=2", f"--name=quick/{quick.stem}"])
-    assert status == 0
-    rows = json.loads(
-        (there / f"runs/attack/quick/{quick.stem}/version_0/results.json").read_text()
-    )
-    assert {row["step_rule"] for row in rows} == {"SGD" if quick.stem == "sgd" else "SignStep"}
 
 
 def test_run_folder(there, capsys):

@@ -56,25 +56,41 @@ def victim(tmp_path_factory):
     return folder / "checkpoints" / "demo" / "best.ckpt"
 
 
-PRESETS = {
-    "hag": "hag", "hag_star": "hag-star", "hag_code": "hag-code", "dhta": "dhta",
-    "dhta_code": "dhta-code", "p2p": "p2p", "feature": "feature", "noise": "noise",
-    "cgat": "cgat", "cgat_targeted": "cgat-targeted",
-    "saat": "saat", "saat_targeted": "saat-targeted",
-}  # fmt: skip
-FRAGMENTS = {
-    "suite": ["dhta"], "transferable": ["hag"], "quick/sgd": ["hag_star"], "quick/sign": ["p2p"],
-}  # fmt: skip
-RUNS = [[name] for name in PRESETS]
-RUNS += [[*below, fragment] for fragment, below in FRAGMENTS.items()]
+HAG, PGD, SIGN = ("SGD", 500 / 255**2, 0.9), ("SGD", 1.0, 0.0), ("SignStep", 1 / 255, 0.0)
+PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
+    "hag": ("hag", 10 / 255, HAG),
+    "hag_star": ("hag-star", 10 / 255, HAG),
+    "hag_code": ("hag-code", 10 / 255, ("SGD", 100 / 255**2, 0.0)),
+    "dhta": ("dhta", 0.032, PGD),
+    "dhta_code": ("dhta-code", 0.032, ("NormalizedStep", 1.0, 0.0)),
+    "p2p": ("p2p", 0.032, PGD),
+    "feature": ("feature", 0.032, SIGN),
+    "noise": ("noise", 0.032, (None, None, None)),
+    "cgat": ("cgat", 8 / 255, SIGN),
+    "cgat_targeted": ("cgat-targeted", 8 / 255, SIGN),
+    "saat": ("saat", 8 / 255, SIGN),
+    "saat_targeted": ("saat-targeted", 8 / 255, SIGN),
+}
+FRAGMENTS = {  # the preset below, what becomes of epsilon and of the step, and of the inputs
+    "suite": ("dhta", 8 / 255, SIGN, None),
+    "transferable": ("hag", 10 / 255, ("MomentumSignStep", 1 / 255, 1.0), "diverse p=0.5 from 0.9"),
+    "quick/sgd": ("hag_star", 10 / 255, ("SGD", 10_000 / 255**2, 0.9), None),
+    "quick/sign": ("p2p", 0.032, SIGN, None),
+}
+RUNS = [([name], *expected, None) for name, expected in PRESETS.items()]
+RUNS += [
+    ([below, name], PRESETS[below][0], *expected) for name, (below, *expected) in FRAGMENTS.items()
+]
 
 
-@pytest.mark.parametrize("presets", RUNS, ids="+".join)
-def test_attack_presets_run(presets, victim, tmp_path):
+@pytest.mark.parametrize(("presets", "attack", "epsilon", "step", "inputs"), RUNS)
+def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_path):
     """Each preset and each fragment over one of them, for two iterations."""
     small = ["--data.n_train=60", "--data.n_query=10", "--data.n_database=100"]
     configs = [f"--config={CONFIGS / 'attack' / name}.yaml" for name in presets]
-    arguments = ["attack", *configs, f"--model.victim={victim}", "--trainer.max_epochs=2", *small]
+    arguments = ["attack", *configs, f"--model.victim={victim}", *small]
+    if attack != "noise":
+        arguments.append("--trainer.max_epochs=2")
     arguments += [
         "--model.n_queries=4",
         "--model.tune=false",
@@ -82,17 +98,22 @@ def test_attack_presets_run(presets, victim, tmp_path):
     ]
     assert main([*arguments, "--runs", str(tmp_path), "--name", "x"]) == 0
     (found,) = tmp_path.rglob("results.json")
-    rows = [row for row in read_results(found) if row.quantized]
-    assert {row.attack for row in rows} == {PRESETS[presets[0]]}
-    ceilings = [row for row in read_results(found) if row.attack == "anchor"]
-    assert [row.metric for row in ceilings] == ["t_map", "hamming_to_anchor"]
-    if "transferable" in presets:
-        assert (rows[0].step_rule, rows[0].inputs) == (
-            "MomentumSignStep",
-            "diverse p=0.5 from 0.9",
-        )
-    if "suite" in presets:
-        assert (rows[0].epsilon, rows[0].lr) == (pytest.approx(8 / 255), pytest.approx(1 / 255))
+    rows = read_results(found)
+    assert {row.attack for row in rows} == {attack, "none", "anchor"}
+    (used,) = {row.epsilon for row in rows}
+    assert used == pytest.approx(epsilon)
+    assert {(row.step_rule, row.momentum) for row in rows} == {(step[0], step[2])}
+    assert rows[0].lr == pytest.approx(step[1])
+    assert {row.inputs for row in rows} == {inputs}
+    ceilings = [row.metric for row in rows if row.attack == "anchor"]
+    assert ceilings == ["t_map", "hamming_to_anchor"]
+
+
+def test_a_run_without_a_logger_leaves_its_config_among_the_runs(victim):
+    folder = victim.parent.parent.parent
+    assert {path.name for path in folder.iterdir()} == {"runs", "checkpoints"}
+    assert (folder / "runs" / "fit" / "demo" / "config.yaml").is_file()
+    assert not Path("config.yaml").exists()
 
 
 def test_attack_presets_are_all_run():

@@ -39,6 +39,9 @@ class RetrievalImages(Callback):
         """Draw the pictures of a finished attack."""
         if not isinstance(pl_module, AttackModule) or pl_module.databases is None:
             return
+        if pl_module.victim.members:
+            rank_zero_warn("no pictures: several victims retrieve different items; see transfer")
+            return
         databases = pl_module.databases
         outcome = pl_module.outcome()
         if not trainer.is_global_zero or pl_module.run_folder is None:

@@ -67,7 +67,10 @@ class RunFolder(Callback):
         if not trainer.is_global_zero or folder is None:
             return
         self._write_rows(pl_module)
-        metadata = {"protocol": json.dumps(pl_module.protocol)}
+        protocol = {**pl_module.protocol, "attack": pl_module.attack_name}
+        metadata = {"protocol": json.dumps(protocol)}
+        if pl_module.space.scale is not None:
+            metadata["scale"] = json.dumps(pl_module.space.scale.flatten().tolist())
         tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
         codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
         codes.pop("adversarial_8bit")

@@ -29,7 +29,9 @@ class SummaryTable(Callback):
             return
         self._tested = False
         if isinstance(pl_module, AttackModule):
-            Console().print(summary_table([ResultRow(**row) for row in pl_module.rows]))
+            rows = [ResultRow(**row) for row in pl_module.rows]
+            for victim in dict.fromkeys(row.victim_sha256 for row in rows):  # of a joint one, each
+                Console().print(summary_table([r for r in rows if r.victim_sha256 == victim]))
             if pl_module.run_folder is not None:
                 print(pl_module.run_folder)
         else:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from lightning_hash.data.codes import CodeSet
@@ -159,17 +159,18 @@ def _packed(codes: CodeSet) -> bytes:
 
 
 def _unpacked(path: Path) -> CodeSet:
+    content = path.read_bytes()  # in one piece: safe_open opens twice, and the file may be replaced
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-                found = metadata.get("format"), metadata.get("version")
-                msg = f"codes {path}: {FORMAT} version {VERSION} is needed, this is {found}"
-                raise ValueError(msg)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        tensors = load(content)
     except SafetensorError as error:
         msg = f"codes {path} is truncated or no safetensors file ({error}); make it anew"
         raise ValueError(msg) from error
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+    metadata = json.loads(header).get("__metadata__", {})
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        found = metadata.get("format"), metadata.get("version")
+        msg = f"codes {path}: {FORMAT} version {VERSION} is needed, this is {found}"
+        raise ValueError(msg)
     bits = int(metadata["bits"])
     ones = np.unpackbits(tensors["codes"].numpy(), axis=1, count=bits)
     text = bytes(tensors["paths"].to(torch.uint8).numpy()).decode()

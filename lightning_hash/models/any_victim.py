@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from lightning_hash.models.foreign import load_foreign
+from lightning_hash.models.joint import join_victims
 from lightning_hash.models.victim import Victim, freeze, load_victim
 
 DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
@@ -17,7 +18,7 @@ def as_victim(given: Any) -> Victim:
     Args:
         given: the path of a checkpoint of ``fit``; the options of
             :func:`lightning_hash.models.load_foreign`; a HashModule; or any nn.Module that turns
-            inputs in [0, 1] into ``(B, K)`` logits.
+            inputs in [0, 1] into ``(B, K)`` logits; or a list of these, which are joined.
 
     Returns:
         The victim.
@@ -29,6 +30,8 @@ def as_victim(given: Any) -> Victim:
     """
     if isinstance(given, Victim):
         return given
+    if isinstance(given, (list, tuple)):
+        return join_victims([as_victim(member) for member in given])
     if isinstance(given, (str, Path)):
         return load_victim(given)
     if isinstance(given, dict):

@@ -27,6 +27,7 @@ class Victim:
         bits: K, or ``None`` where it is known only after a forward pass.
         loss: name of the loss it was trained with, or ``None`` where unknown.
         sha256: fingerprint of its weights.
+        members: the victims that it joins, if it is several.
     """
 
     network: nn.Module
@@ -34,6 +35,7 @@ class Victim:
     bits: int | None
     loss: str | None
     sha256: str
+    members: tuple["Victim", ...] = ()
 
 
 def build_network(

@@ -229,6 +229,11 @@ class AttackLoop(pl.LightningModule):
         """Log values that are the same on every process: there is nothing to average."""
         self.log_dict({**values, "step": float(iteration)}, sync_dist=True, rank_zero_only=True)
 
+    @property
+    def last_iteration(self) -> int:
+        """The number of iterations behind the finished perturbations."""
+        return (self.trainer.max_epochs or 0) if self.objective.iterative else 0
+
     def live_metrics(self) -> dict[str, Tensor]:
         """Return mean loss and mean Hamming distance to the clean code of the last iteration.
 
@@ -290,7 +295,7 @@ class AttackLoop(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Score the clean queries, the ceiling and the attack."""
-        last = (self.trainer.max_epochs or 0) if self.objective.iterative else 0
+        last = self.last_iteration
         keeper, batches = self.scorekeeper, self.batches
         keeper.rows = [row for row in keeper.rows if row["attack"] == self.attack_name]
         for batch in batches:

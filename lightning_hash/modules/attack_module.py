@@ -1,6 +1,7 @@
 """The attack as a LightningModule: its only optimised parameters are the perturbations."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lightning_hash.attacks import (
     AlphaSchedule,
     DiverseInputs,
     EpsilonSpace,
+    JointObjective,
     Objective,
     TargetChoice,
     Targets,
@@ -29,6 +31,7 @@ from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
 from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
 from lightning_hash.models.frozen import FrozenNetwork
+from lightning_hash.models.joint import member_bits
 from lightning_hash.modules.attack_loop import AttackLoop
 from lightning_hash.modules.databases import Databases, TargetDatabase
 from lightning_hash.modules.kernels import Kernels
@@ -50,7 +53,8 @@ class AttackModule(AttackLoop):
         victim: checkpoint of ``fit``; or ``{source: ..., backbone: ..., bits: ..., preprocess: ...,
             output: ...}`` as in :func:`lightning_hash.models.load_foreign`; from Python also a
             HashModule or any nn.Module that turns inputs in [0, 1] into ``(B, K)`` logits. It is
-            frozen.
+            frozen. A list of these is attacked by one perturbation: the objective is summed over
+            them, and each has result rows of its own.
         objective: what is minimised; HAG by default.
         step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``. By
             default HAG's, ``torch.optim.SGD`` with momentum 0.9 and a rate of 500 / 255^2 at 2000
@@ -132,6 +136,8 @@ class AttackModule(AttackLoop):
         fixed = compile or channels_last or not tune
         self.kernels = Kernels(channels_last=channels_last) if fixed else None
         self.objective = HAG() if objective is None else objective
+        if self.victim.members:
+            self.objective = JointObjective(self.objective, member_bits(self.victim))
         self.given_step = step
         self.alpha = AlphaSchedule() if alpha is None else alpha
         self.targets = TargetChoice() if targets is None else targets
@@ -141,13 +147,11 @@ class AttackModule(AttackLoop):
         self.passed = pass_victim(self.victim, self.objective)
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluate_at = frozenset(evaluate_at)
-        self.metric_options = {
+        self.metric_options: dict[str, Any] = {
             "top_k": top_k, "normalizer": normalizer, "empty": empty, "ties": ties,
         }  # fmt: skip
         self.scorekeeper = Scorekeeper(
-            AttackScore(
-                top_k=top_k, normalizer=normalizer, empty=empty, ties=ties, precision_n=precision_n
-            )
+            partial(AttackScore, **self.metric_options, precision_n=precision_n), self.victim
         )
         point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
         self.attack_name = name or ("p2p" if point_to_point else self.objective.name)

@@ -37,13 +37,15 @@ def attack_protocol(
     iterative = module.objective.iterative
     step = module.step([nn.Parameter(torch.zeros(1, 1))])
     return {
-        "objective": type(module.objective).__name__,
+        "objective": type(getattr(module.objective, "objective", module.objective)).__name__,
         "step_rule": type(step).__name__ if iterative else None,
         "lr": step.defaults["lr"] if iterative else None,
         "momentum": step.defaults.get("momentum", 0.0) if iterative else None,
         "iterations": trainer.max_epochs if iterative else 0,
         "alpha_schedule": str(module.alpha) if iterative else None,
         "threshold": getattr(module.objective, "threshold", None),
+        "sources": module.victim.backbone if module.victim.members else None,
+        "combination": "joint" if module.victim.members else None,
         "inputs": None if module.inputs is None else str(module.inputs),
         "epsilon": module.space.epsilon,
         "epsilon_space": module.space.space,

@@ -1,12 +1,14 @@
 """Scores an attack and keeps a result row for every number."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from lightning_hash.attacks.batch import QueryBatch
 from lightning_hash.metrics import AttackScore
+from lightning_hash.models.joint import member_bits
+from lightning_hash.models.victim import Victim
 from lightning_hash.modules.databases import Databases
 
 CLEAN_METRICS = ("map", "precision_at_n")
@@ -18,8 +20,11 @@ RETRIEVAL_METRICS = ("map", "precision_at_n", "t_map")
 class Scorekeeper(nn.Module):
     """Takes codes batch by batch and turns them into result rows.
 
+    Of a joint victim each member is scored by itself, on its own bits and database.
+
     Args:
-        score: the metrics.
+        make_score: makes the metrics of one victim.
+        victim: the victim.
 
     Attributes:
         protocol: the constant part of every row.
@@ -28,16 +33,22 @@ class Scorekeeper(nn.Module):
 
     protocol: dict[str, Any]
 
-    def __init__(self, score: AttackScore) -> None:
+    def __init__(self, make_score: Callable[[], AttackScore], victim: Victim) -> None:
         super().__init__()
-        self.score = score
+        self.members, self.parts = victim.members, member_bits(victim)
+        self.scores = nn.ModuleList(make_score() for _ in self.parts)
         self.rows: list[dict[str, Any]] = []
+
+    @property
+    def _scored(self) -> list[tuple[AttackScore, slice]]:
+        return list(zip(cast(list[AttackScore], list(self.scores)), self.parts, strict=True))
 
     def add_databases(self, databases: Databases) -> None:
         """Add what the queries are ranked against."""
         database, ranked = databases.database, databases.ranked
-        self.score.set_database(database.codes, database.labels, database.index)
-        self.score.set_target_database(ranked.codes, ranked.labels, ranked.index)
+        for score, part in self._scored:
+            score.set_database(database.codes[:, part], database.labels, database.index)
+            score.set_target_database(ranked.codes[:, part], ranked.labels, ranked.index)
 
     def add(
         self, batch: QueryBatch, codes: Tensor, clean: Tensor | None, adversarial: Tensor | None
@@ -51,16 +62,17 @@ class Scorekeeper(nn.Module):
             adversarial: ``(B, ...)`` the inputs that the codes belong to.
         """
         targets, device = batch.targets, codes.device
-        self.score.update(
-            codes,
-            batch.labels,
-            batch.index,
-            clean_codes=batch.clean_codes,
-            target_labels=None if targets is None else targets.labels.to(device),
-            anchor_codes=None if targets is None else targets.anchor_codes.to(device),
-            clean=clean,
-            adversarial=adversarial,
-        )
+        for score, part in self._scored:
+            score.update(
+                codes[:, part],
+                batch.labels,
+                batch.index,
+                clean_codes=batch.clean_codes[:, part],
+                target_labels=None if targets is None else targets.labels.to(device),
+                anchor_codes=None if targets is None else targets.anchor_codes[:, part].to(device),
+                clean=clean,
+                adversarial=adversarial,
+            )
 
     def take(self, names: Sequence[str], **fields: Any) -> dict[str, float]:
         """Compute metrics of the codes added since the last time, and keep them as rows.
@@ -70,20 +82,31 @@ class Scorekeeper(nn.Module):
             fields: what the rows say beside the protocol: attack, iteration, quantized, seconds.
 
         Returns:
-            The values by name.
+            The values by name; of a joint victim by ``name/backbone-bits``.
         """
-        values = self.score.compute(names)
-        averages = {"map": self.score.map, "t_map": self.score.t_map}
-        for name, value in values.items():
-            self.rows.append(
-                {
-                    **self.protocol,
-                    "metric": name,
-                    "value": value,
-                    "n_empty": averages[name].n_empty if name in averages else None,
-                    "n_at": self.score.precision_at_n.n if name == "precision_at_n" else None,
-                    **fields,
-                }
-            )
-        self.score.reset_queries()
-        return values
+        taken = {}
+        for number, (score, _) in enumerate(self._scored):
+            member, suffix = {}, ""
+            if self.members:
+                victim = self.members[number]
+                member = {
+                    "victim_sha256": victim.sha256, "backbone": victim.backbone,
+                    "bits": victim.bits, "loss": victim.loss,
+                }  # fmt: skip
+                suffix = f"/{self.protocol['sources'].split('+')[number]}"
+            averages = {"map": score.map, "t_map": score.t_map}
+            for name, value in score.compute(names).items():
+                taken[f"{name}{suffix}"] = value
+                self.rows.append(
+                    {
+                        **self.protocol,
+                        **member,
+                        "metric": name,
+                        "value": value,
+                        "n_empty": averages[name].n_empty if name in averages else None,
+                        "n_at": score.precision_at_n.n if name == "precision_at_n" else None,
+                        **fields,
+                    }
+                )
+            score.reset_queries()
+        return taken

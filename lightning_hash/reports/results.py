@@ -44,6 +44,10 @@ class ResultRow:
         anchor_set: how the items were chosen.
         target_rule: how the target differs from the query's label.
         seed: seed of queries and targets.
+        sources: the victims that the perturbations were made on, where those are not the victim
+            alone: ``backbone-bits``, joined by +.
+        combination: how they were put together: single, sum, clipped (the sum, clipped to epsilon),
+            average, or joint (one attack on all of them).
         victim_sha256: fingerprint of the victim's weights.
         backbone: the victim's network.
         bits: code length.
@@ -98,6 +102,8 @@ class ResultRow:
     anchor_set: str | None = None
     target_rule: str | None = None
     seed: int | None = None
+    sources: str | None = None
+    combination: str | None = None
     victim_sha256: str | None = None
     backbone: str | None = None
     bits: int | None = None

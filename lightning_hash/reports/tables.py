@@ -6,6 +6,7 @@ from fractions import Fraction
 from rich import box
 from rich.table import Table
 
+from lightning_hash.models.joint import source_names
 from lightning_hash.reports.results import METRICS, ResultRow
 
 LABELS = {
@@ -168,3 +169,38 @@ def _attack_line(rows: Sequence[ResultRow]) -> list[str]:
         cells["perceptibility", False],
         "" if float_row.seconds is None else f"{float_row.seconds:.1f}",
     ]
+
+
+def transfer_table(rows: Sequence[ResultRow]) -> Table:
+    """Lay out perturbations on victims, as HAG Tables IV to VI.
+
+    Args:
+        rows: of any number of victims, on the same queries.
+
+    Returns:
+        A line per perturbation, the clean queries first, and a column per victim: MAP of the 8-bit
+        images and, where targets are known, t-MAP behind a stroke.
+    """
+    victims = dict.fromkeys((row.backbone, row.bits, row.victim_sha256) for row in rows)
+    table = Table(title="MAP of 8-bit images", title_justify="left")
+    if any(row.metric == "t_map" for row in rows):
+        table.title = "MAP / t-MAP of 8-bit images"
+    table.add_column("perturbation of")
+    table.add_column("combination")
+    for name in source_names(list(victims)).split("+"):
+        table.add_column(name, justify="right")
+    lines = dict.fromkeys(
+        (row.attack, row.sources, row.combination) for row in rows if row.attack != "anchor"
+    )
+    for attack, sources, combination in sorted(lines, key=lambda line: line[0] != "none"):
+        clean = attack == "none"
+        cells = []
+        for _, _, victim in victims:
+            wanted = {"attack": attack, "victim_sha256": victim, "quantized": not clean}
+            if not clean:
+                wanted |= {"sources": sources, "combination": combination}
+            values = [_value(rows, metric=metric, **wanted) for metric in ("map", "t_map")]
+            cells.append(" / ".join(value for value in values if value))
+        first = "clean query" if clean else f"{attack} on {sources}"
+        table.add_row(first, "" if clean else str(combination), *cells)
+    return table

@@ -5,6 +5,7 @@ from lightning_hash.attacks.objectives.base import Objective, ReferenceState
 from lightning_hash.attacks.objectives.centers import SAAT, CgAT, LabelCode
 from lightning_hash.attacks.objectives.feature import TargetFeatures
 from lightning_hash.attacks.objectives.hag import HAG, HAGCode
+from lightning_hash.attacks.objectives.joint import JointObjective
 from lightning_hash.attacks.objectives.noise import Noise
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "AnchorCode",
     "CgAT",
     "HAGCode",
+    "JointObjective",
     "LabelCode",
     "Noise",
     "Objective",

@@ -1,0 +1,89 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lightning_hash.attacks.combine import combine, read_perturbations
+
+INDEX = torch.tensor([2, 5])
+PROTOCOL = {
+    "backbone": "convnet", "bits": 32, "victim_sha256": "aaaaaaaa", "epsilon": 0.1,
+    "epsilon_space": "pixel", "attack": "hag", "iterations": 100, "seed": 0,
+}  # fmt: skip
+
+
+def write(folder, values, index=INDEX, scale=None, **protocol):
+    folder.mkdir()
+    metadata = {"protocol": json.dumps({**PROTOCOL, **protocol})}
+    if scale is not None:
+        metadata["scale"] = json.dumps(scale)
+    tensors = {"index": index, "perturbation": torch.tensor(values)}
+    save_file(tensors, folder / "perturbations.safetensors", metadata)
+    return read_perturbations(folder)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    first = write(tmp_path / "a", [[0.1, -0.05], [0.02, 0.0]])
+    second = write(tmp_path / "b", [[0.05, -0.1], [-0.03, 0.1]], bits=64, iterations=200)
+    return [first, second]
+
+
+@pytest.mark.parametrize(
+    ("combination", "values", "epsilon"),
+    [
+        ("sum", [[0.15, -0.15], [-0.01, 0.1]], 0.2),
+        ("clipped", [[0.1, -0.1], [-0.01, 0.1]], 0.1),
+        ("average", [[0.075, -0.075], [-0.005, 0.05]], 0.1),
+    ],
+)
+def test_by_hand(parts, combination, values, epsilon):
+    found = combine(parts, combination)
+    torch.testing.assert_close(found.values, torch.tensor(values))
+    assert found.epsilon == pytest.approx(epsilon)
+    assert (found.sources, found.combination) == ("convnet-32+convnet-64", combination)
+    assert found.attack == "hag"
+    assert "iterations" not in found.protocol  # they differ
+    assert found.protocol["seed"] == 0
+
+
+def test_normalised_perturbations_come_out_in_pixels(tmp_path):
+    values = [[[[1.0]], [[-0.5]], [[0.25]]]] * 2
+    found = write(
+        tmp_path / "n", values, scale=[0.2, 0.4, 0.1], epsilon=1.0, epsilon_space="normalized"
+    )
+    assert found.values[0].flatten().tolist() == pytest.approx([0.2, -0.2, 0.025])
+    assert found.epsilon == pytest.approx(0.4)  # the largest change that some channel allows
+    with pytest.raises(ValueError, match="does not say the victim's std"):
+        write(tmp_path / "m", values, epsilon_space="normalized")
+
+
+def test_equal_names_are_told_apart_by_the_weights(tmp_path):
+    first = write(tmp_path / "a", [[0.1], [0.1]])
+    second = write(tmp_path / "b", [[0.1], [0.1]], victim_sha256="bbbbbbbb")
+    assert combine([first, second], "sum").sources == "convnet-32-aaaaaa+convnet-32-bbbbbb"
+
+
+def test_what_does_not_go_together(parts, tmp_path):
+    other = write(tmp_path / "c", [[0.0, 0.0], [0.0, 0.0]], index=torch.tensor([2, 6]))
+    with pytest.raises(ValueError, match="are of different queries"):
+        combine([parts[0], other], "sum")
+    other = write(tmp_path / "d", [[0.0], [0.0]])
+    with pytest.raises(ValueError, match=r"the shapes \(2, 2\) and \(2, 1\)"):
+        combine([parts[0], other], "sum")
+    other = write(tmp_path / "e", [[0.0, 0.0], [0.0, 0.0]], epsilon=0.2)
+    with pytest.raises(ValueError, match=r"epsilon is 0.1 on convnet-32 and 0.2"):
+        combine([parts[0], other], "clipped")
+    with pytest.raises(ValueError, match="at least two perturbations, got 1"):
+        combine(parts[:1], "average")
+    with pytest.raises(ValueError, match="one of single, sum, clipped, average, got 'mean'"):
+        combine(parts, "mean")
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(FileNotFoundError, match="give the run folder of a finished attack"):
+        read_perturbations(tmp_path)
+    (tmp_path / "perturbations.safetensors").write_bytes(b"abc")
+    with pytest.raises(ValueError, match="no file of perturbations, or a truncated one"):
+        read_perturbations(tmp_path)

@@ -1,0 +1,148 @@
+"""Transfer of perturbations: the verb, and attacks on several victims."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lightning_hash.__main__ import main
+from lightning_hash.attacks import AnchorCode
+from lightning_hash.functional import mean_average_precision, sign_code
+from lightning_hash.models.victim import load_victim
+from lightning_hash.reports.results import read_results
+from tests.conftest import TinyNet
+from tests.modules.test_attack_module import make, rows_of, trainer
+
+SMALL = ["--data.n_train=60", "--data.n_query=20", "--data.n_database=150"]
+QUIET = ["--trainer.enable_progress_bar=false", "--model.tune=false"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Two victims, an attack on each of the same queries, and one of other queries."""
+    root = tmp_path_factory.mktemp("transfer")
+    folders = ["--runs", str(root / "runs"), "--checkpoints", str(root / "ck")]
+    for bits in (8, 12):
+        fit = ["fit", "--trainer.max_epochs=2", f"--model.bits={bits}", f"--name=v{bits}"]
+        assert main([*fit, *SMALL, *folders, "--trainer.logger=false"]) == 0
+    for name, bits, seed in (("a8", 8, 0), ("a12", 12, 0), ("other", 12, 1)):
+        attack = ["attack", f"--model.victim={root}/ck/v{bits}/best.ckpt", f"--name={name}"]
+        attack += ["--trainer.max_epochs=5", "--model.n_queries=6", f"--model.seed={seed}"]
+        assert main([*attack, *SMALL, *QUIET, *folders[:2]]) == 0
+    return root
+
+
+def transfer(world, *arguments, name="t"):
+    runs = ["--runs", str(world / "runs"), "--name", name]
+    return main(["transfer", *arguments, *runs, "--accelerator", "cpu"])
+
+
+def rows(world, name):
+    (path,) = (world / "runs" / "transfer" / name).rglob("results.json")
+    return read_results(path)
+
+
+def test_white_box_rows_are_those_of_the_attack(world):
+    run, victim = world / "runs/attack/a8", world / "ck/v8/best.ckpt"
+    assert transfer(world, "--perturbations", str(run), "--victims", str(victim), name="w") == 0
+    found = rows(world, "w")
+    attack = read_results(run / "version_0" / "results.json")
+    for metric in ("map", "t_map", "hamming_to_clean", "perceptibility"):
+        for quantized in (False, True):
+            wanted = {"metric": metric, "quantized": quantized, "attack": "hag"}
+            (here,) = [r for r in found if all(getattr(r, k) == v for k, v in wanted.items())]
+            there = [r for r in attack if all(getattr(r, k) == v for k, v in wanted.items())][-1]
+            assert here.value == pytest.approx(there.value, abs=1e-6)
+            assert (here.iteration, here.sources, here.combination) == (5, "convnet-8", "single")
+            for field in ("objective", "lr", "iterations", "epsilon", "anchor_set", "threshold"):
+                assert getattr(here, field) == getattr(there, field)
+    clean = [row for row in found if row.attack == "none"]
+    assert (clean[0].metric, clean[0].sources) == ("map", None)
+
+
+def test_combinations_on_another_victim(world, capsys):
+    runs = [str(world / f"runs/attack/{name}") for name in ("a8", "a12")]
+    victims = [str(world / f"ck/v{bits}/best.ckpt") for bits in (8, 12)]
+    how = ["single", "sum", "clipped", "average"]
+    assert transfer(
+        world, "--perturbations", *runs, "--combination", *how, "--victims", *victims, name="c"
+    ) == 0  # fmt: skip
+    found = rows(world, "c")
+    attacks = {(r.sources, r.combination) for r in found if r.attack == "hag"}
+    both = "convnet-8+convnet-12"
+    assert attacks == {
+        ("convnet-8", "single"), ("convnet-12", "single"),
+        (both, "sum"), (both, "clipped"), (both, "average"),
+    }  # fmt: skip
+    assert len([r for r in found if r.attack == "none" and r.metric == "map"]) == 2
+    # MAP of the sum on the 12-bit victim, from the files alone.
+    parts = [load_file(f"{run}/version_0/perturbations.safetensors") for run in runs]
+    total = parts[0]["perturbation"] + parts[1]["perturbation"]
+    code = load_victim(victims[1])
+    data = _data()
+    clean = torch.stack([data.query_set[int(i)][0] for i in parts[0]["index"]])
+    labels = torch.stack([data.query_set[int(i)][1] for i in parts[0]["index"]])
+    items = [data.database_set[i] for i in range(len(data.database_set))]
+    images, database_labels = (torch.stack([item[k] for item in items]) for k in (0, 1))
+    with torch.no_grad():
+        queries = sign_code(code.network((clean + total).clamp(0, 1)))
+        database = sign_code(code.network(images))
+    expected = mean_average_precision(queries, database, labels, database_labels, top_k=1000)
+    (row,) = [
+        r for r in found
+        if (r.metric, r.combination, r.quantized, r.bits) == ("map", "sum", False, 12)
+    ]  # fmt: skip
+    assert row.value == pytest.approx(float(expected), abs=1e-6)
+    assert row.epsilon == pytest.approx(2 * 10 / 255)
+    printed = capsys.readouterr().out
+    assert "hag on convnet-8" in printed
+    assert "clipped" in printed
+
+
+def _data():
+    from lightning_hash.data import SamplePhotos
+
+    data = SamplePhotos(n_train=60, n_query=20, n_database=150)
+    data.setup("predict")
+    return data
+
+
+def test_runs_that_do_not_go_together(world, capsys, tmp_path):
+    victim = ["--victims", str(world / "ck/v8/best.ckpt")]
+    runs = [str(world / "runs/attack/a8"), str(world / "runs/attack/other")]
+    assert transfer(world, "--perturbations", *runs, "--combination", "sum", *victim) == 1
+    assert "seed is 0 and 1" in capsys.readouterr().err
+    config = tmp_path / "data.yaml"
+    config.write_text(
+        "data: {class_path: lightning_hash.data.SamplePhotos, init_args: {n_train: 60, "
+        "n_query: 20, n_database: 140}}"
+    )
+    options = ["--perturbations", runs[0], "--data", str(config)]
+    assert transfer(world, *options, *victim) == 1
+    assert "are of other data: their list_sha256_database" in capsys.readouterr().err
+    assert transfer(world, "--perturbations", str(tmp_path), *victim) == 1
+    assert "give the run folder of a finished attack" in capsys.readouterr().err
+
+
+def test_one_perturbation_on_two_victims(tmp_path, blobs):
+    """The rows of each member are those of its own code, and the joint loss is the sum."""
+    networks = [TinyNet(8), TinyNet(6)]
+    networks[0].bits, networks[1].bits = 8, 6
+    module = make([*networks], objective=AnchorCode(), n_queries=6)
+    trainer(tmp_path, 6).attack(module, blobs)
+    outcome = module.outcome().tensors
+    assert outcome["codes"].shape == (6, 14)
+    items = [blobs.database_set[i] for i in range(len(blobs.database_set))]
+    images = torch.stack([torch.as_tensor(item[0]) for item in items])
+    labels = torch.stack([torch.as_tensor(item[1]) for item in items])
+    for network, part in zip(networks, (slice(0, 8), slice(8, 14)), strict=True):
+        database = sign_code(network(images))
+        expected = mean_average_precision(
+            outcome["codes"][:, part], database, outcome["labels"], labels, top_k=20
+        )
+        found = rows_of(module, metric="map", attack="dhta", bits=network.bits, quantized=False)
+        assert found[-1]["value"] == pytest.approx(float(expected), abs=1e-6)
+        assert found[-1]["combination"] == "joint"
+        assert found[-1]["sources"].count("+") == 1
+        assert json.dumps(found[-1]["bits"]) == str(network.bits)
