@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         FileNotFoundError: if a run, a victim or a config does not exist.
         ValueError: if the runs do not go together or with the victims.
     """
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     folders = [latest_version(Path(run)) for run in options.perturbations]
     parts = [read_perturbations(folder) for folder in folders]
@@ -72,7 +72,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> ArgumentParser:
+def make_parser() -> ArgumentParser:
+    """Return the parser of the verb's options."""
     parser = ArgumentParser(prog="lightning_hash transfer", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with these options.")
     parser.add_argument(

@@ -25,10 +25,11 @@ def command_of(run: Run, root: Path, trainer: Path | None = None) -> list[str]:
     for config in (*run.configs, *over):
         line += ["--config", config]
     for name, value in run.options.items():
-        if isinstance(value, list) and any(isinstance(inner, Run) for inner in value):
-            line += [f"--{name}", *(_text(inner, root) for inner in value)]
+        if isinstance(value, list) and run.verb == "transfer":
+            line += [f"--{name}", *(str(_plain(inner, root)) for inner in value)]
         else:
-            line.append(f"--{name}={_text(value, root)}")
+            plain = _plain(value, root)
+            line.append(f"--{name}={plain if isinstance(plain, str) else json.dumps(plain)}")
     line += ["--runs", str(root), "--name", run.digest]
     last = sorted(folder_of(run, root).rglob("last.ckpt"))
     if run.verb == "fit":
@@ -38,7 +39,8 @@ def command_of(run: Run, root: Path, trainer: Path | None = None) -> list[str]:
     return line
 
 
-def _text(value: Any, root: Path) -> str:
+def _plain(value: Any, root: Path) -> Any:
+    """Put what runs make in place of the runs."""
     if isinstance(value, Run):
         return str(made_by(value, root))
-    return value if isinstance(value, str) else json.dumps(value)
+    return [_plain(inner, root) for inner in value] if isinstance(value, list) else value

@@ -6,6 +6,7 @@ import pytest
 from pytorch_lightning.cli import LightningCLI
 
 import lightning_hash
+from lightning_hash import transfer
 from lightning_hash.__main__ import main
 from lightning_hash.cli import HashCLI
 from lightning_hash.reports.results import read_results
@@ -14,6 +15,7 @@ from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.record import begin, complete, finished, made_by
 
 ROOT = Path(lightning_hash.__file__).parent.parent
+STUDIES = [Path("configs/studies/cifar10.yaml")]
 EXPERIMENTS = sorted(
     Path("configs/papers").joinpath(p.name) for p in ROOT.glob("configs/papers/*.yaml")
 )
@@ -88,6 +90,16 @@ def test_experiments_share_runs(scale):
         assert {run.digest for run in attacks(name, scale)} <= table1
 
 
+def test_the_study_is_taken():
+    runs = read_plan(STUDIES, "full")
+    assert sorted({run.options["model.bits"] for run in runs if run.verb == "fit"}) == [
+        16, 32, 48, 64,
+    ]  # fmt: skip
+    assert len([run for run in runs if run.verb == "transfer"]) == 6
+    joint = [run for run in runs if run.title.startswith("joint_four")]
+    assert [len(run.options["model.victim"]) for run in joint] == [4]
+
+
 class StoppedError(Exception):
     pass
 
@@ -95,7 +107,11 @@ class StoppedError(Exception):
 def one_of_each(scale):
     """Return a run for each set of configs and each name."""
     runs = read_plan(EXPERIMENTS, scale)
-    return list({(run.title.split()[0], run.configs): run for run in runs}.values())
+    kinds = {
+        (run.title.split()[0], run.configs, len(run.options.get("perturbations", ()))): run
+        for run in runs
+    }
+    return list(kinds.values())
 
 
 @pytest.mark.filterwarnings("ignore:LightningCLI's args parameter is intended")
@@ -107,8 +123,14 @@ def test_full_size_runs_are_taken_by_the_program(tmp_path, monkeypatch):
 
     monkeypatch.setattr(LightningCLI, "instantiate_classes", stop)
     for run in one_of_each("full"):
+        arguments = command_of(run, tmp_path)[3:]
+        if run.verb == "transfer":
+            taken = transfer.make_parser().parse_args(arguments[1:])
+            assert (len(taken.perturbations), len(taken.victims)) in ((4, 6), (2, 6), (1, 6))
+            assert set(taken.combination) <= {"single", "sum", "clipped"}
+            continue
         with pytest.raises(StoppedError):
-            HashCLI(command_of(run, tmp_path)[3:])
+            HashCLI(arguments)
 
 
 SMALL = """
@@ -128,7 +150,7 @@ def test_demo_runs_run(tmp_path):
     wanted = {each.digest: each for run in one_of_each("demo") for each in run.in_order()}
     for run in wanted.values():
         begin(run, tmp_path)
-        assert main(command_of(run, tmp_path, small[run.verb])[3:]) == 0
+        assert main(command_of(run, tmp_path, small.get(run.verb))[3:]) == 0
         complete(run, tmp_path)
         assert finished(run, tmp_path)
     rows = {
@@ -138,4 +160,11 @@ def test_demo_runs_run(tmp_path):
     }
     assert {row.alpha_schedule for row in rows["hag_star"]} == {"1"}
     assert {row.target_database for row in rows["open_dhta"]} == {"open_set"}
+    assert {row.objective for row in rows["feature"]} == {"TargetFeatures"}
+    transfers = [run for run in wanted.values() if run.verb == "transfer"]
+    found = [
+        row for run in transfers for row in read_results(made_by(run, tmp_path) / "results.json")
+    ]
+    assert {row.combination for row in found} >= {"single", "sum", "joint"}
+    assert {row.bits for row in found} == {16, 32}
     assert {row.target_database for row in rows["dhta"]} == {"database"}
