@@ -22,14 +22,14 @@ demo: $(STAMP)
 	$(ATTACK) --name demo/hag --config configs/attack/hag.yaml --config configs/attack/quick/sgd.yaml
 	$(ATTACK) --name demo/p2p --config configs/attack/p2p.yaml --config configs/attack/quick/sign.yaml
 	$(ATTACK) --name demo/dhta --config configs/attack/dhta.yaml --config configs/attack/quick/sign.yaml
-	$(PY) -m lightning_hash.reports $(addprefix $(RUNS)/attack/demo/,noise hag p2p dhta)
+	$(PY) -m lightning_hash report $(addprefix $(RUNS)/attack/demo/,noise hag p2p dhta) --output $(RUNS)/report/demo
 
 # Every experiment of both papers in small; SCALE=full needs the papers' data, GPUs and days.
 SCALE ?= demo
 JOBS ?= 2
 papers: $(STAMP)
 	$(PY) -m lightning_hash sweep configs/papers/*.yaml --scale $(SCALE) --runs $(RUNS)/papers --jobs $(JOBS)
-	$(PY) -m lightning_hash report $(RUNS)/papers
+	$(PY) -m lightning_hash report $(RUNS)/papers --output $(RUNS)/report/papers
 
 test: $(STAMP) check
 	OMP_NUM_THREADS=1 $(PY) -m pytest

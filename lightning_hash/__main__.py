@@ -29,12 +29,15 @@ def main(args: list[str] | None = None) -> int:
             from lightning_hash import sweep  # computes nothing itself: starts without torch
 
             return sweep.main(arguments[1:])
-        from lightning_hash import check_data, score, transfer
+        from lightning_hash import check_data, report, score, transfer
         from lightning_hash.cli import HashCLI  # after the filters, and not for --version
         from lightning_hash.defaults import config_paths
 
         _check_configs(config_paths(arguments))
-        own = {"check-data": check_data.main, "score": score.main, "transfer": transfer.main}
+        own = {
+            "check-data": check_data.main, "report": report.main, "score": score.main,
+            "transfer": transfer.main,
+        }  # fmt: skip
         if arguments and arguments[0] in own:
             return own[arguments[0]](arguments[1:])
         HashCLI(args)

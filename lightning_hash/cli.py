@@ -16,6 +16,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from lightning_hash.callbacks import (
     AttackCheckpoint,
+    Curves,
     IterationProgress,
     RetrievalImages,
     RunFolder,
@@ -123,8 +124,10 @@ class HashCLI(LightningCLI):
 
     def _attack_callbacks(self) -> list[Callback]:
         every = self._get(self.config_init, "checkpoint_every")
-        checkpoint = AttackCheckpoint(every)
-        return [IterationProgress(), RunFolder(), RetrievalImages(), SummaryTable(), checkpoint]
+        return [
+            IterationProgress(), RunFolder(), Curves(), RetrievalImages(), SummaryTable(),
+            AttackCheckpoint(every),
+        ]  # fmt: skip
 
     def _fit_callbacks(self, name: str) -> list[Callback]:
         folder = Path(self._get(self.config_init, "checkpoints")) / name

@@ -15,9 +15,9 @@ from lightning_hash.data.base import HashDataModule
 from lightning_hash.loggers import RunLogger
 from lightning_hash.models.any_victim import as_victim
 from lightning_hash.modules.transfer_module import TransferModule
-from lightning_hash.reports.__main__ import latest_version
 from lightning_hash.reports.results import ResultRow, write_results
-from lightning_hash.reports.tables import transfer_table
+from lightning_hash.reports.runs import latest_version
+from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.trainer import HashTrainer
 
 # What all perturbations must agree on, or their numbers could not stand in one table.
@@ -67,7 +67,8 @@ def main(arguments: list[str]) -> int:
         place.mkdir(parents=True, exist_ok=True)
         write_results(place / "results.json", rows)
         parser.save(options, str(place / "config.yaml"), skip_check=True)
-        Console().print(transfer_table(rows))
+        for grid in transfer_grids(rows):
+            Console().print(grid.rich())
         print(place)
     return 0
 

@@ -96,8 +96,9 @@ def test_combinations_on_another_victim(world, capsys):
     assert row.value == pytest.approx(float(expected), abs=1e-6)
     assert row.epsilon == pytest.approx(2 * 10 / 255)
     printed = capsys.readouterr().out
-    assert "hag on convnet-8" in printed
-    assert "clipped" in printed
+    assert "convnet-8 (r1), ε 10/255" in printed
+    assert "clip(r1 + r2), ε 10/255" in printed
+    assert "r1 + r2, ε 20/255" in printed
 
 
 def _data():

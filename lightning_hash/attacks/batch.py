@@ -59,6 +59,7 @@ class QueryBatch:
         columns = {
             "index": self.index,
             "labels": self.labels,
+            "clean_logits": self.clean_logits,
             "clean_codes": self.clean_codes,
             "codes": self.codes,
             "codes_8bit": self.codes_8bit,

@@ -17,8 +17,8 @@ class Outcome:
     """What an attack made of its Q queries, ordered by index.
 
     Attributes:
-        tensors: by name: ``index`` (Q,), ``labels`` (Q, C), ``clean_codes``, ``codes``,
-            ``codes_8bit`` (Q, K) int8, ``perturbation`` (Q, ...) in the declared space,
+        tensors: by name: ``index`` (Q,), ``labels`` (Q, C), ``clean_logits``, ``clean_codes``,
+            ``codes``, ``codes_8bit`` (Q, K), ``perturbation`` (Q, ...) in the declared space,
             ``adversarial_8bit`` (Q, ...) uint8.
         targets: the targets, where there were any.
     """

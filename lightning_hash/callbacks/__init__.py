@@ -1,9 +1,17 @@
 """What the Trainer needs beside: progress, the run folder, pictures and the closing table."""
 
 from lightning_hash.callbacks.attack_checkpoint import AttackCheckpoint
+from lightning_hash.callbacks.curves import Curves
 from lightning_hash.callbacks.progress import IterationProgress
 from lightning_hash.callbacks.retrieval_images import RetrievalImages
 from lightning_hash.callbacks.run_folder import RunFolder
 from lightning_hash.callbacks.summary import SummaryTable
 
-__all__ = ["AttackCheckpoint", "IterationProgress", "RetrievalImages", "RunFolder", "SummaryTable"]
+__all__ = [
+    "AttackCheckpoint",
+    "Curves",
+    "IterationProgress",
+    "RetrievalImages",
+    "RunFolder",
+    "SummaryTable",
+]

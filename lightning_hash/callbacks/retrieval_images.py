@@ -1,4 +1,4 @@
-"""Pictures of an attack: what was sent and what came back (HAG Fig. 5)."""
+"""Pictures of an attack: what was sent and what came back (HAG Fig. 5, DHTA Fig. 4)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ class RetrievalImages(Callback):
         ValueError: if an argument is below 1.
     """
 
-    def __init__(self, queries: int = 6, top: int = 6) -> None:
+    def __init__(self, queries: int = 6, top: int = 10) -> None:
         if queries < 1 or top < 1:
             msg = f"queries and top must be at least 1, got {queries} and {top}"
             raise ValueError(msg)

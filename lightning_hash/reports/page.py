@@ -1,0 +1,68 @@
+"""A report as one HTML page that needs no other file and no network."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lightning_hash.reports.grid import Grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes:
+        title: its heading.
+        caption: what is said below it.
+        content: a PNG.
+    """
+
+    title: str
+    caption: str
+    content: bytes
+
+    @property
+    def png(self) -> str:
+        """The PNG in base64."""
+        return base64.b64encode(self.content).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        name: its anchor.
+        title: its heading.
+        text: what is said first.
+        grids: its tables.
+        pictures: its pictures, behind the tables.
+    """
+
+    name: str
+    title: str
+    text: str = ""
+    grids: Sequence[Grid] = field(default=())
+    pictures: Sequence[Picture] = field(default=())
+
+
+def render_page(title: str, made: str, sections: Sequence[Section]) -> str:
+    """Write the page.
+
+    Args:
+        title: of the page.
+        made: of what and by what it was made.
+        sections: its parts; those without content are left out.
+
+    Returns:
+        HTML.
+    """
+    environment = Environment(
+        loader=PackageLoader("lightning_hash.reports", "."), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True,
+    )  # fmt: skip
+    environment.filters["zip"] = zip
+    shown = [section for section in sections if section.grids or section.pictures]
+    return environment.get_template("page.html.j2").render(title=title, made=made, sections=shown)

@@ -1,0 +1,361 @@
+"""The numbered figures of both papers, from run folders."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from safetensors import safe_open
+
+from lightning_hash.models.joint import source_names
+from lightning_hash.reports.numbered import (
+    DATA_FIELDS,
+    cell_of,
+    close_to,
+    final,
+    protocol_of,
+    setting_of,
+)
+from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING
+from lightning_hash.reports.results import ResultRow
+from lightning_hash.reports.runs import RunFiles
+
+# Okabe and Ito's colours, which the colour-blind tell apart.
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """A figure of a paper.
+
+    Attributes:
+        name: of the experiment, as in configs/papers.
+        title: its number and what it shows.
+        caption: the protocol that all it shows was measured under.
+        figure: the picture.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def numbered_plots(runs: Sequence[RunFiles]) -> Iterator[Plot]:
+    """Draw what the runs allow.
+
+    Args:
+        runs: finished runs.
+
+    Yields:
+        HAG Figs. 2, 3, 4 and 6, DHTA Figs. 3 (and 5) and 7; each protocol apart.
+    """
+    rows = [row for run in runs for row in run.rows if row.combination is None]
+    hag = _of(runs, "hag", HAG_SETTING)
+    for panel in _panels(hag):
+        yield from _histogram(panel)
+        caption = _caption(panel)
+        yield from _curves(
+            "hag_fig3", "HAG Fig. 3, precision at N", caption, _clean_and_attacked(panel), _top_n
+        )
+        yield from _curves(
+            "hag_fig4", "HAG Fig. 4, precision and recall", caption, _clean_and_attacked(panel),
+            _recall,
+        )  # fmt: skip
+    yield from _thresholds(rows)
+    targeted = [*_of(runs, "p2p", {}), *_of(runs, "dhta", DHTA_SETTING), *_of(runs, "noise", {})]
+    for panel in _panels(targeted, "bits"):
+        name = f"{panel[0].attack.bits} bits" if panel[0].attack else ""
+        for draw, what in ((_recall, "precision and recall"), (_top_n, "precision at N")):
+            yield from _curves(
+                "dhta_fig3", f"DHTA Figs. 3 and 5, {what}, {name}", _caption(panel),
+                _targets(panel), draw,
+            )  # fmt: skip
+    yield from _anchor_sizes(rows)
+
+
+def perturbed_images(runs: Sequence[RunFiles]) -> Iterator[Plot]:
+    """Draw some queries with the perturbations of several victims (HAG Fig. 7).
+
+    Args:
+        runs: finished runs.
+
+    Yields:
+        A figure for HAG on each set of queries that two victims or more were attacked with.
+    """
+    for panel in _panels(_of(runs, "hag", HAG_SETTING), without=("backbone", "loss")):
+        victims = {run.attack.victim_sha256: run for run in panel if run.attack}
+        loaded = [(run, _images(run.folder)) for run in victims.values()]
+        found = [(run, images) for run, images in loaded if images is not None]
+        if len(found) > 1 and found[0][0].attack is not None:
+            yield Plot(
+                name="hag_fig7",
+                title="HAG Fig. 7, queries, and with perturbations of several victims",
+                caption=protocol_of(found[0][0].attack, victims=False),
+                figure=_image_rows(found),
+            )
+
+
+def _of(runs: Iterable[RunFiles], attack: str, setting: dict[str, Any]) -> list[RunFiles]:
+    """Return the finished runs of an attack, those of the paper's setting where there are any."""
+    found = [run for run in runs if run.finished and run.attack and run.attack.attack == attack]
+    found = [run for run in found if run.attack and run.attack.combination is None]
+    for field, value in setting.items():
+        close = [run for run in found if close_to(getattr(run.attack, field), value)]
+        found = close or found
+    return found
+
+
+def _panels(
+    runs: Iterable[RunFiles], *fields: str, without: Sequence[str] = ()
+) -> list[list[RunFiles]]:
+    groups: dict[tuple[Any, ...], list[RunFiles]] = {}
+    for run in runs:
+        names = [*(f for f in DATA_FIELDS if f not in without), *fields]
+        groups.setdefault(tuple(getattr(run.attack, name) for name in names), []).append(run)
+    return list(groups.values())
+
+
+def _caption(panel: Sequence[RunFiles]) -> str:
+    attacks = {run.attack.attack: run.attack for run in panel if run.attack}
+    said = [f"{name}: {setting_of(row)}." for name, row in attacks.items()]
+    return " ".join([*(protocol_of(row) for row in list(attacks.values())[:1]), *said])
+
+
+def _axes(count: int = 1) -> tuple[Figure, list[Any]]:
+    figure = Figure(figsize=(4.8 * count, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(np.atleast_1d(figure.subplots(1, count)))
+    for each in axes:
+        each.grid(visible=True, color="#dddddd", linewidth=0.6)
+        each.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+@dataclass(frozen=True)
+class _Series:
+    label: str
+    colour: str
+    dashed: bool
+    curve: dict[str, Any]
+
+
+def _clean_and_attacked(panel: Sequence[RunFiles]) -> list[_Series]:
+    """Give each code length a colour: clean queries in full, attacked ones dashed (HAG's star)."""
+    series: dict[str, _Series] = {}
+    lengths = sorted({run.attack.bits or 0 for run in panel if run.attack})
+    for run in panel:
+        bits = (run.attack.bits or 0) if run.attack else 0
+        colour = COLOURS[lengths.index(bits) % len(COLOURS)]
+        for curve in (run.curves() or {}).get("curves", []):
+            if curve["label"] == "own":
+                attacked = curve["query"] == "adversarial"
+                label = f"{bits} bits{'*' if attacked else ''}"
+                series.setdefault(label, _Series(label, colour, attacked, curve))
+    return sorted(series.values(), key=lambda each: (each.dashed, int(each.label.split()[0])))
+
+
+def _targets(panel: Sequence[RunFiles]) -> list[_Series]:
+    """Judge the attacks by the target, the clean queries by their own label (DHTA Fig. 3)."""
+    series: dict[str, _Series] = {}
+    names = {"noise": "Noise", "p2p": "P2P", "dhta": "DHTA"}
+    for run in panel:
+        for curve in (run.curves() or {}).get("curves", []):
+            if (curve["query"], curve["label"]) == ("clean", "own"):
+                series.setdefault("Original", _Series("Original", COLOURS[6], True, curve))
+            if (curve["query"], curve["label"]) == ("adversarial", "target") and run.attack:
+                label = names[run.attack.attack]
+                colour = COLOURS[list(names).index(run.attack.attack)]
+                series.setdefault(label, _Series(label, colour, False, curve))
+    return list(series.values())
+
+
+def _curves(
+    name: str,
+    title: str,
+    caption: str,
+    series: Sequence[_Series],
+    draw: Callable[[Any, Sequence[_Series]], None],
+) -> Iterator[Plot]:
+    if series:
+        figure, axes = _axes()
+        draw(axes[0], series)
+        axes[0].set_ylim(0, 1.02)
+        axes[0].legend(fontsize=8, ncols=2, framealpha=0.85)
+        yield Plot(name=name, title=title, caption=caption, figure=figure)
+
+
+def _top_n(axes: Any, series: Sequence[_Series]) -> None:
+    for each in series:
+        axes.plot(each.curve["n"], each.curve["precision_at_n"], **_style(each))
+    axes.set(xlabel="N, items retrieved", ylabel="precision")
+
+
+def _recall(axes: Any, series: Sequence[_Series]) -> None:
+    for each in series:
+        pairs = zip(each.curve["recall"], each.curve["precision"], strict=True)
+        points = [
+            (recall, precision) for recall, precision in pairs if None not in (recall, precision)
+        ]
+        axes.plot(*zip(*points, strict=True), marker=".", markersize=4, **_style(each))
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02))
+
+
+def _style(each: _Series) -> dict[str, Any]:
+    line = "--" if each.dashed else "-"
+    return {"color": each.colour, "linestyle": line, "label": each.label, "linewidth": 1.6}
+
+
+def _histogram(panel: Sequence[RunFiles]) -> Iterator[Plot]:
+    """Draw H(x) of the clean queries and tanh' of it at alpha 1 and 0.1 (HAG Fig. 2)."""
+    lengths = sorted({run.attack.bits or 0 for run in panel if run.attack})
+    bits = 16 if 16 in lengths else lengths[0]
+    run = next(run for run in panel if run.attack and run.attack.bits == bits)
+    path = run.folder / "codes.safetensors"
+    if not path.is_file():
+        return
+    with safe_open(path, framework="np") as file:
+        if "clean_logits" not in file.keys():  # noqa: SIM118 - no mapping
+            return
+        logits = file.get_tensor("clean_logits").astype(np.float64).ravel()
+    figure, axes = _axes(3)
+    axes[0].hist(logits, bins=60, color=COLOURS[0], density=True)
+    axes[0].set(xlabel="H(x)", ylabel="density", title="(a) H(x), and the derivative of tanh")
+    side = axes[0].twinx()
+    reach = np.linspace(logits.min(), logits.max(), 400)
+    for alpha, colour in ((1.0, COLOURS[1]), (0.1, COLOURS[2])):
+        slope = alpha * (1 - np.tanh(alpha * reach) ** 2)
+        side.plot(reach, slope, color=colour, label=f"derivative of tanh({alpha:g}x)")
+    side.set_ylim(0, 1.05)
+    side.legend(fontsize=7, loc="upper right")
+    for place, letter, alpha in ((axes[1], "b", 1.0), (axes[2], "c", 0.1)):
+        slope = alpha * (1 - np.tanh(alpha * logits) ** 2)
+        place.hist(
+            slope,
+            bins=50,
+            range=(0, alpha),
+            color=COLOURS[0],
+            weights=np.full(len(slope), 1 / len(slope)),
+        )
+        place.set(
+            xlabel="gradient", ylabel="frequency", title=f"({letter}) gradient of tanh({alpha:g}x)"
+        )
+    row = run.attack
+    yield Plot(
+        name="hag_fig2", figure=figure,
+        title=f"HAG Fig. 2, what the hash layer gives for clean queries, {bits} bits",
+        caption=f"{protocol_of(row) if row else ''} {len(logits):,} values.",
+    )  # fmt: skip
+
+
+def _thresholds(rows: Sequence[ResultRow]) -> Iterator[Plot]:
+    """Draw the Hamming distance against iterations for each t (HAG Fig. 6)."""
+    found = [
+        r for r in rows if (r.attack, r.metric, r.quantized) == ("hag", "hamming_to_clean", False)
+    ]
+    for panel in _row_panels(found, "bits", "epsilon", "iterations", "lr"):
+        values = sorted({row.threshold for row in panel if row.threshold is not None})
+        if len(values) > 1:
+            series = {f"t = {t:g}": [r for r in panel if r.threshold == t] for t in values}
+            figure = _against(series, "iteration", "iteration", "mean Hamming distance", 1.0)
+            setting = setting_of(panel[0], ["threshold"])
+            caption = f"{protocol_of(panel[0])} {panel[0].bits} bits. hag: {setting}."
+            title = "HAG Fig. 6, Hamming distance to the clean code for each threshold t"
+            yield Plot(name="hag_fig6", title=title, caption=caption, figure=figure)
+
+
+def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
+    """Draw t-MAP against n_t with MAP of the clean queries (DHTA Fig. 7)."""
+    rows = [row for row in final(rows) if not row.quantized]
+    clean = [row for row in rows if (row.attack, row.metric) == ("none", "map")]
+    found = [row for row in rows if row.attack in ("dhta", "p2p") and row.metric == "t_map"]
+    close = [row for row in found if close_to(row.epsilon, DHTA_SETTING["epsilon"])]
+    for panel in _row_panels(close or found, "epsilon", "iterations", "step_rule"):
+        lengths = sorted({row.bits or 0 for row in panel})
+        series = {}
+        for bits in lengths:
+            own = [row for row in panel if row.bits == bits]
+            if len({row.n_t for row in own}) > 1:
+                series[f"{bits} bits"] = own
+        if not series:
+            continue
+        figure = _against(series, "n_t", "n_t", "t-MAP (%)", 100.0)
+        for number, label in enumerate(series):
+            victims = {row.victim_sha256 for row in series[label]}
+            cell = cell_of([row for row in clean if row.victim_sha256 in victims])
+            if cell is not None:
+                figure.axes[0].axhline(
+                    100 * cell.mean, color=COLOURS[number % len(COLOURS)], linestyle="--",
+                    linewidth=1.2, label=f"{label}, Original (MAP)",
+                )  # fmt: skip
+        figure.axes[0].legend(fontsize=8)
+        yield Plot(
+            name="dhta_fig7", title="DHTA Fig. 7, t-MAP of DHTA against n_t", figure=figure,
+            caption=f"{protocol_of(panel[0])} dhta: {setting_of(panel[0], ['n_t'])}.",
+        )  # fmt: skip
+
+
+def _row_panels(rows: Iterable[ResultRow], *fields: str) -> list[list[ResultRow]]:
+    groups: dict[tuple[Any, ...], list[ResultRow]] = {}
+    for row in rows:
+        key = tuple(getattr(row, field) for field in (*DATA_FIELDS, *fields))
+        groups.setdefault(key, []).append(row)
+    return list(groups.values())
+
+
+def _against(
+    series: dict[str, list[ResultRow]], field: str, xlabel: str, ylabel: str, scale: float
+) -> Figure:
+    """Draw means against a field, with a band of one standard deviation."""
+    figure, (axes,) = _axes()
+    for number, (label, rows) in enumerate(series.items()):
+        values = sorted({getattr(row, field) for row in rows})
+        cells = [cell_of([row for row in rows if getattr(row, field) == x]) for x in values]
+        mean = np.array([cell.mean for cell in cells if cell]) * scale
+        deviation = np.array([cell.deviation or 0.0 for cell in cells if cell]) * scale
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(values, mean, marker=".", color=colour, label=label, linewidth=1.6)
+        if deviation.any():
+            axes.fill_between(values, mean - deviation, mean + deviation, color=colour, alpha=0.15)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def _images(folder: Path, count: int = 5) -> tuple[list[int], Any, Any] | None:
+    """Return indices, clean images and attacked ones ``(n, H, W, 3)`` of a run's first queries."""
+    path = folder / "perturbations.safetensors"
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="np") as file:
+        index = [int(i) for i in file.get_tensor("index")[:count]]
+        change = file.get_slice("perturbation")[:count]
+        scaled = "scale" in (file.metadata() or {})
+    paths = [folder / "images" / f"{i:06d}.png" for i in index]
+    if change.ndim != 4 or scaled or not all(path.is_file() for path in paths):
+        return None
+    attacked = np.stack([imread(path)[..., :3] for path in paths])
+    return index, np.clip(attacked - change.transpose(0, 2, 3, 1), 0, 1), attacked
+
+
+def _image_rows(found: Sequence[tuple[RunFiles, tuple[list[int], Any, Any]]]) -> Figure:
+    count = len(found[0][1][0])
+    figure = Figure(figsize=(1.35 * (len(found) + 1), 1.45 * count), layout="constrained")
+    FigureCanvasAgg(figure)
+    places: Any = figure.subplots(count, len(found) + 1, squeeze=False)
+    attacks = [run.attack for run, _ in found if run.attack]
+    names = source_names([(row.backbone, row.bits, row.victim_sha256) for row in attacks])
+    for row in range(count):
+        pictures = [found[0][1][1][row], *(images[2][row] for _, images in found)]
+        for axes, picture in zip(places[row], pictures, strict=True):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+    for axes, name in zip(places[0], ["clean", *names.split("+")], strict=True):
+        axes.set_title(name, fontsize=8)
+    return figure

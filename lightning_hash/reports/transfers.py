@@ -1,0 +1,133 @@
+"""HAG Tables IV to VI: perturbations on other victims, from result rows."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lightning_hash.models.joint import source_names
+from lightning_hash.reports.grid import Cell, Grid, Line
+from lightning_hash.reports.numbered import (
+    ATTACK_FIELDS,
+    DATA_FIELDS,
+    cell_of,
+    final,
+    protocol_of,
+    setting_of,
+)
+from lightning_hash.reports.published import published, published_data
+from lightning_hash.reports.results import ResultRow
+from lightning_hash.reports.tables import format_epsilon
+
+NAMES = {"MS-COCO": "hag_table4", "FLICKR25K": "hag_table5", "NUS-WIDE": "hag_table6"}
+TITLE = "HAG Tables IV to VI, {} of perturbations on other victims"
+SHARED = [field for field in DATA_FIELDS if field not in ("backbone", "loss")]
+SET = [field for field in ATTACK_FIELDS if field not in ("epsilon", "n_t", "anchor_set")]
+
+
+def transfer_grids(rows: Sequence[ResultRow]) -> list[Grid]:
+    """Lay out perturbations on victims.
+
+    Args:
+        rows: of any runs; those of ``transfer`` and of attacks on several victims count, and the
+            clean queries on the victims of these.
+
+    Returns:
+        For each protocol and attack a grid of MAP and, where targets are known, one of t-MAP: a
+        line per perturbation, the clean queries first, and a column per victim. Single
+        perturbations are r1, r2, ... in the order of the rows.
+    """
+    panels: dict[tuple[Any, ...], list[ResultRow]] = {}
+    for row in rows:
+        if row.combination is not None and row.attack not in ("none", "anchor"):
+            key = tuple(getattr(row, field) for field in ("attack", *SHARED, *SET))
+            panels.setdefault(key, []).append(row)
+    grids = []
+    for panel in panels.values():
+        victims = {row.victim_sha256 for row in panel}
+        clean = [r for r in rows if r.attack == "none" and r.victim_sha256 in victims]
+        clean = [r for r in clean if _key(r, SHARED) == _key(panel[0], SHARED)]
+        for metric, name in (("map", "MAP"), ("t_map", "t-MAP")):
+            grid = _grid(metric, name, panel, clean)
+            if grid is not None and (metric == "map" or panel[0].objective == "AnchorCode"):
+                grids.append(grid)
+    return grids
+
+
+def published_transfers(rows: Sequence[ResultRow]) -> list[Grid]:
+    """Return the published tables of the rows' data, or all where the paper has none of them."""
+    data = {published_data(row) for row in rows if row.combination is not None}
+    return [_published(name) for name in NAMES if name in data] or [_published(n) for n in NAMES]
+
+
+def _grid(
+    metric: str, name: str, panel: Sequence[ResultRow], clean: Sequence[ResultRow]
+) -> Grid | None:
+    found = [row for row in final(panel) if row.metric == metric and not row.quantized]
+    if not found:
+        return None
+    victims = dict.fromkeys((row.backbone, row.bits, row.victim_sha256) for row in found)
+    columns = source_names(list(victims)).split("+")
+    single = dict.fromkeys(row.sources or "" for row in found if row.combination == "single")
+    numbers = {source: f"r{number}" for number, source in enumerate(single, 1)}
+
+    def cells(rows: Iterable[ResultRow]) -> tuple[Cell | None, ...]:
+        rows = [row for row in rows if row.metric == metric]
+        return tuple(cell_of([r for r in rows if r.victim_sha256 == sha]) for *_, sha in victims)
+
+    lines = [Line("None", cells(clean))]
+    groups: dict[tuple[Any, ...], list[ResultRow]] = {}
+    for row in found:
+        groups.setdefault((row.combination, row.sources, row.epsilon, row.n_t), []).append(row)
+    order = ("single", "sum", "clipped", "average", "joint")
+    for key in sorted(groups, key=lambda key: order.index(key[0])):
+        combination, sources, epsilon, _ = key
+        label = _label(combination, sources, numbers)
+        lines.append(Line(f"{label}, ε {format_epsilon(epsilon, None)}", cells(groups[key])))
+    first = found[0]
+    return Grid(
+        title=TITLE.format(name),
+        about=str(first.dataset),
+        caption=protocol_of(first, victims=False),
+        corner="perturbation",
+        columns=tuple(columns),
+        lines=tuple(lines),
+        notes=(
+            f"{first.attack}: {setting_of(first, ['epsilon'])}. Sums may exceed ε; clip: the sum, "
+            "clipped to ε; joint: one attack on all its victims.",
+        ),
+    )
+
+
+def _label(combination: str, sources: str, numbers: dict[str, str]) -> str:
+    if combination == "single":
+        return f"{sources} ({numbers[sources]})"
+    parts = [numbers.get(source, source) for source in sources.split("+")]
+    joined = " + ".join(parts)
+    return {
+        "sum": joined, "clipped": f"clip({joined})", "average": f"({joined}) / {len(parts)}",
+        "joint": f"joint({', '.join(parts)})",
+    }[combination]  # fmt: skip
+
+
+def _published(data: str) -> Grid:
+    known = published(NAMES[data])[data]
+    columns = tuple(dict.fromkeys(column for _, column in known))
+    lines = [
+        Line(
+            label,
+            tuple(Cell((known[label, c],)) if (label, c) in known else None for c in columns),
+            published=True,
+        )
+        for label in dict.fromkeys(label for label, _ in known)
+    ]
+    return Grid(
+        title=TITLE.format("MAP"),
+        about=data,
+        caption="Published values. A star is 64 bits, 32 without.",
+        corner="perturbation",
+        columns=columns,
+        lines=tuple(lines),
+    )
+
+
+def _key(row: ResultRow, fields: Iterable[str]) -> tuple[Any, ...]:
+    return tuple(getattr(row, field) for field in fields)

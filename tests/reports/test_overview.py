@@ -1,0 +1,56 @@
+"""Attacks side by side."""
+
+import pytest
+
+from lightning_hash.reports.overview import overview_grids
+from tests.reports.rows import row, run
+
+
+def texts(grid):
+    return {line[0]: line[1:] for line in grid.texts()}
+
+
+def test_cells():
+    (grid,) = overview_grids([*run("hag", 0.25), *run("dhta", 0.5)])
+    assert grid.columns == ("MAP", "MAP 8-bit", "t-MAP", "t-MAP 8-bit", "perceptibility")
+    assert texts(grid) == {
+        "clean query": ["0.9000", "", "0.1000", "", ""],
+        "hag": ["0.2500", "0.2600", "0.4500", "", ""],
+        "dhta": ["0.5000", "0.5100", "0.7000", "", ""],
+        "ceiling n_t=9": ["", "", "0.9500", "", ""],
+    }
+    assert grid.notes[0] == "hag: 100 iterations, ε 10/255; 1.2 s on None."
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"top_k": 500}, {"victim_sha256": "b"}, {"bits": 16}, {"ties": "stable"},
+        {"n_database": 7}, {"list_sha256_query": "other"}, {"target_database": "open_set"},
+    ],
+)  # fmt: skip
+def test_numbers_under_different_protocols_are_not_mixed(changes):
+    grids = overview_grids([*run("hag", 0.25), *run("dhta", 0.5, **changes)])
+    assert [[*texts(grid)][1] for grid in grids] == ["hag", "dhta"]
+
+
+def test_settings_of_one_attack_are_told_apart():
+    (grid,) = overview_grids([*run("hag", 0.25), *run("hag", 0.2, epsilon=8 / 255)])
+    found = texts(grid)
+    assert found["hag, ε 10/255"][0] == "0.2500"
+    assert found["hag, ε 8/255"][0] == "0.2000"
+
+
+def test_seeds_are_averaged_and_an_attack_that_was_killed_has_no_number():
+    (grid,) = overview_grids(
+        [*run("hag", 0.2), *run("hag", 0.4, seed=1), row(attack="p2p", iteration=50)]
+    )
+    assert texts(grid)["hag"][0] == "0.3000 ± 0.1414 (2)"
+    assert "p2p: not at its end, no number." in grid.notes
+    assert "p2p" not in texts(grid)
+
+
+def test_equal_runs_with_unequal_numbers_are_named():
+    (grid,) = overview_grids([*run("hag", 0.2), *run("hag", 0.24)])
+    assert texts(grid)["hag"][0] == "0.2200"
+    assert "Runs of one victim, seed and setting differ by up to 0.04" in grid.remarks[-1]
