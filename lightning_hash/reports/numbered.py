@@ -40,7 +40,9 @@ def numbered_grids(table: NumberedTable, rows: Sequence[ResultRow]) -> list[Grid
         if row.sources is None and not row.quantized and table.where(row):
             panels.setdefault(_key(row, DATA_FIELDS), []).append(row)
     grids, shown = [], set()
-    for panel in panels.values():
+    for panel in sorted(
+        panels.values(), key=lambda rows: (str(rows[0].dataset), str(rows[0].backbone))
+    ):
         grid, data = _grid(table, panel)
         if grid is not None:
             grids.append(grid)
@@ -132,7 +134,9 @@ def _grid(table: NumberedTable, panel: Sequence[ResultRow]) -> tuple[Grid | None
     data = published_data(panel[0])
     known = published(table.name).get(data or "", {})
     columns = {table.heading(value): value for value in sorted(values)}
-    headings = [*columns, *(c for c in dict.fromkeys(c for _, c in known) if c not in columns)]
+    headings = sorted(
+        {*columns, *(c for _, c in known)}, key=lambda c: columns.get(c) or _number(c)
+    )
     body: list[Line] = []
     for label in [*lines, *(x for x in dict.fromkeys(x for x, _ in known) if x not in lines)]:
         rows = lines.get(label, [])
@@ -173,6 +177,11 @@ def _lines(
             continue
         lines += _settings(table, choice, label, _preferred(table, groups[value]))
     return lines
+
+
+def _number(heading: str) -> float:
+    """Return the number in a published heading, such as ``16 bits``."""
+    return float("".join(character for character in heading if character in "0123456789."))
 
 
 def _preferred(table: NumberedTable, rows: Sequence[ResultRow]) -> Sequence[ResultRow]:

@@ -31,7 +31,9 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
         if row.combination is None and row.sources is None:
             key = tuple(getattr(row, field) for field in VICTIM_FIELDS)
             panels.setdefault(key, []).append(row)
-    return [_grid(panel) for panel in panels.values() if _has_attack(panel)]
+    found = [panel for panel in panels.values() if _has_attack(panel)]
+    found.sort(key=lambda rows: (str(rows[0].dataset), str(rows[0].backbone), rows[0].bits or 0))
+    return [_grid(panel) for panel in found]
 
 
 def _has_attack(rows: Sequence[ResultRow]) -> bool:
@@ -42,7 +44,7 @@ def _grid(panel: Sequence[ResultRow]) -> Grid:
     lines = [_line("clean query", [row for row in panel if row.attack == "none"])]
     notes = []
     attacks: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in final(panel):
+    for row in sorted(final(panel), key=_rank):
         if row.attack not in ("none", "anchor"):
             key = tuple(getattr(row, field) for field in ("attack", *ATTACK_FIELDS))
             attacks.setdefault(key, []).append(row)
@@ -65,6 +67,10 @@ def _grid(panel: Sequence[ResultRow]) -> Grid:
         lines=tuple(lines),
         notes=tuple(notes),
     )
+
+
+def _rank(row: ResultRow) -> tuple[str, int, float]:
+    return row.attack, row.n_t or 0, row.epsilon or 0.0
 
 
 def _line(label: str, rows: Sequence[ResultRow]) -> Line:

@@ -129,7 +129,7 @@ def _caption(panel: Sequence[RunFiles]) -> str:
 
 
 def _axes(count: int = 1) -> tuple[Figure, list[Any]]:
-    figure = Figure(figsize=(4.8 * count, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.6 if count == 1 else 4.2 * count, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(np.atleast_1d(figure.subplots(1, count)))
     for each in axes:
@@ -187,7 +187,7 @@ def _curves(
         figure, axes = _axes()
         draw(axes[0], series)
         axes[0].set_ylim(0, 1.02)
-        axes[0].legend(fontsize=8, ncols=2, framealpha=0.85)
+        _legend(axes[0])
         yield Plot(name=name, title=title, caption=caption, figure=figure)
 
 
@@ -281,7 +281,7 @@ def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
         series = {}
         for bits in lengths:
             own = [row for row in panel if row.bits == bits]
-            if len({row.n_t for row in own}) > 1:
+            if len({row.n_t for row in own}) > 2:  # P2P and DHTA alone show no course
                 series[f"{bits} bits"] = own
         if not series:
             continue
@@ -294,7 +294,7 @@ def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
                     100 * cell.mean, color=COLOURS[number % len(COLOURS)], linestyle="--",
                     linewidth=1.2, label=f"{label}, Original (MAP)",
                 )  # fmt: skip
-        figure.axes[0].legend(fontsize=8)
+        _legend(figure.axes[0])
         yield Plot(
             name="dhta_fig7", title="DHTA Fig. 7, t-MAP of DHTA against n_t", figure=figure,
             caption=f"{protocol_of(panel[0])} dhta: {setting_of(panel[0], ['n_t'])}.",
@@ -324,18 +324,24 @@ def _against(
         if deviation.any():
             axes.fill_between(values, mean - deviation, mean + deviation, color=colour, alpha=0.15)
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend(fontsize=8)
+    _legend(axes)
     return figure
 
 
+def _legend(axes: Any) -> None:
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+
+
 def _images(folder: Path, count: int = 5) -> tuple[list[int], Any, Any] | None:
-    """Return indices, clean images and attacked ones ``(n, H, W, 3)`` of a run's first queries."""
+    """Return indices, clean and attacked images ``(n, H, W, 3)`` of some of a run's queries."""
     path = folder / "perturbations.safetensors"
     if not path.is_file():
         return None
     with safe_open(path, framework="np") as file:
-        index = [int(i) for i in file.get_tensor("index")[:count]]
-        change = file.get_slice("perturbation")[:count]
+        queries = file.get_tensor("index")
+        shown = np.linspace(0, len(queries) - 1, min(count, len(queries))).astype(int)
+        index = [int(i) for i in queries[shown]]
+        change = file.get_tensor("perturbation")[shown]
         scaled = "scale" in (file.metadata() or {})
     paths = [folder / "images" / f"{i:06d}.png" for i in index]
     if change.ndim != 4 or scaled or not all(path.is_file() for path in paths):

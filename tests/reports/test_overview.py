@@ -19,7 +19,7 @@ def test_cells():
         "dhta": ["0.5000", "0.5100", "0.7000", "", ""],
         "ceiling n_t=9": ["", "", "0.9500", "", ""],
     }
-    assert grid.notes[0] == "hag: 100 iterations, ε 10/255; 1.2 s on None."
+    assert grid.notes[1] == "hag: 100 iterations, ε 10/255; 1.2 s on None."
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_cells():
 )  # fmt: skip
 def test_numbers_under_different_protocols_are_not_mixed(changes):
     grids = overview_grids([*run("hag", 0.25), *run("dhta", 0.5, **changes)])
-    assert [[*texts(grid)][1] for grid in grids] == ["hag", "dhta"]
+    assert sorted([*texts(grid)][1] for grid in grids) == ["dhta", "hag"]
 
 
 def test_settings_of_one_attack_are_told_apart():

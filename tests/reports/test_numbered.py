@@ -1,0 +1,138 @@
+"""Numbered tables: which number stands where, and the published ones beside."""
+
+import pytest
+
+from lightning_hash.reports.numbered import numbered_grids
+from lightning_hash.reports.papers import TABLES
+from lightning_hash.reports.published import published
+from lightning_hash.reports.readme import fill_readme, results_table
+from tests.reports.rows import row
+
+NAMED = {table.name: table for table in TABLES}
+COMMON = {
+    "dataset": "photos", "backbone": "convnet", "loss": "PairwiseLoss", "n_query": 100,
+    "n_database": 3000, "target_database": "database",
+}  # fmt: skip
+DHTA = {"attack": "dhta", "objective": "AnchorCode", "metric": "t_map", "epsilon": 0.032}
+
+
+def made(**changes):
+    return row(**{**COMMON, **changes})
+
+
+def texts(grid):
+    return {line[0]: line[1:] for line in grid.texts()}
+
+
+def first(name, rows):
+    return numbered_grids(NAMED[name], rows)[0]
+
+
+def test_milestones_of_hag():
+    rows = [
+        made(attack="none", iteration=0, value=0.9, bits=16),
+        *(made(iteration=i, value=v, bits=b, threshold=0.5)
+          for b in (32, 16) for i, v in ((10, 0.8), (37, 0.7), (100, b / 100))),
+        made(iteration=100, value=0.99, bits=16, quantized=True, threshold=0.5),
+        made(iteration=100, value=0.98, bits=16, metric="t_map", threshold=0.5),
+    ]  # fmt: skip
+    grid = first("hag_table1", rows)
+    assert grid.columns == ("16 bits", "32 bits")
+    assert texts(grid) == {
+        "0": ["0.9000", ""], "10": ["0.8000", "0.8000"], "100": ["0.1600", "0.3200"],
+    }  # fmt: skip
+
+
+def test_perceptibility_is_in_thousandths():
+    rows = [made(metric="perceptibility", value=0.0215)]
+    assert texts(first("hag_table2", rows)) == {"100": ["21.5000"]}
+
+
+def test_the_papers_setting_is_preferred_and_others_are_told_apart():
+    rows = [made(**DHTA, n_t=n, value=n / 100) for n in (1, 5, 9, 11)]
+    clean = made(attack="none", metric="t_map", iteration=0, value=0.1)
+    own = made(attack="none", metric="map", iteration=0, value=0.9)
+    found = texts(first("dhta_table1", [*rows, clean, own]))
+    assert found == {"Original": ["10.00"], "DHTA": ["9.00"], "Original, MAP": ["90.00"]}
+    found = texts(first("dhta_table1", [clean, *rows[1:2], *rows[3:]]))
+    assert found["DHTA (n_t=5)"] == ["5.00"]
+    assert found["DHTA (n_t=11)"] == ["11.00"]
+
+
+def test_an_open_set_has_its_own_table():
+    opened = {**DHTA, "target_database": "open_set"}
+    rows = [made(**{**opened, "n_t": n, "value": n / 100}) for n in (5, 9)]
+    assert texts(first("dhta_table6", rows)) == {"DHTA (n_t=5)": ["5.00"], "DHTA (n_t=9)": ["9.00"]}
+    assert all(line.published for line in first("dhta_table1", rows).lines)
+
+
+def test_epsilons_are_columns_and_one_is_no_table():
+    rows = [made(**{**DHTA, "epsilon": e, "value": e}) for e in (0.05, 0.01)]
+    grid = first("dhta_table8", rows)
+    assert grid.columns == ("ε = 0.01", "ε = 0.05")
+    assert texts(grid) == {"32 bits": ["1.00", "5.00"]}
+    assert first("dhta_table8", rows[:1]).lines[0].published
+
+
+def test_seeds_are_averaged_and_data_are_not():
+    rows = [made(value=v, seed=s, threshold=0.5) for s, v in ((0, 0.1), (1, 0.3))]
+    rows += [made(value=0.7, threshold=0.5, dataset="other")]
+    grids = numbered_grids(NAMED["hag_table3"], rows)
+    assert [texts(grid).get("HAG") for grid in grids[:2]] == [
+        ["0.7000"], ["0.2000 ± 0.1414 (2)"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{"top_k": 5000}, {"normalizer": "relevant"}, {"loss": "CSQ"}])
+def test_protocols_do_not_mix(changes):
+    grids = numbered_grids(NAMED["hag_table3"], [made(value=0.1), made(value=0.2, **changes)])
+    assert [texts(grid)["HAG"] for grid in grids[:2]] == [["0.1000"], ["0.2000"]]
+    assert grids[0].caption != grids[1].caption
+
+
+def test_published_values_stand_beside():
+    rows = [made(**{**DHTA, "dataset": "imagenet100", "bits": 48, "n_t": 9, "value": 0.8})]
+    grid = first("dhta_table9", rows)
+    assert grid.columns == ("16 bits", "32 bits", "48 bits", "64 bits")
+    assert texts(grid) == {
+        "DHTA": ["", "", "80.00", ""],
+        "DHTA (published)": ["63.68", "77.76", "82.31", "82.10"],
+        "Feature-based Attack (published)": ["23.80", "28.47", "34.24", "33.05"],
+    }
+
+
+def test_published_values_are_those_of_the_papers():
+    assert published("hag_table1")["NUS-WIDE"]["1500", "32 bits"] == 0.1486
+    assert published("hag_table2")["FLICKR25K"]["500", "16 bits"] == 2.9729
+    assert published("hag_table3")["FLICKR25K"]["HAG*", "64 bits"] == 0.2410
+    assert published("hag_table4")["MS-COCO"]["DPH-VGG19 (r3)", "DPH-VGG16*"] == 0.4968
+    assert published("hag_table6")["NUS-WIDE"]["r1 + r2 + r3 + r4", "HashNet-ResNet50*"] == 0.6143
+    assert published("dhta_table1")["NUS-WIDE, HashNet"]["P2P", "32 bits"] == 81.79
+    assert published("dhta_table3")["JHMDB"]["50", "64 bits"] == 48.97
+    assert published("dhta_table5")["ImageNet"]["HAG", "16 bits"] == 1.88
+    assert published("dhta_table6")["ImageNet"]["DHTA (n_t=9)", "48 bits"] == 55.12
+    assert published("dhta_table8")["JHMDB"]["32 bits", "ε = 0.05"] == 62.76
+    assert all(published(name) for name in (*NAMED, "hag_table5"))
+    assert {
+        value for data in published("dhta_table3").values() for value in data.values() if value > 90
+    } == set()
+
+
+def test_readme(tmp_path):
+    rows = [made(value=0.125, threshold=0.5), made(**{**DHTA, "n_t": 9, "value": 0.75})]
+    table = results_table(rows).splitlines()
+    assert table[0].startswith("| paper | number, 32 bits | photos |")
+    assert any(line.startswith("| HAG Table III | MAP after HAG | 0.1250 |") for line in table)
+    (line,) = [line for line in table if "t-MAP after DHTA" in line]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[:3] == ["DHTA Table 1", "t-MAP after DHTA, %", "75.00"]
+    assert "77.76" in cells
+    path = tmp_path / "README.md"
+    path.write_text("a\n<!-- results -->\nold\n<!-- /results -->\nb\n")
+    fill_readme(path, rows)
+    assert (
+        path.read_text() == "a\n<!-- results -->\n" + "\n".join(table) + "\n<!-- /results -->\nb\n"
+    )
+    path.write_text("nothing")
+    with pytest.raises(ValueError, match="must hold <!-- results -->"):
+        fill_readme(path, rows)
