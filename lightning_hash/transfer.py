@@ -83,7 +83,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument(
         "--combination", nargs="+", default=["single"],
         help="single: each run alone; of all runs together: sum (may exceed epsilon), clipped (the "
-        "sum, clipped to epsilon), average. Several may be given.",
+        "sum, clipped to epsilon), average, best (for each query the run that got furthest on its "
+        "own victim: the best of restarts, or of several attacks). Several may be given.",
     )  # fmt: skip
     parser.add_argument(
         "--victims", nargs="+", required=True,

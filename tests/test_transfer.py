@@ -24,7 +24,7 @@ def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("transfer")
     folders = ["--runs", str(root / "runs"), "--checkpoints", str(root / "ck")]
     for bits in (8, 12):
-        fit = ["fit", "--trainer.max_epochs=2", f"--model.bits={bits}", f"--name=v{bits}"]
+        fit = ["fit", "--trainer.max_epochs=20", f"--model.bits={bits}", f"--name=v{bits}"]
         assert main([*fit, *SMALL, *folders, "--trainer.logger=false"]) == 0
     for name, bits, seed in (("a8", 8, 0), ("a12", 12, 0), ("other", 12, 1)):
         attack = ["attack", f"--model.victim={root}/ck/v{bits}/best.ckpt", f"--name={name}"]
@@ -107,6 +107,37 @@ def _data():
     data = SamplePhotos(n_train=60, n_query=20, n_database=150)
     data.setup("predict")
     return data
+
+
+@pytest.mark.parametrize(("objective", "metric"), [("HAG", "clean"), ("AnchorCode", "anchor")])
+def test_the_best_of_restarts(world, objective, metric, capsys):
+    victim, names = world / "ck/v12/best.ckpt", [f"{objective}{seed}" for seed in (1, 2, 3)]
+    for seed, name in enumerate(names, 1):
+        attack = ["attack", f"--model.objective={objective}", f"--name={name}"]
+        attack += [f"--model.victim={victim}", f"--model.start_seed={seed}"]
+        attack += ["--trainer.max_epochs=3", "--model.n_queries=20", "--model.epsilon=0.3"]
+        assert main([*attack, *SMALL, *QUIET, "--runs", str(world / "runs")]) == 0
+    runs = [str(world / f"runs/attack/{name}") for name in names]
+    how = ["--combination", "single", "best", "--victims", str(victim)]
+    assert transfer(world, "--perturbations", *runs, *how, name=f"best-{metric}") == 0
+    found = [
+        r for r in rows(world, f"best-{metric}")
+        if r.metric == f"hamming_to_{metric}" and r.combination and not r.quantized
+    ]  # fmt: skip
+    files = [load_file(f"{run}/version_0/perturbations.safetensors") for run in runs]
+    reached = torch.stack([file["reached"] for file in files])
+    bits = 12 * (reached if metric == "clean" else 1 - reached)
+    single = [row.value for row in found if row.combination == "single"]
+    assert [row.start_seed for row in found if row.combination == "single"] == [1, 2, 3]
+    assert single == pytest.approx(bits.mean(dim=1).tolist(), abs=1e-5)
+    (best,) = [row for row in found if row.combination == "best"]
+    assert (best.restarts, best.start_seed) == (3, None)
+    top = bits.amax(dim=0) if metric == "clean" else bits.amin(dim=0)
+    assert best.value == pytest.approx(float(top.mean()), abs=1e-5)
+    assert float(bits.std()) > 0  # there was something to choose from
+    printed = capsys.readouterr().out
+    assert "start 2" in printed
+    assert "best of 3 on" in printed
 
 
 def test_runs_that_do_not_go_together(world, capsys, tmp_path):

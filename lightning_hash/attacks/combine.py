@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_hash.models.joint import source_names
 
-Combination = Literal["single", "sum", "clipped", "average"]
+Combination = Literal["single", "sum", "clipped", "average", "best"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class Perturbations:
         attack: name of the attack.
         sources: the victims that they were made on.
         combination: how they were put together.
+        reached: ``(Q,)`` in [0, 1], how far each got on its own victim: the share of bits that
+            flipped or, of targeted attacks, that agree with the anchor code.
         protocol: of the attack; of several, as far as they agree.
+        restarts: how many the best was taken of.
     """
 
     index: Tensor
@@ -36,6 +39,8 @@ class Perturbations:
     sources: str
     combination: str
     protocol: dict[str, Any]
+    reached: Tensor
+    restarts: int | None = None
 
 
 def read_perturbations(folder: Path) -> Perturbations:
@@ -59,6 +64,7 @@ def read_perturbations(folder: Path) -> Perturbations:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
             index, values = file.get_tensor("index"), file.get_tensor("perturbation").float()
+            reached = file.get_tensor("reached")
         protocol = json.loads(metadata["protocol"])
         epsilon, attack = float(protocol["epsilon"]), str(protocol["attack"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -76,7 +82,9 @@ def read_perturbations(folder: Path) -> Perturbations:
         sources, combination = source_names([parts]), "single"
     else:
         sources, combination = protocol["sources"], protocol["combination"]
-    return Perturbations(index, values, epsilon, attack, sources, combination, protocol)
+    return Perturbations(
+        index, values, epsilon, attack, sources, combination, protocol, reached=reached
+    )
 
 
 def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
@@ -85,7 +93,8 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     Args:
         parts: the perturbations of each attack.
         combination: ``"sum"`` (the paper: the sum may exceed epsilon), ``"clipped"`` (the sum,
-            clipped to epsilon) or ``"average"``.
+            clipped to epsilon), ``"average"`` or ``"best"``: for each query the perturbation that
+            got furthest on its own victim, the first of equal ones.
 
     Returns:
         The combination. Nothing is clipped to the image box here.
@@ -97,7 +106,8 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     Example:
         >>> index, protocol = torch.tensor([4]), {"backbone": "a", "bits": 8, "victim_sha256": "f"}
         >>> one = Perturbations(
-        ...     index, torch.tensor([[0.2, -0.1]]), 0.25, "hag", "a-8", "single", protocol
+        ...     index, torch.tensor([[0.2, -0.1]]), 0.25, "hag", "a-8", "single", protocol,
+        ...     reached=torch.tensor([0.5]),
         ... )
         >>> [combine([one, one], how).values.tolist() for how in ("sum", "clipped")]
         [[[0.4000000059604645, -0.20000000298023224]], [[0.25, -0.20000000298023224]]]
@@ -129,20 +139,26 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
                 f"on {other.sources}; attack with one epsilon"
             )
             raise ValueError(msg)
-    total = torch.stack([part.values for part in parts]).sum(dim=0)
-    epsilon = sum(part.epsilon for part in parts)
+    stacked = torch.stack([part.values for part in parts])
+    reached = torch.stack([part.reached for part in parts])
+    values, epsilon = stacked.sum(dim=0), sum(part.epsilon for part in parts)
     if combination == "clipped":
-        total, epsilon = total.clamp(-first.epsilon, first.epsilon), first.epsilon
+        values, epsilon = values.clamp(-first.epsilon, first.epsilon), first.epsilon
     elif combination == "average":
-        total, epsilon = total / len(parts), epsilon / len(parts)
-    prints = [
+        values, epsilon = values / len(parts), epsilon / len(parts)
+    elif combination == "best":
+        values = stacked[reached.argmax(dim=0), torch.arange(len(first.index))]
+        epsilon = max(part.epsilon for part in parts)
+    prints = dict.fromkeys(
         (p.protocol["backbone"], p.protocol["bits"], p.protocol["victim_sha256"]) for p in parts
-    ]
-    sources = source_names(prints)
-    attack = "+".join(dict.fromkeys(part.attack for part in parts))
+    )
     agreed = {
         name: value
         for name, value in first.protocol.items()
-        if all(part.protocol[name] == value for part in parts)
+        if all(part.protocol.get(name) == value for part in parts)
     }
-    return Perturbations(first.index, total, epsilon, attack, sources, combination, agreed)
+    return Perturbations(
+        first.index, values, epsilon, "+".join(dict.fromkeys(part.attack for part in parts)),
+        source_names(list(prints)), combination, agreed, reached=reached.amax(dim=0),
+        restarts=len(parts) if combination == "best" else None,
+    )  # fmt: skip

@@ -74,8 +74,11 @@ class RunFolder(Callback):
         tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
         codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
         codes.pop("adversarial_8bit")
+        goal = "anchor_codes" if pl_module.objective.targeted else "clean_codes"
+        differ = (tensors["codes"] != tensors[goal]).float().mean(dim=1)
+        reached = 1 - differ if pl_module.objective.targeted else differ
         save_file(
-            {key: tensors[key] for key in ("index", "perturbation")},
+            {key: tensors[key] for key in ("index", "perturbation")} | {"reached": reached},
             folder / "perturbations.safetensors",
             metadata,
         )

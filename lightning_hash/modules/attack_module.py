@@ -63,7 +63,9 @@ class AttackModule(AttackLoop):
         epsilon: largest change of a value, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
             the perturbation, its gradient and the step live in this space.
-        random_start: begin at uniform noise in the ball instead of at zero.
+        start_seed: begin at uniform noise in the ball, drawn by this seed, instead of at the clean
+            query. Runs with several are restarts; ``transfer --combination best`` keeps the best
+            of them for each query.
         inputs: changes the perturbed inputs at random before the victim sees them, for transfer.
         stop_finished: step a query no more, and pass it no more, once its code has nothing left to
             flip; how many there are is in the result rows as ``n_finished``.
@@ -80,7 +82,7 @@ class AttackModule(AttackLoop):
         empty: a query without a relevant item in the top_k counts ``"zero"`` or is ``"skip"``ped.
         ties: ``"expected"`` or ``"stable"``.
         precision_n: N of precision at N.
-        seed: seed of the choice of queries and of random starts.
+        seed: seed of the choice of queries, and of the noise where that is the attack.
         compile: run the victim through ``torch.compile``.
         channels_last: keep images and the victim's weights in the channels-last layout, which many
             convolutions are faster in.
@@ -106,7 +108,7 @@ class AttackModule(AttackLoop):
         alpha: AlphaSchedule | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
-        random_start: bool = False,
+        start_seed: int | None = None,
         inputs: DiverseInputs | None = None,
         stop_finished: bool = False,
         targets: TargetChoice | None = None,
@@ -143,7 +145,7 @@ class AttackModule(AttackLoop):
         self.targets = TargetChoice() if targets is None else targets
         self.target_database: TargetDatabase = target_database
         self.space = PerturbationSpace(epsilon, epsilon_space, self.victim.network)
-        self.random_start, self.inputs, self.stop_finished = random_start, inputs, stop_finished
+        self.start_seed, self.inputs, self.stop_finished = start_seed, inputs, stop_finished
         self.passed = pass_victim(self.victim, self.objective)
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluate_at = frozenset(evaluate_at)
@@ -236,9 +238,10 @@ class AttackModule(AttackLoop):
             return None
 
     def _start(self, inputs: Tensor, index: Tensor) -> Tensor:
-        if not (self.random_start or not self.objective.iterative):
+        seed = self.start_seed if self.objective.iterative else self.seed  # the Noise baseline
+        if seed is None:
             return torch.zeros_like(inputs)
-        start = uniform_noise(inputs.shape[1:], index, self.space.epsilon, self.seed)
+        start = uniform_noise(inputs.shape[1:], index, self.space.epsilon, seed)
         return start.clamp_(*self.space.to("cpu").bounds(inputs))
 
     def configure_optimizers(self) -> Optimizer:

@@ -47,6 +47,7 @@ def attack_protocol(
         "sources": module.victim.backbone if module.victim.members else None,
         "combination": "joint" if module.victim.members else None,
         "inputs": None if module.inputs is None else str(module.inputs),
+        "start_seed": module.start_seed if iterative else None,
         "epsilon": module.space.epsilon,
         "epsilon_space": module.space.space,
         "n_t": module.targets.n_t,

@@ -17,7 +17,7 @@ from lightning_hash.modules.databases import Databases
 # What a row says about the attack that made the perturbations.
 ATTACK_FIELDS = (
     "objective", "step_rule", "lr", "momentum", "iterations", "alpha_schedule", "threshold",
-    "inputs", "n_t", "anchor_set", "target_rule",
+    "inputs", "start_seed", "n_t", "anchor_set", "target_rule",
 )  # fmt: skip
 DATA_FIELDS = (
     "dataset", "data_seed", "list_sha256_query", "list_sha256_database", "list_sha256_open_set",
@@ -100,6 +100,7 @@ class TransferModule(AttackModule):
         super().attach(queries, databases, trainer)
         made = {field: self.given.protocol.get(field) for field in ATTACK_FIELDS}
         made |= {"sources": self.given.sources, "combination": self.given.combination}
+        made |= {"restarts": self.given.restarts}
         self.protocol |= made
 
     def _choose(self, labels: Tensor, index: Tensor) -> Any:

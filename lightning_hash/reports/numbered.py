@@ -19,7 +19,8 @@ DATA_FIELDS = (
 # What all numbers of one line share; those that differ in one of these stand in several lines.
 ATTACK_FIELDS = (
     "objective", "step_rule", "lr", "momentum", "iterations", "alpha_schedule", "threshold",
-    "inputs", "epsilon", "epsilon_space", "n_t", "anchor_tie", "anchor_set", "target_rule",
+    "inputs", "start_seed", "epsilon", "epsilon_space", "n_t", "anchor_tie", "anchor_set",
+    "target_rule",
 )  # fmt: skip
 
 
@@ -89,6 +90,7 @@ def setting_of(row: ResultRow, without: Iterable[str | None] = ()) -> str:
         "alpha_schedule": f"α {alpha}" if alpha else None,  # noqa: RUF001
         "threshold": None if row.threshold is None else f"t {row.threshold:g}",
         "n_t": f"n_t {row.n_t}" if anchored else None,
+        "start_seed": None if row.start_seed is None else f"random start {row.start_seed}",
         "inputs": f"inputs {row.inputs}" if row.inputs else None,
     }
     left_out = set(without)

@@ -37,6 +37,7 @@ class ResultRow:
         alpha_schedule: values and where each starts.
         threshold: t of HAG Eq. 7.
         inputs: the random change of the inputs before the victim sees them.
+        start_seed: seed of the random start; ``None`` is the clean query.
         epsilon: budget in ``epsilon_space``.
         epsilon_space: ``pixel`` or ``normalized``.
         n_t: items in an anchor set.
@@ -47,7 +48,9 @@ class ResultRow:
         sources: the victims that the perturbations were made on, where those are not the victim
             alone: ``backbone-bits``, joined by +.
         combination: how they were put together: single, sum, clipped (the sum, clipped to epsilon),
-            average, or joint (one attack on all of them).
+            average, best (for each query the one that got furthest), or joint (one attack on all of
+            them).
+        restarts: perturbations that the best was taken of.
         victim_sha256: fingerprint of the victim's weights.
         backbone: the victim's network.
         bits: code length.
@@ -95,6 +98,7 @@ class ResultRow:
     alpha_schedule: str | None = None
     threshold: float | None = None
     inputs: str | None = None
+    start_seed: int | None = None
     epsilon: float | None = None
     epsilon_space: str | None = None
     n_t: int | None = None
@@ -104,6 +108,7 @@ class ResultRow:
     seed: int | None = None
     sources: str | None = None
     combination: str | None = None
+    restarts: int | None = None
     victim_sha256: str | None = None
     backbone: str | None = None
     bits: int | None = None

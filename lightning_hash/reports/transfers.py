@@ -20,7 +20,8 @@ from lightning_hash.reports.tables import format_epsilon
 NAMES = {"MS-COCO": "hag_table4", "FLICKR25K": "hag_table5", "NUS-WIDE": "hag_table6"}
 TITLE = "HAG Tables IV to VI, {} of perturbations on other victims"
 SHARED = [field for field in DATA_FIELDS if field not in ("backbone", "loss")]
-SET = [field for field in ATTACK_FIELDS if field not in ("epsilon", "n_t", "anchor_set")]
+WITHIN = ("epsilon", "n_t", "anchor_set", "start_seed")  # what the lines of a table may differ in
+SET = [field for field in ATTACK_FIELDS if field not in WITHIN]
 
 
 def transfer_grids(rows: Sequence[ResultRow]) -> list[Grid]:
@@ -66,8 +67,8 @@ def _grid(
         return None
     victims = dict.fromkeys((row.backbone, row.bits, row.victim_sha256) for row in found)
     columns = source_names(list(victims)).split("+")
-    single = dict.fromkeys(row.sources or "" for row in found if row.combination == "single")
-    numbers = {source: f"r{number}" for number, source in enumerate(single, 1)}
+    single = [(row.sources, row.start_seed) for row in found if row.combination == "single"]
+    numbers = {key: f"r{number}" for number, key in enumerate(dict.fromkeys(single), 1)}
 
     def cells(rows: Iterable[ResultRow]) -> tuple[Cell | None, ...]:
         rows = [row for row in rows if row.metric == metric]
@@ -76,12 +77,12 @@ def _grid(
     lines = [Line("None", cells(clean))]
     groups: dict[tuple[Any, ...], list[ResultRow]] = {}
     for row in found:
-        groups.setdefault((row.combination, row.sources, row.epsilon, row.n_t), []).append(row)
-    order = ("single", "sum", "clipped", "average", "joint")
+        key = (row.combination, row.sources, row.start_seed, row.restarts, row.epsilon, row.n_t)
+        groups.setdefault(key, []).append(row)
+    order = ("single", "sum", "clipped", "average", "best", "joint")
     for key in sorted(groups, key=lambda key: order.index(key[0])):
-        combination, sources, epsilon, _ = key
-        label = _label(combination, sources, numbers)
-        lines.append(Line(f"{label}, ε {format_epsilon(epsilon, None)}", cells(groups[key])))
+        label = _label(groups[key][0], numbers)
+        lines.append(Line(label, cells(groups[key])))
     first = found[0]
     return Grid(
         title=TITLE.format(name),
@@ -97,15 +98,17 @@ def _grid(
     )
 
 
-def _label(combination: str, sources: str, numbers: dict[str, str]) -> str:
-    if combination == "single":
-        return f"{sources} ({numbers[sources]})"
-    parts = [numbers.get(source, source) for source in sources.split("+")]
-    joined = " + ".join(parts)
-    return {
-        "sum": joined, "clipped": f"clip({joined})", "average": f"({joined}) / {len(parts)}",
-        "joint": f"joint({', '.join(parts)})",
-    }[combination]  # fmt: skip
+def _label(row: ResultRow, numbers: dict[tuple[str | None, int | None], str]) -> str:
+    sources = row.sources or ""
+    parts = [numbers.get((source, None), source) for source in sources.split("+")]
+    joined, start = " + ".join(parts), row.start_seed
+    names = {
+        "single": f"{sources} ({numbers.get((row.sources, start), '')})", "sum": joined,
+        "clipped": f"clip({joined})", "average": f"({joined}) / {len(parts)}",
+        "best": f"best of {row.restarts} on {sources}", "joint": f"joint({', '.join(parts)})",
+    }  # fmt: skip
+    started = "" if start is None else f", start {start}"
+    return f"{names[row.combination or '']}{started}, ε {format_epsilon(row.epsilon, None)}"
 
 
 def _published(data: str) -> Grid:

@@ -13,12 +13,13 @@ PROTOCOL = {
 }  # fmt: skip
 
 
-def write(folder, values, index=INDEX, scale=None, **protocol):
+def write(folder, values, index=INDEX, scale=None, reached=(0.5, 0.5), **protocol):
     folder.mkdir()
     metadata = {"protocol": json.dumps({**PROTOCOL, **protocol})}
     if scale is not None:
         metadata["scale"] = json.dumps(scale)
     tensors = {"index": index, "perturbation": torch.tensor(values)}
+    tensors["reached"] = torch.tensor(reached)
     save_file(tensors, folder / "perturbations.safetensors", metadata)
     return read_perturbations(folder)
 
@@ -46,6 +47,20 @@ def test_by_hand(parts, combination, values, epsilon):
     assert found.attack == "hag"
     assert "iterations" not in found.protocol  # they differ
     assert found.protocol["seed"] == 0
+
+
+def test_the_best_of_each_query(tmp_path):
+    runs = [
+        write(tmp_path / str(seed), [[a], [b]], reached=reached, start_seed=seed)
+        for seed, (a, b, reached) in enumerate(
+            [(0.1, 0.2, (0.5, 0.25)), (0.3, 0.4, (0.5, 0.75)), (0.5, 0.6, (0.25, 0.5))]
+        )
+    ]
+    found = combine(runs, "best")
+    assert found.values.flatten().tolist() == pytest.approx([0.1, 0.4])  # the first of equal ones
+    assert found.reached.tolist() == [0.5, 0.75]
+    assert (found.sources, found.restarts, found.epsilon) == ("convnet-32", 3, 0.1)
+    assert "start_seed" not in found.protocol
 
 
 def test_normalised_perturbations_come_out_in_pixels(tmp_path):
@@ -77,7 +92,7 @@ def test_what_does_not_go_together(parts, tmp_path):
         combine([parts[0], other], "clipped")
     with pytest.raises(ValueError, match="at least two perturbations, got 1"):
         combine(parts[:1], "average")
-    with pytest.raises(ValueError, match="one of single, sum, clipped, average, got 'mean'"):
+    with pytest.raises(ValueError, match="one of single, sum, clipped, average, best, got 'mean'"):
         combine(parts, "mean")
 
 

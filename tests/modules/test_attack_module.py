@@ -131,10 +131,10 @@ def test_a_mean_over_the_batch_would_fail_that_test(tmp_path, blobs):
 
 
 @pytest.mark.parametrize(
-    ("epsilon", "space", "random_start"),
-    [("10/255", "pixel", False), (0.032, "normalized", False), (0.05, "pixel", True)],
+    ("epsilon", "space", "start_seed"),
+    [("10/255", "pixel", None), (0.032, "normalized", None), (0.05, "pixel", 0)],
 )
-def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, random_start):
+def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, start_seed):
     """Promise 4."""
     seen = []
 
@@ -146,7 +146,7 @@ def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, r
             seen.append((module.perturbations[batch_idx].abs().max(), image.min(), image.max()))
 
     module = attack(
-        tmp_path, blobs, epsilon=epsilon, epsilon_space=space, random_start=random_start,
+        tmp_path, blobs, epsilon=epsilon, epsilon_space=space, start_seed=start_seed,
         step=lambda p: SGD(p, lr=50.0), callbacks=[Watch()],
     )  # fmt: skip
     assert len(seen) == 6 * 3

@@ -22,7 +22,7 @@ class JointObjective(Objective):
     Example:
         >>> from lightning_hash.attacks import AnchorCode
         >>> joint = JointObjective(AnchorCode(), [slice(0, 1), slice(1, 3)])
-        >>> joint(torch.tensor([[9.0, -9.0, -9.0]]), torch.tensor([[1.0, 1.0, -1.0]]), alpha=1.0)
+        >>> joint(torch.tensor([[90.0, -90.0, -90.0]]), torch.tensor([[1.0, 1.0, -1.0]]), alpha=1.0)
         tensor([-1.])
     """
 
