@@ -130,11 +130,17 @@ def _grid(table: NumberedTable, panel: Sequence[ResultRow]) -> tuple[Grid | None
             if choice.attack != "none":
                 name = choice.attack if choice.by else label
                 notes[f"{name}: {setting_of(rows[0], (table.column, choice.by))}."] = None
-    values = {getattr(row, table.column) for rows in lines.values() for row in rows}
-    if len(values) < table.least or all(rows[0].attack == "none" for rows in lines.values()):
-        return None, None
+    lines = {
+        label: rows
+        for label, rows in lines.items()
+        if len({getattr(row, table.column) for row in rows}) >= table.least
+    }
     data = published_data(panel[0])
     known = published(table.name).get(data or "", {})
+    compared = len(lines) > 1 or known or any(choice.by for choice in table.choices)
+    if not compared or all(rows[0].attack == "none" for rows in lines.values()):
+        return None, None
+    values = {getattr(row, table.column) for rows in lines.values() for row in rows}
     columns = {table.heading(value): value for value in sorted(values)}
     headings = sorted(
         {*columns, *(c for _, c in known)}, key=lambda c: columns.get(c) or _number(c)

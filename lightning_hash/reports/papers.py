@@ -34,7 +34,7 @@ class NumberedTable:
         title: its number and what it shows.
         choices: the lines.
         column: the field that columns differ in.
-        least: columns below which it is no table.
+        least: numbers below which it is no line.
         heading: makes a column's name of the field's value.
         corner: what the lines are.
         prefer: values of attack fields; other values are left out where there are these.

@@ -232,7 +232,7 @@ def _histogram(panel: Sequence[RunFiles]) -> Iterator[Plot]:
     for alpha, colour in ((1.0, COLOURS[1]), (0.1, COLOURS[2])):
         slope = alpha * (1 - np.tanh(alpha * reach) ** 2)
         side.plot(reach, slope, color=colour, label=f"derivative of tanh({alpha:g}x)")
-    side.set_ylim(0, 1.05)
+    side.set_ylim(0, 1.4)  # room for the legend
     side.legend(fontsize=7, loc="upper right")
     for place, letter, alpha in ((axes[1], "b", 1.0), (axes[2], "c", 0.1)):
         slope = alpha * (1 - np.tanh(alpha * logits) ** 2)
@@ -275,6 +275,7 @@ def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
     rows = [row for row in final(rows) if not row.quantized]
     clean = [row for row in rows if (row.attack, row.metric) == ("none", "map")]
     found = [row for row in rows if row.attack in ("dhta", "p2p") and row.metric == "t_map"]
+    found = [row for row in found if row.target_database in (None, "database")]
     close = [row for row in found if close_to(row.epsilon, DHTA_SETTING["epsilon"])]
     for panel in _row_panels(close or found, "epsilon", "iterations", "step_rule"):
         lengths = sorted({row.bits or 0 for row in panel})

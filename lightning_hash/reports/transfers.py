@@ -1,5 +1,6 @@
 """HAG Tables IV to VI: perturbations on other victims, from result rows."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def _grid(
     if not found:
         return None
     victims = dict.fromkeys((row.backbone, row.bits, row.victim_sha256) for row in found)
-    columns = source_names(list(victims)).split("+")
+    columns = _short(source_names(list(victims))).split("+")
     single = [(row.sources, row.start_seed) for row in found if row.combination == "single"]
     numbers = {key: f"r{number}" for number, key in enumerate(dict.fromkeys(single), 1)}
 
@@ -80,7 +81,7 @@ def _grid(
         key = (row.combination, row.sources, row.start_seed, row.restarts, row.epsilon, row.n_t)
         groups.setdefault(key, []).append(row)
     order = ("single", "sum", "clipped", "average", "best", "joint")
-    for key in sorted(groups, key=lambda key: order.index(key[0])):
+    for key in sorted(groups, key=lambda key: (order.index(key[0]), key[1].count("+"))):
         label = _label(groups[key][0], numbers)
         lines.append(Line(label, cells(groups[key])))
     first = found[0]
@@ -99,16 +100,23 @@ def _grid(
 
 
 def _label(row: ResultRow, numbers: dict[tuple[str | None, int | None], str]) -> str:
-    sources = row.sources or ""
-    parts = [numbers.get((source, None), source) for source in sources.split("+")]
+    sources = (row.sources or "").split("+")
+    parts = [numbers.get((source, None), _short(source)) for source in sources]
+    victims = _short(" + ".join(sources))
     joined, start = " + ".join(parts), row.start_seed
     names = {
-        "single": f"{sources} ({numbers.get((row.sources, start), '')})", "sum": joined,
+        "single": f"{victims} ({numbers.get((row.sources, start), '')})", "sum": joined,
         "clipped": f"clip({joined})", "average": f"({joined}) / {len(parts)}",
-        "best": f"best of {row.restarts} on {sources}", "joint": f"joint({', '.join(parts)})",
+        "best": f"best of {row.restarts} on {victims}",
+        "joint": f"joint({', '.join(parts)})",
     }  # fmt: skip
     started = "" if start is None else f", start {start}"
     return f"{names[row.combination or '']}{started}, ε {format_epsilon(row.epsilon, None)}"
+
+
+def _short(names: str) -> str:
+    """Leave out the modules of class names."""
+    return re.sub(r"(?:\w+\.)+(?=\w)", "", names)
 
 
 def _published(data: str) -> Grid:
