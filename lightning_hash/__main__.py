@@ -5,9 +5,12 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import lightning_hash
+from lightning_hash.verbs import VERBS
 
 
 def main(args: list[str] | None = None) -> int:
@@ -25,21 +28,17 @@ def main(args: list[str] | None = None) -> int:
         return 0
     _quieten()
     try:
-        if arguments and arguments[0] == "sweep":
-            from lightning_hash import sweep  # computes nothing itself: starts without torch
-
-            return sweep.main(arguments[1:])
-        from lightning_hash import check_data, report, score, transfer
+        verb = arguments[0] if arguments else ""
+        if (
+            verb == "sweep"
+        ):  # computes nothing itself: starts without torch, with configs of its own
+            return _main_of(verb)(arguments[1:])
         from lightning_hash.cli import HashCLI  # after the filters, and not for --version
         from lightning_hash.defaults import config_paths
 
         _check_configs(config_paths(arguments))
-        own = {
-            "check-data": check_data.main, "report": report.main, "score": score.main,
-            "transfer": transfer.main,
-        }  # fmt: skip
-        if arguments and arguments[0] in own:
-            return own[arguments[0]](arguments[1:])
+        if verb in VERBS:
+            return _main_of(verb)(arguments[1:])
         HashCLI(args)
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
@@ -47,6 +46,13 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: {_explained(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _main_of(verb: str) -> Callable[[list[str]], int]:
+    main: Callable[[list[str]], int] = import_module(
+        f"lightning_hash.{verb.replace('-', '_')}"
+    ).main
+    return main
 
 
 def _explained(error: Exception) -> str:

@@ -29,8 +29,15 @@ from lightning_hash.models.victim import read_checkpoint
 from lightning_hash.modules import AttackModule, Encoder, HashModule
 from lightning_hash.strategies import QueryParallelStrategy
 from lightning_hash.trainer import HashTrainer
+from lightning_hash.verbs import help_text
 
 MODULES = {"fit": HashModule, "test": HashModule, "encode": Encoder, "attack": AttackModule}
+
+PARSER: dict[str, Any] = {
+    "prog": "lightning_hash",
+    "description": "How robust is retrieval by deep hashing? Train, attack, look.",
+    "epilog": help_text(),
+}
 
 
 class HashCLI(LightningCLI):
@@ -45,7 +52,7 @@ class HashCLI(LightningCLI):
             trainer_class=HashTrainer,
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={"prog": "lightning_hash"},
+            parser_kwargs=PARSER,
             load_from_checkpoint_support=False,
             auto_configure_optimizers=False,
             args=args,

@@ -50,6 +50,19 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"lightning_hash {lightning_hash.__version__}\n"
 
 
+def test_help_names_every_verb(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    for verb in ("fit", "test", "encode", "attack"):
+        assert verb in printed
+    for verb in ("check-data", "score", "sweep", "transfer", "report"):
+        assert f"{verb} (" in printed
+        with pytest.raises(SystemExit, match="0"):
+            main([verb, "--help"])
+        assert f"lightning_hash {verb}" in capsys.readouterr().out
+
+
 def test_console_script():
     script = Path(sys.executable).parent / "lightning_hash"
     if not script.exists():

@@ -56,8 +56,10 @@ def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
         if own:  # 40 pictures of each class are fewer than the default draws
             arguments += ["--data.train=20 per class from all"]
         small = [] if own else SMALL
-        if arguments[0] in ("check-data", "score", "sweep"):
+        if arguments[0] in ("check-data", "score", "sweep", "report"):
             small = []
+        elif arguments[0] == "transfer":
+            small = ["--accelerator", "cpu"]
         else:
             small = [*small, *SHORT.get(arguments[0], []), "--trainer.accelerator=cpu"]
         if "--trainer.devices" in arguments:  # several processes have a test of their own
@@ -70,6 +72,8 @@ def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
             assert Path(arguments[arguments.index("--output") + 1]).exists()
         elif arguments[0] == "sweep":
             assert "--name" in last or Path("submit.sh").exists()
+        elif arguments[0] == "report":
+            assert Path(last.split(": ")[1]).exists()
         elif arguments[0] != "score":
             assert Path(last).exists()
 
