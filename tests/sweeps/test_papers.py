@@ -95,9 +95,9 @@ def test_the_study_is_taken():
     assert sorted({run.options["model.bits"] for run in runs if run.verb == "fit"}) == [
         16, 32, 48, 64,
     ]  # fmt: skip
-    assert len([run for run in runs if run.verb == "transfer"]) == 6
-    joint = [run for run in runs if run.title.startswith("joint_four")]
-    assert [len(run.options["model.victim"]) for run in joint] == [4]
+    assert len([run for run in runs if run.verb == "transfer"]) == 4
+    joint = [run for run in runs if run.title.startswith("joint_hag")]
+    assert [len(run.options["model.victim"]) for run in joint] == [3]
 
 
 class StoppedError(Exception):
