@@ -13,10 +13,10 @@ from rich.console import Console
 
 import lightning_hash
 from lightning_hash.reports.grid import Grid
-from lightning_hash.reports.numbered import numbered_grids, setting_of
+from lightning_hash.reports.numbered import close_to, numbered_grids, setting_of
 from lightning_hash.reports.overview import overview_grids
 from lightning_hash.reports.page import Picture, Section, render_page
-from lightning_hash.reports.papers import TABLES
+from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING, TABLES
 from lightning_hash.reports.plots import Plot, numbered_plots, perturbed_images
 from lightning_hash.reports.readme import fill_readme
 from lightning_hash.reports.results import ResultRow
@@ -77,6 +77,7 @@ def _write_report(
     transfers = transfer_grids(rows)
     published = published_transfers(rows)
     plots = [*numbered_plots(runs), *perturbed_images(runs)]
+    plots.sort(key=lambda plot: (plot.title.startswith("DHTA"), plot.name))
     for folder in (place / "tables", place / "figures"):
         folder.mkdir(parents=True, exist_ok=True)
     named = {"overview": overview, **numbered, "transfer": transfers}
@@ -144,7 +145,7 @@ def _slug(text: str) -> str:
 
 def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
     seen = set()
-    for run in runs:
+    for run in sorted(runs, key=_unlike_the_papers):
         row = run.attack
         if row is None or (row.attack, row.dataset, row.backbone, row.target_database) in seen:
             continue
@@ -156,6 +157,14 @@ def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
                 caption=f"{row.backbone}, {row.bits} bits; {setting_of(row)}.",
                 content=path.read_bytes(),
             )
+
+
+def _unlike_the_papers(run: RunFiles) -> int:
+    """Return in how many fields an attack was set otherwise than the papers'."""
+    setting = HAG_SETTING if run.attack and run.attack.attack.startswith("hag") else DHTA_SETTING
+    return sum(
+        not close_to(getattr(run.attack, name, None), value) for name, value in setting.items()
+    )
 
 
 def _flat(rows: Sequence[ResultRow]) -> str:
