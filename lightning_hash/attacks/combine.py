@@ -27,7 +27,7 @@ class Perturbations:
         sources: the victims that they were made on.
         combination: how they were put together.
         reached: ``(Q,)`` in [0, 1], how far each got on its own victim: the share of bits that
-            flipped or, of targeted attacks, that agree with the anchor code.
+            flipped or, of targeted attacks, that agree with the anchor code; ``None`` if unknown.
         protocol: of the attack; of several, as far as they agree.
         restarts: how many the best was taken of.
     """
@@ -39,7 +39,7 @@ class Perturbations:
     sources: str
     combination: str
     protocol: dict[str, Any]
-    reached: Tensor
+    reached: Tensor | None = None
     restarts: int | None = None
 
 
@@ -64,7 +64,8 @@ def read_perturbations(folder: Path) -> Perturbations:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
             index, values = file.get_tensor("index"), file.get_tensor("perturbation").float()
-            reached = file.get_tensor("reached")
+            known = "reached" in file.keys()  # noqa: SIM118 - no mapping
+            reached = file.get_tensor("reached") if known else None
         protocol = json.loads(metadata["protocol"])
         epsilon, attack = float(protocol["epsilon"]), str(protocol["attack"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -106,8 +107,7 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     Example:
         >>> index, protocol = torch.tensor([4]), {"backbone": "a", "bits": 8, "victim_sha256": "f"}
         >>> one = Perturbations(
-        ...     index, torch.tensor([[0.2, -0.1]]), 0.25, "hag", "a-8", "single", protocol,
-        ...     reached=torch.tensor([0.5]),
+        ...     index, torch.tensor([[0.2, -0.1]]), 0.25, "hag", "a-8", "single", protocol
         ... )
         >>> [combine([one, one], how).values.tolist() for how in ("sum", "clipped")]
         [[[0.4000000059604645, -0.20000000298023224]], [[0.25, -0.20000000298023224]]]
@@ -140,14 +140,21 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
             )
             raise ValueError(msg)
     stacked = torch.stack([part.values for part in parts])
-    reached = torch.stack([part.reached for part in parts])
+    reached = [part.reached for part in parts if part.reached is not None]
     values, epsilon = stacked.sum(dim=0), sum(part.epsilon for part in parts)
     if combination == "clipped":
         values, epsilon = values.clamp(-first.epsilon, first.epsilon), first.epsilon
     elif combination == "average":
         values, epsilon = values / len(parts), epsilon / len(parts)
     elif combination == "best":
-        values = stacked[reached.argmax(dim=0), torch.arange(len(first.index))]
+        if len(reached) < len(parts):
+            unknown = next(part for part in parts if part.reached is None)
+            msg = (
+                f"best: the perturbations of {unknown.attack} on {unknown.sources} do not say how "
+                "far each got; attack again with this version"
+            )
+            raise ValueError(msg)
+        values = stacked[torch.stack(reached).argmax(dim=0), torch.arange(len(first.index))]
         epsilon = max(part.epsilon for part in parts)
     prints = dict.fromkeys(
         (p.protocol["backbone"], p.protocol["bits"], p.protocol["victim_sha256"]) for p in parts
@@ -159,6 +166,6 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     }
     return Perturbations(
         first.index, values, epsilon, "+".join(dict.fromkeys(part.attack for part in parts)),
-        source_names(list(prints)), combination, agreed, reached=reached.amax(dim=0),
+        source_names(list(prints)), combination, agreed,
         restarts=len(parts) if combination == "best" else None,
     )  # fmt: skip

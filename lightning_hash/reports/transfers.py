@@ -94,7 +94,7 @@ def _grid(
         lines=tuple(lines),
         notes=(
             f"{first.attack}: {setting_of(first, ['epsilon'])}. Sums may exceed ε; clip: the sum, "
-            "clipped to ε; joint: one attack on all its victims.",
+            "clipped to ε; joint: one attack on all its victims. Images before rounding to 8 bits.",
         ),
     )
 

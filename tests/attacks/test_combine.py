@@ -19,7 +19,8 @@ def write(folder, values, index=INDEX, scale=None, reached=(0.5, 0.5), **protoco
     if scale is not None:
         metadata["scale"] = json.dumps(scale)
     tensors = {"index": index, "perturbation": torch.tensor(values)}
-    tensors["reached"] = torch.tensor(reached)
+    if reached is not None:
+        tensors["reached"] = torch.tensor(reached)
     save_file(tensors, folder / "perturbations.safetensors", metadata)
     return read_perturbations(folder)
 
@@ -58,9 +59,12 @@ def test_the_best_of_each_query(tmp_path):
     ]
     found = combine(runs, "best")
     assert found.values.flatten().tolist() == pytest.approx([0.1, 0.4])  # the first of equal ones
-    assert found.reached.tolist() == [0.5, 0.75]
     assert (found.sources, found.restarts, found.epsilon) == ("convnet-32", 3, 0.1)
     assert "start_seed" not in found.protocol
+    old = write(tmp_path / "old", [[0.1], [0.2]], reached=None)
+    assert combine([*runs, old], "sum").values.flatten().tolist() == pytest.approx([1.0, 1.4])
+    with pytest.raises(ValueError, match="hag on convnet-32 do not say how far each got"):
+        combine([*runs, old], "best")
 
 
 def test_normalised_perturbations_come_out_in_pixels(tmp_path):
