@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_hash.reports.grid import markdown_table
+from lightning_hash.reports.grid import Grid, markdown_table
 from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.papers import TABLES, NumberedTable
 from lightning_hash.reports.results import ResultRow
@@ -21,7 +21,7 @@ SHOWN = (
     ("dhta_table9", "Feature-based Attack", "t-MAP after the feature-based attack, %"),
     ("dhta_table1", "P2P", "t-MAP after P2P, %"),
     ("dhta_table1", "DHTA", "t-MAP after DHTA, %"),
-    ("dhta_table5", "HAG", "MAP after HAG at DHTA's ε, %"),
+    ("dhta_table5", "HAG", "MAP after HAG, %"),
     ("dhta_table5", "DHTA", "MAP after DHTA, %"),
 )
 COLUMN = "32 bits"
@@ -34,19 +34,32 @@ def results_table(rows: Sequence[ResultRow]) -> str:
         rows: of any runs.
 
     Returns:
-        Markdown: a line per number, a column per data set; blank where nothing was measured.
+        Markdown: a line per number with what the papers give for each of their data sets, and a
+        column per data set that was measured; blank where nothing was. Below it, the protocol of
+        each of these.
     """
     tables = {table.name: table for table in TABLES}
     columns: dict[str, dict[int, str]] = {}
+    published: list[list[str]] = [[] for _ in SHOWN]
+    said: dict[str, dict[str, None]] = {}
     for number, (name, label, _) in enumerate(SHOWN):
-        for column, text in _cells(tables[name], label, rows):
-            columns.setdefault(column, {}).setdefault(number, text)
-    order = sorted(columns, key=lambda column: column.endswith("published"))
+        for grid, is_published, text in _cells(tables[name], label, rows):
+            if is_published:
+                published[number].append(f"{text} {grid.about}")
+            else:
+                columns.setdefault(grid.about, {}).setdefault(number, text)
+                said.setdefault(grid.about, {}).update(dict.fromkeys(grid.remarks))
     lines = [
-        [_paper(name), called, *(columns[column].get(number, "") for column in order)]
+        [
+            f"{called} ({_paper(name)})",
+            ", ".join(published[number]),
+            *(columns[about].get(number, "") for about in columns),
+        ]
         for number, (name, _, called) in enumerate(SHOWN)
     ]
-    return markdown_table(("paper", "number, 32 bits", *order), lines)
+    table = markdown_table(("32 bits", "published", *columns), lines)
+    below = [" ".join(remarks) for remarks in said.values()]
+    return "\n\n".join([table, *below])
 
 
 def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
@@ -72,7 +85,10 @@ def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
     write_whole(path, text.encode())
 
 
-def _cells(table: NumberedTable, label: str, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+def _cells(
+    table: NumberedTable, label: str, rows: Sequence[ResultRow]
+) -> list[tuple[Grid, bool, str]]:
+    """Return table, whether published, and text of a line's numbers."""
     found = []
     for grid in numbered_grids(table, rows):
         if COLUMN not in grid.columns:
@@ -81,8 +97,8 @@ def _cells(table: NumberedTable, label: str, rows: Sequence[ResultRow]) -> list[
         for line in grid.lines:
             cell = line.cells[place]
             if line.label == label and cell is not None:
-                column = f"{grid.about}, published" if line.published else grid.about
-                found.append((column, cell.text(grid.scale, grid.digits)))
+                text = cell.text(grid.scale, grid.digits)
+                found.append((grid, line.published, text))
     return found
 
 

@@ -123,12 +123,16 @@ def test_readme(tmp_path):
     clean = made(attack="none", metric="t_map", iteration=0, value=0.1)
     rows += [clean, made(**{**DHTA, "n_t": 9, "value": 0.75})]
     table = results_table(rows).splitlines()
-    assert table[0].startswith("| paper | number, 32 bits | photos |")
-    assert any(line.startswith("| HAG Table III | MAP after HAG | 0.1250 |") for line in table)
+    assert table[0] == "| 32 bits | published | photos |"
+    assert "| MAP after HAG (HAG Table III) | 0.1164 FLICKR25K | 0.1250 |" in table
     (line,) = [line for line in table if "t-MAP after DHTA" in line]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[:3] == ["DHTA Table 1", "t-MAP after DHTA, %", "75.00"]
-    assert "77.76" in cells
+    assert cells[0] == "t-MAP after DHTA, % (DHTA Table 1)"
+    assert "77.76 ImageNet" in cells[1]
+    assert "62.04 JHMDB" in cells[1]
+    assert cells[2] == "75.00"
+    assert "photos (100 queries, 3000 database items); convnet" in table[-1]
+    assert "DHTA: 100 iterations, ε 0.032, n_t 9." in table[-1]
     path = tmp_path / "README.md"
     path.write_text("a\n<!-- results -->\nold\n<!-- /results -->\nb\n")
     fill_readme(path, rows)
