@@ -3,6 +3,7 @@
 from lightning_hash.losses.classes import ClassLoss
 from lightning_hash.losses.csq import CSQLoss
 from lightning_hash.losses.dch import DCHLoss
+from lightning_hash.losses.deep_video import DeepVideoLoss
 from lightning_hash.losses.dpsh import DPSHLoss
 from lightning_hash.losses.greedyhash import GreedyHashLoss
 from lightning_hash.losses.hash_centers import hash_centers
@@ -16,6 +17,7 @@ __all__ = [
     "ClassLoss",
     "DCHLoss",
     "DPSHLoss",
+    "DeepVideoLoss",
     "FollowsProgress",
     "GreedyHashLoss",
     "HashNetLoss",

@@ -5,13 +5,21 @@ import math
 import pytest
 import torch
 
-from lightning_hash.losses import DCHLoss, DPSHLoss, HashNetLoss, PairwiseLoss, balanced_mean
+from lightning_hash.losses import (
+    DCHLoss,
+    DeepVideoLoss,
+    DPSHLoss,
+    HashNetLoss,
+    PairwiseLoss,
+    balanced_mean,
+)
 from tests.losses.test_pairwise import batch
 from tests.reference import losses as oracle
 
 CASES = {
     "hashnet": (HashNetLoss(alpha=0.7), lambda *a: oracle.hashnet(*a, alpha=0.7)),
     "dpsh": (DPSHLoss(eta=3.0), lambda *a: oracle.dpsh(*a, eta=3.0)),
+    "deep_video": (DeepVideoLoss(2.0, 0.3), lambda *a: oracle.deep_video(*a, rho=2.0, balance=0.3)),
     "dch": (DCHLoss(5.0, 0.4), lambda *a: oracle.dch(*a, gamma=5.0, weight=0.4)),
 }
 both = pytest.mark.parametrize("name", CASES)
@@ -166,3 +174,21 @@ def test_other_items_get_no_gradient_and_half_of_the_pairs_pull():
 def test_wrong_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_deep_video_by_hand():
+    # K = 4: codes equal, d = 0: alike z = 1 - (1 - 0) = 0, otherwise z = 1 + 1 = 2.
+    logits = torch.full((2, 4), 90.0)
+    alike = DeepVideoLoss()(logits, torch.ones(2, 1)).item()
+    assert alike == pytest.approx(math.log(2), **CLOSE)
+    mixed = DeepVideoLoss()(logits, torch.eye(2)).item()
+    assert mixed == pytest.approx((math.log(2) + math.log(1 + math.e**2)) / 2, **CLOSE)
+    # All logits 0: h = 0, d = 2, z = 2 and 0; quantisation 4 + 4 for each pair.
+    zero = DeepVideoLoss(balance=0.5)(torch.zeros(2, 4), torch.ones(2, 1)).item()
+    assert zero == pytest.approx(math.log(1 + math.e**2) + 4, **CLOSE)
+
+
+@pytest.mark.parametrize(("options", "name"), [({"rho": 0}, "rho"), ({"balance": -1}, "balance")])
+def test_deep_video_options(options, name):
+    with pytest.raises(ValueError, match=f"{name} must"):
+        DeepVideoLoss(**options)

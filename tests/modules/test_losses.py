@@ -12,6 +12,7 @@ from torch.optim import SGD, Adam
 from lightning_hash.losses import (
     CSQLoss,
     DCHLoss,
+    DeepVideoLoss,
     DPSHLoss,
     GreedyHashLoss,
     HashNetLoss,
@@ -23,7 +24,7 @@ from tests.modules.test_hash_module import module, trainer
 
 LOSSES = {
     "pairwise": PairwiseLoss, "hashnet": HashNetLoss, "dpsh": DPSHLoss, "dch": DCHLoss,
-    "csq": CSQLoss, "greedyhash": GreedyHashLoss,
+    "deep_video": DeepVideoLoss, "csq": CSQLoss, "greedyhash": GreedyHashLoss,
 }  # fmt: skip
 SETTINGS = {
     **{name: {"loss": make} for name, make in LOSSES.items()},

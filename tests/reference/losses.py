@@ -98,3 +98,17 @@ def greedyhash(logits, labels, classifier, weight=1.0):
             logs = scores - np.log(np.exp(scores).sum())
             entropies.append(-np.mean([logs[c] for c in range(len(row)) if row[c]]))
     return (np.mean(entropies) if entropies else 0.0) + weight * penalty / np.size(logits)
+
+
+def deep_video(logits, labels, others=None, other_labels=None, rho=1.0, balance=0.0):
+    """Deep video hashing: mean over pairs of softplus(rho z) / rho and both quantisation errors."""
+    total, pairs = 0.0, 0
+    for h, g, s in all_pairs(logits, labels, others, other_labels):
+        h, g, sign = np.tanh(h), np.tanh(g), 1 if s else -1
+        distance = (len(h) - sum(x * y for x, y in zip(h, g, strict=True))) / 2
+        z = 1 - sign * (len(h) / 4 - distance)
+        total += np.log(1 + np.exp(rho * z)) / rho
+        for x in (*h, *g):
+            total += balance * ((1 if x > 0 else -1) - x) ** 2
+        pairs += 1
+    return total / pairs
