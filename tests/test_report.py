@@ -47,8 +47,9 @@ def test_files(world, capsys):
     out = world / "out"
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {
-        "index.html", "rows.csv", "tables/hag_table1-sample-photos.md",
-        "tables/hag_table1-sample-photos.tex", "tables/dhta_table1-sample-photos.csv",
+        "index.html", "rows.csv", "tables/hag_table1-sample-photos-convnet.md",
+        "tables/hag_table1-sample-photos-convnet.tex",
+        "tables/dhta_table1-sample-photos-convnet.csv",
         "tables/overview-sample-photos-convnet-16-bits.md",
     } <= names  # fmt: skip
     for figure in ("hag_fig2", "hag_fig3", "hag_fig4", "hag_fig6", "hag_fig7", "dhta_fig3"):
@@ -72,7 +73,7 @@ def test_table_and_rows_agree(world):
         r.value for r in run.rows
         if (r.attack, r.metric, r.iteration, r.quantized) == ("hag", "map", 4, False)
     ]  # fmt: skip
-    table = (world / "out" / "tables" / "hag_table1-sample-photos.md").read_text()
+    table = (world / "out" / "tables" / "hag_table1-sample-photos-convnet.md").read_text()
     (line,) = [line for line in table.splitlines() if line.startswith("| 4 |")]
     assert line.split("|")[2].strip() == f"{value:.4f}"
 

@@ -11,6 +11,7 @@ from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.list_data import ListDataModule
 from lightning_hash.data.nuswide import NUSWideDataModule
 from lightning_hash.data.queries import QueryData
+from lightning_hash.data.sample_clips import SampleClips
 from lightning_hash.data.sample_photos import SamplePhotos
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "ListDataModule",
     "NUSWideDataModule",
     "QueryData",
+    "SampleClips",
     "SamplePhotos",
 ]

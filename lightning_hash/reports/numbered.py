@@ -158,7 +158,8 @@ def _grid(table: NumberedTable, panel: Sequence[ResultRow]) -> tuple[Grid | None
             body.append(_published_line(table, known, label, headings))
     return Grid(
         title=table.title,
-        about=str(panel[0].dataset), caption=protocol_of(panel[0]), corner=table.corner,
+        about=f"{panel[0].dataset}, {panel[0].backbone}",
+        caption=protocol_of(panel[0]), corner=table.corner,
         columns=tuple(headings), lines=tuple(body), notes=tuple(notes), scale=table.scale,
         digits=table.digits,
     ), data  # fmt: skip

@@ -123,7 +123,7 @@ def test_readme(tmp_path):
     clean = made(attack="none", metric="t_map", iteration=0, value=0.1)
     rows += [clean, made(**{**DHTA, "n_t": 9, "value": 0.75})]
     table = results_table(rows).splitlines()
-    assert table[0] == "| 32 bits | published | photos |"
+    assert table[0] == "| 32 bits | published | photos, convnet |"
     assert "| MAP after HAG (HAG Table III) | 0.1164 FLICKR25K | 0.1250 |" in table
     (line,) = [line for line in table if "t-MAP after DHTA" in line]
     cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -1,0 +1,90 @@
+"""Embedded clips."""
+
+import pytest
+import torch
+
+from lightning_hash.__main__ import main
+from lightning_hash.data.sample_clips import ClipJitter, SampleClips
+from lightning_hash.reports.results import read_results
+
+SMALL = {"n_train": 30, "n_query": 20, "n_database": 40, "frames": 5, "size": 16}
+
+
+def made(**options):
+    data = SampleClips(**{**SMALL, **options})
+    data.setup("fit")
+    return data
+
+
+def test_clips():
+    data = made()
+    clip, labels, index = data.database_set[3]
+    assert clip.shape == (5, 3, 16, 16)
+    assert (int(labels.sum()), index) == (1, 3)
+    assert torch.stack([data.query_set[i][1] for i in range(20)]).sum(dim=0).tolist() == [2] * 10
+    assert data.fingerprints() == made().fingerprints()
+    assert data.fingerprints() != made(seed=1).fingerprints()
+
+
+def test_windows_move_steadily_between_their_two_boxes():
+    data = made(size=56)
+    for index, (first, last) in enumerate(data.database_set.sources):
+        clip = data.database_set[index][0]
+        steps = (clip[1:] - clip[:-1]).abs().mean(dim=(1, 2, 3))
+        moved = max(abs(first.left - last.left), abs(first.top - last.top))
+        assert first.photograph == last.photograph
+        if moved > 8:
+            assert (steps > 0).all()
+            assert (clip[0] - clip[-1]).abs().mean() > 0.5 * steps.mean()
+
+
+def test_no_pixel_is_in_two_splits():
+    data = made(n_train=200, n_query=200, n_database=200)
+    seen = {}
+    for split in ("train", "query", "database"):
+        for sources in data.dataset(split).sources:
+            for crop in sources:
+                cell = (crop.photograph, crop.left // 96, crop.top // 96)
+                assert (crop.left + crop.side - 1) // 96 == cell[1]
+                assert (crop.top + crop.side - 1) // 96 == cell[2]
+                assert seen.setdefault(cell, split) == split
+
+
+def test_jitter_is_that_of_the_clip():
+    frame = torch.rand(2, 1, 3, 6, 7)
+    still = frame.expand(-1, 4, -1, -1, -1)
+    found = ClipJitter(0.5, flip=0.5)(still)
+    assert found.shape == still.shape
+    torch.testing.assert_close(found, found[:, :1].expand_as(found))
+    assert not torch.allclose(found[0, 0] / frame[0, 0], found[1, 0] / frame[1, 0])
+    order = torch.arange(4.0).view(1, 4, 1, 1, 1).expand(1, 4, 3, 2, 2) / 4
+    torch.testing.assert_close(ClipJitter(0.0, flip=1.0)(order), order)
+
+
+def test_fit_and_attack_by_the_configs(tmp_path):
+    small = [f"--data.{name}={value}" for name, value in SMALL.items()]
+    folders = ["--runs", str(tmp_path / "runs"), "--trainer.enable_progress_bar=false"]
+    fit = ["fit", "--config=configs/fit/demo_video.yaml", "--trainer.max_epochs=1", "--name=clips"]
+    assert main([*fit, *small, *folders, "--checkpoints", str(tmp_path / "ck")]) == 0
+    presets = ["--config=configs/attack/dhta.yaml", "--config=configs/attack/demo_video.yaml"]
+    victim = f"--model.victim={tmp_path}/ck/clips/best.ckpt"
+    few = [
+        "--trainer.max_epochs=3",
+        "--model.targets.init_args.n_t=3",
+        "--model.n_queries=7",
+        "--model.batch_size=3",
+    ]
+    assert main(["attack", *presets, victim, *few, *small, *folders]) == 0
+    (path,) = (tmp_path / "runs" / "attack").rglob("results.json")
+    rows = [row for row in read_results(path) if row.attack == "dhta"]
+    assert {(row.alpha_schedule, row.top_k, row.step_rule) for row in rows} == {
+        ("0.1", None, "SignStep")
+    }
+    (change,) = {row.value for row in rows if row.metric == "linf" and row.iteration == 3
+                 and not row.quantized}  # fmt: skip
+    assert change == pytest.approx(3 / 255, abs=1e-6)
+
+
+def test_wrong_options():
+    with pytest.raises(ValueError, match="frames must be at least 2, got 1"):
+        SampleClips(frames=1)

@@ -1,0 +1,91 @@
+"""Hash models of clips."""
+
+import pytest
+import torch
+
+from lightning_hash.models import VideoNetwork, freeze
+from lightning_hash.models.frozen import FrozenNetwork
+
+
+def network(**options):
+    torch.manual_seed(0)
+    return VideoNetwork(6, **{"frames": "convnet", "hidden": 5, **options})
+
+
+def clips(batch=2, frames=4, size=24):
+    return torch.rand(batch, frames, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def test_equals_frame_by_frame():
+    """The LSTM's last state over the features of each frame, by its cell's equations."""
+    model, inputs = network().eval(), clips()
+    features, lstm = model.extractor.frames, model.extractor.lstm
+    mean, std = model.mean.view(-1, 1, 1), model.std.view(-1, 1, 1)
+    state, cell = torch.zeros(2, 5), torch.zeros(2, 5)
+    for frame in inputs.unbind(1):
+        seen = features((frame - mean) / std)
+        gates = seen @ lstm.weight_ih_l0.T + lstm.bias_ih_l0
+        gates = gates + state @ lstm.weight_hh_l0.T + lstm.bias_hh_l0
+        start, forget, change, out = gates.chunk(4, dim=1)
+        cell = forget.sigmoid() * cell + start.sigmoid() * change.tanh()
+        state = out.sigmoid() * cell.tanh()
+    torch.testing.assert_close(model(inputs), model.hash_layer(state))
+
+
+def test_order_of_frames_matters():
+    model, inputs = network().eval(), clips()
+    assert not torch.allclose(model(inputs), model(inputs.flip(1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_chunks_change_nothing(chunk):
+    whole, parts = network().eval(), network(chunk=chunk).eval()
+    gradients = []
+    for model in (whole, parts):
+        inputs = clips().requires_grad_()
+        model(inputs).square().sum().backward()
+        gradients.append(inputs.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
+    with torch.no_grad():
+        torch.testing.assert_close(whole(clips()), parts(clips()))
+
+
+def test_frames_that_are_not_trained_keep_weights_and_statistics():
+    model = network().train()
+    before = {name: value.clone() for name, value in model.extractor.frames.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model(clips()).square().sum().backward()
+    optimizer.step()
+    after = model.extractor.frames.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert not any(p.requires_grad for p in model.pretrained_parameters())
+    assert len(model.new_parameters()) == 4 + 2
+    trained = network(train_frames=True).train()
+    trained(clips())
+    statistics = trained.extractor.frames.state_dict()
+    assert not all(torch.equal(statistics[name], value) for name, value in before.items())
+
+
+def test_an_attack_sees_the_pixels_of_every_frame():
+    victim = freeze(network(train_frames=True))
+    inputs = clips().requires_grad_()
+    FrozenNetwork(victim)(inputs).sum().backward()
+    assert (inputs.grad.flatten(2).abs().sum(dim=2) > 0).all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_backward_in_eval_mode_on_cudnn():
+    victim = freeze(network().cuda())
+    inputs = clips().cuda().requires_grad_()
+    FrozenNetwork(victim)(inputs).sum().backward()
+    expected = clips().requires_grad_()
+    FrozenNetwork(freeze(network()))(expected).sum().backward()
+    torch.testing.assert_close(inputs.grad.cpu(), expected.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_wrong_options():
+    with pytest.raises(ValueError, match="hidden and chunk must be at least 1, got 0 and None"):
+        network(hidden=0)
+    with pytest.raises(ValueError, match=r"shape \(B, T, 3, H, W\), got \(2, 3, 8, 8\)"):
+        network()(torch.rand(2, 3, 8, 8))
