@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_hash.attacks.state import Outcome
@@ -40,7 +40,7 @@ class RetrievalImages(Callback):
         if not isinstance(pl_module, AttackModule) or pl_module.databases is None:
             return
         if pl_module.victim.members:
-            rank_zero_warn("no pictures: several victims retrieve different items; see transfer")
+            rank_zero_info("no pictures: several victims retrieve different items; see transfer")
             return
         databases = pl_module.databases
         outcome = pl_module.outcome()
@@ -48,7 +48,7 @@ class RetrievalImages(Callback):
             return
         adversarial = outcome.tensors["adversarial_8bit"]
         if adversarial.dim() != 4 or adversarial.shape[1] != 3:
-            rank_zero_warn(f"no pictures: inputs of shape {tuple(adversarial.shape[1:])}")
+            rank_zero_info(f"no pictures: inputs of shape {tuple(adversarial.shape[1:])}")
             return
         shown = self._spread(outcome)
         clean = torch.stack(

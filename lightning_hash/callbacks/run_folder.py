@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 from safetensors.torch import save_file
 from torchvision.io import write_png
 
@@ -90,7 +90,7 @@ class RunFolder(Callback):
             write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
         images = outcome.tensors["adversarial_8bit"]
         if images.dim() != 4 or images.shape[1] not in (1, 3):
-            rank_zero_warn(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")
+            rank_zero_info(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")
             return
         (folder / "images").mkdir(exist_ok=True)
         wanted = len(images) if self.images is None else min(self.images, len(images))
