@@ -81,6 +81,7 @@ class AttackLoop(pl.LightningModule):
     run_folder: Path | None
     seconds: float
     _position: dict[int, int]
+    _outcome: Outcome | None = None
     _has_targets: bool
 
     @property
@@ -107,6 +108,7 @@ class AttackLoop(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Compute the references on the device, choose the kernels and start the clock."""
+        self._outcome = None
         compute_clean_codes(self)
         compute_references(self)
         self._choose_kernels()
@@ -282,6 +284,7 @@ class AttackLoop(pl.LightningModule):
 
     def on_test_start(self) -> None:
         """Compute the clean codes on the device."""
+        self._outcome = None
         compute_clean_codes(self)
 
     def test_step(self, batch: int, batch_idx: int) -> None:
@@ -317,11 +320,16 @@ class AttackLoop(pl.LightningModule):
         self._log({f"final_8bit/{name}": value for name, value in values.items()}, last)
 
     def outcome(self) -> Outcome:
-        """Return what the attack made of all queries, ordered by index, on every process."""
-        return Outcome.gather(
-            {**batch.columns(), "perturbation": perturbation.detach()}
-            for batch, perturbation in zip(self.batches, self.perturbations, strict=True)
-        )
+        """Return what the attack made of all queries, ordered by index, on every process.
+
+        All processes call it together; they exchange the rows at the first call after a test.
+        """
+        if self._outcome is None:
+            self._outcome = Outcome.gather(
+                {**batch.columns(), "perturbation": perturbation.detach()}
+                for batch, perturbation in zip(self.batches, self.perturbations, strict=True)
+            )
+        return self._outcome
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of the attack by query, without the victim."""

@@ -1,14 +1,19 @@
 """Numbered tables from result rows."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lightning_hash.reports.grid import Cell, Grid, Line
 from lightning_hash.reports.papers import Choice, NumberedTable
-from lightning_hash.reports.published import published, published_data
+from lightning_hash.reports.published import (
+    published,
+    published_data,
+    published_grid,
+    published_line,
+)
 from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon
+from lightning_hash.reports.tables import format_epsilon, protocol_of
 
 # What all numbers of one table share; numbers that differ in one of these stand in several tables.
 DATA_FIELDS = (
@@ -36,41 +41,23 @@ def numbered_grids(table: NumberedTable, rows: Sequence[ResultRow]) -> list[Grid
         where the paper gives any for the data; then the published values that nothing of these is
         beside.
     """
-    panels: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in rows:
-        if row.sources is None and not row.quantized and table.where(row):
-            panels.setdefault(_key(row, DATA_FIELDS), []).append(row)
+    usable = [r for r in rows if r.sources is None and not r.quantized and table.where(r)]
+    panels = grouped(usable, DATA_FIELDS)
+    panels.sort(key=lambda rows: (str(rows[0].dataset), str(rows[0].backbone)))
     grids, shown = [], set()
-    for panel in sorted(
-        panels.values(), key=lambda rows: (str(rows[0].dataset), str(rows[0].backbone))
-    ):
+    for panel in panels:
         grid, data = _grid(table, panel)
         if grid is not None:
             grids.append(grid)
             shown.add(data)
     for data in published(table.name):
         if data not in shown:
-            grids.append(_published_grid(table, data))
+            grids.append(
+                published_grid(
+                    table.name, data, table.title, table.corner, table.scale, table.digits
+                )
+            )
     return grids
-
-
-def protocol_of(row: ResultRow, *, victims: bool = True) -> str:
-    """Say under which protocol the numbers of a table were measured.
-
-    Args:
-        row: one of its rows.
-        victims: whether all are of one kind of victim, to be named.
-    """
-    ranks = "the whole database" if row.top_k is None else f"the first {row.top_k}"
-    parts = [
-        f"{row.dataset} ({row.n_query} queries, {row.n_database} database items)",
-        f"{row.backbone}, {row.loss or 'foreign model'}" if victims else "",
-        f"AP over {ranks}, divided by {row.normalizer}",
-        f"ties {row.ties}, empty {row.empty}",
-        "" if row.target_database in (None, "database") else f"t-MAP ranks {row.target_database}",
-        f"database codes of {row.database_codes}" if row.database_codes else "",
-    ]
-    return "; ".join(part for part in parts if part) + "."
 
 
 def setting_of(row: ResultRow, without: Iterable[str | None] = ()) -> str:
@@ -116,8 +103,17 @@ def cell_of(rows: Sequence[ResultRow]) -> Cell | None:
     return Cell(tuple(statistics.fmean(values) for values in repeats.values()), spread)
 
 
-def _key(row: ResultRow, fields: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(getattr(row, field) for field in fields)
+def grouped(rows: Iterable[ResultRow], fields: Sequence[str]) -> list[list[ResultRow]]:
+    """Put rows that agree in all of some fields together, in the order of the first of each."""
+    groups: dict[tuple[Any, ...], list[ResultRow]] = {}
+    for row in rows:
+        groups.setdefault(tuple(getattr(row, field) for field in fields), []).append(row)
+    return list(groups.values())
+
+
+def differing(rows: Sequence[ResultRow], fields: Sequence[str]) -> list[str]:
+    """Return the fields that rows do not agree in."""
+    return [field for field in fields if len({getattr(row, field) for row in rows}) > 1]
 
 
 def _grid(table: NumberedTable, panel: Sequence[ResultRow]) -> tuple[Grid | None, str | None]:
@@ -155,7 +151,7 @@ def _grid(table: NumberedTable, panel: Sequence[ResultRow]) -> tuple[Grid | None
         if rows:
             body.append(Line(label, tuple(cell_of(at[heading]) for heading in headings)))
         if any((label, heading) in known for heading in headings):
-            body.append(_published_line(table, known, label, headings))
+            body.append(published_line(known, label, headings, table.scale))
     return Grid(
         title=table.title,
         about=f"{panel[0].dataset}, {panel[0].backbone}",
@@ -175,16 +171,17 @@ def _lines(
         rows = final(rows)
     elif table.shown:
         rows = [row for row in rows if row.iteration in (*table.shown, row.iterations)]
-    groups: dict[Any, list[ResultRow]] = {}
-    for row in rows:
-        groups.setdefault(getattr(row, choice.by) if choice.by else None, []).append(row)
+    groups = grouped(rows, [choice.by] if choice.by else [])
+    if choice.by is not None:
+        by = choice.by
+        groups.sort(key=lambda group: getattr(group[0], by))
     lines = []
-    for value in sorted(groups, key=lambda value: (value is not None, value)):
-        label = choice.label.format(value)
+    for group in groups:
+        label = choice.label.format(getattr(group[0], choice.by) if choice.by else "")
         if choice.attack == "none":
-            lines.append((label, groups[value]))
-            continue
-        lines += _settings(table, choice, label, _preferred(table, groups[value]))
+            lines.append((label, group))
+        else:
+            lines += _settings(table, choice, label, _preferred(table, group))
     return lines
 
 
@@ -210,12 +207,9 @@ def _settings(
 ) -> list[tuple[str, list[ResultRow]]]:
     """Give each setting of an attack a line of its own, named by what it differs in."""
     fields = [field for field in ATTACK_FIELDS if field not in (table.column, choice.by)]
-    settings: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in rows:
-        settings.setdefault(_key(row, fields), []).append(row)
-    differ = [f for number, f in enumerate(fields) if len({key[number] for key in settings}) > 1]
+    differ = differing(rows, fields)
     lines = []
-    for found in settings.values():
+    for found in grouped(rows, fields):
         names = [f"{field}={_brief(getattr(found[0], field))}" for field in differ]
         lines.append((f"{label} ({', '.join(names)})" if names else label, found))
     return lines
@@ -223,27 +217,3 @@ def _settings(
 
 def _brief(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _published_line(
-    table: NumberedTable,
-    known: Mapping[tuple[str, str], float],
-    label: str,
-    headings: Sequence[str],
-) -> Line:
-    cells = [known.get((label, heading)) for heading in headings]
-    return Line(
-        label, tuple(None if v is None else Cell((v / table.scale,)) for v in cells), published=True
-    )
-
-
-def _published_grid(table: NumberedTable, data: str) -> Grid:
-    known = published(table.name)[data]
-    headings = tuple(dict.fromkeys(column for _, column in known))
-    labels = dict.fromkeys(label for label, _ in known)
-    return Grid(
-        title=table.title,
-        about=data, caption="Published values; nothing was measured on these data.",
-        corner=table.corner, columns=headings, scale=table.scale, digits=table.digits,
-        lines=tuple(_published_line(table, known, label, headings) for label in labels),
-    )  # fmt: skip

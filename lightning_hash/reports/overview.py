@@ -1,12 +1,19 @@
 """Every attack on a victim, side by side."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from lightning_hash.reports.grid import Cell, Grid, Line
-from lightning_hash.reports.numbered import ATTACK_FIELDS, DATA_FIELDS, cell_of, final, setting_of
+from lightning_hash.reports.numbered import (
+    ATTACK_FIELDS,
+    DATA_FIELDS,
+    cell_of,
+    differing,
+    final,
+    grouped,
+    setting_of,
+)
 from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import caption, format_epsilon
+from lightning_hash.reports.tables import format_epsilon, protocol_of
 
 COLUMNS = (
     ("MAP", "map", False), ("MAP 8-bit", "map", True), ("t-MAP", "t_map", False),
@@ -26,12 +33,8 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
         The grids: a line for the clean queries, one per attack and setting, and one for the ceiling
         of each size of anchor sets.
     """
-    panels: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in rows:
-        if row.combination is None and row.sources is None:
-            key = tuple(getattr(row, field) for field in VICTIM_FIELDS)
-            panels.setdefault(key, []).append(row)
-    found = [panel for panel in panels.values() if _has_attack(panel)]
+    single = [row for row in rows if row.combination is None and row.sources is None]
+    found = [panel for panel in grouped(single, VICTIM_FIELDS) if _has_attack(panel)]
     found.sort(key=lambda rows: (str(rows[0].dataset), str(rows[0].backbone), rows[0].bits or 0))
     return [_grid(panel) for panel in found]
 
@@ -43,14 +46,11 @@ def _has_attack(rows: Sequence[ResultRow]) -> bool:
 def _grid(panel: Sequence[ResultRow]) -> Grid:
     lines = [_line("clean query", [row for row in panel if row.attack == "none"])]
     notes = []
-    attacks: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in sorted(final(panel), key=_rank):
-        if row.attack not in ("none", "anchor"):
-            key = tuple(getattr(row, field) for field in ("attack", *ATTACK_FIELDS))
-            attacks.setdefault(key, []).append(row)
-    unended = {row.attack for row in panel} - {key[0] for key in attacks} - {"none", "anchor"}
-    names = _distinct([rows[0] for rows in attacks.values()])
-    for name, rows in zip(names, attacks.values(), strict=True):
+    ended = [row for row in final(panel) if row.attack not in ("none", "anchor")]
+    unended = {row.attack for row in panel} - {row.attack for row in ended} - {"none", "anchor"}
+    attacks = grouped(sorted(ended, key=_rank), ("attack", *ATTACK_FIELDS))
+    names = distinct_names([rows[0] for rows in attacks])
+    for name, rows in zip(names, attacks, strict=True):
         lines.append(_line(name, rows))
         seconds = max(row.seconds or 0.0 for row in rows)
         notes.append(f"{name}: {setting_of(rows[0])}; {seconds:.1f} s on {rows[0].devices}.")
@@ -61,7 +61,7 @@ def _grid(panel: Sequence[ResultRow]) -> Grid:
     return Grid(
         title="Attacks",
         about=f"{panel[0].dataset}, {panel[0].backbone}, {panel[0].bits} bits",
-        caption=caption(panel[0]),
+        caption=protocol_of(panel[0]),
         corner="attack",
         columns=tuple(name for name, *_ in COLUMNS),
         lines=tuple(lines),
@@ -80,7 +80,7 @@ def _line(label: str, rows: Sequence[ResultRow]) -> Line:
     return Line(label, tuple(cell(metric, quantized) for _, metric, quantized in COLUMNS))
 
 
-def _distinct(attacks: Sequence[ResultRow]) -> list[str]:
+def distinct_names(attacks: Sequence[ResultRow]) -> list[str]:
     """Name attacks, with what tells those of one name apart."""
     shown: dict[str, Callable[[ResultRow], str]] = {
         "iterations": lambda row: f"{row.iterations} iterations",
@@ -89,7 +89,7 @@ def _distinct(attacks: Sequence[ResultRow]) -> list[str]:
     names = []
     for row in attacks:
         same = [other for other in attacks if other.attack == row.attack]
-        differ = [f for f in ATTACK_FIELDS if len({getattr(other, f) for other in same}) > 1]
+        differ = differing(same, ATTACK_FIELDS)
         said = [shown[f](row) if f in shown else f"{f}={getattr(row, f)}" for f in differ]
         names.append(", ".join([row.attack, *said]))
     return names

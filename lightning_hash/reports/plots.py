@@ -13,21 +13,26 @@ from safetensors import safe_open
 
 from lightning_hash.models.joint import source_names
 from lightning_hash.reports.numbered import (
+    ATTACK_FIELDS,
     DATA_FIELDS,
     cell_of,
     close_to,
     final,
-    protocol_of,
+    grouped,
     setting_of,
 )
+from lightning_hash.reports.overview import distinct_names
 from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING
 from lightning_hash.reports.results import ResultRow
 from lightning_hash.reports.runs import RunFiles
+from lightning_hash.reports.tables import protocol_of
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31",
 )  # fmt: skip
+# The names of DHTA's figures.
+TARGETED = {"noise": "Noise", "p2p": "P2P", "dhta": "DHTA"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +62,7 @@ def numbered_plots(runs: Sequence[RunFiles]) -> Iterator[Plot]:
         HAG Figs. 2, 3, 4 and 6, DHTA Figs. 3 (and 5) and 7; each protocol apart.
     """
     rows = [row for run in runs for row in run.rows if row.combination is None]
-    hag = _of(runs, "hag", HAG_SETTING)
-    for panel in _panels(hag):
+    for panel in _panels(_of(runs, "hag", HAG_SETTING), *ATTACK_FIELDS):
         yield from _histogram(panel)
         caption = _caption(panel)
         yield from _curves(
@@ -123,9 +127,11 @@ def _panels(
 
 
 def _caption(panel: Sequence[RunFiles]) -> str:
-    attacks = {run.attack.attack: run.attack for run in panel if run.attack}
-    said = [f"{name}: {setting_of(row)}." for name, row in attacks.items()]
-    return " ".join([*(protocol_of(row) for row in list(attacks.values())[:1]), *said])
+    rows = [run.attack for run in panel if run.attack]
+    first = [group[0] for group in grouped(rows, ("attack", *ATTACK_FIELDS))]
+    names = distinct_names(first)
+    said = [f"{name}: {setting_of(row)}." for name, row in zip(names, first, strict=True)]
+    return " ".join([protocol_of(first[0]), *said])
 
 
 def _axes(count: int = 1) -> tuple[Figure, list[Any]]:
@@ -147,7 +153,10 @@ class _Series:
 
 
 def _clean_and_attacked(panel: Sequence[RunFiles]) -> list[_Series]:
-    """Give each code length a colour: clean queries in full, attacked ones dashed (HAG's star)."""
+    """Give each code length a colour: clean queries in full, attacked ones dashed (HAG's star).
+
+    The runs have one setting; of several seeds and victims the first is drawn.
+    """
     series: dict[str, _Series] = {}
     lengths = sorted({run.attack.bits or 0 for run in panel if run.attack})
     for run in panel:
@@ -162,16 +171,24 @@ def _clean_and_attacked(panel: Sequence[RunFiles]) -> list[_Series]:
 
 
 def _targets(panel: Sequence[RunFiles]) -> list[_Series]:
-    """Judge the attacks by the target, the clean queries by their own label (DHTA Fig. 3)."""
+    """Judge the attacks by the target, the clean queries by their own label (DHTA Fig. 3).
+
+    Each setting of an attack is drawn by itself; of several seeds and victims the first.
+    """
     series: dict[str, _Series] = {}
-    names = {"noise": "Noise", "p2p": "P2P", "dhta": "DHTA"}
+    rows = [run.attack for run in panel if run.attack]
+    settings = grouped(rows, ("attack", *ATTACK_FIELDS))
+    names = [
+        name.replace(group[0].attack, TARGETED[group[0].attack], 1)
+        for name, group in zip(distinct_names([g[0] for g in settings]), settings, strict=True)
+    ]
     for run in panel:
         for curve in (run.curves() or {}).get("curves", []):
             if (curve["query"], curve["label"]) == ("clean", "own"):
                 series.setdefault("Original", _Series("Original", COLOURS[6], True, curve))
             if (curve["query"], curve["label"]) == ("adversarial", "target") and run.attack:
-                label = names[run.attack.attack]
-                colour = COLOURS[list(names).index(run.attack.attack)]
+                number = next(i for i, group in enumerate(settings) if run.attack in group)
+                label, colour = names[number], COLOURS[number % 6]
                 series.setdefault(label, _Series(label, colour, False, curve))
     return list(series.values())
 
@@ -259,7 +276,7 @@ def _thresholds(rows: Sequence[ResultRow]) -> Iterator[Plot]:
     found = [
         r for r in rows if (r.attack, r.metric, r.quantized) == ("hag", "hamming_to_clean", False)
     ]
-    for panel in _row_panels(found, "bits", "epsilon", "iterations", "lr"):
+    for panel in grouped(found, (*DATA_FIELDS, "bits", *_but("threshold"))):
         values = sorted({row.threshold for row in panel if row.threshold is not None})
         if len(values) > 1:
             series = {f"t = {t:g}": [r for r in panel if r.threshold == t] for t in values}
@@ -277,7 +294,7 @@ def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
     found = [row for row in rows if row.attack in ("dhta", "p2p") and row.metric == "t_map"]
     found = [row for row in found if row.target_database in (None, "database")]
     close = [row for row in found if close_to(row.epsilon, DHTA_SETTING["epsilon"])]
-    for panel in _row_panels(close or found, "epsilon", "iterations", "step_rule"):
+    for panel in grouped(close or found, (*DATA_FIELDS, *_but("n_t"))):
         lengths = sorted({row.bits or 0 for row in panel})
         series = {}
         for bits in lengths:
@@ -302,12 +319,9 @@ def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
         )  # fmt: skip
 
 
-def _row_panels(rows: Iterable[ResultRow], *fields: str) -> list[list[ResultRow]]:
-    groups: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in rows:
-        key = tuple(getattr(row, field) for field in (*DATA_FIELDS, *fields))
-        groups.setdefault(key, []).append(row)
-    return list(groups.values())
+def _but(varied: str) -> list[str]:
+    """Return the fields of an attack's setting but the one that a figure varies."""
+    return [field for field in ATTACK_FIELDS if field != varied]
 
 
 def _against(

@@ -5,9 +5,11 @@ ImageNet is what Tables 3 and 5 repeat of it.
 """
 
 import csv
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
+from lightning_hash.reports.grid import Cell, Grid, Line
 from lightning_hash.reports.results import ResultRow
 
 PUBLISHED_DATA = {
@@ -42,3 +44,43 @@ def published_data(row: ResultRow) -> str | None:
     name = "".join(filter(str.isalnum, (row.dataset or "").lower()))
     found = next((PUBLISHED_DATA[key] for key in PUBLISHED_DATA if name.startswith(key)), None)
     return f"{found}, HashNet" if found and row.loss == "HashNetLoss" else found
+
+
+def published_line(
+    known: Mapping[tuple[str, str], float], label: str, headings: Sequence[str], scale: float
+) -> Line:
+    """Return a line of published values.
+
+    Args:
+        known: by line and column, as printed.
+        label: the line.
+        headings: the columns.
+        scale: factor that the table shows its numbers with.
+    """
+    values = [known.get((label, heading)) for heading in headings]
+    cells = tuple(None if value is None else Cell((value / scale,)) for value in values)
+    return Line(label, cells, published=True)
+
+
+def published_grid(
+    name: str, data: str, title: str, corner: str, scale: float = 1.0, digits: int = 4
+) -> Grid:
+    """Return a published table of data that nothing was measured on.
+
+    Args:
+        name: of the experiment.
+        data: the papers' name of the data.
+        title: of the table.
+        corner: what the lines are.
+        scale: factor of the numbers.
+        digits: behind the point.
+    """
+    known = published(name)[data]
+    columns = tuple(dict.fromkeys(column for _, column in known))
+    labels = dict.fromkeys(label for label, _ in known)
+    star = " A star is 64 bits, 32 without." if any("*" in column for column in columns) else ""
+    return Grid(
+        title=title, about=data, caption=f"Published values.{star}", corner=corner,
+        columns=columns, scale=scale, digits=digits,
+        lines=tuple(published_line(known, label, columns, scale) for label in labels),
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning_hash.reports.grid import Grid, markdown_table
 from lightning_hash.reports.numbered import numbered_grids
-from lightning_hash.reports.papers import TABLES, NumberedTable
+from lightning_hash.reports.papers import TABLES
 from lightning_hash.reports.results import ResultRow
 from lightning_hash.whole_file import write_whole
 
@@ -39,26 +39,34 @@ def results_table(rows: Sequence[ResultRow]) -> str:
         each of these.
     """
     tables = {table.name: table for table in TABLES}
-    columns: dict[str, dict[int, str]] = {}
+    used = dict.fromkeys(name for name, *_ in SHOWN)
+    grids = {name: numbered_grids(tables[name], rows) for name in used}
+    columns: dict[tuple[str, str], dict[int, str]] = {}  # a protocol each
     published: list[list[str]] = [[] for _ in SHOWN]
-    said: dict[str, dict[str, None]] = {}
+    said: dict[tuple[str, str], dict[str, None]] = {}
     for number, (name, label, _) in enumerate(SHOWN):
-        for grid, is_published, text in _cells(tables[name], label, rows):
+        for grid, is_published, text in _cells(grids[name], label):
             if is_published:
                 published[number].append(f"{text} {grid.about}")
             else:
-                columns.setdefault(grid.about, {}).setdefault(number, text)
-                said.setdefault(grid.about, {}).update(dict.fromkeys(grid.remarks))
+                protocol = (grid.about, grid.caption)
+                columns.setdefault(protocol, {})[number] = text
+                said.setdefault(protocol, {}).update(dict.fromkeys(grid.remarks))
+    names = [about for about, _ in columns]
+    headings = [
+        about if names.count(about) == 1 else f"{about} [{number}]"
+        for number, about in enumerate(names, 1)
+    ]
     lines = [
         [
             f"{called} ({_paper(name)})",
             ", ".join(published[number]),
-            *(columns[about].get(number, "") for about in columns),
+            *(numbers.get(number, "") for numbers in columns.values()),
         ]
         for number, (name, _, called) in enumerate(SHOWN)
     ]
-    table = markdown_table(("32 bits", "published", *columns), lines)
-    below = [" ".join(remarks) for remarks in said.values()]
+    table = markdown_table(("32 bits", "published", *headings), lines)
+    below = [f"{name}: {' '.join(x)}" for name, x in zip(headings, said.values(), strict=True)]
     return "\n\n".join([table, *below])
 
 
@@ -85,12 +93,10 @@ def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
     write_whole(path, text.encode())
 
 
-def _cells(
-    table: NumberedTable, label: str, rows: Sequence[ResultRow]
-) -> list[tuple[Grid, bool, str]]:
+def _cells(grids: Sequence[Grid], label: str) -> list[tuple[Grid, bool, str]]:
     """Return table, whether published, and text of a line's numbers."""
     found = []
-    for grid in numbered_grids(table, rows):
+    for grid in grids:
         if COLUMN not in grid.columns:
             continue
         place = grid.columns.index(COLUMN)

@@ -36,7 +36,9 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         raise ValueError(msg)
     first = attacks[0]
     last = max(row.iteration for row in attacks)
-    table = Table(title=f"{first.attack}: {caption(first)}", title_justify="left")
+    table = Table(
+        title=f"{first.attack}, {first.bits} bits: {protocol_of(first)}", title_justify="left"
+    )
     for header in ("", "clean", first.attack, "8-bit", "ceiling"):
         table.add_column(header, justify="right" if header else "left")
     for metric in METRICS:
@@ -55,14 +57,23 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     return table
 
 
-def caption(row: ResultRow) -> str:
-    """Say under which protocol a row was measured."""
-    ranks = "all" if row.top_k is None else str(row.top_k)
-    return (
-        f"{row.dataset}, {row.backbone}, {row.bits} bits; MAP@{ranks} over {row.n_query} queries "
-        f"and {row.n_database} database items, normalizer {row.normalizer}, ties {row.ties}, empty "
-        f"{row.empty}, seed {row.seed}"
-    )
+def protocol_of(row: ResultRow, *, victims: bool = True) -> str:
+    """Say under which protocol the numbers of a table were measured.
+
+    Args:
+        row: one of its rows.
+        victims: whether all are of one kind of victim, to be named.
+    """
+    ranks = "the whole database" if row.top_k is None else f"the first {row.top_k}"
+    parts = [
+        f"{row.dataset} ({row.n_query} queries, {row.n_database} database items)",
+        f"{row.backbone}, {row.loss or 'foreign model'}" if victims else "",
+        f"AP over {ranks}, divided by {row.normalizer}",
+        f"ties {row.ties}, empty {row.empty}",
+        "" if row.target_database in (None, "database") else f"t-MAP ranks {row.target_database}",
+        f"database codes of {row.database_codes}" if row.database_codes else "",
+    ]
+    return "; ".join(part for part in parts if part) + "."
 
 
 def format_epsilon(epsilon: float | None, space: str | None) -> str:

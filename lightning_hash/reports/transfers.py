@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from lightning_hash.models.joint import source_names
 from lightning_hash.reports.grid import Cell, Grid, Line
@@ -10,13 +9,14 @@ from lightning_hash.reports.numbered import (
     ATTACK_FIELDS,
     DATA_FIELDS,
     cell_of,
+    differing,
     final,
-    protocol_of,
+    grouped,
     setting_of,
 )
-from lightning_hash.reports.published import published, published_data
+from lightning_hash.reports.published import published_data, published_grid
 from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon
+from lightning_hash.reports.tables import format_epsilon, protocol_of
 
 NAMES = {"MS-COCO": "hag_table4", "FLICKR25K": "hag_table5", "NUS-WIDE": "hag_table6"}
 TITLE = "HAG Tables IV to VI, {} of perturbations on other victims"
@@ -37,16 +37,12 @@ def transfer_grids(rows: Sequence[ResultRow]) -> list[Grid]:
         line per perturbation, the clean queries first, and a column per victim. Single
         perturbations are r1, r2, ... in the order of the rows.
     """
-    panels: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in rows:
-        if row.combination is not None and row.attack not in ("none", "anchor"):
-            key = tuple(getattr(row, field) for field in ("attack", *SHARED, *SET))
-            panels.setdefault(key, []).append(row)
+    attacked = [r for r in rows if r.combination is not None and r.attack not in ("none", "anchor")]
     grids = []
-    for panel in panels.values():
+    for panel in grouped(attacked, ("attack", *SHARED, *SET)):
         victims = {row.victim_sha256 for row in panel}
         clean = [r for r in rows if r.attack == "none" and r.victim_sha256 in victims]
-        clean = [r for r in clean if _key(r, SHARED) == _key(panel[0], SHARED)]
+        clean = [r for r in clean if not differing([r, panel[0]], SHARED)]
         for metric, name in (("map", "MAP"), ("t_map", "t-MAP")):
             grid = _grid(metric, name, panel, clean)
             if grid is not None and (metric == "map" or panel[0].objective == "AnchorCode"):
@@ -57,7 +53,9 @@ def transfer_grids(rows: Sequence[ResultRow]) -> list[Grid]:
 def published_transfers(rows: Sequence[ResultRow]) -> list[Grid]:
     """Return the published tables of the rows' data, or all where the paper has none of them."""
     data = {published_data(row) for row in rows if row.combination is not None}
-    return [_published(name) for name in NAMES if name in data] or [_published(n) for n in NAMES]
+    known = [name for name in NAMES if name in data] or list(NAMES)
+    title = TITLE.format("MAP")
+    return [published_grid(NAMES[name], name, title, "perturbation") for name in known]
 
 
 def _grid(
@@ -76,14 +74,9 @@ def _grid(
         return tuple(cell_of([r for r in rows if r.victim_sha256 == sha]) for *_, sha in victims)
 
     lines = [Line("None", cells(clean))]
-    groups: dict[tuple[Any, ...], list[ResultRow]] = {}
-    for row in found:
-        key = (row.combination, row.sources, row.start_seed, row.restarts, row.epsilon, row.n_t)
-        groups.setdefault(key, []).append(row)
-    order = ("single", "sum", "clipped", "average", "best", "joint")
-    for key in sorted(groups, key=lambda key: (order.index(key[0]), key[1].count("+"))):
-        label = _label(groups[key][0], numbers)
-        lines.append(Line(label, cells(groups[key])))
+    groups = grouped(found, ("combination", "sources", "restarts", *WITHIN))
+    for group in sorted(groups, key=_rank):
+        lines.append(Line(_label(group[0], numbers), cells(group)))
     first = found[0]
     return Grid(
         title=TITLE.format(name),
@@ -97,6 +90,11 @@ def _grid(
             "clipped to ε; joint: one attack on all its victims. Images before rounding to 8 bits.",
         ),
     )
+
+
+def _rank(group: Sequence[ResultRow]) -> tuple[int, int]:
+    order = ("single", "sum", "clipped", "average", "best", "joint")
+    return order.index(group[0].combination or ""), (group[0].sources or "").count("+")
 
 
 def _label(row: ResultRow, numbers: dict[tuple[str | None, int | None], str]) -> str:
@@ -117,28 +115,3 @@ def _label(row: ResultRow, numbers: dict[tuple[str | None, int | None], str]) ->
 def _short(names: str) -> str:
     """Leave out the modules of class names."""
     return re.sub(r"(?:\w+\.)+(?=\w)", "", names)
-
-
-def _published(data: str) -> Grid:
-    known = published(NAMES[data])[data]
-    columns = tuple(dict.fromkeys(column for _, column in known))
-    lines = [
-        Line(
-            label,
-            tuple(Cell((known[label, c],)) if (label, c) in known else None for c in columns),
-            published=True,
-        )
-        for label in dict.fromkeys(label for label, _ in known)
-    ]
-    return Grid(
-        title=TITLE.format("MAP"),
-        about=data,
-        caption="Published values. A star is 64 bits, 32 without.",
-        corner="perturbation",
-        columns=columns,
-        lines=tuple(lines),
-    )
-
-
-def _key(row: ResultRow, fields: Iterable[str]) -> tuple[Any, ...]:
-    return tuple(getattr(row, field) for field in fields)
