@@ -12,6 +12,7 @@ from torch.utils.data import TensorDataset
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.codes import plain_code_set
 from lightning_hash.functional.average_precision import check_labels
+from lightning_hash.functional.frames import frame_mask, per_frame
 from lightning_hash.functional.hamming import check_codes
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.trainer import HashTrainer
@@ -41,10 +42,10 @@ class _TensorData(HashDataModule):
 
     name = "tensors"
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, *lengths: Tensor) -> None:
         super().__init__()
-        self.tensors = (images, labels)
-        items: Any = TensorDataset(images, labels, torch.arange(len(images)))
+        self.tensors = (images, labels, *lengths)
+        items: Any = TensorDataset(images, labels, torch.arange(len(images)), *lengths)
         self.query_set = self.train_set = self.database_set = items
         self.class_names = [str(column) for column in range(labels.shape[1])]
 
@@ -62,6 +63,7 @@ def attack(
     *,
     database_codes: Tensor | None = None,
     database_labels: Tensor | None = None,
+    lengths: Tensor | None = None,
     iterations: int = 100,
     accelerator: str = "auto",
     **options: Any,
@@ -71,11 +73,13 @@ def attack(
     Args:
         model: turns images in [0, 1] into ``(B, K)`` logits; put in eval mode and frozen. See
             :class:`lightning_hash.models.ForeignNetwork` for one that wants normalised inputs.
-        images: ``(Q, ...)`` floating in [0, 1].
+        images: ``(Q, ...)`` floating in [0, 1]; clips are ``(Q, T, 3, H, W)``.
         labels: ``(Q, C)`` of 0/1; needed with a database.
         database_codes: ``(N, K)`` of -1/+1. Without a database there are no MAP and no targets:
             the rows hold the distance to the clean code and the size of the change.
         database_labels: ``(N, C)`` of 0/1.
+        lengths: ``(Q,)`` int in [1, T], how many of the T frames of each clip there are; the model
+            is then called with clips and lengths.
         iterations: iterations of the attack.
         accelerator: as in Lightning's Trainer.
         options: as in :class:`lightning_hash.modules.AttackModule`: objective, step, epsilon, ...
@@ -100,6 +104,16 @@ def attack(
     if not (images.min() >= 0 and images.max() <= 1):
         msg = f"images must be in [0, 1], got [{images.min():.4g}, {images.max():.4g}]"
         raise ValueError(msg)
+    if lengths is not None:
+        fits = lengths.shape == images.shape[:1] and images.dim() == 5
+        if not (fits and lengths.min() >= 1 and lengths.max() <= images.shape[1]):
+            msg = (
+                "lengths must be (Q,) in [1, T] for clips (Q, T, 3, H, W), got "
+                f"{lengths.tolist()} for {tuple(images.shape)}"
+            )
+            raise ValueError(msg)
+        live = frame_mask(lengths.cpu(), images.shape[1])
+        images = images * per_frame(live, images).to(images)
     given = [value is not None for value in (labels, database_codes, database_labels)]
     if any(given) and not all(given):
         msg = "labels, database_codes and database_labels go together: give all three or none"
@@ -128,7 +142,8 @@ def attack(
             max_epochs=iterations, accelerator=accelerator, devices=1, logger=False,
             enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         )  # fmt: skip
-        data = _TensorData(images.detach().cpu(), labels.to(torch.uint8).cpu())
+        clips = () if lengths is None else (lengths.long().cpu(),)
+        data = _TensorData(images.detach().cpu(), labels.to(torch.uint8).cpu(), *clips)
         trainer.attack_encoded(module, data, database)
     finally:
         logger.setLevel(level)

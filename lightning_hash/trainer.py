@@ -31,6 +31,7 @@ from lightning_hash.modules.encoder import (
     join,
     made_with,
 )
+from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.modules.transfer_module import TransferModule
 from lightning_hash.strategies import QueryParallelStrategy
@@ -68,6 +69,39 @@ class HashTrainer(pl.Trainer):
         error = self.strategy.broadcast(error)  # the others would wait for rank 0 forever
         if error is not None:
             raise error
+
+    def fit(
+        self,
+        model: pl.LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: pl.LightningDataModule | None = None,
+        ckpt_path: Any = None,
+        weights_only: bool | None = None,
+    ) -> None:
+        """Train, on the cached features of frames where the model has a cache.
+
+        Args:
+            model: the model.
+            train_dataloaders: as in Lightning's Trainer.
+            val_dataloaders: as in Lightning's Trainer.
+            datamodule: the data.
+            ckpt_path: checkpoint to go on from.
+            weights_only: as in Lightning's Trainer.
+
+        Raises:
+            ValueError: if the features of frames cannot be kept, see
+                :func:`lightning_hash.modules.frame_encoder.cache_frames`.
+        """
+        given = train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only
+        if not (isinstance(model, HashModule) and isinstance(datamodule, HashDataModule)):
+            super().fit(model, *given)
+            return
+        datamodule.cached = cache_frames(model, datamodule, self)
+        try:
+            super().fit(model, *given)
+        finally:
+            datamodule.cached = {}
 
     def test(
         self,

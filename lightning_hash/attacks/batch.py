@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_hash.attacks.targets import Targets
+from lightning_hash.functional.frames import per_frame
 
 
 @dataclass
@@ -16,6 +17,8 @@ class QueryBatch:
         index: ``(B,)`` int64, the queries' own indices.
         labels: ``(B, C)`` of 0/1.
         targets: the targets, or ``None`` where there are none.
+        lengths: ``(B,)`` int64, the frames of each clip, or ``None`` where all inputs are whole.
+        live: bool ``(B, T)``, the frames that may change, or ``None`` where all may.
         clean_logits: ``(B, K)``, H(x) of the clean queries.
         clean_codes: ``(B, K)`` of -1/+1, their codes.
         reference: what the objective compares with.
@@ -33,6 +36,8 @@ class QueryBatch:
     index: Tensor
     labels: Tensor
     targets: Targets | None
+    lengths: Tensor | None = None
+    live: Tensor | None = None
     clean_logits: Tensor = field(init=False)
     clean_codes: Tensor = field(init=False)
     reference: Tensor = field(init=False)
@@ -53,6 +58,16 @@ class QueryBatch:
         """Move what an iteration needs to a device."""
         self.index, self.labels = self.index.to(device), self.labels.to(device)
         self.bad_since, self.finished = self.bad_since.to(device), self.finished.to(device)
+        self.lengths = None if self.lengths is None else self.lengths.to(device)
+        self.live = None if self.live is None else self.live.to(device)
+
+    def lengths_of(self, rows: slice | Tensor = slice(None)) -> tuple[Tensor, ...]:
+        """Return what a network takes behind the inputs of some rows: nothing, or lengths."""
+        return () if self.lengths is None else (self.lengths[rows],)
+
+    def confine(self, values: Tensor, rows: slice | Tensor = slice(None)) -> Tensor:
+        """Set the values ``(n, T, ...)`` of some rows to 0 in frames that may not change."""
+        return values if self.live is None else values * per_frame(self.live[rows], values)
 
     def columns(self) -> dict[str, Tensor]:
         """Return the finished queries' tensors by name, B rows each."""
@@ -65,6 +80,8 @@ class QueryBatch:
             "codes_8bit": self.codes_8bit,
             "adversarial_8bit": self.adversarial_8bit,
         }
+        if self.lengths is not None:
+            columns["length"] = self.lengths
         if self.targets is not None:
             columns["target_labels"] = self.targets.labels
             columns["anchor_codes"] = self.targets.anchor_codes

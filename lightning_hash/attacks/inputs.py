@@ -42,18 +42,21 @@ class DiverseInputs(nn.Module):
         """Change images.
 
         Args:
-            images: ``(B, 3, H, W)``.
+            images: ``(B, 3, H, W)``, or clips ``(B, T, 3, H, W)``, whose frames change alike.
             index: the queries' own indices, B of them.
             iteration: its number.
 
         Returns:
-            ``(B, 3, H, W)``, differentiable.
+            The same shape, differentiable.
 
         Raises:
             ValueError: if these are no images.
         """
-        if images.dim() != 4:
-            msg = f"inputs: diverse inputs are for images (B, 3, H, W), got {tuple(images.shape)}"
+        if images.dim() not in (4, 5):
+            msg = (
+                "inputs: diverse inputs are for images (B, 3, H, W) or clips (B, T, 3, H, W), got "
+                f"{tuple(images.shape)}"
+            )
             raise ValueError(msg)
         changed = [
             self._one(image, query_generator(f"{self.seed}/diverse/{iteration}/{query}"))
@@ -65,10 +68,12 @@ class DiverseInputs(nn.Module):
         chance, size, top, left = torch.rand(4, generator=generator).tolist()
         if chance >= self.probability:
             return image
-        height, width = image.shape[1:]
+        height, width = image.shape[-2:]
         scale = self.smallest + (1 - self.smallest) * size
         sides = max(1, round(height * scale)), max(1, round(width * scale))
-        small = interpolate(image[None], sides, mode="bilinear", align_corners=False)[0]
+        frames = image.reshape(-1, *image.shape[-3:])
+        small = interpolate(frames, sides, mode="bilinear", align_corners=False)
+        small = small.view(*image.shape[:-2], *sides)
         above, before = round(top * (height - sides[0])), round(left * (width - sides[1]))
         return pad(small, (before, width - sides[1] - before, above, height - sides[0] - above))
 

@@ -19,7 +19,7 @@ class Outcome:
     Attributes:
         tensors: by name: ``index`` (Q,), ``labels`` (Q, C), ``clean_logits``, ``clean_codes``,
             ``codes``, ``codes_8bit`` (Q, K), ``perturbation`` (Q, ...) in the declared space,
-            ``adversarial_8bit`` (Q, ...) uint8.
+            ``adversarial_8bit`` (Q, ...) uint8; ``length`` (Q,) of clips of several lengths.
         targets: the targets, where there were any.
     """
 

@@ -151,7 +151,8 @@ class NormalizedStep(_DirectionStep):
         params: parameters of shape ``(B, ...)``.
         lr: L2 length of one step for an input of ``reference_size`` values.
         reference_size: for inputs of n values the length is lr * sqrt(n / reference_size), so that
-            the change per value stays; ``None`` keeps ``lr`` for every size.
+            the change per value stays; ``None`` keeps ``lr`` for every size. Frames of a clip
+            ``(T, 3, H, W)`` without any gradient, such as padding, do not count.
 
     Raises:
         ValueError: if ``lr`` or ``reference_size`` is not positive.
@@ -176,8 +177,11 @@ class NormalizedStep(_DirectionStep):
         """Return the gradient at the length of the step; 0 for a query whose gradient is 0."""
         flat = gradient.flatten(1)
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        length = 1.0
-        if group["reference_size"] is not None:
+        length: float | Tensor = 1.0
+        if group["reference_size"] is not None and gradient.dim() == 5:
+            live = gradient.flatten(2).any(dim=2).sum(dim=1, keepdim=True)
+            length = (live * gradient[0, 0].numel() / group["reference_size"]).sqrt()
+        elif group["reference_size"] is not None:
             length = (flat.shape[1] / group["reference_size"]) ** 0.5
         unit = torch.where(norm > 0, flat / torch.where(norm > 0, norm, 1.0), 0.0)
         return (unit * length).view_as(gradient)

@@ -80,11 +80,14 @@ class FlipShift:
         """Flip and shift images.
 
         Args:
-            images: ``(B, 3, H, W)`` floating.
+            images: ``(B, 3, H, W)`` floating; or clips ``(B, T, 3, H, W)``, each by one draw.
 
         Returns:
             A new tensor of the same shape.
         """
+        if images.dim() == 5:
+            moved: Tensor = self(images.flatten(1, 2)).view_as(images)
+            return moved
         batch, _, height, width = images.shape
         draws = torch.rand(3, batch, 1, device=images.device)
         rows = self._places(height, draws[0])

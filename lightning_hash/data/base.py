@@ -1,7 +1,7 @@
 """What every data set of this project offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-Item = tuple[Tensor, Tensor, int]
+# Of clips of several lengths, the number of frames stands last.
+Item = tuple[Tensor, Tensor, int] | tuple[Tensor, Tensor, int, int]
 SPLITS, OPEN_SET = ("train", "query", "database"), "open_set"
 
 
@@ -17,8 +18,9 @@ class HashDataModule(pl.LightningDataModule, ABC):
     """Base of all data: a training, a query and a database set.
 
     Every item is ``(input float32 in [0, 1], labels uint8 (C,) of 0/1, index int)``; the index is
-    the item's place in its own set. Validation and test take two loaders, the queries and the
-    database, in this order.
+    the item's place in its own set. Clips are ``(T, 3, H, W)``, all of one T; where they have
+    several lengths, zeros stand behind their ends and the item's last entry is its number of
+    frames. Validation and test take two loaders, the queries and the database, in this order.
 
     Args:
         batch_size: items per training batch.
@@ -35,6 +37,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
         train_transform: applied to the inputs of training batches on the device, where set.
         n_leaked: queries that are in the database, where known.
         skipped: messages of the items left out because they could not be read, by split.
+        cached: data sets that stand for splits in training and validation, by the split's name.
         open_set: a second database, of classes that no training item has; ``None`` without.
         open_class_names: one name per label column of the open set, whose labels are its own.
 
@@ -72,6 +75,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
         self.skipped: dict[str, list[str]] = {}
+        self.cached: Mapping[str, Dataset[Item]] = {}
 
     @property
     def num_classes(self) -> int:
@@ -133,15 +137,16 @@ class HashDataModule(pl.LightningDataModule, ABC):
         """
         trainer = self.trainer
         world, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+        items = self.cached.get("train", self.train_set)
         sampler: DistributedSampler[Item] = DistributedSampler(
-            self.train_set, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
+            items, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
         )
         # A last batch of one item has no pairs, and no batch statistics.
         single = len(sampler) % self.batch_size == 1
         # Its own generator: an iterator draws its workers' seed, from the global one by default.
         generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(
-            self.train_set,
+            items,
             batch_size=self.batch_size,
             sampler=sampler,
             drop_last=single,
@@ -172,7 +177,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> list[DataLoader[Item]]:
         """Return the loaders of the queries and the database."""
-        return [self.split_loader("query"), self.split_loader("database")]
+        return [self.split_loader(split, self.cached.get(split)) for split in ("query", "database")]
 
     def test_dataloader(self) -> list[DataLoader[Item]]:
         """Return the loaders of the queries and the database."""
@@ -182,5 +187,5 @@ class HashDataModule(pl.LightningDataModule, ABC):
         """Apply ``train_transform`` to training batches, on the device."""
         if self.train_transform is None or self.trainer is None or not self.trainer.training:
             return batch
-        inputs, labels, index = batch
-        return self.train_transform(inputs), labels, index
+        inputs, *rest = batch
+        return self.train_transform(inputs), *rest

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lightning_hash.data.base import OPEN_SET, SPLITS
+from lightning_hash.data.clips import ClipFiles
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.images import READERS, UNREADABLE, ImageFiles
 
@@ -60,12 +61,13 @@ class DataCheck:
 
 @dataclass(frozen=True)
 class _Look:
-    """What one file is like: its sha256 and whether it is readable, RGB and upright."""
+    """What one file is like: its sha256, whether it can be read, its mode, its EXIF, its length."""
 
     sha256: str | None
     problem: str | None
     mode: str | None = None
     turned: bool = False
+    short: bool = False
 
 
 def check_data(data: ImageDataModule) -> DataCheck:
@@ -134,6 +136,8 @@ class _Seen:
 
 
 def _look(images: ImageFiles, index: int) -> _Look:
+    if isinstance(images, ClipFiles):
+        return _look_at_clip(images, index)
     path = images.path(index)
     try:
         content = path.read_bytes()
@@ -147,6 +151,16 @@ def _look(images: ImageFiles, index: int) -> _Look:
     return _Look(hashlib.sha256(content).hexdigest(), None, mode, turned)
 
 
+def _look_at_clip(clips: ClipFiles, index: int) -> _Look:
+    try:
+        frames = len(clips.picture(index))
+    except FileNotFoundError:
+        return _Look(None, "does not exist")
+    except ValueError as error:
+        return _Look(None, str(error.__cause__ or error))
+    return _Look(clips.content_sha256(index), None, short=frames < clips.reading.frames)
+
+
 def _within(seen: _Seen) -> list[Finding]:
     looks = list(enumerate(seen.looks))
     unlabelled = np.flatnonzero(~seen.images.table.labels.any(axis=1)).tolist()
@@ -157,6 +171,7 @@ def _within(seen: _Seen) -> list[Finding]:
         seen.finding("path twice", _again(seen.paths), wrong=True),
         seen.finding("content twice, under another path", copies, wrong=True),
         seen.finding("not RGB", [i for i, k in looks if k.mode not in (None, "RGB")], wrong=False),
+        seen.finding("fewer frames than asked for", [i for i, k in looks if k.short], wrong=False),
         seen.finding("turned by EXIF", [i for i, look in looks if look.turned], wrong=False),
     ]
 
@@ -180,7 +195,11 @@ def _between(seen: _Seen, other: _Seen, *, wrong: bool) -> list[Finding]:
     known = set(same)
     copies = [i for i, digest in enumerate(seen.contents) if digest in contents and i not in known]
     where = f"in the {other.split} set too"
+    groups = seen.images.table.groups
+    recordings = set(other.images.table.groups or ())
+    shared = [i for i, group in enumerate(groups or ()) if group in recordings]
     return [
         seen.finding(where, same, wrong),
+        seen.finding(f"of a recording that is {where}", shared, wrong=False),
         seen.finding(f"content {where}, under another path", copies, wrong),
     ]

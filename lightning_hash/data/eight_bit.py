@@ -29,6 +29,10 @@ class EightBitImages(Dataset[Item], ABC):
     def image(self, index: int) -> Tensor:
         """Return the image of an item, uint8 ``(3, H, W)``."""
 
+    def unscaled(self, index: int) -> Item:
+        """Return an item with its image as uint8."""
+        return self.image(index), self.labels[index], index
+
     def scale(self, images: Tensor) -> Tensor:
         """Turn uint8 ``(..., H, W)`` into float32 in [0, 1], with the same bits on every device."""
         # CUDA multiplies by the reciprocal of a Python number, which rounds differently for half
@@ -37,7 +41,8 @@ class EightBitImages(Dataset[Item], ABC):
         return images.float().div_(most)
 
     def __getitem__(self, index: int) -> Item:
-        return self.scale(self.image(index)), self.labels[index], index
+        image, *rest = self.unscaled(index)
+        return self.scale(image), *rest  # type: ignore[return-value]
 
 
 class Unscaled(Dataset[Item]):
@@ -54,4 +59,4 @@ class Unscaled(Dataset[Item]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Item:
-        return self.images.image(index), self.images.labels[index], index
+        return self.images.unscaled(index)

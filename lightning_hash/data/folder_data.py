@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
+from lightning_hash.data.clips import ARRAY, VIDEO_EXTENSIONS, find_clips
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
 
@@ -13,7 +14,8 @@ from lightning_hash.data.table import Table
 class FolderDataModule(ImageDataModule):
     """Images in a folder per class, the layout of torchvision's ImageFolder.
 
-    A source is a folder of class folders below ``folder`` (``train``, ``test``), or ``all``: the
+    With ``frames`` the items are clips: video files, arrays, and the folders that hold images. A
+    source is a folder of class folders below ``folder`` (``train``, ``test``), or ``all``: the
     class folders of ``folder`` itself. ``class_names`` says which class folders are taken, and in
     which order; all of them, sorted, by default.
 
@@ -67,13 +69,26 @@ class FolderDataModule(ImageDataModule):
         if not names:
             msg = f"{top} has no class folders; a source must have a folder of images per class"
             raise ValueError(msg)
-        items = make_dataset(str(top), numbers, extensions=IMG_EXTENSIONS, allow_empty=True)
+        items = self._items(top, numbers)
         labels = np.zeros((len(items), len(names)), np.uint8)
         labels[np.arange(len(items)), [number for _, number in items]] = 1
         empty = [name for name, count in zip(names, labels.sum(axis=0), strict=True) if not count]
         if empty:
-            known = ", ".join(IMG_EXTENSIONS)
-            msg = f"{top / empty[0]} has no images ({known}); is {top} a folder of class folders?"
+            what = f"images ({', '.join(IMG_EXTENSIONS)}; for clips give frames)"
+            if self.reading is not None:
+                what = f"clips ({', '.join(VIDEO_EXTENSIONS)}, {ARRAY} or folders of images)"
+            msg = f"{top / empty[0]} has no {what}; is {top} a folder of class folders?"
             raise ValueError(msg)
         paths = [str(Path(path).relative_to(self.folder)) for path, _ in items]
         return Table(paths, labels, str(top), None, names)
+
+    def _items(self, top: Path, numbers: dict[str, int]) -> list[tuple[str, int]]:
+        """Return path and class number of each item."""
+        if self.reading is None:
+            found: list[tuple[str, int]] = make_dataset(
+                str(top), numbers, extensions=IMG_EXTENSIONS, allow_empty=True
+            )
+            return found
+        return [
+            (str(p), number) for name, number in numbers.items() for p in find_clips(top / name)
+        ]

@@ -1,7 +1,8 @@
-"""What all data of image files have in common."""
+"""What all data of files have in common: images, or clips."""
 
 import hashlib
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -10,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
+from lightning_hash.data.clips import ClipFiles, ClipReading, Short
 from lightning_hash.data.images import ImageFiles, image_transform
 from lightning_hash.data.lists import one_hot, read_names
 from lightning_hash.data.splits import Choice, choose, parse_choice
@@ -19,11 +21,12 @@ OnBadImage = Literal["error", "skip"]
 
 
 class ImageDataModule(HashDataModule):
-    """Base of data that name image files and their labels.
+    """Base of data that name files and their labels: images, or clips where ``frames`` is given.
 
     A split is all of a source (``"test"``), a seeded draw from one (``"200 from test"``, ``"10 per
     class from test"``), what the draws leave (``"rest of test"``) or what the queries leave (``"all
-    but query of test"``). Draws never share an item.
+    but query of test"``). Draws never share an item. With ``group``, ``"6 groups per class from
+    test"`` draws recordings and takes all clips of each.
 
     Args:
         folder: where the sources lie.
@@ -38,6 +41,12 @@ class ImageDataModule(HashDataModule):
         open_set: a second database, of classes that the victim never saw, whose items vote for
             targets and are ranked for t-MAP (DHTA 4.5); its labels are its own.
         open_class_names: as ``class_names``, for the open set.
+        frames: the most frames of a clip; items are then video files, folders of frames or ``.npy``
+            arrays, see :class:`lightning_hash.data.clips.ClipFiles`.
+        stride: every which frame of a clip is taken.
+        short: what becomes of clips of fewer frames, ``"pad"`` or ``"repeat"``.
+        group: regular expression for paths: items for which its groups match the same were cut from
+            one recording.
         size: side of the network's input in pixels.
         resize: pixels to resize to before the centre crop; ``None`` resizes to ``size``.
         keep_aspect: resize the shorter side and keep the aspect ratio.
@@ -71,6 +80,10 @@ class ImageDataModule(HashDataModule):
         class_names: list[str] | str | None = None,
         open_set: str | None = None,
         open_class_names: list[str] | str | None = None,
+        frames: int | None = None,
+        stride: int = 1,
+        short: Short = "pad",
+        group: str | None = None,
         size: int = 224,
         resize: int | None = None,
         keep_aspect: bool = False,
@@ -93,6 +106,11 @@ class ImageDataModule(HashDataModule):
         self.given_names = read_names("class_names", class_names)
         self.given_open_names = read_names("open_class_names", open_class_names)
         self.open_choice = None if open_set is None else parse_choice(OPEN_SET, open_set)
+        if frames is None and (stride, short) != (1, "pad"):
+            msg = f"stride and short go with frames, the frames of a clip; got {stride} and {short}"
+            raise ValueError(msg)
+        self.reading = None if frames is None else ClipReading(frames, stride, short)
+        self.group = group
         self.transform = image_transform(size, resize, keep_aspect)
         self.on_bad_image = on_bad_image
         if augment:
@@ -122,14 +140,13 @@ class ImageDataModule(HashDataModule):
             return
         sources = dict.fromkeys(choice.source for choice in self.choices.values())
         tables = {name: self.read(name) for name in sources}
+        if self.group is not None:
+            tables = {name: table.grouped(self.group) for name, table in tables.items()}
         tables, self.class_names = _with_columns(tables, self.given_names)
         splits = choose(self.choices, tables, self.seed)
         if self.open_choice is not None:
             splits[OPEN_SET] = self._open_table(self.open_choice)
-        sets = {
-            split: ImageFiles(table, self.root, self.transform, self.strip_prefix)
-            for split, table in splits.items()
-        }
+        sets = {split: self._files(table) for split, table in splits.items()}
         if self.on_bad_image == "skip":
             sets = {split: self._readable(split, images) for split, images in sets.items()}
         self.train_set, self.query_set, self.database_set = (sets[split] for split in SPLITS)
@@ -160,14 +177,23 @@ class ImageDataModule(HashDataModule):
     def input_fingerprints(self, split: str) -> dict[str, str]:
         """Return the transform and a sha256 of the sizes of the files."""
         transform = " ".join(repr(self.transform).split())
-        return {"transform": transform, "file_sizes_sha256": self.dataset(split).sizes_sha256()}
+        clips = {} if self.reading is None else {"reading": str(self.reading)}
+        sizes = self.dataset(split).sizes_sha256()
+        return {"transform": transform, **clips, "file_sizes_sha256": sizes}
 
     def paths_of(self, split: str) -> tuple[str, ...]:
         """Return the path of each item of a split, as its list has it."""
         return tuple(self.dataset(split).table.paths)
 
+    def _files(self, table: Table) -> ImageFiles:
+        if self.reading is None:
+            return ImageFiles(table, self.root, self.transform, self.strip_prefix)
+        return ClipFiles(table, self.root, self.transform, self.strip_prefix, self.reading)
+
     def _open_table(self, choice: Choice) -> Table:
         table = self.read_open(choice.source)
+        if self.group is not None:
+            table = table.grouped(self.group)
         tables, names = _with_columns({choice.source: table}, self.given_open_names)
         shared = [] if table.class_names is None else sorted({*names} & {*self.class_names})
         if shared:
@@ -198,10 +224,7 @@ def _with_columns(
     numbered = [t for t in tables.values() if t.labels.dtype != np.uint8]
     highest = max((int(t.labels.max()) for t in numbered), default=0)
     classes = len(named) if named else highest + 1
-    done = {
-        name: Table(t.paths, one_hot(t, classes), t.source, t.lines, t.class_names)
-        for name, t in tables.items()
-    }
+    done = {name: replace(t, labels=one_hot(t, classes)) for name, t in tables.items()}
     first, *others = done.values()
     for other in others:
         if other.labels.shape[1] != first.labels.shape[1]:

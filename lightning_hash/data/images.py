@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,8 +100,8 @@ class ImageFiles(EightBitImages):
         path = self.table.paths[index].removeprefix(self.strip_prefix)
         return self.root / (path.lstrip("/") if self.strip_prefix else path)
 
-    def picture(self, index: int) -> Image.Image:
-        """Decode a file, upright as its EXIF orientation says, as RGB.
+    def picture(self, index: int) -> Any:
+        """Decode a file: a picture, upright as its EXIF orientation says, as RGB.
 
         Raises:
             FileNotFoundError: naming list, line and path, if there is no such file.
@@ -108,13 +109,12 @@ class ImageFiles(EightBitImages):
         """
         path = self.path(index)
         try:
-            with Image.open(path) as image:
-                return ImageOps.exif_transpose(image).convert("RGB")
+            return self._read(path)
         except FileNotFoundError as error:
             raise self._missing(index) from error
         except UNREADABLE as error:
             msg = (
-                f"{self.table.where(index)}: image {path} cannot be read ({error}); mend it, or "
+                f"{self.table.where(index)}: {path} cannot be read ({error}); mend it, or "
                 "leave such items out with on_bad_image: skip"
             )
             raise ValueError(msg) from error
@@ -146,13 +146,13 @@ class ImageFiles(EightBitImages):
 
     def _size(self, index: int) -> int:
         try:
-            return self.path(index).stat().st_size
+            return self._bytes(self.path(index))
         except FileNotFoundError as error:
             raise self._missing(index) from error
 
     def _missing(self, index: int) -> FileNotFoundError:
         msg = (
-            f"{self.table.where(index)}: image {self.path(index)} does not exist; root and "
+            f"{self.table.where(index)}: {self.path(index)} does not exist; root and "
             "strip_prefix say where the paths of a list begin"
         )
         return FileNotFoundError(msg)
@@ -160,4 +160,23 @@ class ImageFiles(EightBitImages):
     def without(self, indices: Sequence[int]) -> "ImageFiles":
         """Return the set without some items; the others are counted anew."""
         rows = np.setdiff1d(np.arange(len(self)), np.asarray(indices))
-        return ImageFiles(self.table.take(rows), self.root, self.transform, self.strip_prefix)
+        return self._like(self.table.take(rows))
+
+    def _read(self, path: Path) -> Any:
+        return read_picture(path)
+
+    def _bytes(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def _like(self, table: Table) -> "ImageFiles":
+        return ImageFiles(table, self.root, self.transform, self.strip_prefix)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Decode an image file, upright as its EXIF orientation says, as RGB.
+
+    Raises:
+        OSError: and any other of UNREADABLE, if it is missing, no image, or truncated.
+    """
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")

@@ -5,12 +5,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
-from lightning_hash.data.base import HashDataModule
-
-Item = tuple[Tensor, Tensor, int]
+from lightning_hash.data.base import HashDataModule, Item
 
 
 class BatchNumbers:
@@ -120,7 +117,8 @@ class QueryData(pl.LightningDataModule):
             number: its number over all processes.
 
         Returns:
-            ``[inputs (B, ...), labels (B, C), index (B,)]``, without rows beyond the last batch.
+            ``[inputs (B, ...), labels (B, C), index (B,)]``, and the ``lengths (B,)`` of clips that
+            have several, without rows beyond the last batch.
         """
         start = number * self.batch_size
         stop = min(start + self.batch_size, len(self.queries))

@@ -49,13 +49,13 @@ class SplitData(pl.LightningDataModule):
         images = self.source.dataset(self.splits[dataloader_idx])
         if not isinstance(images, EightBitImages):
             return batch
-        inputs, labels, index = batch
+        inputs, *rest = batch
         scaled = images.scale(inputs)
         # Lightning converts a batch to a precision such as 64-true before its transfer, and passes
         # over integers.
         if self.trainer is not None:
             scaled = self.trainer.precision_plugin.convert_input(scaled)
-        return scaled, labels, index
+        return scaled, *rest
 
     def _loader(self, split: str) -> DataLoader[Item]:
         items = self.source.dataset(split)

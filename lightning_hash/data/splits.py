@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from lightning_hash.data.base import OPEN_SET
 from lightning_hash.data.table import Table
 
 FORM = re.compile(
-    r"(?:(?P<count>\d+)(?P<each> per class)? from |(?P<rest>rest of )|(?P<but>all but query of ))?"
-    r"(?P<name>\S+)"
+    r"(?:(?P<count>\d+)(?P<groups> groups?)?(?P<each> per class)? from "
+    r"|(?P<rest>rest of )|(?P<but>all but query of ))?(?P<name>\S+)"
 )
 
 
@@ -25,6 +25,7 @@ class Choice:
         source: name of the source.
         count: how many are drawn; ``None`` takes all, or the rest.
         per_class: ``count`` of each class.
+        groups: ``count`` recordings, each with all of its items.
         rest: all that no other split draws.
         but_query: all that the queries do not draw, training items too.
     """
@@ -32,6 +33,7 @@ class Choice:
     source: str
     count: int | None = None
     per_class: bool = False
+    groups: bool = False
     rest: bool = False
     but_query: bool = False
 
@@ -39,7 +41,8 @@ class Choice:
 def parse_choice(split: str, text: str) -> Choice:
     """Read ``"test"``, ``"200 from test"``, ``"10 per class from test"``, ``"rest of test"``.
 
-    ``"all but query of test"`` is what the queries leave, with what the training set draws.
+    ``"6 groups per class from test"`` draws recordings and takes all items of each; ``"all but
+    query of test"`` is what the queries leave, with what the training set draws.
 
     Args:
         split: name of the split, for the message.
@@ -54,19 +57,22 @@ def parse_choice(split: str, text: str) -> Choice:
     match = FORM.fullmatch(text.strip())
     if match is None or match["count"] == "0":
         msg = (
-            f"{split} must be 'SOURCE', 'N from SOURCE', 'N per class from SOURCE', "
-            f"'rest of SOURCE' or 'all but query of SOURCE', got {text!r}"
+            f"{split} must be 'SOURCE', 'N from SOURCE', 'N per class from SOURCE', 'N groups from "
+            "SOURCE', 'N groups per class from SOURCE', 'rest of SOURCE' or 'all but query of "
+            f"SOURCE', got {text!r}"
         )
         raise ValueError(msg)
     count = None if match["count"] is None else int(match["count"])
-    each, rest, but_query = (match[name] is not None for name in ("each", "rest", "but"))
+    each, groups, rest, but_query = (
+        match[name] is not None for name in ("each", "groups", "rest", "but")
+    )
     if split == OPEN_SET and (rest or but_query):
         msg = f"open_set cannot be {text!r}: no other split draws from its source"
         raise ValueError(msg)
     if but_query and split == "query":
         msg = f"query cannot be {text!r}: it leaves out what the queries draw"
         raise ValueError(msg)
-    return Choice(match["name"], count, each, rest, but_query)
+    return Choice(match["name"], count, each, groups, rest, but_query)
 
 
 def choose(
@@ -102,7 +108,9 @@ def choose(
         else:
             digest = hashlib.sha256(f"{seed} {split} {choice.source}".encode()).digest()
             random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-            if choice.per_class:
+            if choice.groups:
+                rows[split] = _per_group(split, choice, table, left, random)
+            elif choice.per_class:
                 rows[split] = _per_class(split, choice, table, left, random)
             else:
                 rows[split] = _draw(split, choice.count, np.flatnonzero(left), table.source, random)
@@ -131,13 +139,47 @@ def _per_class(
     left: NDArray[np.bool_],
     random: np.random.Generator,
 ) -> NDArray[np.int64]:
+    drawn = [
+        _draw(split, choice.count or 0, np.flatnonzero(left & members), source, random)
+        for source, members in _classes(split, table)
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
+def _per_group(
+    split: str,
+    choice: Choice,
+    table: Table,
+    left: NDArray[np.bool_],
+    random: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Draw recordings that are whole; one that has items of several classes counts for each."""
+    if table.groups is None:
+        msg = f"{split}: draws of groups need `group`, a pattern that tells the recording of a path"
+        raise ValueError(msg)
+    groups = np.array(table.groups)
+    broken, taken = np.unique(groups[~left]), np.empty(0, groups.dtype)
+    everything = [(table.source, np.ones(len(table), bool))]
+    for source, members in _classes(split, table) if choice.per_class else everything:
+        free = np.setdiff1d(groups[members], broken)
+        wanted = (choice.count or 0) - len(np.intersect1d(free, taken))
+        others = np.setdiff1d(free, taken)
+        if wanted > len(others):
+            msg = (
+                f"{split}: {choice.count} groups asked for, {source} has {len(free)} that no other "
+                "split drew from"
+            )
+            raise ValueError(msg)
+        if wanted > 0:
+            taken = np.concatenate([taken, random.choice(others, wanted, replace=False)])
+    return np.flatnonzero(np.isin(groups, taken))
+
+
+def _classes(split: str, table: Table) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Return the name of each class with source, and which items are of it."""
     if (table.labels.sum(axis=1) != 1).any():
         msg = f"{split}: 'per class' needs one label per item, {table.source} has items of several"
         raise ValueError(msg)
-    drawn = []
     for column in range(table.labels.shape[1]):
-        members = np.flatnonzero(left & (table.labels[:, column] == 1))
         name = table.class_names[column] if table.class_names else f"label {column}"
-        source = f"{table.source}, {name}"
-        drawn.append(_draw(split, choice.count or 0, members, source, random))
-    return np.sort(np.concatenate(drawn))
+        yield f"{table.source}, {name}", table.labels[:, column] == 1

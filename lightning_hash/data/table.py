@@ -1,5 +1,6 @@
 """Items and labels as a file names them."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ class Table:
         source: the file or folder that names them.
         lines: ``(N,)`` 1-based line of each item in ``source``; ``None`` where it has no lines.
         class_names: a name per label column, where the source has them.
+        groups: the recording of each item, where that is known.
     """
 
     paths: list[str]
@@ -24,6 +26,7 @@ class Table:
     source: str
     lines: NDArray[np.int64] | None = None
     class_names: list[str] | None = None
+    groups: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -35,7 +38,26 @@ class Table:
             paths=[self.paths[row] for row in rows],
             labels=self.labels[rows],
             lines=None if self.lines is None else self.lines[rows],
+            groups=None if self.groups is None else [self.groups[row] for row in rows],
         )
+
+    def grouped(self, pattern: str) -> "Table":
+        """Say which items are of one recording: those whose paths match with equal groups.
+
+        Args:
+            pattern: a regular expression, searched in each path.
+
+        Raises:
+            ValueError: naming the item, if a path does not match.
+        """
+        groups = []
+        for row, path in enumerate(self.paths):
+            match = re.search(pattern, path)
+            if match is None:
+                msg = f"{self.where(row)}: group {pattern!r} does not match {path!r}"
+                raise ValueError(msg)
+            groups.append("/".join(match.groups()) or match[0])
+        return replace(self, groups=groups)
 
     def where(self, row: int) -> str:
         """Return ``file:line`` of an item, for messages."""

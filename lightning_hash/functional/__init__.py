@@ -2,6 +2,7 @@
 
 from lightning_hash.functional.average_precision import average_precision, mean_average_precision
 from lightning_hash.functional.codes import anchor_code, bit_correlation, code_balance, sign_code
+from lightning_hash.functional.frames import frame_mask, largest_frames
 from lightning_hash.functional.hamming import hamming_distance
 from lightning_hash.functional.label_codes import center_code, mainstay_code
 from lightning_hash.functional.labels import pairwise_similarity, shares_label
@@ -18,7 +19,9 @@ __all__ = [
     "bit_correlation",
     "center_code",
     "code_balance",
+    "frame_mask",
     "hamming_distance",
+    "largest_frames",
     "linf",
     "mainstay_code",
     "mean_average_precision",

@@ -2,13 +2,16 @@
 
 from torch import Tensor
 
+from lightning_hash.functional.frames import frame_mask, per_frame
 
-def perceptibility(clean: Tensor, adversarial: Tensor) -> Tensor:
+
+def perceptibility(clean: Tensor, adversarial: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Return sqrt(mean (x' - x)^2) per item (HAG IV-E, DHTA 4.4).
 
     Args:
         clean: ``(B, ...)`` in [0, 1].
         adversarial: ``(B, ...)`` in [0, 1].
+        lengths: ``(B,)`` int, the frames of each clip ``(T, ...)``; those behind do not count.
 
     Returns:
         ``(B,)``; the mean is over all values of an item, channels included.
@@ -16,7 +19,13 @@ def perceptibility(clean: Tensor, adversarial: Tensor) -> Tensor:
     Raises:
         ValueError: if the shapes differ.
     """
-    return _difference(clean, adversarial).square().mean(dim=1).sqrt()
+    squares = _difference(clean, adversarial).square()
+    if lengths is None:
+        return squares.mean(dim=1).sqrt()
+    frames = clean.shape[1]
+    squares = squares.view(len(squares), frames, -1)
+    kept = squares * per_frame(frame_mask(lengths, frames), squares)
+    return (kept.sum(dim=(1, 2)) / (lengths * squares.shape[2])).sqrt()
 
 
 def linf(clean: Tensor, adversarial: Tensor) -> Tensor:

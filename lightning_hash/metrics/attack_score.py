@@ -63,6 +63,7 @@ class AttackScore(nn.Module):
         anchor_codes: Tensor | None = None,
         clean: Tensor | None = None,
         adversarial: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> None:
         """Add queries. What is left out is not measured.
 
@@ -75,6 +76,7 @@ class AttackScore(nn.Module):
             anchor_codes: ``(B, K)`` of -1/+1.
             clean: ``(B, ...)`` clean inputs in [0, 1].
             adversarial: ``(B, ...)`` what was sent instead, in [0, 1].
+            lengths: ``(B,)`` int, the frames of clips.
         """
         self.map.update(codes, labels, index)
         self.precision_at_n.update(codes, labels, index)
@@ -85,7 +87,7 @@ class AttackScore(nn.Module):
         if anchor_codes is not None:
             self.hamming_to_anchor.update((codes != anchor_codes).sum(dim=1).float(), index)
         if clean is not None and adversarial is not None:
-            self.perceptibility.update(perceptibility(clean, adversarial), index)
+            self.perceptibility.update(perceptibility(clean, adversarial, lengths), index)
             self.linf.update(linf(clean, adversarial), index)
 
     def compute(self, names: Iterable[str]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_hash.models.backbones import build_model, read_state_dict
-from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD
+from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
 from lightning_hash.models.victim import Victim, freeze
 
 Output = Literal["logits", "tanh"]
@@ -57,13 +57,15 @@ class ForeignNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(list(mean)))
         self.register_buffer("std", torch.tensor(list(std)))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits ``(B, K)`` of inputs ``(B, C, H, W)`` in [0, 1].
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
+        """Return the logits ``(B, K)`` of inputs ``(B, C, H, W)`` or ``(B, T, C, H, W)`` in [0, 1].
 
         Raises:
             TypeError: if the network does not return a tensor.
+            ValueError: if there are lengths and the network takes none.
         """
-        outputs = self.network((inputs - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1))
+        normalized = (inputs - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        outputs = call_network(self.network, normalized, *lengths)
         if not isinstance(outputs, Tensor):
             msg = (
                 "victim: the network must return one tensor of logits (B, K), got "

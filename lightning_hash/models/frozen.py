@@ -9,6 +9,7 @@ from torch.fx.experimental.optimization import fuse
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from lightning_hash.models.network import call_network
 from lightning_hash.models.victim import Victim
 
 
@@ -19,8 +20,8 @@ class FrozenNetwork(nn.Module):
         victim: whose network.
         compile: run it through ``torch.compile``.
         channels_last: keep weights and images in the channels-last layout.
-        folded: run a copy whose batch norms are folded into the convolutions before them; there
-            must be one, and the network must be one that ``torch.fx`` can trace.
+        folded: run a copy whose batch norms are folded into the convolutions before them, in those
+            parts of the network that ``torch.fx`` can trace; there must be one.
         short: run a copy whose convolutions and linear layers have bfloat16 weights and inputs;
             what stands before the first of them, such as the normalisation, stays in float32.
 
@@ -68,21 +69,22 @@ class FrozenNetwork(nn.Module):
             return inputs.contiguous(memory_format=torch.channels_last)
         return inputs
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return H(x).
 
         Args:
             inputs: ``(B, ...)`` in [0, 1]; B may be 0 once K is known.
+            lengths: of clips; see :func:`lightning_hash.models.network.call_network`.
 
         Returns:
             ``(B, K)``, float32 where the network computes in a shorter type.
 
         Raises:
-            ValueError: if the network returns another shape.
+            ValueError: if the network returns another shape, or takes no lengths.
         """
         if len(inputs) == 0 and self.bits is not None:
             return inputs.flatten(1).sum(dim=1, keepdim=True).expand(-1, self.bits)
-        logits: Tensor = self.network(inputs)
+        logits: Tensor = call_network(self.network, inputs, *lengths)
         if logits.dim() != 2 or len(logits) != len(inputs):
             msg = (
                 f"victim: must return logits of shape ({len(inputs)}, K), got {tuple(logits.shape)}"
@@ -94,11 +96,23 @@ class FrozenNetwork(nn.Module):
 
 def _fold(network: nn.Module) -> nn.Module:
     """Return a copy without the batch norms that follow a convolution."""
-    norms = _batch_norms(network)
-    folded: nn.Module = fuse(network) if norms else network
-    if _batch_norms(folded) == norms:
+    folded = _folded_parts(network)
+    if _batch_norms(folded) == _batch_norms(network):
         msg = "folded: the network has no batch norm behind a convolution"
         raise ValueError(msg)
+    return folded
+
+
+def _folded_parts(network: nn.Module) -> nn.Module:
+    """Fold the whole where it can be traced, or its parts."""
+    if not _batch_norms(network):
+        return network
+    try:
+        folded: nn.Module = fuse(network)
+    except Exception:  # tracing ends in many types, such as that of a branch that depends on data
+        folded = copy.deepcopy(network)
+        for name, part in network.named_children():
+            setattr(folded, name, _folded_parts(part))
     return folded
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightning_hash.models.network import call_network
 from lightning_hash.models.victim import Victim
 
 
@@ -21,9 +22,10 @@ class JointNetwork(nn.Module):
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return ``(B, K_1 + K_2 + ...)``."""
-        return torch.cat([network(inputs) for network in self.networks], dim=1)
+        found = [call_network(network, inputs, *lengths) for network in self.networks]
+        return torch.cat(found, dim=1)
 
 
 def join_victims(members: Sequence[Victim]) -> Victim:

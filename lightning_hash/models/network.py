@@ -1,5 +1,8 @@
 """The shape of every hash model: normalise, extract features, hash."""
 
+import inspect
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -47,17 +50,21 @@ class HashNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("std", torch.tensor(std))
 
-    def features(self, inputs: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
+        """Subtract the mean and divide by the standard deviation of each channel."""
+        return (images - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+
+    def features(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return what the hash layer sees.
 
         Args:
             inputs: ``(B, 3, H, W)`` floating in [0, 1].
+            lengths: of clips; see :func:`call_network`.
 
         Returns:
             ``(B, D)``.
         """
-        mean, std = self.mean.view(-1, 1, 1), self.std.view(-1, 1, 1)
-        features: Tensor = self.extractor((inputs - mean) / std)
+        features: Tensor = self.extractor(self.normalize(inputs), *lengths)
         return features.flatten(1)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -79,3 +86,39 @@ class HashNetwork(nn.Module):
     def new_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the hash layer."""
         return list(self.hash_layer.parameters())
+
+
+def call_network(network: nn.Module, inputs: Tensor, *lengths: Tensor) -> Any:
+    """Pass a batch through a network.
+
+    Args:
+        network: called with the inputs and, where there are lengths, with them.
+        inputs: ``(B, ...)``.
+        lengths: nothing, or ``(B,)`` int64: how many of the T frames of each clip ``(B, T, ...)``
+            there are; zeros fill the rest.
+
+    Returns:
+        What the network returns.
+
+    Raises:
+        ValueError: if there are lengths and the network takes none.
+    """
+    if lengths and not _takes(network, 2):
+        msg = (
+            f"{type(network).__name__} takes no lengths, and these clips have several; pass clips "
+            "of one length (data: short: repeat), or give its forward a second argument, lengths"
+        )
+        raise ValueError(msg)
+    return network(inputs, *lengths)
+
+
+def _takes(network: nn.Module, count: int) -> bool:
+    try:
+        signature = inspect.signature(network.forward)
+    except (TypeError, ValueError):  # scripts have none
+        return True
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

@@ -4,12 +4,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from lightning_hash.functional import frame_mask
 from lightning_hash.models.backbones import build_model
 from lightning_hash.models.network import HashNetwork
 
 
 class VideoNetwork(HashNetwork):
-    """A hash network of clips ``(B, T, 3, H, W)`` in [0, 1]; all clips of a batch have T frames.
+    """A hash network of clips ``(B, T, 3, H, W)`` in [0, 1].
+
+    Clips of fewer than T frames have anything behind them, and their number of frames in
+    ``lengths``; what is behind changes neither code nor gradient, and costs no pass of the CNN.
 
     Args:
         bits: K.
@@ -17,16 +21,22 @@ class VideoNetwork(HashNetwork):
         hidden: width of the LSTM, whose last state the hash layer sees.
         frame_weights: weights of the network of a frame, as ``weights`` of ``fit``.
         train_frames: train it too; DHTA trains LSTM and hash layer alone, on ImageNet features.
-        chunk: frames that are passed at a time where gradients are computed; what they need is
-            computed twice and not kept, so that memory does not grow with T. ``None`` passes all.
+        chunk: frames that are passed at a time. What a gradient needs of them is then computed
+            twice and not kept, so that memory does not grow with the number of frames. ``None``
+            passes all of a batch at once.
 
     Raises:
         ValueError: if an argument is out of its range, or the backbone or its weights are wrong.
 
     Example:
-        >>> VideoNetwork(16, frames="convnet", hidden=8)(torch.rand(2, 5, 3, 32, 32)).shape
+        >>> network = VideoNetwork(16, frames="convnet", hidden=8)
+        >>> network(torch.rand(2, 5, 3, 32, 32)).shape
+        torch.Size([2, 16])
+        >>> network(torch.rand(2, 5, 3, 32, 32), torch.tensor([5, 3])).shape
         torch.Size([2, 16])
     """
+
+    extractor: "ClipFeatures"
 
     def __init__(
         self,
@@ -41,13 +51,75 @@ class VideoNetwork(HashNetwork):
             msg = f"hidden and chunk must be at least 1, got {hidden} and {chunk}"
             raise ValueError(msg)
         image = build_model(frames, bits, frame_weights)
-        features = ClipFeatures(
-            image.extractor, image.hash_layer.in_features, hidden, train_frames, chunk
-        )
-        self.extractor: ClipFeatures
+        extractor = ClipFeatures(image.extractor, image.hash_layer.in_features, hidden)
         hash_layer = nn.Linear(hidden, bits)
         hash_layer.weight.data.mul_(8)  # as convnet's: the LSTM's state is small
-        super().__init__(f"{frames}-lstm", features, hash_layer, pretrained=image.pretrained)
+        super().__init__(f"{frames}-lstm", extractor, hash_layer, pretrained=image.pretrained)
+        self.train_frames, self.chunk = train_frames, chunk
+        extractor.frames.requires_grad_(train_frames)
+        self.train()  # Lightning starts a training in the mode that the model is in
+
+    def train(self, mode: bool = True) -> "VideoNetwork":
+        """Set the mode; a network of a frame that is not trained keeps its statistics."""
+        super().train(mode)
+        if not self.train_frames:
+            self.extractor.frames.eval()
+        return self
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the logits H(x).
+
+        Args:
+            inputs: ``(B, T, 3, H, W)`` floating in [0, 1], or ``(B, T, D)``, what
+                :meth:`frame_features` gives of them.
+            lengths: ``(B,)`` int64 in [1, T], the frames of each clip; T by default.
+
+        Returns:
+            ``(B, K)``, before any activation.
+
+        Raises:
+            ValueError: if the inputs have another shape.
+        """
+        given = () if lengths is None else (lengths,)
+        logits: Tensor = self.hash_layer(self.features(inputs, *given))
+        return logits
+
+    def features(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
+        """Return what the hash layer sees, ``(B, hidden)``; as :meth:`forward`."""
+        frames = inputs if inputs.dim() == 3 else self.frame_features(inputs, *lengths)
+        state: Tensor = self.extractor(frames, *lengths)
+        return state
+
+    def frame_features(self, clips: Tensor, *lengths: Tensor) -> Tensor:
+        """Return the features of each frame, ``(B, T, D)``; zeros behind the end of a clip.
+
+        Args:
+            clips: ``(B, T, 3, H, W)`` floating in [0, 1].
+            lengths: nothing, or ``(B,)`` int64 in [1, T].
+
+        Raises:
+            ValueError: if the clips have another shape.
+        """
+        if clips.dim() != 5:
+            msg = f"clips must have the shape (B, T, 3, H, W), got {tuple(clips.shape)}"
+            raise ValueError(msg)
+        present = frame_mask(lengths[0], clips.shape[1]) if lengths else None
+        images = clips.flatten(0, 1) if present is None else clips[present]
+        parts = torch.split(images, self.chunk or max(1, len(images)))
+        if self.chunk is not None and torch.is_grad_enabled():
+            found = [checkpoint(self._of_images, part, use_reentrant=False) for part in parts]
+        else:
+            found = [self._of_images(part) for part in parts]
+        features = torch.cat(found)
+        if present is None:
+            return features.view(*clips.shape[:2], -1)
+        padded = features.new_zeros(*clips.shape[:2], features.shape[1])
+        padded[present] = features
+        return padded
+
+    def _of_images(self, images: Tensor) -> Tensor:
+        features: Tensor = self.extractor.frames(self.normalize(images))
+        return features.flatten(1)
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the network of a frame."""
@@ -59,51 +131,33 @@ class VideoNetwork(HashNetwork):
 
 
 class ClipFeatures(nn.Module):
-    """The last state of an LSTM over the features of a clip's frames.
+    """The network of a frame, and an LSTM over what it gives.
 
     Args:
-        frames: ``(N, 3, H, W)`` to ``(N, D)``, flattened where it has more dimensions.
+        frames: ``(N, 3, H, W)`` normalised to ``(N, D)``, flattened where it has more dimensions.
         width: D.
         hidden: width of the LSTM.
-        train_frames: whether ``frames`` is trained; where not, it stays in eval mode.
-        chunk: frames at a time where gradients are computed; see :class:`VideoNetwork`.
     """
 
-    def __init__(
-        self, frames: nn.Module, width: int, hidden: int, train_frames: bool, chunk: int | None
-    ) -> None:
+    def __init__(self, frames: nn.Module, width: int, hidden: int) -> None:
         super().__init__()
-        self.frames, self.train_frames, self.chunk = frames, train_frames, chunk
+        self.frames = frames
         self.lstm = nn.LSTM(width, hidden, batch_first=True)
-        frames.requires_grad_(train_frames)
 
-    def train(self, mode: bool = True) -> "ClipFeatures":
-        """Set the mode; frames that are not trained keep their statistics."""
-        super().train(mode)
-        if not self.train_frames:
-            self.frames.eval()
-        return self
+    def forward(self, features: Tensor, *lengths: Tensor) -> Tensor:
+        """Return the LSTM's state at the end of each clip.
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Return ``(B, hidden)`` of clips ``(B, T, 3, H, W)``, normalised."""
-        if clips.dim() != 5:
-            msg = f"clips must have the shape (B, T, 3, H, W), got {tuple(clips.shape)}"
-            raise ValueError(msg)
-        images = clips.flatten(0, 1)
-        if self.chunk is not None and torch.is_grad_enabled():
-            parts = [
-                checkpoint(self._features, part, use_reentrant=False)
-                for part in torch.split(images, self.chunk)
-            ]
-            features = torch.cat(parts)
-        else:
-            features = self._features(images)
+        Args:
+            features: ``(B, T, D)``, of each frame.
+            lengths: nothing, or ``(B,)`` int64 in [1, T]: the LSTM does not look ahead, so that
+                what stands behind a clip's end does not matter.
+
+        Returns:
+            ``(B, hidden)``.
+        """
         # cuDNN has no backward pass of an LSTM in eval mode, in which victims are.
         with torch.backends.cudnn.flags(enabled=self.training and torch.backends.cudnn.enabled):
-            _, (last, _) = self.lstm(features.reshape(*clips.shape[:2], -1))
-        state: Tensor = last[-1]
-        return state
-
-    def _features(self, images: Tensor) -> Tensor:
-        features: Tensor = self.frames(images)
-        return features.flatten(1)
+            states, _ = self.lstm(features.to(self.lstm.bias_ih_l0.dtype))  # type: ignore[arg-type]
+        rows = torch.arange(len(states), device=states.device)
+        last: Tensor = states[rows, lengths[0] - 1] if lengths else states[:, -1]
+        return last

@@ -22,6 +22,7 @@ from lightning_hash.modules.attack_state import load_attack, save_attack
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.finite import check_finite
 from lightning_hash.modules.kernels import Kernels, agree_on_kernels
+from lightning_hash.modules.live_frames import choose_frames
 from lightning_hash.modules.partwise import PartwisePass
 from lightning_hash.modules.references import compute_clean_codes, compute_references
 from lightning_hash.modules.scorekeeper import (
@@ -48,6 +49,7 @@ class AttackLoop(pl.LightningModule):
         space: budget and units of the perturbation.
         inputs: random change of the perturbed inputs.
         stop_finished: whether finished queries are stepped no more.
+        frames: how many frames of each clip may change, ``None`` for all.
         evaluate_at: the milestones.
         attack_name: name in result rows.
         perturbations: a parameter ``(B, ...)`` per local batch.
@@ -56,6 +58,7 @@ class AttackLoop(pl.LightningModule):
         queries: the queries.
         databases: what they are ranked against.
         protocol: the constant part of the result rows.
+        frames_chosen: whether ``live`` of the batches says which.
         run_folder: where the run writes, if anywhere.
         seconds: time that the iterations have taken.
     """
@@ -70,6 +73,7 @@ class AttackLoop(pl.LightningModule):
     space: PerturbationSpace
     inputs: DiverseInputs | None
     stop_finished: bool
+    frames: int | None
     evaluate_at: frozenset[int]
     attack_name: str
     perturbations: nn.ParameterList
@@ -78,6 +82,7 @@ class AttackLoop(pl.LightningModule):
     queries: QueryData
     databases: Databases | None
     protocol: dict[str, Any]
+    frames_chosen: bool = False
     run_folder: Path | None
     seconds: float
     _position: dict[int, int]
@@ -100,10 +105,10 @@ class AttackLoop(pl.LightningModule):
         perturbed: Tensor = self.clean(number) + self.space.in_pixels(perturbation)
         return perturbed.clamp_(0, 1)
 
-    def exact_logits(self, inputs: Tensor) -> Tensor:
+    def exact_logits(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return H(x) ``(B, K)`` of inputs, without gradient, on the kernels that codes come of."""
         with torch.no_grad(), self.trainer.precision_plugin.forward_context():
-            logits: Tensor = self.network(inputs)
+            logits: Tensor = self.network(inputs, *lengths)
         return logits
 
     def on_fit_start(self) -> None:
@@ -112,8 +117,11 @@ class AttackLoop(pl.LightningModule):
         compute_clean_codes(self)
         compute_references(self)
         self._choose_kernels()
-        self._bounds = [self.space.bounds(self.clean(i)) for i in range(len(self.batches))]
         self.passes = PartwisePass(self._losses, self.trainer.precision_plugin.forward_context)
+        if self.frames is not None and not self.frames_chosen:
+            choose_frames(self, self.frames)
+            self.frames_chosen = True
+        self._bounds = [self._bounds_of(number) for number in range(len(self.batches))]
         self._started = time.monotonic() - self.seconds
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
@@ -129,10 +137,12 @@ class AttackLoop(pl.LightningModule):
         batch, alpha = self.batches[number], self.alpha(self.current_epoch, self._iterations)
         chosen = batch.unfinished(rows) if self.stop_finished else rows
         perturbation = self.perturbations[number][chosen]
+        if self.frames is not None:  # the gradient of the other frames is 0
+            perturbation = batch.confine(perturbation, chosen)
         images = self.clean(number)[chosen] + self.space.in_pixels(perturbation)
         if self.inputs is not None:
             images = self.inputs(images, batch.index[chosen].tolist(), self.current_epoch)
-        logits, seen = self._split(self.runner(images))
+        logits, seen = self._split(self.runner(images, *batch.lengths_of(chosen)))
         reference = batch.reference[chosen]
         losses: Tensor = self.objective(seen, reference, alpha)
         batch.watch(chosen, losses.detach(), logits.detach(), self.current_epoch)
@@ -159,10 +169,27 @@ class AttackLoop(pl.LightningModule):
 
     def _first_loss(self, network: FrozenNetwork, inputs: Tensor) -> Tensor:
         alpha = self.alpha(0, self._iterations)
-        reference = self.batches[0].reference[: len(inputs)]
-        _, seen = self._split(network(inputs))
+        first = slice(0, len(inputs))
+        reference, lengths = self.batches[0].reference[first], self.batches[0].lengths_of(first)
+        _, seen = self._split(network(inputs, *lengths))
         losses: Tensor = self.objective(seen, reference, alpha)
         return losses.sum()
+
+    def _bounds_of(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return the least and largest perturbation of each value of a local batch."""
+        lowest, highest = self.space.bounds(self.clean(number))
+        batch = self.batches[number]
+        return batch.confine(lowest), batch.confine(highest)
+
+    def clean_gradient(self, number: int, rows: slice) -> Tensor:
+        """Return the gradient of the first iteration's loss in some clean queries of a batch."""
+        batch, clean = self.batches[number], self.clean(number)[rows].clone().requires_grad_()
+        alpha = self.alpha(0, self._iterations)
+        with torch.enable_grad(), self.trainer.precision_plugin.forward_context():
+            _, seen = self._split(self.runner(clean, *batch.lengths_of(rows)))
+            loss = self.objective(seen, batch.reference[rows], alpha).sum()
+        (gradient,) = torch.autograd.grad(loss, clean)
+        return gradient
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits among what a pass gave, and what the objective sees of it."""
@@ -190,7 +217,8 @@ class AttackLoop(pl.LightningModule):
         exact &= not getattr(optimizer, "looks_ahead", False)
         before = perturbation.detach().clone() if self.stop_finished else None
         if milestone and not exact:
-            self._reach(batch_idx, self.exact_logits(self.perturbed(batch_idx)))
+            perturbed = self.perturbed(batch_idx)
+            self._reach(batch_idx, self.exact_logits(perturbed, *batch.lengths_of()))
 
         def closure() -> Any:
             loss = None if optimizer_closure is None else optimizer_closure()
@@ -291,10 +319,11 @@ class AttackLoop(pl.LightningModule):
         """Encode what is left after projection, in float and rounded to 8 bits."""
         number = self._position[batch]
         clean, adversarial, final = self.clean(number), self.perturbed(number), self.batches[number]
+        lengths = final.lengths_of()
         eight_bit = self.space.round_to_8bit(adversarial, clean)
         final.adversarial, final.adversarial_8bit = adversarial, eight_bit
-        final.codes = sign_code(self.network(adversarial))
-        final.codes_8bit = sign_code(self.network(eight_bit.to(clean.dtype) / 255))
+        final.codes = sign_code(self.network(adversarial, *lengths))
+        final.codes_8bit = sign_code(self.network(eight_bit.to(clean.dtype) / 255, *lengths))
 
     def on_test_epoch_end(self) -> None:
         """Score the clean queries, the ceiling and the attack."""

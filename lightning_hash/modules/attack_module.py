@@ -27,6 +27,7 @@ from lightning_hash.attacks.space import PerturbationSpace
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
 from lightning_hash.distributed import any_process
+from lightning_hash.functional import frame_mask
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
 from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
@@ -69,6 +70,8 @@ class AttackModule(AttackLoop):
         inputs: changes the perturbed inputs at random before the victim sees them, for transfer.
         stop_finished: step a query no more, and pass it no more, once its code has nothing left to
             flip; how many there are is in the result rows as ``n_finished``.
+        frames: of clips, perturb so many frames alone: those in which the loss of the clean query
+            has the largest gradient; ``None`` perturbs all.
         targets: how target labels and anchor sets are chosen; by default as DHTA does.
         target_database: what t-MAP ranks: the ``"database"``, the ``"open_set"`` or ``"both"``; the
             targets come from the open set where that is part of it. ``"auto"`` is the open set
@@ -111,6 +114,7 @@ class AttackModule(AttackLoop):
         start_seed: int | None = None,
         inputs: DiverseInputs | None = None,
         stop_finished: bool = False,
+        frames: int | None = None,
         targets: TargetChoice | None = None,
         target_database: TargetDatabase = "auto",
         n_queries: int | None = 100,
@@ -131,6 +135,10 @@ class AttackModule(AttackLoop):
         if any(iteration < 0 for iteration in evaluate_at):
             msg = f"evaluate_at must hold iterations from 0 on, got {evaluate_at}"
             raise ValueError(msg)
+        if frames is not None and frames < 1:
+            msg = f"frames must be at least 1 or null, got {frames}"
+            raise ValueError(msg)
+        self.frames = frames
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
         self.victim = as_victim(victim)
         self.network = FrozenNetwork(self.victim, compile=compile, channels_last=channels_last)
@@ -188,6 +196,13 @@ class AttackModule(AttackLoop):
                 "NesterovSignStep change before the victim sees them; leave one of them out"
             )
             raise ValueError(msg)
+        shape = tuple(queries.queries[0][0].shape)
+        if self.frames is not None and (len(shape) != 4 or not self.objective.iterative):
+            msg = (
+                f"frames = {self.frames} chooses frames of clips (T, 3, H, W) by their gradient; "
+                f"got inputs {shape} and objective {self.objective.name}"
+            )
+            raise ValueError(msg)
         self.protocol = attack_protocol(self, queries, databases, trainer)
         self.scorekeeper.protocol = self.protocol
 
@@ -213,15 +228,22 @@ class AttackModule(AttackLoop):
         if self.databases is not None:
             self.scorekeeper.add_databases(self.databases)
         self.batches = [
-            QueryBatch(index, labels, self._choose(labels, index)) for _, labels, index in loaded
+            QueryBatch(
+                index,
+                labels,
+                self._choose(labels, index),
+                lengths=lengths[0] if lengths else None,
+                live=frame_mask(lengths[0], inputs.shape[1]) if lengths else None,
+            )
+            for inputs, labels, index, *lengths in loaded
         ]
         missing = any(batch.targets is None for batch in self.batches)
         self._has_targets = not any_process(missing)
         self.perturbations = nn.ParameterList(
-            nn.Parameter(self.network.lay_out(self._start(inputs, index)))
-            for inputs, _, index in loaded
+            nn.Parameter(self.network.lay_out(batch.confine(self._start(inputs, batch.index))))
+            for batch, (inputs, *_) in zip(self.batches, loaded, strict=True)
         )
-        for number, (inputs, _, _) in enumerate(loaded):
+        for number, (inputs, *_) in enumerate(loaded):
             inputs = self.network.lay_out(inputs)
             self.register_buffer(f"clean_{number}", inputs, persistent=False)
 

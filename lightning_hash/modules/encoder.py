@@ -17,11 +17,14 @@ from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
 from lightning_hash.models.frozen import FrozenNetwork
 from lightning_hash.models.victim import Victim
 
+Batch = tuple[Tensor, ...]  # as HashModule takes them
 Predicted = tuple[Tensor, Tensor, Tensor]
 
 
 class Encoder(pl.LightningModule):
     """Run a frozen victim over batches ``(inputs, labels, index)`` in the predict loop.
+
+    Clips of several lengths have these behind, as in :class:`HashModule`.
 
     The results stay on the device until :meth:`predicted` moves those of a whole loader: the
     predict loop itself copies every batch that it returns to the CPU, and waits for the device each
@@ -37,11 +40,11 @@ class Encoder(pl.LightningModule):
         self.network = FrozenNetwork(self.victim)
         self._batches: dict[int, list[Predicted]] = {}
 
-    def predict_step(self, batch: Predicted, batch_idx: int, dataloader_idx: int = 0) -> Predicted:
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Predicted:
         """Return ``(codes (B, K) int8, labels (B, C), index (B,))``; 0 is a bit without a sign."""
-        inputs, labels, index = batch
+        inputs, labels, index, *lengths = batch
         # A loader's worker shares a batch as open files, which live as long as its tensors.
-        return codes_of(self.network, inputs), labels.clone(), index.clone()
+        return codes_of(self.network, inputs, *lengths), labels.clone(), index.clone()
 
     def on_predict_start(self) -> None:
         """Forget the results of an earlier run."""
@@ -62,9 +65,9 @@ class Encoder(pl.LightningModule):
         return [(codes, labels, index)]
 
 
-def codes_of(network: nn.Module, inputs: Tensor) -> Tensor:
+def codes_of(network: nn.Module, inputs: Tensor, *lengths: Tensor) -> Tensor:
     """Return the codes of inputs ``(B, ...)``, int8 ``(B, K)``; 0 is a bit without a sign."""
-    logits = network(inputs)
+    logits = network(inputs, *lengths)
     return torch.where(torch.isfinite(logits), sign_code(logits), 0).to(torch.int8)
 
 
@@ -88,8 +91,9 @@ def float32_codes(
     codes = []
     with torch.autocast(device.type, enabled=False):
         for start in range(0, len(rows), batch_size):
-            inputs = default_collate([items[i][0] for i in rows[start : start + batch_size]])
-            codes.append(codes_of(network, inputs.to(device)))
+            batch = default_collate([items[i] for i in rows[start : start + batch_size]])
+            inputs, _, _, *lengths = (part.to(device) for part in batch)
+            codes.append(codes_of(network, inputs, *lengths))
     return torch.cat(codes).cpu()
 
 

@@ -19,7 +19,7 @@ from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, PairwiseLoss
 from lightning_hash.metrics import HammingMAP, HammingPrecision
 from lightning_hash.metrics.rows import by_index
-from lightning_hash.models.network import HashNetwork
+from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.victim import (
     CHECKPOINT_KEY,
     CHECKPOINT_VERSION,
@@ -27,18 +27,21 @@ from lightning_hash.models.victim import (
     backbone_name,
     build_network,
     freeze,
+    weights_sha256,
 )
+from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
 
-Batch = tuple[Tensor, Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # inputs, labels, index and, of clips of several lengths, lengths
 
 
 class HashModule(pl.LightningModule):
     """Train a hash model and measure its retrieval (HAG III-C).
 
-    Batches are ``(inputs (B, ...) in [0, 1], labels (B, C) of 0/1, index (B,) int)``. Validation
-    and test take two loaders, the queries and the database.
+    Batches are ``(inputs (B, ...) in [0, 1], labels (B, C) of 0/1, index (B,) int)``, with the
+    lengths ``(B,)`` of clips behind where these have several. Validation and test take two loaders,
+    the queries and the database.
 
     Args:
         backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101) or
@@ -52,6 +55,9 @@ class HashModule(pl.LightningModule):
         code_bank: pair each item of a batch with the latest logits of all training items that were
             seen so far, without their gradient, in place of those of the batch; for losses over
             pairs.
+        feature_cache: folder in which the features of frames of a
+            :class:`lightning_hash.models.VideoNetwork` are kept, computed once for all epochs and
+            all trainings on the same clips. The test goes through pixels.
         optimizer: called with the parameters; ``torch.optim.AdamW`` with a rate of 3e-3 by default.
         lr_scheduler: called with the optimizer and the number of steps of the whole training;
             stepped after every batch; ``None`` keeps the rate fixed, as both papers do.
@@ -74,6 +80,7 @@ class HashModule(pl.LightningModule):
         weights: str | None = None,
         loss: nn.Module | None = None,
         code_bank: bool = False,
+        feature_cache: str | None = None,
         optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
         lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         pretrained_lr_scale: float = 1.0,
@@ -97,25 +104,33 @@ class HashModule(pl.LightningModule):
             )
             raise ValueError(msg)
         self.code_bank = code_bank
+        if feature_cache is not None and not isinstance(self.network, VideoNetwork):
+            msg = f"feature_cache goes with VideoNetwork, got {backbone_name(backbone)}"
+            raise ValueError(msg)
+        self.feature_cache, self.cached_sha256 = feature_cache, ""
         self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
         self.lr_scheduler = lr_scheduler
         self.pretrained_lr_scale = pretrained_lr_scale
         self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
         self.precision_at_n = HammingPrecision(n=precision_n)
         self.database_file: Path | None = None
-        self._database: list[Batch] = []
+        self._database: list[tuple[Tensor, Tensor, Tensor]] = []
         self._queries: list[tuple[Tensor, Tensor]] = []
         self._seed: int | None = None
         self._bank: CodeBank | None = None
         self._bank_state: dict[str, Tensor] = {}
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return the logits ``(B, K)`` of inputs ``(B, ...)`` in [0, 1].
 
+        Args:
+            inputs: the inputs.
+            lengths: of clips; see :func:`lightning_hash.models.network.call_network`.
+
         Raises:
-            ValueError: if the network returns another shape.
+            ValueError: if the network returns another shape, or takes no lengths.
         """
-        logits: Tensor = self.network(inputs)
+        logits: Tensor = call_network(self.network, inputs, *lengths)
         if logits.shape != (len(inputs), self.bits):
             msg = (
                 f"bits = {self.bits}: the network {backbone_name(self.backbone)!r} must return "
@@ -145,7 +160,20 @@ class HashModule(pl.LightningModule):
             self._seed = torch.initial_seed()
 
     def on_train_start(self) -> None:
-        """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start."""
+        """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start.
+
+        Raises:
+            ValueError: if the cached features are not those of the network that is trained.
+        """
+        if self.feature_cache is not None and isinstance(self.network, VideoNetwork):
+            found = weights_sha256(self.network.extractor.frames)
+            if found != self.cached_sha256:
+                msg = (
+                    "feature_cache: the checkpoint's network of a frame is not the one that the "
+                    "features were made with; go on with the same frame_weights and seed, or "
+                    "without feature_cache"
+                )
+                raise ValueError(msg)
         self._steps = float(self.trainer.estimated_stepping_batches)
         if self.code_bank:
             loader: Any = self.trainer.train_dataloader
@@ -168,8 +196,8 @@ class HashModule(pl.LightningModule):
         Every process computes the loss of all its items; the gradients that come back through the
         gathered logits, averaged by DDP, are those of one process with the whole batch.
         """
-        inputs, labels, index = batch
-        logits, labels = gather_rows_with_grad(self(inputs)), gather_rows(labels)
+        inputs, labels, index, *lengths = batch
+        logits, labels = gather_rows_with_grad(self(inputs, *lengths)), gather_rows(labels)
         if isinstance(self.loss, FollowsProgress):
             self.loss.on_progress(min(self.global_step / self._steps, 1.0))
         others: tuple[Tensor, ...] = ()
@@ -226,10 +254,10 @@ class HashModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect the codes of the queries (loader 0) or the database (loader 1)."""
-        inputs, labels, index = batch
+        inputs, labels, index, *lengths = batch
         # A loader's worker shares a batch as open files, which live as long as its tensors.
         labels, index = labels.clone(), index.clone()
-        logits = self(inputs)
+        logits = self(inputs, *lengths)
         codes = sign_code(logits)
         if dataloader_idx == 1:
             self._database.append((codes.to(torch.int8), labels, index))

@@ -48,6 +48,7 @@ def attack_protocol(
         "combination": "joint" if module.victim.members else None,
         "inputs": None if module.inputs is None else str(module.inputs),
         "start_seed": module.start_seed if iterative else None,
+        "frames": module.frames,
         "epsilon": module.space.epsilon,
         "epsilon_space": module.space.space,
         "n_t": module.targets.n_t,
@@ -73,6 +74,7 @@ def data_protocol(
     return {
         "dataset": source.name,
         "data_seed": source.seed,
+        "input_shape": "x".join(str(side) for side in source.query_set[0][0].shape),
         **{f"list_sha256_{split}": prints.get(split) for split in (*SPLITS, OPEN_SET)},
         "n_query": n_query,
         "n_database": 0 if databases is None else len(databases.database),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from lightning_hash.attacks import Objective, ReferenceState
 from lightning_hash.attacks.batch import QueryBatch
@@ -28,9 +29,9 @@ class LogitsAndFeatures(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return ``(B, K + D)`` of inputs ``(B, 3, H, W)`` in [0, 1]."""
-        features = self.network.features(inputs)
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
+        """Return ``(B, K + D)`` of inputs ``(B, ...)`` in [0, 1]."""
+        features = self.network.features(inputs, *lengths)
         return torch.cat([self.network.hash_layer(features), features], dim=1)
 
 
@@ -69,11 +70,13 @@ def compute_clean_codes(module: "AttackLoop") -> None:
         ValueError: if logits are not finite, or the database's codes have another length.
     """
     if module.network.bits is None:  # a process without queries must know it too
-        module.exact_logits(module.queries.load_batch(0)[0][:1].to(module.device))
+        first = module.queries.load_batch(0)
+        inputs, _, _, *lengths = (part[:1].to(module.device) for part in first)
+        module.exact_logits(inputs, *lengths)
     for number, batch in enumerate(module.batches):
-        logits = module.exact_logits(module.clean(number))
-        _check(module, logits, batch)
         batch.to(module.device)
+        logits = module.exact_logits(module.clean(number), *batch.lengths_of())
+        _check(module, logits, batch)
         batch.clean_logits, batch.clean_codes = logits, sign_code(logits)
 
 
@@ -113,14 +116,15 @@ def _anchor_features(module: "AttackLoop", batch: QueryBatch) -> Tensor | None:
     items: Any = source.database_set if module.databases.open_set is None else source.open_set
     network, rows = cast(HashNetwork, module.victim.network), []
     for anchor in batch.targets.anchor_index:
-        images = torch.stack([items[int(item)][0] for item in anchor]).to(module.device)
+        batch_of_items = default_collate([items[int(item)] for item in anchor])
+        inputs, _, _, *lengths = (part.to(module.device) for part in batch_of_items)
         with torch.no_grad(), module.trainer.precision_plugin.forward_context():
-            rows.append(network.features(images).float().mean(dim=0))
+            rows.append(network.features(inputs, *lengths).float().mean(dim=0))
     return torch.stack(rows) if rows else batch.clean_logits.new_empty(0, 0)
 
 
 def _check(module: "AttackLoop", logits: Tensor, batch: QueryBatch) -> None:
-    bad = batch.index[~torch.isfinite(logits).all(dim=1).cpu()]
+    bad = batch.index[~torch.isfinite(logits).all(dim=1)]
     if len(bad):
         msg = (
             f"victim: its logits are not finite for {len(bad)} clean queries, first index "

@@ -72,6 +72,7 @@ class Scorekeeper(nn.Module):
                 anchor_codes=None if targets is None else targets.anchor_codes[:, part].to(device),
                 clean=clean,
                 adversarial=adversarial,
+                lengths=batch.lengths,
             )
 
     def take(self, names: Sequence[str], **fields: Any) -> dict[str, float]:

@@ -17,7 +17,7 @@ from lightning_hash.modules.databases import Databases
 # What a row says about the attack that made the perturbations.
 ATTACK_FIELDS = (
     "objective", "step_rule", "lr", "momentum", "iterations", "alpha_schedule", "threshold",
-    "inputs", "start_seed", "n_t", "anchor_set", "target_rule",
+    "inputs", "start_seed", "frames", "n_t", "anchor_set", "target_rule",
 )  # fmt: skip
 DATA_FIELDS = (
     "dataset", "data_seed", "list_sha256_query", "list_sha256_database", "list_sha256_open_set",

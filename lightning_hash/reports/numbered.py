@@ -17,14 +17,14 @@ from lightning_hash.reports.tables import format_epsilon, protocol_of
 
 # What all numbers of one table share; numbers that differ in one of these stand in several tables.
 DATA_FIELDS = (
-    "dataset", "data_seed", "list_sha256_query", "list_sha256_database", "list_sha256_open_set",
-    "n_query", "n_database", "n_leaked", "n_skipped", "database_codes", "target_database",
-    "relevance", "top_k", "normalizer", "empty", "ties", "backbone", "loss",
+    "dataset", "data_seed", "input_shape", "list_sha256_query", "list_sha256_database",
+    "list_sha256_open_set", "n_query", "n_database", "n_leaked", "n_skipped", "database_codes",
+    "target_database", "relevance", "top_k", "normalizer", "empty", "ties", "backbone", "loss",
 )  # fmt: skip
 # What all numbers of one line share; those that differ in one of these stand in several lines.
 ATTACK_FIELDS = (
     "objective", "step_rule", "lr", "momentum", "iterations", "alpha_schedule", "threshold",
-    "inputs", "start_seed", "epsilon", "epsilon_space", "n_t", "anchor_tie", "anchor_set",
+    "inputs", "start_seed", "frames", "epsilon", "epsilon_space", "n_t", "anchor_tie", "anchor_set",
     "target_rule",
 )  # fmt: skip
 
@@ -79,6 +79,7 @@ def setting_of(row: ResultRow, without: Iterable[str | None] = ()) -> str:
         "n_t": f"n_t {row.n_t}" if anchored else None,
         "start_seed": None if row.start_seed is None else f"random start {row.start_seed}",
         "inputs": f"inputs {row.inputs}" if row.inputs else None,
+        "frames": f"{row.frames} frames" if row.frames else None,
     }
     left_out = set(without)
     return ", ".join(text for field, text in said.items() if text and field not in left_out)

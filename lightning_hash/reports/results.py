@@ -38,6 +38,7 @@ class ResultRow:
         threshold: t of HAG Eq. 7.
         inputs: the random change of the inputs before the victim sees them.
         start_seed: seed of the random start; ``None`` is the clean query.
+        frames: how many frames of each clip were perturbed; ``None`` is all.
         epsilon: budget in ``epsilon_space``.
         epsilon_space: ``pixel`` or ``normalized``.
         n_t: items in an anchor set.
@@ -57,6 +58,7 @@ class ResultRow:
         loss: the victim's training loss.
         dataset: name of the data.
         data_seed: seed of its splits.
+        input_shape: of one query, such as 3x224x224 or, of clips, 40x3x224x224.
         list_sha256_train: fingerprint of the training split.
         list_sha256_query: fingerprint of the query split.
         list_sha256_database: fingerprint of the database.
@@ -99,6 +101,7 @@ class ResultRow:
     threshold: float | None = None
     inputs: str | None = None
     start_seed: int | None = None
+    frames: int | None = None
     epsilon: float | None = None
     epsilon_space: str | None = None
     n_t: int | None = None
@@ -115,6 +118,7 @@ class ResultRow:
     loss: str | None = None
     dataset: str | None = None
     data_seed: int | None = None
+    input_shape: str | None = None
     list_sha256_train: str | None = None
     list_sha256_query: str | None = None
     list_sha256_database: str | None = None

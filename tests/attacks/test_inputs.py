@@ -55,6 +55,17 @@ def test_wrong_options(options, message):
         DiverseInputs(**options)
 
 
-def test_clips_are_refused():
-    with pytest.raises(ValueError, match=r"images \(B, 3, H, W\), got \(1, 2, 3, 4, 4\)"):
-        DiverseInputs()(torch.rand(1, 2, 3, 4, 4), [0], 0)
+def test_frames_of_a_clip_change_alike():
+    frame = torch.rand(2, 1, 3, 16, 16)
+    changed = DiverseInputs(probability=1.0, smallest=0.5)(
+        frame.expand(-1, 4, -1, -1, -1), [3, 8], 2
+    )
+    alone = DiverseInputs(probability=1.0, smallest=0.5)(frame[:, 0], [3, 8], 2)
+    assert changed.shape == (2, 4, 3, 16, 16)
+    torch.testing.assert_close(changed, alone[:, None].expand_as(changed))
+    assert not torch.equal(changed[:, 0], frame[:, 0])
+
+
+def test_what_is_neither_image_nor_clip_is_refused():
+    with pytest.raises(ValueError, match=r"clips \(B, T, 3, H, W\), got \(2, 3, 4\)"):
+        DiverseInputs()(torch.rand(2, 3, 4), [0, 1], 0)

@@ -51,7 +51,7 @@ def test_chunks_change_nothing(chunk):
 
 
 def test_frames_that_are_not_trained_keep_weights_and_statistics():
-    model = network().train()
+    model = network()  # as built: Lightning sets no mode
     before = {name: value.clone() for name, value in model.extractor.frames.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     model(clips()).square().sum().backward()

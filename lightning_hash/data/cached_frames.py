@@ -1,0 +1,115 @@
+"""What a network gives of the frames of clips, kept in a file."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lightning_hash.data.base import Item
+
+FEATURES, LENGTHS = "features.npy", "lengths.npy"
+
+
+class CachedFrames(Dataset[Item]):
+    """The items of a split with the features of their frames in place of these.
+
+    Args:
+        folder: what :class:`FrameFile` finished.
+        labels: uint8 ``(N, C)``, the split's own.
+    """
+
+    def __init__(self, folder: Path, labels: Tensor) -> None:
+        self.folder, self.labels = folder, labels
+        self._opened: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Item:
+        if self._opened is None:
+            features = np.load(self.folder / FEATURES, mmap_mode="r", allow_pickle=False)
+            self._opened = features, np.load(self.folder / LENGTHS, allow_pickle=False)
+        features, lengths = self._opened
+        frames = torch.from_numpy(np.array(features[index]))
+        return frames, self.labels[index], index, int(lengths[index])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open file out: a worker that gets it by pickling opens it itself."""
+        return {**self.__dict__, "_opened": None}
+
+
+class FrameFile:
+    """A folder that is being filled with features, by several processes at once.
+
+    Args:
+        folder: the folder of all such files.
+        made_with: what the features depend on, by name.
+
+    Attributes:
+        finished: where the features are once :meth:`finish` was called, by this run or another.
+    """
+
+    def __init__(self, folder: Path, made_with: dict[str, str]) -> None:
+        text = json.dumps(made_with, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.finished = folder / f"{made_with['split']}-{digest[:16]}"
+        self._text = text
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the features are there."""
+        return self.finished.is_dir()
+
+    def begin(self, shape: tuple[int, int, int]) -> Path:
+        """Make room for ``(N, T, D)`` values of float32; by one process.
+
+        Returns:
+            The folder to fill, of this run alone.
+
+        Raises:
+            OSError: if there is no room.
+        """
+        place = self.finished.with_name(f".{self.finished.name}-{uuid.uuid4().hex[:8]}")
+        place.mkdir(parents=True)
+        try:
+            np.lib.format.open_memmap(place / FEATURES, "w+", np.float32, shape)
+            np.lib.format.open_memmap(place / LENGTHS, "w+", np.int64, shape[:1])
+            with (place / FEATURES).open("r+b") as file:  # a full disk is an error now
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        except OSError:
+            shutil.rmtree(place)
+            raise
+        return place
+
+    def finish(self, place: Path) -> None:
+        """Give the filled folder its name; by one process, after all have written."""
+        (place / "made_with.json").write_text(self._text)
+        try:
+            place.rename(self.finished)
+        except OSError:
+            if not self.finished.exists():
+                raise
+            shutil.rmtree(place)  # another run was faster
+
+
+def write_rows(place: Path, index: Tensor, features: Tensor, lengths: Tensor) -> None:
+    """Write the features of some items.
+
+    Args:
+        place: what :meth:`FrameFile.begin` returned.
+        index: ``(B,)`` int.
+        features: ``(B, T, D)``.
+        lengths: ``(B,)`` int.
+    """
+    rows = index.cpu().numpy()
+    np.load(place / FEATURES, mmap_mode="r+")[rows] = features.float().cpu().numpy()
+    np.load(place / LENGTHS, mmap_mode="r+")[rows] = lengths.cpu().numpy()
