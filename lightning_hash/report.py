@@ -17,7 +17,8 @@ from lightning_hash.reports.numbered import close_to, numbered_grids, setting_of
 from lightning_hash.reports.overview import overview_grids
 from lightning_hash.reports.page import Picture, Section, render_page
 from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING, TABLES
-from lightning_hash.reports.plots import Plot, numbered_plots, perturbed_images
+from lightning_hash.reports.plots import Plot, numbered_plots
+from lightning_hash.reports.queries import perturbed_clips, perturbed_images
 from lightning_hash.reports.readme import fill_readme
 from lightning_hash.reports.results import ResultRow
 from lightning_hash.reports.runs import RunFiles, find_runs
@@ -76,8 +77,9 @@ def _write_report(
     numbered = {table.name: numbered_grids(table, rows) for table in TABLES}
     transfers = transfer_grids(rows)
     published = published_transfers(rows)
-    plots = [*numbered_plots(runs), *perturbed_images(runs)]
-    plots.sort(key=lambda plot: (plot.title.startswith("DHTA"), plot.name))
+    plots = [*numbered_plots(runs), *perturbed_images(runs), *perturbed_clips(runs)]
+    order = ("hag", "dhta", "frames")
+    plots.sort(key=lambda plot: (order.index(plot.name.split("_")[0]), plot.name))
     for folder in (place / "tables", place / "figures"):
         folder.mkdir(parents=True, exist_ok=True)
     named = {"overview": overview, **numbered, "transfer": transfers}
@@ -98,7 +100,7 @@ def _write_report(
         ),
         Section(
             name="tables", title="Tables of the papers",
-            text="Images before rounding to 8 bits. Values in italics are the papers', on their "
+            text="Queries before rounding to 8 bits. Values in italics are the papers', on their "
             "data and networks; a table is a reproduction only where data and protocol are theirs.",
             grids=[grid for grids in numbered.values() for grid in grids],
         ),
@@ -106,7 +108,8 @@ def _write_report(
         Section(name="figures", title="Figures of the papers", pictures=pictures),
         Section(
             name="examples", title="What single queries retrieve",
-            text="HAG Fig. 5, DHTA Figs. 4, 8 and 10.", pictures=list(_examples(runs)),
+            text="HAG Fig. 5, DHTA Figs. 4, 6, 8 and 10; of clips the frame in the middle.",
+            pictures=list(_examples(runs)),
         ),
     ]  # fmt: skip
     made = (

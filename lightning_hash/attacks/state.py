@@ -26,6 +26,11 @@ class Outcome:
     tensors: dict[str, Tensor]
     targets: Targets | None
 
+    def frames(self, row: int, clips: Tensor) -> Tensor:
+        """Return the frames that there are of a row of clips ``(Q, T, ...)``."""
+        length = int(self.tensors["length"][row]) if "length" in self.tensors else clips.shape[1]
+        return clips[row, :length]
+
     @classmethod
     def gather(cls, batches: Iterable[dict[str, Tensor]]) -> "Outcome":
         """Join the rows of all processes.

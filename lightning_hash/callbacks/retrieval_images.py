@@ -1,25 +1,32 @@
 """Pictures of an attack: what was sent and what came back (HAG Fig. 5, DHTA Fig. 4)."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from lightning_hash.attacks.state import Outcome
 from lightning_hash.data.codes import CodeSet
 from lightning_hash.functional import hamming_distance, shares_label
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import Databases
-from lightning_hash.reports.figures import figure_to_image, image_grid, retrieval_strip
+from lightning_hash.reports.figures import clip_film, figure_to_image, image_grid, retrieval_strip
 
 
 class RetrievalImages(Callback):
     """Write retrieval strips into the run folder and, with image grids, to TensorBoard.
+
+    Of clips the frame in the middle stands for the whole, and there are films beside: the clip, its
+    perturbation and the adversarial clip.
 
     Args:
         queries: how many queries to show.
@@ -47,14 +54,19 @@ class RetrievalImages(Callback):
         if not trainer.is_global_zero or pl_module.run_folder is None:
             return
         adversarial = outcome.tensors["adversarial_8bit"]
-        if adversarial.dim() != 4 or adversarial.shape[1] != 3:
+        if adversarial.dim() not in (4, 5) or adversarial.shape[-3] != 3:
             rank_zero_info(f"no pictures: inputs of shape {tuple(adversarial.shape[1:])}")
             return
         shown = self._spread(outcome)
-        clean = torch.stack(
-            [self._query(pl_module, int(i)) for i in outcome.tensors["index"][shown]]
+        items: Any = pl_module.queries.source.query_set
+        queries = [items[int(index)] for index in outcome.tensors["index"][shown]]
+        clean = torch.stack([_still(item) for item in queries])
+        sent = torch.stack(
+            [
+                _still((adversarial[row].float() / 255, *item[1:]))
+                for row, item in zip(shown, queries, strict=True)
+            ]
         )
-        sent = adversarial[shown].float() / 255
         folder = pl_module.run_folder / "strips"
         folder.mkdir(exist_ok=True)
         step = (trainer.max_epochs or 0) if pl_module.objective.iterative else 0
@@ -67,6 +79,13 @@ class RetrievalImages(Callback):
             figure.savefig(folder / f"{index:06d}.png", dpi=110)
             if board is not None:
                 board.add_image(f"retrieval/{number}", figure_to_image(figure), step)
+            if adversarial.dim() == 5:
+                whole = outcome.frames(row, adversarial).float() / 255
+                film = clip_film(queries[number][0][: len(whole)], whole)
+                (pl_module.run_folder / "films").mkdir(exist_ok=True)
+                (pl_module.run_folder / "films" / f"{index:06d}.png").write_bytes(film)
+                if board is not None:
+                    _add_film(board, f"clip/{number}", film, step)
 
     def _spread(self, outcome: Outcome) -> list[int]:
         """Take queries of different labels first."""
@@ -77,14 +96,6 @@ class RetrievalImages(Callback):
             ranks.append(seen.get(label, 0))
             seen[label] = ranks[-1] + 1
         return sorted(range(len(ranks)), key=lambda i: (ranks[i], i))[: self.queries]
-
-    def _query(self, module: AttackModule, index: int) -> Tensor:
-        queries: Any = module.queries.queries
-        for item, _, number in queries:
-            if int(number) == index:
-                return torch.as_tensor(item)
-        msg = f"query {index} is not in the query set"
-        raise LookupError(msg)
 
     def _strip(
         self,
@@ -125,7 +136,24 @@ class RetrievalImages(Callback):
 
 
 def _inputs(items: Any, indices: Tensor) -> Tensor:
-    return torch.stack([items[int(index)][0] for index in indices])
+    return torch.stack([_still(items[int(index)]) for index in indices])
+
+
+def _still(item: Any) -> Tensor:
+    """Return the image ``(3, H, W)`` of an item; of a clip the frame in the middle."""
+    inputs, _, _, *length = item
+    if inputs.dim() == 3:
+        return torch.as_tensor(inputs)
+    last = int(length[0]) if length else len(inputs)
+    return torch.as_tensor(inputs[(last - 1) // 2])
+
+
+def _add_film(board: SummaryWriter, tag: str, film: bytes, step: int) -> None:
+    """Add an animated PNG; the writer's add_video makes GIFs, by an old release of moviepy."""
+    width, height = Image.open(io.BytesIO(film)).size
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=film)
+    summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+    board._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
 
 
 def _names(label: Tensor, names: Sequence[str]) -> str:

@@ -22,7 +22,8 @@ class RunFolder(Callback):
     that a run that is killed keeps what it had measured.
 
     Args:
-        images: how many adversarial images to write as PNG; ``None`` writes all of them.
+        images: how many adversarial images to write as PNG, or clips as a folder of PNGs; ``None``
+            writes all of them.
     """
 
     def __init__(self, images: int | None = None) -> None:
@@ -78,7 +79,8 @@ class RunFolder(Callback):
         differ = (tensors["codes"] != tensors[goal]).float().mean(dim=1)
         reached = 1 - differ if pl_module.objective.targeted else differ
         save_file(
-            {key: tensors[key] for key in ("index", "perturbation")} | {"reached": reached},
+            {key: tensors[key] for key in ("index", "perturbation", "length") if key in tensors}
+            | {"reached": reached},
             folder / "perturbations.safetensors",
             metadata,
         )
@@ -89,13 +91,18 @@ class RunFolder(Callback):
         if outcome.targets is not None:
             write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
         images = outcome.tensors["adversarial_8bit"]
-        if images.dim() != 4 or images.shape[1] not in (1, 3):
+        if images.dim() not in (4, 5) or images.shape[-3] not in (1, 3):
             rank_zero_info(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")
             return
         (folder / "images").mkdir(exist_ok=True)
-        wanted = len(images) if self.images is None else min(self.images, len(images))
-        for index, image in zip(outcome.tensors["index"][:wanted], images, strict=False):
-            write_png(image, str(folder / "images" / f"{int(index):06d}.png"))
+        for row, index in enumerate(outcome.tensors["index"][: self.images]):
+            place = folder / "images" / f"{int(index):06d}"
+            if images.dim() == 4:
+                write_png(images[row], str(place.with_suffix(".png")))
+                continue
+            place.mkdir(exist_ok=True)
+            for number, frame in enumerate(outcome.frames(row, images), 1):
+                write_png(frame, str(place / f"{number:05d}.png"))
 
     def _write_rows(self, module: AttackModule) -> None:
         if module.run_folder is not None:

@@ -1,5 +1,6 @@
 """Pictures of queries and of what they retrieve."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
+from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
 MAGNIFY = 10
@@ -79,6 +81,29 @@ def image_grid(clean: Tensor, adversarial: Tensor) -> Tensor:
     rows = torch.cat([clean, perturbation, adversarial])
     grid: Tensor = make_grid(rows, nrow=len(clean), pad_value=1.0)
     return grid
+
+
+def clip_film(clean: Tensor, adversarial: Tensor, rate: float = 8.0) -> bytes:
+    """Show a clip, its perturbation times ten and the adversarial clip side by side.
+
+    Args:
+        clean: ``(T, 3, H, W)`` in [0, 1].
+        adversarial: ``(T, 3, H, W)`` in [0, 1].
+        rate: frames per second.
+
+    Returns:
+        An animated PNG, which unlike a GIF has all colours.
+    """
+    change = (0.5 + MAGNIFY * (adversarial - clean)).clamp(0, 1)
+    frames = [
+        to_pil_image(make_grid(torch.stack(three), nrow=3, pad_value=1.0))
+        for three in zip(clean, change, adversarial, strict=True)
+    ]
+    film = io.BytesIO()
+    frames[0].save(
+        film, "PNG", save_all=True, append_images=frames[1:], duration=1000 / rate, loop=0
+    )
+    return film.getvalue()
 
 
 def figure_to_image(figure: Figure) -> Tensor:

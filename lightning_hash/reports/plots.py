@@ -1,17 +1,15 @@
 """The numbered figures of both papers, from run folders."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from safetensors import safe_open
 
-from lightning_hash.models.joint import source_names
 from lightning_hash.reports.numbered import (
     ATTACK_FIELDS,
     DATA_FIELDS,
@@ -59,10 +57,11 @@ def numbered_plots(runs: Sequence[RunFiles]) -> Iterator[Plot]:
         runs: finished runs.
 
     Yields:
-        HAG Figs. 2, 3, 4 and 6, DHTA Figs. 3 (and 5) and 7; each protocol apart.
+        HAG Figs. 2, 3, 4 and 6, DHTA Figs. 3 (and 5) and 7, and t-MAP against the number of frames
+        attacked; each protocol apart.
     """
     rows = [row for run in runs for row in run.rows if row.combination is None]
-    for panel in _panels(_of(runs, "hag", HAG_SETTING), *ATTACK_FIELDS):
+    for panel in panels_of(runs_of(runs, "hag", HAG_SETTING), *ATTACK_FIELDS):
         yield from _histogram(panel)
         caption = _caption(panel)
         yield from _curves(
@@ -73,8 +72,9 @@ def numbered_plots(runs: Sequence[RunFiles]) -> Iterator[Plot]:
             _recall,
         )  # fmt: skip
     yield from _thresholds(rows)
-    targeted = [*_of(runs, "p2p", {}), *_of(runs, "dhta", DHTA_SETTING), *_of(runs, "noise", {})]
-    for panel in _panels(targeted, "bits"):
+    settings: dict[str, dict[str, Any]] = {"p2p": {}, "dhta": DHTA_SETTING, "noise": {}}
+    targeted = [run for name, setting in settings.items() for run in runs_of(runs, name, setting)]
+    for panel in panels_of(targeted, "bits"):
         name = f"{panel[0].attack.bits} bits" if panel[0].attack else ""
         for draw, what in ((_recall, "precision and recall"), (_top_n, "precision at N")):
             yield from _curves(
@@ -82,31 +82,10 @@ def numbered_plots(runs: Sequence[RunFiles]) -> Iterator[Plot]:
                 _targets(panel), draw,
             )  # fmt: skip
     yield from _anchor_sizes(rows)
+    yield from _frame_counts(rows)
 
 
-def perturbed_images(runs: Sequence[RunFiles]) -> Iterator[Plot]:
-    """Draw some queries with the perturbations of several victims (HAG Fig. 7).
-
-    Args:
-        runs: finished runs.
-
-    Yields:
-        A figure for HAG on each set of queries that two victims or more were attacked with.
-    """
-    for panel in _panels(_of(runs, "hag", HAG_SETTING), without=("backbone", "loss")):
-        victims = {run.attack.victim_sha256: run for run in panel if run.attack}
-        loaded = [(run, _images(run.folder)) for run in victims.values()]
-        found = [(run, images) for run, images in loaded if images is not None]
-        if len(found) > 1 and found[0][0].attack is not None:
-            yield Plot(
-                name="hag_fig7",
-                title="HAG Fig. 7, queries, and with perturbations of several victims",
-                caption=protocol_of(found[0][0].attack, victims=False),
-                figure=_image_rows(found),
-            )
-
-
-def _of(runs: Iterable[RunFiles], attack: str, setting: dict[str, Any]) -> list[RunFiles]:
+def runs_of(runs: Iterable[RunFiles], attack: str, setting: dict[str, Any]) -> list[RunFiles]:
     """Return the finished runs of an attack, those of the paper's setting where there are any."""
     found = [run for run in runs if run.finished and run.attack and run.attack.attack == attack]
     found = [run for run in found if run.attack and run.attack.combination is None]
@@ -116,9 +95,16 @@ def _of(runs: Iterable[RunFiles], attack: str, setting: dict[str, Any]) -> list[
     return found
 
 
-def _panels(
+def panels_of(
     runs: Iterable[RunFiles], *fields: str, without: Sequence[str] = ()
 ) -> list[list[RunFiles]]:
+    """Put runs on one kind of victim and data together.
+
+    Args:
+        runs: the runs.
+        fields: what they must agree in beside.
+        without: what they need not agree in.
+    """
     groups: dict[tuple[Any, ...], list[RunFiles]] = {}
     for run in runs:
         names = [*(f for f in DATA_FIELDS if f not in without), *fields]
@@ -319,6 +305,29 @@ def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
         )  # fmt: skip
 
 
+def _frame_counts(rows: Sequence[ResultRow]) -> Iterator[Plot]:
+    """Draw t-MAP against the number of frames of each clip that were attacked."""
+    found = [
+        dataclasses.replace(row, frames=row.frames or int((row.input_shape or "0").split("x")[0]))
+        for row in final(rows)
+        if row.metric == "t_map" and not row.quantized and (row.input_shape or "").count("x") == 3
+    ]
+    found = [row for row in found if row.attack not in ("none", "anchor", "noise")]
+    for panel in grouped(found, (*DATA_FIELDS, *(f for f in _but("frames") if f != "n_t"))):
+        series = {}
+        for group in grouped(panel, ("attack", "n_t", "bits")):
+            if len({row.frames for row in group}) > 2:  # two points show no course
+                name = TARGETED.get(group[0].attack, group[0].attack)
+                series[f"{name}, {group[0].bits} bits"] = group
+        if series:
+            yield Plot(
+                name="frames",
+                title="Attacks on some frames of each clip, t-MAP against their number",
+                caption=f"{protocol_of(panel[0])} {setting_of(panel[0], ['frames', 'n_t'])}.",
+                figure=_against(series, "frames", "frames attacked", "t-MAP (%)", 100.0),
+            )
+
+
 def _but(varied: str) -> list[str]:
     """Return the fields of an attack's setting but the one that a figure varies."""
     return [field for field in ATTACK_FIELDS if field != varied]
@@ -345,38 +354,3 @@ def _against(
 
 def _legend(axes: Any) -> None:
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-
-
-def _images(folder: Path, count: int = 5) -> tuple[list[int], Any, Any] | None:
-    """Return indices, clean and attacked images ``(n, H, W, 3)`` of some of a run's queries."""
-    path = folder / "perturbations.safetensors"
-    if not path.is_file():
-        return None
-    with safe_open(path, framework="np") as file:
-        queries = file.get_tensor("index")
-        shown = np.linspace(0, len(queries) - 1, min(count, len(queries))).astype(int)
-        index = [int(i) for i in queries[shown]]
-        change = file.get_tensor("perturbation")[shown]
-        scaled = "scale" in (file.metadata() or {})
-    paths = [folder / "images" / f"{i:06d}.png" for i in index]
-    if change.ndim != 4 or scaled or not all(path.is_file() for path in paths):
-        return None
-    attacked = np.stack([imread(path)[..., :3] for path in paths])
-    return index, np.clip(attacked - change.transpose(0, 2, 3, 1), 0, 1), attacked
-
-
-def _image_rows(found: Sequence[tuple[RunFiles, tuple[list[int], Any, Any]]]) -> Figure:
-    count = len(found[0][1][0])
-    figure = Figure(figsize=(1.35 * (len(found) + 1), 1.45 * count), layout="constrained")
-    FigureCanvasAgg(figure)
-    places: Any = figure.subplots(count, len(found) + 1, squeeze=False)
-    attacks = [run.attack for run, _ in found if run.attack]
-    names = source_names([(row.backbone, row.bits, row.victim_sha256) for row in attacks])
-    for row in range(count):
-        pictures = [found[0][1][1][row], *(images[2][row] for _, images in found)]
-        for axes, picture in zip(places[row], pictures, strict=True):
-            axes.imshow(picture, interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
-    for axes, name in zip(places[0], ["clean", *names.split("+")], strict=True):
-        axes.set_title(name, fontsize=8)
-    return figure

@@ -1,7 +1,13 @@
 """Embedded clips."""
 
+import io
+
 import pytest
 import torch
+from PIL import Image
+from safetensors import safe_open
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from lightning_hash.__main__ import main
 from lightning_hash.data.sample_clips import ClipJitter, SampleClips
@@ -76,6 +82,11 @@ def test_fit_and_attack_by_the_configs(tmp_path):
     ]
     assert main(["attack", *presets, victim, *few, *small, *folders]) == 0
     (path,) = (tmp_path / "runs" / "attack").rglob("results.json")
+    _look_at_pictures(path.parent)
+    assert main(["report", str(tmp_path / "runs")]) == 0
+    figures = tmp_path / "runs" / "report" / "figures"
+    assert (figures / "dhta_fig9.png").is_file()
+    assert not (figures / "frames.png").exists()  # one number of frames is no course
     rows = [row for row in read_results(path) if row.attack == "dhta"]
     assert {(row.alpha_schedule, row.top_k, row.step_rule) for row in rows} == {
         ("0.1", None, "SignStep")
@@ -83,6 +94,33 @@ def test_fit_and_attack_by_the_configs(tmp_path):
     (change,) = {row.value for row in rows if row.metric == "linf" and row.iteration == 3
                  and not row.quantized}  # fmt: skip
     assert change == pytest.approx(3 / 255, abs=1e-6)
+
+
+def _look_at_pictures(folder):
+    """Frames that an adversary can send, films, strips, and the films in TensorBoard."""
+    with safe_open(folder / "perturbations.safetensors", framework="pt") as file:
+        index, change = file.get_tensor("index"), file.get_tensor("perturbation")
+    data = made()
+    assert len(list((folder / "images").iterdir())) == 7
+    for row, query in enumerate(index.tolist()):
+        files = sorted((folder / "images" / f"{query:06d}").iterdir())
+        sent = torch.stack([pil_to_tensor(Image.open(file)) for file in files]) / 255
+        clean = data.query_set[query][0]
+        assert sent.shape == clean.shape
+        torch.testing.assert_close(sent, clean + change[row], atol=0.51 / 255, rtol=0)
+        assert not torch.equal(sent, clean)
+    films = sorted((folder / "films").iterdir())
+    assert len(films) == len(list((folder / "strips").iterdir())) == 6
+    with Image.open(films[0]) as film:
+        assert (film.n_frames, film.info["loop"]) == (5, 0)
+        assert film.size == (3 * 16 + 4 * 2, 16 + 2 * 2)
+    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+    tags = events.Tags()["images"]
+    assert {f"clip/{number}" for number in range(6)} <= set(tags)
+    (shown,) = events.Images("clip/0")
+    assert (shown.width, shown.height) == (56, 20)
+    with Image.open(io.BytesIO(shown.encoded_image_string)) as film:
+        assert film.n_frames == 5
 
 
 def test_wrong_options():

@@ -1,0 +1,146 @@
+"""Figures of attacked queries, from what runs have written: HAG Fig. 7 and DHTA Fig. 9."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from safetensors import safe_open
+
+from lightning_hash.models.joint import source_names
+from lightning_hash.reports.numbered import setting_of
+from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING
+from lightning_hash.reports.plots import Plot, panels_of, runs_of
+from lightning_hash.reports.runs import RunFiles
+from lightning_hash.reports.tables import protocol_of
+
+# DHTA Fig. 9 shows frames 3, 6, ..., 21; of clips of fewer than three times EVERY all are shown.
+EVERY, MOST = 3, 7
+CLIPS = 2  # of each run
+
+Shown = tuple[list[int], list[Any], list[Any]]
+
+
+def perturbed_images(runs: Sequence[RunFiles]) -> Iterator[Plot]:
+    """Draw some queries with the perturbations of several victims (HAG Fig. 7).
+
+    Args:
+        runs: finished runs.
+
+    Yields:
+        A figure for HAG on each set of images that two victims or more were attacked with.
+    """
+    for panel in panels_of(runs_of(runs, "hag", HAG_SETTING), without=("backbone", "loss")):
+        victims = {run.attack.victim_sha256: run for run in panel if run.attack}
+        loaded = [(run, _queries(run.folder, 5)) for run in victims.values()]
+        found = [(run, shown) for run, shown in loaded if shown and shown[1][0].ndim == 3]
+        if len(found) > 1 and found[0][0].attack is not None:
+            yield Plot(
+                name="hag_fig7",
+                title="HAG Fig. 7, queries, and with perturbations of several victims",
+                caption=protocol_of(found[0][0].attack, victims=False),
+                figure=_image_rows(found),
+            )
+
+
+def perturbed_clips(runs: Sequence[RunFiles]) -> Iterator[Plot]:
+    """Draw frames of some clips before and after DHTA (DHTA Fig. 9).
+
+    Args:
+        runs: finished runs.
+
+    Yields:
+        A figure for the first run on each kind of victim of clips.
+    """
+    for panel in panels_of(runs_of(runs, "dhta", DHTA_SETTING)):
+        run = panel[0]
+        shown = _queries(run.folder, CLIPS)
+        if shown is None or shown[1][0].ndim != 4 or run.attack is None:
+            continue
+        yield Plot(
+            name="dhta_fig9",
+            title=f"DHTA Fig. 9, clips before and after DHTA, {run.attack.bits} bits",
+            caption=f"{protocol_of(run.attack)} {setting_of(run.attack)}.",
+            figure=_clip_rows(shown),
+        )
+
+
+def _queries(folder: Path, count: int) -> Shown | None:
+    """Return indices, clean and attacked inputs ``(..., H, W, 3)`` of some of a run's queries.
+
+    The clean ones are what is left when the perturbation is taken off the images that were written.
+    """
+    path = folder / "perturbations.safetensors"
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="np") as file:
+        if "scale" in (file.metadata() or {}):
+            return None
+        queries, changes = file.get_tensor("index"), file.get_slice("perturbation")
+        rows = np.linspace(0, len(queries) - 1, min(count, len(queries))).astype(int)
+        index = [int(queries[row]) for row in rows]
+        change = [np.moveaxis(changes[int(row)], -3, -1) for row in rows]
+    attacked = [_written(folder / "images" / f"{number:06d}") for number in index]
+    if any(picture is None for picture in attacked):
+        return None
+    clean = [np.clip(a - c[: len(a)], 0, 1) for a, c in zip(attacked, change, strict=True)]
+    return index, clean, attacked
+
+
+def _written(place: Path) -> Any:
+    """Return the image ``PLACE.png``, or the frames in the folder ``PLACE``, in [0, 1]."""
+    image = place.with_suffix(".png")
+    if image.is_file():
+        return imread(image)[..., :3]
+    frames = sorted(place.glob("*.png"))
+    return np.stack([imread(frame)[..., :3] for frame in frames]) if frames else None
+
+
+def _image_rows(found: Sequence[tuple[RunFiles, Shown]]) -> Figure:
+    count = len(found[0][1][0])
+    figure = Figure(figsize=(1.35 * (len(found) + 1), 1.45 * count), layout="constrained")
+    FigureCanvasAgg(figure)
+    places: Any = figure.subplots(count, len(found) + 1, squeeze=False)
+    attacks = [run.attack for run, _ in found if run.attack]
+    names = source_names([(row.backbone, row.bits, row.victim_sha256) for row in attacks])
+    for row in range(count):
+        pictures = [found[0][1][1][row], *(shown[2][row] for _, shown in found)]
+        for axes, picture in zip(places[row], pictures, strict=True):
+            _draw(axes, picture)
+    for axes, name in zip(places[0], ["clean", *names.split("+")], strict=True):
+        axes.set_title(name, fontsize=8)
+    return figure
+
+
+def _clip_rows(shown: Shown) -> Figure:
+    """Draw a row of frames of each clip and one of what was sent instead."""
+    columns = max(len(_places(len(clip))) for clip in shown[1])
+    figure = Figure(figsize=(1.25 * columns + 0.4, 1.35 * 2 * len(shown[0])), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Any = figure.subplots(2 * len(shown[0]), columns, squeeze=False)
+    for each in axes.flat:
+        each.set_axis_off()
+    for number, (clean, sent) in enumerate(zip(*shown[1:], strict=True)):
+        for below, (clip, name) in enumerate(((clean, "clean"), (sent, "adversarial"))):
+            row = axes[2 * number + below]
+            for each, place in zip(row, _places(len(clip)), strict=False):
+                each.set_axis_on()
+                _draw(each, clip[place])
+                if below == 0:
+                    each.set_title(f"frame {place + 1}", fontsize=8)
+            row[0].set_ylabel(f"query {shown[0][number]}\n{name}", fontsize=7)
+    return figure
+
+
+def _places(length: int) -> list[int]:
+    """Return the frames to show, counted from 0."""
+    step = EVERY if length >= EVERY**2 else 1
+    return list(range(step - 1, length, step))[:MOST]
+
+
+def _draw(axes: Any, picture: Any) -> None:
+    axes.imshow(picture, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
