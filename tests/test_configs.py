@@ -77,7 +77,7 @@ FRAGMENTS = {  # the preset below, what becomes of epsilon and of the step, and 
     "quick/sgd": ("hag_star", 10 / 255, ("SGD", 10_000 / 255**2, 0.9), None),
     "quick/sign": ("p2p", 0.032, SIGN, None),
 }
-CLIPS = "demo_video"  # goes with a victim of clips: see tests/data/test_sample_clips.py
+CLIPS = ("demo_video", "video")  # go with a victim of clips: see tests/data/test_sample_clips.py
 RUNS = [([name], *expected, None) for name, expected in PRESETS.items()]
 RUNS += [
     ([below, name], PRESETS[below][0], *expected) for name, (below, *expected) in FRAGMENTS.items()
@@ -119,4 +119,4 @@ def test_a_run_without_a_logger_leaves_its_config_among_the_runs(victim):
 
 def test_attack_presets_are_all_run():
     found = {path.relative_to(CONFIGS / "attack") for path in CONFIGS.glob("attack/**/*.yaml")}
-    assert {str(path.with_suffix("")) for path in found} == {*PRESETS, *FRAGMENTS, CLIPS}
+    assert {str(path.with_suffix("")) for path in found} == {*PRESETS, *FRAGMENTS, *CLIPS}

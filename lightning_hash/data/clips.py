@@ -80,6 +80,8 @@ class ClipFiles(ImageFiles):
         ValueError: see :class:`ImageFiles`.
     """
 
+    kind = "clip"
+
     def __init__(
         self,
         table: Table,

@@ -63,6 +63,8 @@ class ImageFiles(EightBitImages):
         ValueError: if there is a ``strip_prefix`` and no path begins with it.
     """
 
+    kind = "image"
+
     def __init__(
         self,
         table: Table,
@@ -114,8 +116,8 @@ class ImageFiles(EightBitImages):
             raise self._missing(index) from error
         except UNREADABLE as error:
             msg = (
-                f"{self.table.where(index)}: {path} cannot be read ({error}); mend it, or "
-                "leave such items out with on_bad_image: skip"
+                f"{self.table.where(index)}: {self.kind} {path} cannot be read ({error}); mend it, "
+                "or leave such items out with on_bad_image: skip"
             )
             raise ValueError(msg) from error
 
@@ -152,7 +154,7 @@ class ImageFiles(EightBitImages):
 
     def _missing(self, index: int) -> FileNotFoundError:
         msg = (
-            f"{self.table.where(index)}: {self.path(index)} does not exist; root and "
+            f"{self.table.where(index)}: {self.kind} {self.path(index)} does not exist; root and "
             "strip_prefix say where the paths of a list begin"
         )
         return FileNotFoundError(msg)

@@ -21,7 +21,8 @@ class SampleClips(SamplePhotos):
         n_database: database clips.
         frames: T, at least 2.
         size: side of a frame in pixels after resizing.
-        jitter: strength of the colour jitter in training, the same for all frames of a clip.
+        jitter: strength of the colour jitter in training, the same for all frames of a clip, which
+            is mirrored or not; ``None`` leaves training clips as they are.
         batch_size: clips per training batch.
         eval_batch_size: clips per batch of queries and database.
         num_workers: worker processes of each loader.
@@ -48,21 +49,21 @@ class SampleClips(SamplePhotos):
         n_database: int = 1000,
         frames: int = 8,
         size: int = 48,
-        jitter: float = 0.25,
+        jitter: float | None = 0.25,
         batch_size: int = 50,
         eval_batch_size: int = 100,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__(
-            n_train, n_query, n_database, size, jitter=jitter, batch_size=batch_size,
+            n_train, n_query, n_database, size, batch_size=batch_size,
             eval_batch_size=eval_batch_size, num_workers=num_workers, seed=seed,
         )  # fmt: skip
         if frames < 2:
             msg = f"frames must be at least 2, got {frames}"
             raise ValueError(msg)
         self.frames = frames
-        self.train_transform = ClipJitter(jitter)
+        self.train_transform = None if jitter is None else ClipJitter(jitter)
 
     def _crops(
         self,

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import inspect
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from lightning_hash.models.backbones import build_model
+from lightning_hash.models.network import HashNetwork
 
 # Key of our own entry in a checkpoint, and the version of what stands under it.
 CHECKPOINT_KEY = "lightning_hash"
@@ -46,23 +48,29 @@ def build_network(
     Args:
         backbone: a name that :func:`build_model` knows, or ``{"class_path": "package.Class",
             "init_args": {...}}`` for any importable ``nn.Module`` that turns ``(B, ...)`` inputs in
-            [0, 1] into ``(B, bits)`` logits.
+            [0, 1] into ``(B, bits)`` logits. A class with an argument ``bits`` or ``weights`` is
+            given it, unless ``init_args`` has it.
         bits: code length K.
-        weights: as in :func:`build_model`; only for named backbones.
+        weights: as in :func:`build_model`.
 
     Returns:
         The network, on the CPU.
 
     Raises:
-        ValueError: if the backbone is unknown, cannot be imported or is no ``nn.Module``.
+        ValueError: if the backbone is unknown, cannot be imported or is no ``nn.Module``, or
+            ``weights`` are given to a class that takes none.
     """
     if isinstance(backbone, str):
         return build_model(backbone, bits, weights)
+    unknown = sorted(set(backbone) - {"class_path", "init_args"})
+    if unknown:
+        msg = (
+            f"backbone: keys must be class_path and init_args, got {', '.join(unknown)} beside; "
+            "the arguments of a class go below init_args in a config"
+        )
+        raise ValueError(msg)
     if bits < 1:
         msg = f"bits must be at least 1, got {bits}"
-        raise ValueError(msg)
-    if weights is not None:
-        msg = "weights go with a named backbone; a class_path loads its own, got both"
         raise ValueError(msg)
     path = str(backbone.get("class_path", ""))
     module_name, _, class_name = path.rpartition(".")
@@ -74,15 +82,30 @@ def build_network(
     if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
         msg = f"backbone: class_path {path!r} must name a subclass of torch.nn.Module"
         raise ValueError(msg)
+    given = dict(backbone.get("init_args") or {})
+    takes = inspect.signature(network_class).parameters
+    for name, value in (("bits", bits), ("weights", weights)):
+        if name in takes:
+            given.setdefault(name, value)
+    if weights is not None and given.get("weights") != weights:
+        msg = f"weights go with a named backbone or a class that takes them; {path} has its own"
+        raise ValueError(msg)
     try:
-        return network_class(**backbone.get("init_args", {}))
+        return network_class(**given)
     except TypeError as error:
         msg = f"backbone: init_args do not fit {path!r}: {error}"
         raise ValueError(msg) from error
 
 
-def backbone_name(backbone: str | dict[str, Any]) -> str:
-    """Return the name or class path under which a backbone goes into tables."""
+def backbone_name(backbone: str | dict[str, Any], network: nn.Module | None = None) -> str:
+    """Return the name or class path under which a backbone goes into tables.
+
+    Args:
+        backbone: its description.
+        network: what was built of it; a :class:`HashNetwork` says its name.
+    """
+    if isinstance(network, HashNetwork):
+        return network.backbone
     return backbone if isinstance(backbone, str) else str(backbone.get("class_path"))
 
 
@@ -116,7 +139,8 @@ def load_victim(path: str | Path) -> Victim:
     except RuntimeError as error:
         msg = f"victim {path}: its weights do not fit {entry['backbone']}: {error}"
         raise ValueError(msg) from error
-    return freeze(network, backbone_name(entry["backbone"]), entry["bits"], entry["loss"])
+    name = backbone_name(entry["backbone"], network)
+    return freeze(network, name, entry["bits"], entry["loss"])
 
 
 def freeze(

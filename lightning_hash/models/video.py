@@ -19,7 +19,7 @@ class VideoNetwork(HashNetwork):
         bits: K.
         frames: the network of a frame, without its hash layer: as a backbone of ``fit``.
         hidden: width of the LSTM, whose last state the hash layer sees.
-        frame_weights: weights of the network of a frame, as ``weights`` of ``fit``.
+        weights: of the network of a frame, as ``weights`` of ``fit``.
         train_frames: train it too; DHTA trains LSTM and hash layer alone, on ImageNet features.
         chunk: frames that are passed at a time. What a gradient needs of them is then computed
             twice and not kept, so that memory does not grow with the number of frames. ``None``
@@ -43,14 +43,14 @@ class VideoNetwork(HashNetwork):
         bits: int,
         frames: str = "alexnet",
         hidden: int = 256,
-        frame_weights: str | None = None,
+        weights: str | None = None,
         train_frames: bool = False,
         chunk: int | None = None,
     ) -> None:
         if hidden < 1 or (chunk is not None and chunk < 1):
             msg = f"hidden and chunk must be at least 1, got {hidden} and {chunk}"
             raise ValueError(msg)
-        image = build_model(frames, bits, frame_weights)
+        image = build_model(frames, bits, weights)
         extractor = ClipFeatures(image.extractor, image.hash_layer.in_features, hidden)
         hash_layer = nn.Linear(hidden, bits)
         hash_layer.weight.data.mul_(8)  # as convnet's: the LSTM's state is small

@@ -48,8 +48,9 @@ class HashModule(pl.LightningModule):
             ``{class_path: package.Class, init_args: {...}}`` for any importable nn.Module that
             turns inputs in [0, 1] into ``(B, bits)`` logits.
         bits: code length K.
-        weights: pretrained weights of a named backbone: ``DEFAULT`` or a torchvision name
-            (downloaded), or the path of a .pth or .safetensors file; nothing by default.
+        weights: pretrained weights of a named backbone, or of a class that takes them: ``DEFAULT``
+            or a torchvision name (downloaded), or the path of a .pth or .safetensors file; nothing
+            by default.
         loss: ``(logits (B, K), labels (B, C)) -> scalar``; PairwiseLoss by default. Its parameters
             are trained along.
         code_bank: pair each item of a batch with the latest logits of all training items that were
@@ -141,7 +142,7 @@ class HashModule(pl.LightningModule):
 
     def as_victim(self) -> Victim:
         """Freeze the network and return it as the victim of an attack."""
-        name = backbone_name(self.backbone)
+        name = backbone_name(self.backbone, self.network)
         return freeze(self.network, name, self.bits, type(self.loss).__name__)
 
     def setup(self, stage: str) -> None:
@@ -170,7 +171,7 @@ class HashModule(pl.LightningModule):
             if found != self.cached_sha256:
                 msg = (
                     "feature_cache: the checkpoint's network of a frame is not the one that the "
-                    "features were made with; go on with the same frame_weights and seed, or "
+                    "features were made with; go on with the same weights and seed, or "
                     "without feature_cache"
                 )
                 raise ValueError(msg)

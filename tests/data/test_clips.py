@@ -174,7 +174,7 @@ def test_faults_are_named(classes, tmp_path):
             one(tmp_path, name, frames=40)[0]
         assert f"{tmp_path / 'all.txt'}:1" in str(raised.value)
         assert "on_bad_image: skip" in str(raised.value)
-    with pytest.raises(FileNotFoundError, match=r"all.txt:1: .*gone.mp4 does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"all.txt:1: clip .*gone.mp4 does not exist"):
         one(tmp_path, "gone.mp4")[0]
 
 

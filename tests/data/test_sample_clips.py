@@ -1,6 +1,7 @@
 """Embedded clips."""
 
 import io
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.data.sample_clips import ClipJitter, SampleClips
 from lightning_hash.reports.results import read_results
@@ -126,3 +128,33 @@ def _look_at_pictures(folder):
 def test_wrong_options():
     with pytest.raises(ValueError, match="frames must be at least 2, got 1"):
         SampleClips(frames=1)
+
+
+def test_the_papers_recipes_on_embedded_clips(tmp_path, monkeypatch):
+    """AlexNet's frames, cached features, the deep video loss; then the attack of DHTA 4.3."""
+    monkeypatch.chdir(tmp_path)
+    configs = Path(lightning_hash.__file__).parent.parent / "configs"
+    small = ["--data.n_train=12", "--data.n_query=10", "--data.n_database=20", "--data.frames=3"]
+    quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
+    fit = [
+        "fit",
+        f"--config={configs}/fit/dhta_video.yaml",
+        "--trainer.max_epochs=1",
+        "--name=clips",
+    ]
+    assert main([*fit, "--model.bits=12", *small, *quiet]) == 0
+    assert len(list(Path("runs/features").iterdir())) == 3
+    attack = [
+        "attack",
+        f"--config={configs}/attack/p2p.yaml",
+        f"--config={configs}/attack/video.yaml",
+    ]
+    attack += ["--data=SampleClips", "--data.size=64", *small, "--model.n_queries=3"]
+    attack += ["--model.victim=checkpoints/clips/best.ckpt", "--trainer.max_epochs=2"]
+    assert main([*attack, *quiet]) == 0
+    (path,) = Path("runs/attack").rglob("results.json")
+    rows = [row for row in read_results(path) if row.attack == "p2p"]
+    assert {(r.alpha_schedule, r.top_k, r.lr, r.bits, r.backbone, r.loss, r.input_shape)
+            for r in rows} == {
+        ("0.1", None, 1.0, 12, "alexnet-lstm", "DeepVideoLoss", "3x3x64x64")
+    }  # fmt: skip

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+import torchvision
 
 from lightning_hash.models import VideoNetwork, freeze
 from lightning_hash.models.frozen import FrozenNetwork
+from lightning_hash.models.victim import build_network
+from lightning_hash.modules import HashModule
 
 
 def network(**options):
@@ -89,3 +92,31 @@ def test_wrong_options():
         network(hidden=0)
     with pytest.raises(ValueError, match=r"shape \(B, T, 3, H, W\), got \(2, 3, 8, 8\)"):
         network()(torch.rand(2, 3, 8, 8))
+
+
+DESCRIPTION = {"class_path": "lightning_hash.models.VideoNetwork", "init_args": {"hidden": 4}}
+
+
+def test_bits_and_weights_are_those_of_the_model(tmp_path):
+    """As for a named backbone: --model.bits and --model.weights, in no second place."""
+    alexnet = torchvision.models.alexnet(weights=None)
+    torch.save(alexnet.state_dict(), tmp_path / "alexnet.pth")
+    model = build_network(DESCRIPTION, 12, str(tmp_path / "alexnet.pth"))
+    assert (model.bits, model.pretrained, model.backbone) == (12, True, "alexnet-lstm")
+    torch.testing.assert_close(
+        model.extractor.frames.features[0].weight, alexnet.features[0].weight
+    )
+    own = {**DESCRIPTION, "init_args": {"hidden": 4, "bits": 5}}
+    assert build_network(own, 12).bits == 5  # HashModule then says what is wrong
+    with pytest.raises(ValueError, match=r"takes them; torch\.nn\.Flatten has its own"):
+        build_network({"class_path": "torch.nn.Flatten"}, 8, "DEFAULT")
+
+
+def test_an_argument_beside_init_args_is_not_ignored():
+    with pytest.raises(ValueError, match="must be class_path and init_args, got hidden beside"):
+        build_network({**DESCRIPTION, "hidden": 8}, 12)
+
+
+def test_a_victim_of_clips_is_named_by_its_networks(tmp_path):
+    module = HashModule({**DESCRIPTION, "init_args": {"frames": "convnet", "hidden": 4}}, 8)
+    assert module.as_victim().backbone == "convnet-lstm"

@@ -17,7 +17,7 @@ from tests.clips import write_classes
 
 NETWORK = {
     "class_path": "lightning_hash.models.VideoNetwork",
-    "init_args": {"bits": 8, "frames": "convnet", "hidden": 6},
+    "init_args": {"frames": "convnet", "hidden": 6},
 }
 
 
