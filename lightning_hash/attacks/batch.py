@@ -27,9 +27,8 @@ class QueryBatch:
         bad_since: ``(B,)`` int64, the first iteration whose loss was not finite, or -1.
         finished: ``(B,)`` bool, whether the code had nothing left to flip when it was last looked
             at.
-        adversarial: ``(B, ...)`` float, the finished images in [0, 1].
-        adversarial_8bit: ``(B, ...)`` uint8, the same after rounding.
-        codes: ``(B, K)`` of -1/+1, codes of ``adversarial``.
+        adversarial_8bit: ``(B, ...)`` uint8, the finished images after rounding.
+        codes: ``(B, K)`` of -1/+1, codes of the finished images before rounding.
         codes_8bit: ``(B, K)`` of -1/+1, codes of ``adversarial_8bit``.
     """
 
@@ -45,7 +44,6 @@ class QueryBatch:
     logits: Tensor = field(init=False)
     bad_since: Tensor = field(init=False)
     finished: Tensor = field(init=False)
-    adversarial: Tensor = field(init=False)
     adversarial_8bit: Tensor = field(init=False)
     codes: Tensor = field(init=False)
     codes_8bit: Tensor = field(init=False)

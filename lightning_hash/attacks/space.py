@@ -57,4 +57,7 @@ class PerturbationSpace(nn.Module):
     def round_to_8bit(self, adversarial: Tensor, clean: Tensor) -> Tensor:
         """Round images ``(B, ...)`` to uint8 inside the budget; see :func:`round_to_8bit`."""
         budget = torch.as_tensor(self.epsilon * (1.0 if self.scale is None else self.scale))
-        return round_to_8bit(adversarial, clean, budget)
+        rounded = torch.empty_like(clean, dtype=torch.uint8)
+        for row in range(len(clean)):  # one at a time: float64 has twice the size
+            rounded[row] = round_to_8bit(adversarial[row], clean[row], budget)
+        return rounded

@@ -121,7 +121,9 @@ class AttackLoop(pl.LightningModule):
         if self.frames is not None and not self.frames_chosen:
             choose_frames(self, self.frames)
             self.frames_chosen = True
-        self._bounds = [self._bounds_of(number) for number in range(len(self.batches))]
+        # Twice the size of the queries, which is nothing beside a pass unless they are clips.
+        images = all(self.clean(number).dim() < 5 for number in range(len(self.batches)))
+        self._bounds = [self._bounds_of(i) for i in range(len(self.batches))] if images else []
         self._started = time.monotonic() - self.seconds
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
@@ -228,7 +230,8 @@ class AttackLoop(pl.LightningModule):
 
         super().optimizer_step(epoch, batch_idx, optimizer, closure)
         with torch.no_grad():
-            perturbation.clamp_(*self._bounds[batch_idx])
+            bounds = self._bounds[batch_idx] if self._bounds else self._bounds_of(batch_idx)
+            perturbation.clamp_(*bounds)
             if before is not None:
                 finished = batch.finished.view(-1, *[1] * (before.dim() - 1))
                 perturbation.copy_(torch.where(finished, before, perturbation))
@@ -321,7 +324,7 @@ class AttackLoop(pl.LightningModule):
         clean, adversarial, final = self.clean(number), self.perturbed(number), self.batches[number]
         lengths = final.lengths_of()
         eight_bit = self.space.round_to_8bit(adversarial, clean)
-        final.adversarial, final.adversarial_8bit = adversarial, eight_bit
+        final.adversarial_8bit = eight_bit
         final.codes = sign_code(self.network(adversarial, *lengths))
         final.codes_8bit = sign_code(self.network(eight_bit.to(clean.dtype) / 255, *lengths))
 
@@ -339,7 +342,7 @@ class AttackLoop(pl.LightningModule):
                     keeper.add(batch, batch.targets.anchor_codes.to(self.device), None, None)
             self._take((), "anchor", 0)
         for number, batch in enumerate(batches):
-            keeper.add(batch, batch.codes, self.clean(number), batch.adversarial)
+            keeper.add(batch, batch.codes, self.clean(number), self.perturbed(number))
         values = self._take(PERTURBED_METRICS, self.attack_name, last)
         self._log({f"final/{name}": value for name, value in values.items()}, last)
         for number, batch in enumerate(batches):
