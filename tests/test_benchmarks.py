@@ -16,6 +16,7 @@ ROOT = Path(lightning_hash.__file__).parent.parent
     [
         ("attack", ["--quick"], ["like the DHTA authors' loop", "| AttackModule", "| 32x32 |"]),
         ("evaluator", ["--quick"], ["ties expected", "torchmetrics RetrievalMAP", "| 10000 |"]),
+        ("clips", ["--quick"], ["| 2 | 3 | 64 | 2 | 2 |", "| the features in their files"]),
         ("encoder", ["--quick", "--workers", "0"], ["HashTrainer.encode", "JPEG files"]),
     ],
 )

@@ -40,15 +40,15 @@ class SampleClips(SamplePhotos):
     """
 
     name = "sample-clips"
-    SIDES = (56, 88)
+    SIDES = (24, 88)
 
     def __init__(
         self,
-        n_train: int = 1000,
+        n_train: int = 2000,
         n_query: int = 100,
         n_database: int = 1000,
-        frames: int = 8,
-        size: int = 48,
+        frames: int = 6,
+        size: int = 32,
         jitter: float | None = 0.25,
         batch_size: int = 50,
         eval_batch_size: int = 100,

@@ -143,6 +143,8 @@ class ClipFeatures(nn.Module):
         super().__init__()
         self.frames = frames
         self.lstm = nn.LSTM(width, hidden, batch_first=True)
+        # Forget gates begin open, so that the first frames reach the last state.
+        self.lstm.bias_hh_l0.data[hidden : 2 * hidden] = 1
 
     def forward(self, features: Tensor, *lengths: Tensor) -> Tensor:
         """Return the LSTM's state at the end of each clip.

@@ -1,8 +1,11 @@
 """Clips from files: videos, folders of frames, arrays; their lengths, splits and faults."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from lightning_hash.__main__ import main
@@ -11,6 +14,7 @@ from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.check import check_data
 from lightning_hash.data.clips import ClipReading, frame_files
 from lightning_hash.data.split_data import SplitData
+from lightning_hash.reports.results import read_results
 from tests.clips import pictures, write_classes, write_frames, write_video
 
 SPLITS = {
@@ -218,3 +222,67 @@ def test_videos_without_frames_are_no_images(tmp_path):
     write_video(tmp_path / "red" / "a.mp4", pictures(3, (200, 40, 40)))
     with pytest.raises(ValueError, match=r"red has no images .*for clips give frames"):
         FolderDataModule(str(tmp_path)).setup("fit")
+
+
+def test_files_go_through_every_command(classes, tmp_path, monkeypatch):
+    """Train on videos, frames and arrays of several lengths, encode, test, attack, transfer."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fit.yaml").write_text(yaml.safe_dump({"model": {
+        "backbone": {
+            "class_path": "lightning_hash.models.VideoNetwork",
+            "init_args": {"frames": "convnet", "hidden": 8, "train_frames": True},
+        },
+        "bits": 8, "top_k": None,
+    }}))  # fmt: skip
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({
+        "data": {
+            "class_path": "FolderDataModule",
+            "init_args": {"folder": str(classes), **SPLITS, "frames": 6, "size": 24,
+                          "batch_size": 4, "num_workers": 1},
+        },
+    }))  # fmt: skip
+    data, quiet = ["--config=data.yaml"], ["--trainer.accelerator=cpu"]
+    quiet.append("--trainer.enable_progress_bar=false")
+    fit = ["fit", "--config=fit.yaml", *data, "--trainer.max_epochs=1", "--name=v"]
+    assert main([*fit, *quiet]) == 0
+    victim = "checkpoints/v/best.ckpt"
+    encode = ["encode", f"--model.victim={victim}", *data, "--output=codes.safetensors"]
+    assert main([*encode, "--compare=5", "--trainer.accelerator=cpu"]) == 0
+    test = [
+        "test",
+        "--config=fit.yaml",
+        *data,
+        f"--ckpt_path={victim}",
+        "--codes=codes.safetensors",
+    ]
+    assert main([*test, *quiet]) == 0
+    attack = ["attack", f"--model.victim={victim}", *data, "--model.targets.init_args.n_t=3"]
+    attack += ["--model.objective=AnchorCode", "--trainer.max_epochs=3", "--model.n_queries=null"]
+    attack += ["--model.top_k=null", "--model.batch_size=4", "--codes=codes.safetensors"]
+    for name, frames in (("all", "null"), ("two", "2"), ("one", "1")):
+        assert main([*attack, *quiet, f"--model.frames={frames}", f"--name={name}"]) == 0
+    rows = {
+        name: read_results(Path(f"runs/attack/{name}/version_0/results.json"))
+        for name in ("all", "two", "one")
+    }
+    assert {row.input_shape for row in rows["all"]} == {"6x3x24x24"}
+    assert [{row.frames for row in rows[name]} for name in rows] == [{None}, {2}, {1}]
+    source = folder(classes, size=24)
+    source.setup("fit")
+    lengths = [source.query_set[index][3] for index in range(6)]
+    assert min(lengths) < 6
+    for index, length in enumerate(lengths):  # padding is no frame that can be sent
+        sent = Path(f"runs/attack/all/version_0/images/{index:06d}")
+        assert len(list(sent.iterdir())) == length
+    command = ["transfer", "--perturbations", "runs/attack/all", "--victims", victim]
+    assert main([*command, "--accelerator=cpu"]) == 0
+    moved = read_results(Path("runs/transfer/transfer/version_0/results.json"))
+    for metric in ("map", "t_map", "perceptibility", "linf"):
+        own, other = (
+            [r.value for r in group if (r.metric, r.attack, r.iteration) == (metric, "dhta", 3)]
+            for group in (rows["all"], moved)
+        )
+        assert own == pytest.approx(other, abs=1e-6), metric
+    assert main(["report", "runs"]) == 0
+    figures = {path.name for path in Path("runs/report/figures").glob("*.png")}
+    assert {"frames.png", "dhta_fig9.png"} <= figures

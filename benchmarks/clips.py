@@ -1,0 +1,132 @@
+"""Clips: memory and time of attacks on an AlexNet-LSTM, and training on cached features.
+
+python -m benchmarks.clips
+"""
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+import torch
+
+from benchmarks.attack import RandomData, Timed
+from benchmarks.evaluator import peak_memory
+from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice
+from lightning_hash.data import SampleClips
+from lightning_hash.models import VideoNetwork
+from lightning_hash.modules import HashModule
+from lightning_hash.trainer import HashTrainer
+
+# Clips, frames, side, clips per step, frames per pass, each in a process of its own.
+ATTACKS = (
+    (1, 40, 224, 1, None),
+    (1, 40, 224, 1, 40),
+    (1, 40, 224, 1, 8),
+    (4, 40, 224, 1, 40),
+    (4, 40, 224, 4, None),
+    (4, 40, 224, 4, 40),
+)
+QUICK = ((2, 3, 64, 2, 2),)
+
+
+class RandomClips(RandomData):
+    """Clips whose frames are random."""
+
+    def __init__(self, count, frames, size):
+        super().__init__(count, size)
+        self.frames = frames
+
+    def setup(self, stage):
+        if hasattr(self, "query_set"):
+            return
+        generator = torch.Generator().manual_seed(0)
+        shape = self.frames, 3, self.size, self.size
+        sets = [
+            [torch.rand(*shape, generator=generator) for _ in range(n)] for n in (self.count, 4)
+        ]
+        queries, database = (
+            [(clip, torch.tensor([i % 2, 1 - i % 2]), i) for i, clip in enumerate(clips)]
+            for clips in sets
+        )
+        self.train_set = self.query_set = queries
+        self.database_set = database
+        self.class_names = ["even", "odd"]
+
+
+def quiet(epochs, **options):
+    return HashTrainer(
+        max_epochs=epochs, logger=False, enable_checkpointing=False, devices=1, accelerator="cpu",
+        enable_progress_bar=False, enable_model_summary=False, **options,
+    )  # fmt: skip
+
+
+def alone(count, frames, size, batch, chunk, iterations):
+    """Print seconds per clip and iteration, and memory; called in a process of its own."""
+    imports = peak_memory()
+    torch.manual_seed(0)
+    network = VideoNetwork(48, frames="alexnet", chunk=chunk)
+    loaded = peak_memory()
+    data = RandomClips(count, frames, size)
+    data.eval_batch_size = 1
+    module = Timed(
+        network, AnchorCode(), step=lambda p: SignStep(p, 1 / 255), epsilon=0.032,
+        alpha=AlphaSchedule([0.1], [0.0]), targets=TargetChoice(n_t=1), n_queries=None,
+        batch_size=batch, top_k=None, evaluate_at=[], tune=False,
+    )  # fmt: skip
+    module.now = time.perf_counter
+    quiet(iterations).attack(module, data)
+    seconds = (module.ended - module.began) / count / iterations
+    print(json.dumps([seconds, imports, loaded, peak_memory()]))
+
+
+def training(clips, size, epochs):
+    """Time epochs of training through pixels and on cached features, in turn."""
+    data = {"n_train": clips, "n_query": 10, "n_database": 10, "size": size, "jitter": None}
+    print(f"\nTraining, {clips} clips of 8 frames of {size}x{size}, {epochs} epochs\n")
+    print("| | seconds |\n|---|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, cache in (
+            ("through pixels", None), ("the features computed on the way", folder),
+            ("the features in their files", folder),
+        ):  # fmt: skip
+            torch.manual_seed(0)
+            backbone = {"class_path": "lightning_hash.models.VideoNetwork"}
+            module = HashModule(backbone, 32, top_k=None, feature_cache=cache)
+            start = time.perf_counter()
+            quiet(epochs, limit_val_batches=0).fit(module, datamodule=SampleClips(frames=8, **data))
+            print(f"| {name} | {time.perf_counter() - start:.1f} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="Few small clips.")
+    parser.add_argument("--alone", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    if options.alone:
+        alone(*options.alone)
+        return
+    heads = ("clips", "frames", "side", "per step", "frames per pass", "s per clip and iteration",
+             "imports, MB", "with network", "at most")  # fmt: skip
+    print(f"torch {torch.__version__}, {options.threads} threads\n")
+    print(f"| {' | '.join(heads)} |\n|" + "---:|" * len(heads))
+    for case in QUICK if options.quick else ATTACKS:
+        command = [sys.executable, "-m", "benchmarks.clips", "--threads", str(options.threads)]
+        command += ["--alone", json.dumps([*case, 2])]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds, *memory = json.loads(answer.stdout.splitlines()[-1])
+        cells = [*(x or "all" for x in case), f"{seconds:.3g}", *(f"{mb:.0f}" for mb in memory)]
+        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    training(*((20, 64, 2) if options.quick else (200, 112, 5)))
+
+
+if __name__ == "__main__":
+    main()
