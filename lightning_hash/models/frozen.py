@@ -110,8 +110,8 @@ def _folded_parts(network: nn.Module) -> nn.Module:
     try:
         folded: nn.Module = fuse(network)
     except Exception:  # tracing ends in many types, such as that of a branch that depends on data
-        folded = copy.deepcopy(network)
-        for name, part in network.named_children():
+        folded = copy.deepcopy(network)  # what is not folded must not be the victim's own either
+        for name, part in folded.named_children():
             setattr(folded, name, _folded_parts(part))
     return folded
 

@@ -248,14 +248,8 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch):
     victim = "checkpoints/v/best.ckpt"
     encode = ["encode", f"--model.victim={victim}", *data, "--output=codes.safetensors"]
     assert main([*encode, "--compare=5", "--trainer.accelerator=cpu"]) == 0
-    test = [
-        "test",
-        "--config=fit.yaml",
-        *data,
-        f"--ckpt_path={victim}",
-        "--codes=codes.safetensors",
-    ]
-    assert main([*test, *quiet]) == 0
+    test = ["test", "--config=fit.yaml", *data, f"--ckpt_path={victim}"]
+    assert main([*test, "--codes=codes.safetensors", *quiet]) == 0
     attack = ["attack", f"--model.victim={victim}", *data, "--model.targets.init_args.n_t=3"]
     attack += ["--model.objective=AnchorCode", "--trainer.max_epochs=3", "--model.n_queries=null"]
     attack += ["--model.top_k=null", "--model.batch_size=4", "--codes=codes.safetensors"]

@@ -20,6 +20,7 @@ from lightning_hash.models import VideoNetwork
 from lightning_hash.models.frozen import FrozenNetwork
 from lightning_hash.models.victim import freeze
 from lightning_hash.modules import AttackModule
+from lightning_hash.modules.kernels import choose_kernels
 from lightning_hash.trainer import HashTrainer
 
 LENGTHS = (4, 7, 2, 5, 7, 3)
@@ -216,6 +217,18 @@ def test_tuned_kernels_fold_the_network_of_a_frame():
     torch.testing.assert_close(
         folded(inputs, lengths), model(inputs, lengths), atol=1e-5, rtol=1e-5
     )
+
+
+def test_a_choice_of_kernels_leaves_the_victim_alone():
+    """The candidates shorten and fold copies, of the parts that cannot be traced too."""
+    victim, (inputs, lengths) = freeze(network()), clips()
+    with torch.no_grad():
+        before = victim.network(inputs, lengths)
+    loss = lambda candidate, x: candidate(x, lengths[: len(x)]).square().sum()  # noqa: E731
+    choose_kernels(victim, inputs, loss)
+    assert {p.dtype for p in victim.network.parameters()} == {torch.float32}
+    with torch.no_grad():
+        assert torch.equal(victim.network(inputs, lengths), before)
 
 
 class TakesNone(torch.nn.Module):
