@@ -1,4 +1,4 @@
-"""Clips: memory and time of attacks on an AlexNet-LSTM, and training on cached features.
+"""Clips: memory and time of attacks, and training with and without cached features.
 
 python -m benchmarks.clips
 """
@@ -22,16 +22,17 @@ from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import HashModule
 from lightning_hash.trainer import HashTrainer
 
-# Clips, frames, side, clips per step, frames per pass, each in a process of its own.
+# Network of a frame, clips, frames, side, clips per step, frames per pass; each in its own process.
 ATTACKS = (
-    (1, 40, 224, 1, None),
-    (1, 40, 224, 1, 40),
-    (1, 40, 224, 1, 8),
-    (4, 40, 224, 1, 40),
-    (4, 40, 224, 4, None),
-    (4, 40, 224, 4, 40),
+    ("alexnet", 1, 40, 224, 1, None),
+    ("alexnet", 1, 40, 224, 1, 8),
+    ("alexnet", 4, 40, 224, 1, 40),
+    ("alexnet", 4, 40, 224, 4, None),
+    ("alexnet", 4, 40, 224, 4, 40),
+    ("vgg11", 1, 40, 224, 1, None),
+    ("vgg11", 1, 40, 224, 1, 8),
 )
-QUICK = ((2, 3, 64, 2, 2),)
+QUICK = (("convnet", 2, 3, 64, 2, 2),)
 
 
 class RandomClips(RandomData):
@@ -65,11 +66,11 @@ def quiet(epochs, **options):
     )  # fmt: skip
 
 
-def alone(count, frames, size, batch, chunk, iterations):
+def alone(name, count, frames, size, batch, chunk, iterations):
     """Print seconds per clip and iteration, and memory; called in a process of its own."""
     imports = peak_memory()
     torch.manual_seed(0)
-    network = VideoNetwork(48, frames="alexnet", chunk=chunk)
+    network = VideoNetwork(48, frames=name, chunk=chunk)
     loaded = peak_memory()
     data = RandomClips(count, frames, size)
     data.eval_batch_size = 1
@@ -114,8 +115,10 @@ def main():
     if options.alone:
         alone(*options.alone)
         return
-    heads = ("clips", "frames", "side", "per step", "frames per pass", "s per clip and iteration",
-             "imports, MB", "with network", "at most")  # fmt: skip
+    heads = (
+        "network", "clips", "frames", "side", "per step", "frames per pass",
+        "s per clip and iteration", "imports, MB", "with network", "at most",
+    )  # fmt: skip
     print(f"torch {torch.__version__}, {options.threads} threads\n")
     print(f"| {' | '.join(heads)} |\n|" + "---:|" * len(heads))
     for case in QUICK if options.quick else ATTACKS:

@@ -16,7 +16,11 @@ ROOT = Path(lightning_hash.__file__).parent.parent
     [
         ("attack", ["--quick"], ["like the DHTA authors' loop", "| AttackModule", "| 32x32 |"]),
         ("evaluator", ["--quick"], ["ties expected", "torchmetrics RetrievalMAP", "| 10000 |"]),
-        ("clips", ["--quick"], ["| 2 | 3 | 64 | 2 | 2 |", "| the features in their files"]),
+        (
+            "clips",
+            ["--quick"],
+            ["| convnet | 2 | 3 | 64 |", "| the features in their files"],
+        ),
         ("encoder", ["--quick", "--workers", "0"], ["HashTrainer.encode", "JPEG files"]),
     ],
 )

@@ -180,7 +180,7 @@ class NormalizedStep(_DirectionStep):
         length: float | Tensor = 1.0
         if group["reference_size"] is not None and gradient.dim() == 5:
             live = gradient.flatten(2).any(dim=2).sum(dim=1, keepdim=True)
-            length = (live * gradient[0, 0].numel() / group["reference_size"]).sqrt()
+            length = (live * gradient.shape[2:].numel() / group["reference_size"]).sqrt()
         elif group["reference_size"] is not None:
             length = (flat.shape[1] / group["reference_size"]) ** 0.5
         unit = torch.where(norm > 0, flat / torch.where(norm > 0, norm, 1.0), 0.0)

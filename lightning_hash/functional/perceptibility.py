@@ -22,10 +22,10 @@ def perceptibility(clean: Tensor, adversarial: Tensor, lengths: Tensor | None = 
     squares = _difference(clean, adversarial).square()
     if lengths is None:
         return squares.mean(dim=1).sqrt()
-    frames = clean.shape[1]
-    squares = squares.view(len(squares), frames, -1)
+    frames, values = clean.shape[1], clean.shape[2:].numel()
+    squares = squares.view(-1, frames, values)
     kept = squares * per_frame(frame_mask(lengths, frames), squares)
-    return (kept.sum(dim=(1, 2)) / (lengths * squares.shape[2])).sqrt()
+    return (kept.sum(dim=(1, 2)) / (lengths * values)).sqrt()
 
 
 def linf(clean: Tensor, adversarial: Tensor) -> Tensor:

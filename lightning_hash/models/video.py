@@ -144,7 +144,7 @@ class ClipFeatures(nn.Module):
         self.frames = frames
         self.lstm = nn.LSTM(width, hidden, batch_first=True)
         # Forget gates begin open, so that the first frames reach the last state.
-        self.lstm.bias_hh_l0.data[hidden : 2 * hidden] = 1
+        nn.init.ones_(self.lstm.get_parameter("bias_hh_l0")[hidden : 2 * hidden])
 
     def forward(self, features: Tensor, *lengths: Tensor) -> Tensor:
         """Return the LSTM's state at the end of each clip.

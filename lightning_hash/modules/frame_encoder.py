@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
-from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.base import SPLITS, HashDataModule
 from lightning_hash.data.cached_frames import CachedFrames, FrameFile, write_rows
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.models.victim import weights_sha256
@@ -14,25 +15,59 @@ from lightning_hash.modules.hash_module import HashModule
 
 
 class FrameEncoder(pl.LightningModule):
-    """Write what a video network's frames give into files, a split each.
+    """Write what a video network gives of the frames of some splits, where it is not there yet.
 
     Args:
-        network: the network; its frames must not be trained.
-        places: folders to fill, in the order of the loaders.
+        network: the network.
+        data: the splits; those that are there are left out of it.
+        files: where the features of each split go.
     """
 
-    def __init__(self, network: VideoNetwork, places: list[Path]) -> None:
+    def __init__(self, network: VideoNetwork, data: SplitData, files: dict[str, FrameFile]) -> None:
         super().__init__()
-        self.network, self.places = network, places
+        self.network, self.data, self.files = network, data, files
+        self.places: list[Path] = []
+
+    def setup(self, stage: str) -> None:
+        """Make room for what is missing; rank 0 decides for all processes.
+
+        Raises:
+            OSError: on all of them, if there is no room.
+        """
+        missing, places, error = [], [], None
+        if self.trainer.is_global_zero:
+            missing = [s for s in self.data.splits if not self.files[s].is_finished]
+            try:
+                places = [self._begin(split) for split in missing]
+            except OSError as caught:
+                error = caught
+        missing, self.places, error = self.trainer.strategy.broadcast((missing, places, error))
+        if error is not None:
+            raise error
+        self.data.splits = tuple(missing)
+
+    def _begin(self, split: str) -> Path:
+        source = self.data.source
+        width = self.network.extractor.lstm.input_size
+        shape = len(source.labels_of(split)), source.input_shape[0], width
+        return self.files[split].begin(shape)
 
     def predict_step(
-        self, batch: tuple[torch.Tensor, ...], batch_idx: int, dataloader_idx: int = 0
+        self, batch: tuple[Tensor, ...], batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Write the features of a batch of clips."""
         clips, _, index, *lengths = batch
         features = self.network.frame_features(clips, *lengths)
         whole = torch.full_like(index, clips.shape[1])
         write_rows(self.places[dataloader_idx], index, features, *(lengths or [whole]))
+
+    def on_predict_end(self) -> None:
+        """Give the files their names, once all processes have written."""
+        self.trainer.strategy.barrier()
+        if self.trainer.is_global_zero:
+            for split, place in zip(self.data.splits, self.places, strict=True):
+                self.files[split].finish(place)
+        self.trainer.strategy.barrier()
 
 
 def cache_frames(
@@ -65,7 +100,7 @@ def cache_frames(
         raise ValueError(msg)
     model.cached_sha256 = weights_sha256(network.extractor.frames)
     files = {}
-    for split in ("train", "query", "database"):
+    for split in SPLITS:
         made_with = {
             "frames_sha256": model.cached_sha256,
             "normalization": f"{network.mean.tolist()} {network.std.tolist()}",
@@ -75,30 +110,8 @@ def cache_frames(
             "precision": str(trainer.precision),
         }
         files[split] = FrameFile(Path(model.feature_cache), made_with)
-    missing = [split for split, file in files.items() if not file.is_finished]
-    missing = trainer.strategy.broadcast(missing)
-    if missing:
-        width = network.extractor.lstm.input_size
-        places: list[Path] = []
-        error: OSError | None = None
-        if trainer.is_global_zero:
-            try:
-                for split in missing:
-                    shape = len(source.labels_of(split)), source.input_shape[0], width
-                    places.append(files[split].begin(shape))
-            except OSError as caught:
-                error = caught
-        places, error = trainer.strategy.broadcast((places, error))
-        if error is not None:
-            raise error
-        trainer.predict(
-            FrameEncoder(network, places), SplitData(source, missing), return_predictions=False
-        )
-        trainer.strategy.barrier()
-        if trainer.is_global_zero:
-            for split, place in zip(missing, places, strict=True):
-                files[split].finish(place)
-        trainer.strategy.barrier()
+    data = SplitData(source, SPLITS)
+    trainer.predict(FrameEncoder(network, data, files), data, return_predictions=False)
     return {
         split: CachedFrames(file.finished, source.labels_of(split)) for split, file in files.items()
     }

@@ -38,3 +38,5 @@ def test_perceptibility_leaves_padding_out():
     found = perceptibility(clean, sent, torch.tensor([4, 2]))
     assert found.tolist() == pytest.approx([0.5, 0.1])
     assert perceptibility(clean, sent).tolist()[1] > 1
+    none = perceptibility(clean[:0], sent[:0], torch.tensor([4, 2])[:0])
+    assert none.shape == (0,)  # a process without queries

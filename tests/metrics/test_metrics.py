@@ -13,6 +13,7 @@ from lightning_hash.metrics import (
     MeanByIndex,
     TargetedHammingMAP,
 )
+from lightning_hash.metrics.rows import by_index
 
 KINDS = [
     lambda: HammingMAP(top_k=9),
@@ -89,6 +90,25 @@ def test_an_index_with_two_contents_is_refused():
     metric.update(-codes[3:4], labels[3:4], index[3:4])
     with pytest.raises(ValueError, match="query index 3 was given twice with different contents"):
         metric.compute()
+
+
+def test_an_item_of_another_batch_may_differ_by_rounding():
+    """A distributed sampler repeats items; another batch rounds otherwise."""
+    index = torch.tensor([4, 7, 4])
+    codes = torch.ones(3, 16, dtype=torch.int8)
+    codes[2, :2] = -1
+    logits = torch.tensor([[1.0, -2.0], [3.0, 0.5], [1.002, -2.0]])
+    labels = torch.tensor([[1, 0], [0, 1], [1, 0]], dtype=torch.uint8)
+    unique, *columns = by_index("query", index, codes, logits, labels)
+    assert unique.tolist() == [4, 7]
+    assert [len(column) for column in columns] == [2, 2, 2]
+    assert columns[0][0].sum() == 16
+    codes[2, 2] = -1
+    logits[2, 0] = 1.01
+    labels[2, 1] = 1
+    for column in (codes, logits, labels):
+        with pytest.raises(ValueError, match="query index 4 was given twice"):
+            by_index("query", index, column)
 
 
 def test_bits_that_differ_are_named():
