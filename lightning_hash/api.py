@@ -105,10 +105,12 @@ def attack(
         msg = f"images must be in [0, 1], got [{images.min():.4g}, {images.max():.4g}]"
         raise ValueError(msg)
     if lengths is not None:
+        lengths = torch.as_tensor(lengths)
         fits = lengths.shape == images.shape[:1] and images.dim() == 5
+        fits &= not (lengths.is_floating_point() or lengths.dtype == torch.bool)
         if not (fits and lengths.min() >= 1 and lengths.max() <= images.shape[1]):
             msg = (
-                "lengths must be (Q,) in [1, T] for clips (Q, T, 3, H, W), got "
+                "lengths must be (Q,) whole numbers in [1, T] for clips (Q, T, 3, H, W), got "
                 f"{lengths.tolist()} for {tuple(images.shape)}"
             )
             raise ValueError(msg)

@@ -22,8 +22,9 @@ from lightning_hash.trainer import HashTrainer
 
 # What all perturbations must agree on, or their numbers could not stand in one table.
 SHARED = (
-    "dataset", "data_seed", "list_sha256_query", "list_sha256_database", "list_sha256_open_set",
-    "target_database", "seed", "n_query", "top_k", "normalizer", "empty", "ties",
+    "dataset", "data_seed", "inputs_sha256", "list_sha256_query", "list_sha256_database",
+    "list_sha256_open_set", "target_database", "seed", "n_query", "top_k", "normalizer", "empty",
+    "ties",
 )  # fmt: skip
 
 

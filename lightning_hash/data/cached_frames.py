@@ -91,7 +91,18 @@ class FrameFile:
         return place
 
     def finish(self, place: Path) -> None:
-        """Give the filled folder its name; by one process, after all have written."""
+        """Give the filled folder its name; by one process, after all have written.
+
+        Raises:
+            ValueError: if it is not filled.
+        """
+        missing = int((np.load(place / LENGTHS) < 1).sum())
+        if missing:
+            msg = (
+                f"feature_cache: {missing} items were not passed; train without "
+                "limit_predict_batches"
+            )
+            raise ValueError(msg)
         (place / "made_with.json").write_text(self._text)
         try:
             place.rename(self.finished)

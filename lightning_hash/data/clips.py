@@ -98,7 +98,8 @@ class ClipFiles(ImageFiles):
 
         Raises:
             FileNotFoundError: naming list, line and path, if there is no such file.
-            ValueError: if the file is no clip, or truncated.
+            ValueError: if the file is no clip, or is truncated and its header says how many frames
+                there should be, as those of .avi, .mp4 and .mov do.
         """
         frames = torch.stack([self._resize(frame) for frame in self.picture(index)])
         count, most = len(frames), self.reading.frames
@@ -128,7 +129,7 @@ class ClipFiles(ImageFiles):
         """Return the chosen frames, each a picture or uint8 ``(3, H, W)``."""
         if path.is_dir():
             frames = [read_picture(file) for file in frame_files(path)[self.reading.chosen]]
-        elif path.suffix == ARRAY:
+        elif path.suffix.lower() == ARRAY:
             frames = _array(path, self.reading)
         else:
             frames = _video(path, self.reading)
@@ -183,13 +184,13 @@ def _array(path: Path, reading: ClipReading) -> list[Any]:
 
 
 def _video(path: Path, reading: ClipReading) -> list[Any]:
+    if not path.is_file():
+        raise FileNotFoundError(path)
     try:
         import av
     except ImportError as error:
         msg = "PyAV is missing, which reads videos: pip install 'lightning-hash[video]'"
         raise ValueError(msg) from error
-    if not path.is_file():
-        raise FileNotFoundError(path)
     seen = 0
 
     def decoded(container: Any) -> Iterator[Any]:

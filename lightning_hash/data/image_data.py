@@ -1,6 +1,7 @@
 """What all data of files have in common: images, or clips."""
 
 import hashlib
+import re
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,11 @@ class ImageDataModule(HashDataModule):
             raise ValueError(msg)
         self.reading = None if frames is None else ClipReading(frames, stride, short)
         self.group = group
+        try:
+            re.compile(group or "")
+        except re.error as error:
+            msg = f"group must be a regular expression, got {group!r} ({error})"
+            raise ValueError(msg) from error
         self.transform = image_transform(size, resize, keep_aspect)
         self.on_bad_image = on_bad_image
         if augment:

@@ -56,7 +56,7 @@ class Table:
             if match is None:
                 msg = f"{self.where(row)}: group {pattern!r} does not match {path!r}"
                 raise ValueError(msg)
-            groups.append("/".join(match.groups()) or match[0])
+            groups.append("/".join(match.groups("")) or match[0])
         return replace(self, groups=groups)
 
     def where(self, row: int) -> str:

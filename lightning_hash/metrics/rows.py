@@ -1,6 +1,7 @@
 """Metric state keyed by item: order, batches, duplicates and processes cannot change a value."""
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 
@@ -31,9 +32,9 @@ def joined(parts: list[Tensor] | Tensor) -> Tensor:
 def by_index(what: str, index: Tensor, *columns: Tensor) -> tuple[Tensor, ...]:
     """Sort rows by index and keep each index once, the first that came.
 
-    A sampler of several processes repeats items to fill them up, and in another batch rounding is
-    another: floating values of one item may differ by a thousandth of the largest, and an eighth
-    of the bits of its code.
+    The sampler of several processes repeats items, and in another batch rounding is another: there
+    the floating values of one item may differ by a thousandth of its largest, and its code in an
+    eighth of the bits.
 
     Args:
         what: what the rows are, for the message.
@@ -66,7 +67,10 @@ def by_index(what: str, index: Tensor, *columns: Tensor) -> tuple[Tensor, ...]:
 def _alike(column: Tensor, other: Tensor) -> Tensor:
     """Return bool ``(n,)``, whether rows may be of one item."""
     column, other = column.reshape(len(column), -1), other.reshape(len(other), -1)
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return (column == other).all(dim=1)
     if column.is_floating_point():
-        return ((column - other).abs() <= 1e-3 * column.abs().max()).all(dim=1)
+        largest = other.abs().amax(dim=1, keepdim=True)
+        return ((column - other).abs() <= 1e-3 * largest).all(dim=1)
     allowed = column.shape[1] // 8 if column.dtype == torch.int8 else 0
     return (column != other).sum(dim=1) <= allowed

@@ -103,22 +103,18 @@ def call_network(network: nn.Module, inputs: Tensor, *lengths: Tensor) -> Any:
     Raises:
         ValueError: if there are lengths and the network takes none.
     """
-    if lengths and not _takes(network, 2):
+    if lengths and not _takes_lengths(network):
         msg = (
             f"{type(network).__name__} takes no lengths, and these clips have several; pass clips "
-            "of one length (data: short: repeat), or give its forward a second argument, lengths"
+            "of one length (data: short: repeat), or give its forward a second argument `lengths`"
         )
         raise ValueError(msg)
     return network(inputs, *lengths)
 
 
-def _takes(network: nn.Module, count: int) -> bool:
+def _takes_lengths(network: nn.Module) -> bool:
     try:
-        signature = inspect.signature(network.forward)
-    except (TypeError, ValueError):  # scripts have none
+        parameters = inspect.signature(network.forward).parameters.values()
+    except (TypeError, ValueError):  # scripts have no signature
         return True
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True
+    return any(p.name == "lengths" or p.kind == p.VAR_POSITIONAL for p in parameters)

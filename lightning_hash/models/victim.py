@@ -127,7 +127,11 @@ def load_victim(path: str | Path) -> Victim:
     path = Path(path)
     checkpoint = read_checkpoint(path, "victim", "python -m lightning_hash fit")
     entry = checkpoint[CHECKPOINT_KEY]
-    network = build_network(entry["backbone"], entry["bits"])
+    backbone = entry["backbone"]
+    if isinstance(backbone, dict) and "weights" in (backbone.get("init_args") or {}):
+        # The checkpoint has the weights; those that the training began with may be gone.
+        backbone = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
+    network = build_network(backbone, entry["bits"])
     prefix = "network."
     state = {
         key.removeprefix(prefix): value

@@ -101,7 +101,10 @@ class VideoNetwork(HashNetwork):
             ValueError: if the clips have another shape.
         """
         if clips.dim() != 5:
-            msg = f"clips must have the shape (B, T, 3, H, W), got {tuple(clips.shape)}"
+            msg = (
+                f"clips must have the shape (B, T, 3, H, W), got {tuple(clips.shape)}; data of "
+                "files give clips where `frames` is given"
+            )
             raise ValueError(msg)
         present = frame_mask(lengths[0], clips.shape[1]) if lengths else None
         images = clips.flatten(0, 1) if present is None else clips[present]
@@ -112,7 +115,7 @@ class VideoNetwork(HashNetwork):
             found = [self._of_images(part) for part in parts]
         features = torch.cat(found)
         if present is None:
-            return features.view(*clips.shape[:2], -1)
+            return features.view(*clips.shape[:2], features.shape[1])
         padded = features.new_zeros(*clips.shape[:2], features.shape[1])
         padded[present] = features
         return padded

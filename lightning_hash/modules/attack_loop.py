@@ -58,7 +58,6 @@ class AttackLoop(pl.LightningModule):
         queries: the queries.
         databases: what they are ranked against.
         protocol: the constant part of the result rows.
-        frames_chosen: whether ``live`` of the batches says which.
         run_folder: where the run writes, if anywhere.
         seconds: time that the iterations have taken.
     """
@@ -82,7 +81,6 @@ class AttackLoop(pl.LightningModule):
     queries: QueryData
     databases: Databases | None
     protocol: dict[str, Any]
-    frames_chosen: bool = False
     run_folder: Path | None
     seconds: float
     _position: dict[int, int]
@@ -118,9 +116,8 @@ class AttackLoop(pl.LightningModule):
         compute_references(self)
         self._choose_kernels()
         self.passes = PartwisePass(self._losses, self.trainer.precision_plugin.forward_context)
-        if self.frames is not None and not self.frames_chosen:
+        if self.frames is not None:
             choose_frames(self, self.frames)
-            self.frames_chosen = True
         # Twice the size of the queries, which is nothing beside a pass unless they are clips.
         images = all(self.clean(number).dim() < 5 for number in range(len(self.batches)))
         self._bounds = [self._bounds_of(i) for i in range(len(self.batches))] if images else []
@@ -138,9 +135,7 @@ class AttackLoop(pl.LightningModule):
     def _losses(self, number: int, rows: slice) -> Tensor:
         batch, alpha = self.batches[number], self.alpha(self.current_epoch, self._iterations)
         chosen = batch.unfinished(rows) if self.stop_finished else rows
-        perturbation = self.perturbations[number][chosen]
-        if self.frames is not None:  # the gradient of the other frames is 0
-            perturbation = batch.confine(perturbation, chosen)
+        perturbation = batch.confine(self.perturbations[number][chosen], chosen)
         images = self.clean(number)[chosen] + self.space.in_pixels(perturbation)
         if self.inputs is not None:
             images = self.inputs(images, batch.index[chosen].tolist(), self.current_epoch)

@@ -197,7 +197,8 @@ class AttackModule(AttackLoop):
             )
             raise ValueError(msg)
         shape = tuple(queries.queries[0][0].shape)
-        if self.frames is not None and (len(shape) != 4 or not self.objective.iterative):
+        clips = len(shape) == 4 and (self.frames or 0) <= shape[0]
+        if self.frames is not None and not (clips and self.objective.iterative):
             msg = (
                 f"frames = {self.frames} chooses frames of clips (T, 3, H, W) by their gradient; "
                 f"got inputs {shape} and objective {self.objective.name}"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from lightning_hash.attacks.state import pack, unpack
 from lightning_hash.models.victim import CHECKPOINT_KEY, CHECKPOINT_VERSION
 from lightning_hash.modules.kernels import Kernels
-from lightning_hash.modules.live_frames import pack_frames, unpack_frames
 
 if TYPE_CHECKING:
     from lightning_hash.modules.attack_loop import AttackLoop
@@ -30,7 +29,6 @@ def save_attack(module: "AttackLoop", checkpoint: dict[str, Any]) -> None:
         "version": CHECKPOINT_VERSION,
         "protocol": module.protocol,
         "queries": pack(index, list(module.perturbations), module.trainer.optimizers[0]),
-        "frames": None if module.frames is None else pack_frames(module.batches),
         "rows": module.rows,
         "seconds": module.seconds,
         "kernels": None if module.kernels is None else dataclasses.asdict(module.kernels),
@@ -60,8 +58,5 @@ def load_attack(module: "AttackLoop", checkpoint: dict[str, Any]) -> None:
     perturbations, optimizer = unpack(entry["queries"], index)
     checkpoint["state_dict"] = {f"perturbations.{i}": p for i, p in enumerate(perturbations)}
     checkpoint["optimizer_states"] = [optimizer]
-    if module.frames is not None:
-        unpack_frames(entry["frames"], module.batches)
-        module.frames_chosen = True
     module.scorekeeper.rows, module.seconds = entry["rows"], entry["seconds"]
     module.kernels = Kernels(**entry["kernels"])

@@ -1,5 +1,6 @@
 """Features of the frames of whole splits, by the Trainer's predict loop."""
 
+import shutil
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -38,7 +39,8 @@ class FrameEncoder(pl.LightningModule):
         if self.trainer.is_global_zero:
             missing = [s for s in self.data.splits if not self.files[s].is_finished]
             try:
-                places = [self._begin(split) for split in missing]
+                for split in missing:
+                    places.append(self._begin(split))
             except OSError as caught:
                 error = caught
         missing, self.places, error = self.trainer.strategy.broadcast((missing, places, error))
@@ -62,12 +64,21 @@ class FrameEncoder(pl.LightningModule):
         write_rows(self.places[dataloader_idx], index, features, *(lengths or [whole]))
 
     def on_predict_end(self) -> None:
-        """Give the files their names, once all processes have written."""
+        """Give the files their names, once all processes have written.
+
+        Raises:
+            ValueError: if items are missing, which a limit of the Trainer has left out.
+        """
         self.trainer.strategy.barrier()
         if self.trainer.is_global_zero:
             for split, place in zip(self.data.splits, self.places, strict=True):
                 self.files[split].finish(place)
         self.trainer.strategy.barrier()
+
+    def discard(self) -> None:
+        """Remove the folders that are not finished."""
+        for place in self.places:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def cache_frames(
@@ -87,9 +98,15 @@ def cache_frames(
         ValueError: if the data change clips in training, or the network's frames are trained.
         OSError: on all processes, if there is no room for a file.
     """
-    network = model.network
-    if model.feature_cache is None or not isinstance(network, VideoNetwork):
+    network, quick = model.network, getattr(trainer, "fast_dev_run", False)
+    if model.feature_cache is None or not isinstance(network, VideoNetwork) or quick:
         return {}
+    if str(trainer.precision) in ("64-true", "bf16-true", "16-true"):
+        msg = (
+            f"feature_cache goes with precision 32-true or a mixed one, got {trainer.precision}, "
+            "which converts the network's weights"
+        )
+        raise ValueError(msg)
     source.prepare_data()
     source.setup("fit")
     if network.train_frames or source.train_transform is not None:
@@ -111,7 +128,12 @@ def cache_frames(
         }
         files[split] = FrameFile(Path(model.feature_cache), made_with)
     data = SplitData(source, SPLITS)
-    trainer.predict(FrameEncoder(network, data, files), data, return_predictions=False)
+    encoder = FrameEncoder(network, data, files)
+    try:
+        trainer.predict(encoder, data, return_predictions=False)
+    except BaseException:
+        encoder.discard()
+        raise
     return {
         split: CachedFrames(file.finished, source.labels_of(split)) for split, file in files.items()
     }

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -108,7 +109,8 @@ class HashModule(pl.LightningModule):
         if feature_cache is not None and not isinstance(self.network, VideoNetwork):
             msg = f"feature_cache goes with VideoNetwork, got {backbone_name(backbone)}"
             raise ValueError(msg)
-        self.feature_cache, self.cached_sha256 = feature_cache, ""
+        self.feature_cache = feature_cache
+        self.cached_sha256: str | None = None
         self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
         self.lr_scheduler = lr_scheduler
         self.pretrained_lr_scale = pretrained_lr_scale
@@ -161,20 +163,8 @@ class HashModule(pl.LightningModule):
             self._seed = torch.initial_seed()
 
     def on_train_start(self) -> None:
-        """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start.
-
-        Raises:
-            ValueError: if the cached features are not those of the network that is trained.
-        """
-        if self.feature_cache is not None and isinstance(self.network, VideoNetwork):
-            found = weights_sha256(self.network.extractor.frames)
-            if found != self.cached_sha256:
-                msg = (
-                    "feature_cache: the checkpoint's network of a frame is not the one that the "
-                    "features were made with; go on with the same weights and seed, or "
-                    "without feature_cache"
-                )
-                raise ValueError(msg)
+        """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start."""
+        self._check_cache()
         self._steps = float(self.trainer.estimated_stepping_batches)
         if self.code_bank:
             loader: Any = self.trainer.train_dataloader
@@ -182,6 +172,19 @@ class HashModule(pl.LightningModule):
             self._bank.load(self._bank_state)
             self._bank_state = {}
         self.on_train_epoch_start()
+
+    def _check_cache(self) -> None:
+        """Refuse cached features that are not those of the network that is trained."""
+        if self.cached_sha256 is not None and isinstance(self.network, VideoNetwork):
+            if weights_sha256(self.network.extractor.frames) != self.cached_sha256:
+                msg = (
+                    "feature_cache: the checkpoint's network of a frame is not the one that the "
+                    "features were made with; go on with the same weights and seed, or "
+                    "without feature_cache"
+                )
+                raise ValueError(msg)
+        elif self.feature_cache is not None and not getattr(self.trainer, "fast_dev_run", False):
+            rank_zero_warn("feature_cache is not used: it needs HashTrainer.fit with a datamodule")
 
     def on_train_epoch_start(self) -> None:
         """Make augmentation and dropout functions of seed and epoch, so that a resumed run repeats.

@@ -1,5 +1,7 @@
 """Everything that a number of a run depends on: the constant part of its result rows."""
 
+import hashlib
+import json
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +76,7 @@ def data_protocol(
     return {
         "dataset": source.name,
         "data_seed": source.seed,
+        "inputs_sha256": inputs_sha256(source),
         "input_shape": "x".join(str(side) for side in source.query_set[0][0].shape),
         **{f"list_sha256_{split}": prints.get(split) for split in (*SPLITS, OPEN_SET)},
         "n_query": n_query,
@@ -85,6 +88,12 @@ def data_protocol(
         "n_target_database": None if databases is None else len(databases.ranked),
         "relevance": "shares a label",
     }
+
+
+def inputs_sha256(source: HashDataModule) -> str:
+    """Return a fingerprint of how the queries become inputs."""
+    text = json.dumps(source.input_fingerprints("query"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def run_protocol(trainer: pl.Trainer) -> dict[str, Any]:

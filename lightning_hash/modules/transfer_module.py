@@ -13,6 +13,7 @@ from lightning_hash.attacks.combine import Perturbations
 from lightning_hash.data.queries import QueryData
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.protocol import inputs_sha256
 
 # What a row says about the attack that made the perturbations.
 ATTACK_FIELDS = (
@@ -20,8 +21,8 @@ ATTACK_FIELDS = (
     "inputs", "start_seed", "frames", "n_t", "anchor_set", "target_rule",
 )  # fmt: skip
 DATA_FIELDS = (
-    "dataset", "data_seed", "list_sha256_query", "list_sha256_database", "list_sha256_open_set",
-    "n_query",
+    "dataset", "data_seed", "inputs_sha256", "list_sha256_query", "list_sha256_database",
+    "list_sha256_open_set", "n_query",
 )  # fmt: skip
 
 
@@ -80,9 +81,10 @@ class TransferModule(AttackModule):
         Raises:
             ValueError: naming what differs.
         """
-        here = {
+        here: dict[str, Any] = {
             "dataset": queries.source.name,
             "data_seed": queries.source.seed,
+            "inputs_sha256": inputs_sha256(queries.source),
             "n_query": len(queries.queries),
             **{f"list_sha256_{key}": v for key, v in queries.source.fingerprints().items()},
         }

@@ -17,9 +17,10 @@ from lightning_hash.reports.tables import format_epsilon, protocol_of
 
 # What all numbers of one table share; numbers that differ in one of these stand in several tables.
 DATA_FIELDS = (
-    "dataset", "data_seed", "input_shape", "list_sha256_query", "list_sha256_database",
-    "list_sha256_open_set", "n_query", "n_database", "n_leaked", "n_skipped", "database_codes",
-    "target_database", "relevance", "top_k", "normalizer", "empty", "ties", "backbone", "loss",
+    "dataset", "data_seed", "inputs_sha256", "input_shape", "list_sha256_query",
+    "list_sha256_database", "list_sha256_open_set", "n_query", "n_database", "n_leaked",
+    "n_skipped", "database_codes", "target_database", "relevance", "top_k", "normalizer", "empty",
+    "ties", "backbone", "loss",
 )  # fmt: skip
 # What all numbers of one line share; those that differ in one of these stand in several lines.
 ATTACK_FIELDS = (

@@ -58,6 +58,7 @@ class ResultRow:
         loss: the victim's training loss.
         dataset: name of the data.
         data_seed: seed of its splits.
+        inputs_sha256: fingerprint of how queries become inputs: transform, frames, sizes of files.
         input_shape: of one query, such as 3x224x224 or, of clips, 40x3x224x224.
         list_sha256_train: fingerprint of the training split.
         list_sha256_query: fingerprint of the query split.
@@ -118,6 +119,7 @@ class ResultRow:
     loss: str | None = None
     dataset: str | None = None
     data_seed: int | None = None
+    inputs_sha256: str | None = None
     input_shape: str | None = None
     list_sha256_train: str | None = None
     list_sha256_query: str | None = None

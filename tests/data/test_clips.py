@@ -8,12 +8,14 @@ import torch
 import yaml
 from PIL import Image
 
+import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.data import FolderDataModule, ListDataModule
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.check import check_data
-from lightning_hash.data.clips import ClipReading, frame_files
+from lightning_hash.data.clips import ClipReading, _upright, frame_files
 from lightning_hash.data.split_data import SplitData
+from lightning_hash.data.table import Table
 from lightning_hash.reports.results import read_results
 from tests.clips import pictures, write_classes, write_frames, write_video
 
@@ -67,6 +69,37 @@ def test_short_clips_are_padded_or_begin_anew(tmp_path):
     repeated, *rest = one(tmp_path, "a.npy", frames=5, short="repeat")[0]
     assert len(rest) == 2
     torch.testing.assert_close(repeated, padded[[0, 1, 2, 0, 1]])
+
+
+def test_frames_are_upright():
+    """As telephones write them: the picture lies, and the file says by how much to turn it."""
+
+    class Lying:
+        rotation = 90  # counterclockwise
+
+        def to_image(self):
+            picture = Image.new("RGB", (4, 2))
+            picture.putpixel((3, 0), (255, 0, 0))  # top right goes to the top left
+            return picture
+
+    turned = _upright(Lying())
+    assert turned.size == (2, 4)
+    assert turned.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_the_recordings_of_jhmdb():
+    """One film with two actions is one recording."""
+    config = Path(lightning_hash.__file__).parent.parent / "configs/data/jhmdb_recordings.yaml"
+    pattern = yaml.safe_load(config.read_text())["data"]["init_args"]["group"]
+    paths = [
+        "brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0",
+        "sit/50_FIRST_DATES_sit_f_cm_np1_fr_med_24",
+        "stand/50_FIRST_DATES_stand_u_cm_np1_fr_med_3.avi",
+        "shoot_ball/KELVIN_shoot_ball_u_cm_np1_ba_med_2",
+        "golf/golf_golf_f_nm_np1_ri_med_0",
+    ]
+    table = Table(paths, np.ones((5, 1), np.uint8), "list").grouped(pattern)
+    assert table.groups == ["April_09", "50_FIRST_DATES", "50_FIRST_DATES", "KELVIN", "golf"]
 
 
 def test_frames_are_ordered_by_number(tmp_path):
@@ -204,6 +237,9 @@ def test_wrong_options(classes):
         folder(classes, query="1 group per class from all").setup("fit")
     with pytest.raises(ValueError, match="does not match"):
         folder(classes, group=r"clip(\d+)").setup("fit")
+    with pytest.raises(ValueError, match=r"group must be a regular expression, got 'v_\('"):
+        folder(classes, group="v_(")
+    folder(classes, group=r"v_(\w+)_g(\d+)(x)?").setup("fit")  # a group that is not there
     with pytest.raises(ValueError, match=r"4 groups asked for, .*, blue has 3 that no other"):
         folder(classes, train="4 groups per class from all", query="3 groups per class from all",
                group=r"_(\w+_g\d+)_c").setup("fit")  # fmt: skip
@@ -224,7 +260,7 @@ def test_videos_without_frames_are_no_images(tmp_path):
         FolderDataModule(str(tmp_path)).setup("fit")
 
 
-def test_files_go_through_every_command(classes, tmp_path, monkeypatch):
+def test_files_go_through_every_command(classes, tmp_path, monkeypatch, capsys):
     """Train on videos, frames and arrays of several lengths, encode, test, attack, transfer."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fit.yaml").write_text(yaml.safe_dump({"model": {
@@ -241,6 +277,8 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch):
                           "batch_size": 4, "num_workers": 1},
         },
     }))  # fmt: skip
+    other = (tmp_path / "data.yaml").read_text().replace("size: 24", "size: 24\n    stride: 2")
+    (tmp_path / "stride.yaml").write_text(other)
     data, quiet = ["--config=data.yaml"], ["--trainer.accelerator=cpu"]
     quiet.append("--trainer.enable_progress_bar=false")
     fit = ["fit", "--config=fit.yaml", *data, "--trainer.max_epochs=1", "--name=v"]
@@ -277,6 +315,12 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch):
             for group in (rows["all"], moved)
         )
         assert own == pytest.approx(other, abs=1e-6), metric
+    assert main([*command, "--accelerator=cpu", "--data=stride.yaml"]) == 1
+    assert "their inputs_sha256" in capsys.readouterr().err
+    again = [*attack, *quiet, "--data.stride=2", "--ckpt_path=last", "--name=all"]
+    again.remove("--codes=codes.safetensors")
+    assert main(again) == 1
+    assert "belongs to another attack: its inputs_sha256" in capsys.readouterr().err
     assert main(["report", "runs"]) == 0
     figures = {path.name for path in Path("runs/report/figures").glob("*.png")}
     assert {"frames.png", "dhta_fig9.png"} <= figures

@@ -92,8 +92,10 @@ def test_an_index_with_two_contents_is_refused():
         metric.compute()
 
 
-def test_an_item_of_another_batch_may_differ_by_rounding():
+def test_an_item_of_another_batch_may_differ_by_rounding(monkeypatch):
     """A distributed sampler repeats items; another batch rounds otherwise."""
+    for name, value in (("is_initialized", True), ("get_world_size", 2)):
+        monkeypatch.setattr(dist, name, lambda value=value: value)
     index = torch.tensor([4, 7, 4])
     codes = torch.ones(3, 16, dtype=torch.int8)
     codes[2, :2] = -1
@@ -109,6 +111,10 @@ def test_an_item_of_another_batch_may_differ_by_rounding():
     for column in (codes, logits, labels):
         with pytest.raises(ValueError, match="query index 4 was given twice"):
             by_index("query", index, column)
+    monkeypatch.undo()  # one process passes each item once
+    codes[2] = torch.tensor([-1, *[1] * 15])
+    with pytest.raises(ValueError, match="query index 4 was given twice"):
+        by_index("query", index, codes)
 
 
 def test_bits_that_differ_are_named():

@@ -6,7 +6,7 @@ import torchvision
 
 from lightning_hash.models import VideoNetwork, freeze
 from lightning_hash.models.frozen import FrozenNetwork
-from lightning_hash.models.victim import build_network
+from lightning_hash.models.victim import build_network, load_victim
 from lightning_hash.modules import HashModule
 
 
@@ -110,6 +110,26 @@ def test_bits_and_weights_are_those_of_the_model(tmp_path):
     assert build_network(own, 12).bits == 5  # HashModule then says what is wrong
     with pytest.raises(ValueError, match=r"takes them; torch\.nn\.Flatten has its own"):
         build_network({"class_path": "torch.nn.Flatten"}, 8, "DEFAULT")
+
+
+def test_a_victim_is_loaded_without_the_weights_it_began_with(tmp_path):
+    """Its checkpoint has its weights; the file of the pretrained ones may be gone."""
+    alexnet = tmp_path / "alexnet.pth"
+    torch.save(torchvision.models.alexnet(weights=None).state_dict(), alexnet)
+    backbone = {**DESCRIPTION, "init_args": {"hidden": 4, "weights": str(alexnet)}}
+    module = HashModule(backbone, 8)
+    checkpoint = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, tmp_path / "victim.ckpt")
+    alexnet.unlink()
+    victim = load_victim(tmp_path / "victim.ckpt")
+    assert victim.sha256 == module.as_victim().sha256
+
+
+def test_a_process_without_clips():
+    model = network().eval()
+    assert model(clips()[:0]).shape == (0, 6)
+    assert model(clips()[:0], torch.ones(2, dtype=torch.int64)[:0]).shape == (0, 6)
 
 
 def test_an_argument_beside_init_args_is_not_ignored():

@@ -15,6 +15,7 @@ from lightning_hash.attacks import (
     TargetChoice,
     TargetFeatures,
 )
+from lightning_hash.callbacks import AttackCheckpoint
 from lightning_hash.data import HashDataModule
 from lightning_hash.models import VideoNetwork
 from lightning_hash.models.frozen import FrozenNetwork
@@ -153,39 +154,48 @@ def test_only_the_frames_of_the_largest_gradient_change(count, tmp_path):
     assert {row["frames"] for row in module.rows} == {count}
 
 
-def test_frames_go_on_from_a_checkpoint(tmp_path):
-    """Killed after two iterations and resumed in other batches, the same frames change."""
+class HaltError(Exception):
+    pass
+
+
+class Interrupted(AttackModule):
+    def on_train_epoch_end(self):
+        super().on_train_epoch_end()
+        if self.current_epoch == 1:
+            raise HaltError
+
+
+@pytest.mark.parametrize("batch_size", [3, 2])
+def test_frames_go_on_from_a_checkpoint(batch_size, tmp_path):
+    """Killed after two iterations and resumed, the same frames change to the same values."""
     whole, _ = attacked(tmp_path, objective=HAG(), frames=2)
-
-    class Halt(Exception):  # noqa: N818 - no error, an interruption
-        pass
-
-    class Interrupted(AttackModule):
-        def on_train_epoch_end(self):
-            super().on_train_epoch_end()
-            if self.current_epoch == 1:
-                self.trainer.save_checkpoint(tmp_path / "half.ckpt")
-                raise Halt
-
     module = Interrupted(
         network(), HAG(), step=lambda p: SignStep(p, 1 / 255), epsilon="4/255", n_queries=None,
         batch_size=3, top_k=None, tune=False, frames=2, targets=TargetChoice(n_t=2),
     )  # fmt: skip
     trainer = HashTrainer(
         max_epochs=4, accelerator="cpu", logger=False, default_root_dir=tmp_path,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[AttackCheckpoint(2)], enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
-    with pytest.raises(Halt):
+    with pytest.raises(HaltError):
         trainer.attack(module, ClipData())
-    again, _ = attacked(tmp_path, objective=HAG(), frames=2, ckpt_path=tmp_path / "half.ckpt")
-    assert torch.equal(
-        again.outcome().tensors["perturbation"], whole.outcome().tensors["perturbation"]
-    )
-    other, _ = attacked(
-        tmp_path, objective=HAG(), frames=2, ckpt_path=tmp_path / "half.ckpt", batch_size=2
-    )
-    frames = [m.outcome().tensors["perturbation"].flatten(2).any(dim=2) for m in (whole, other)]
-    assert torch.equal(*frames)
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    again, _ = attacked(tmp_path, objective=HAG(), frames=2, batch_size=batch_size,
+                        ckpt_path=tmp_path / "half.ckpt")  # fmt: skip
+    found, expected = (m.outcome().tensors["perturbation"] for m in (again, whole))
+    assert torch.equal(found.flatten(2).any(dim=2), expected.flatten(2).any(dim=2))
+    if batch_size == 3:
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("stop_finished", [False, True])
+def test_a_random_start_is_in_the_chosen_frames_alone(stop_finished, tmp_path):
+    module, _ = attacked(tmp_path, objective=HAG(threshold=0.0), frames=2, start_seed=1,
+                         stop_finished=stop_finished, evaluate_at=[0])  # fmt: skip
+    changed = module.outcome().tensors["perturbation"].flatten(2).any(dim=2).sum(dim=1)
+    assert (changed <= 2).all()
+    sizes = [r["value"] for r in module.rows if r["metric"] == "perceptibility"]
+    assert sizes[0] < 4 / 255 * 0.8  # at iteration 0, over all frames: uniform noise in two
 
 
 def test_targets_features_noise_and_diverse_inputs(tmp_path):
@@ -193,9 +203,15 @@ def test_targets_features_noise_and_diverse_inputs(tmp_path):
     found, _ = attacked(tmp_path, objective=AnchorCode(), stop_finished=True,
                         targets=TargetChoice(n_t=1))  # fmt: skip
     assert any(row["metric"] == "t_map" for row in found.rows)
-    attacked(tmp_path, objective=TargetFeatures(),
-             targets=TargetChoice(n_t=2))  # fmt: skip
-    attacked(tmp_path, objective=HAG(), inputs=DiverseInputs(1.0, 0.7))
+    for options in (
+        {"objective": TargetFeatures()},
+        {"objective": HAG(), "inputs": DiverseInputs(1.0, 0.7)},
+    ):
+        module, _ = attacked(tmp_path, **options)
+        change = module.outcome().tensors["perturbation"]
+        for row, length in enumerate(LENGTHS):
+            assert (change[row, length:] == 0).all()
+            assert (change[row, :length].flatten(1).abs().max(dim=1).values > 3 / 255).all()
     noise, _ = attacked(tmp_path, objective=Noise())
     change = noise.outcome().tensors["perturbation"]
     for row, length in enumerate(LENGTHS):
@@ -232,8 +248,8 @@ def test_a_choice_of_kernels_leaves_the_victim_alone():
 
 
 class TakesNone(torch.nn.Module):
-    def forward(self, inputs):
-        return inputs.mean(dim=(1, 3, 4))
+    def forward(self, inputs, scale=1.0):
+        return scale * inputs.mean(dim=(1, 3, 4))
 
 
 def test_wrong_use(tmp_path):
@@ -241,11 +257,13 @@ def test_wrong_use(tmp_path):
         attacked(tmp_path, victim=TakesNone(), objective=HAG())
     with pytest.raises(ValueError, match="frames must be at least 1 or null, got 0"):
         AttackModule(network(), frames=0)
+    with pytest.raises(ValueError, match=r"frames = 8 chooses .* inputs \(7, 3, 16, 16\)"):
+        attacked(tmp_path, objective=HAG(), frames=8)
     with pytest.raises(ValueError, match=r"frames = 2 chooses frames of clips .* objective noise"):
         attacked(tmp_path, objective=Noise(), frames=2)
     inputs, lengths = clips()
-    for wrong in (lengths[:3], lengths * 0, lengths + 9):
-        with pytest.raises(ValueError, match=r"lengths must be \(Q,\) in \[1, T\]"):
+    for wrong in (lengths[:3], lengths * 0, lengths + 9, lengths - 0.5):
+        with pytest.raises(ValueError, match=r"lengths must be \(Q,\) whole numbers in \[1, T\]"):
             lightning_hash.attack(network(), inputs, lengths=wrong)
     with pytest.raises(ValueError, match="frames = 2 chooses frames"):
         lightning_hash.attack(TakesNone(), torch.rand(2, 3, 8, 8), frames=2)

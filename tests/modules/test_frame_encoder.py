@@ -35,11 +35,15 @@ def data(top, **options):
     )
 
 
+LIMITS = ("fast_dev_run", "limit_predict_batches", "precision")
+
+
 def trained(module, source, tmp_path, epochs=3, **options):
+    limits = {name: options.pop(name) for name in LIMITS if name in options}
     trainer = HashTrainer(
         max_epochs=epochs, accelerator="cpu", logger=False, default_root_dir=tmp_path,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=0, **limits,
     )  # fmt: skip
     trainer.fit(module, datamodule=source, **options)
     return trainer
@@ -106,14 +110,52 @@ def test_other_networks_and_clips_have_files_of_their_own(classes, tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 9
 
 
-def test_a_full_disk_leaves_nothing_behind(classes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_a_full_disk_leaves_nothing_behind(room, classes, tmp_path, monkeypatch):
+    """The disk fills at the first, second or third of three files."""
+    asked = []
+
     def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        asked.append(None)
+        if len(asked) > room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
         trained(module(tmp_path / "cache"), data(classes), tmp_path)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_is_not_whole_is_not_kept(classes, tmp_path, monkeypatch):
+    """A limit of the Trainer, or a clip that cannot be read, must not leave zeros for features."""
+    with pytest.raises(ValueError, match="items were not passed; train without limit_predict"):
+        trained(module(tmp_path / "cache"), data(classes, eval_batch_size=2), tmp_path,
+                limit_predict_batches=1)  # fmt: skip
+    assert list((tmp_path / "cache").iterdir()) == []
+
+    def broken(*_):
+        raise ValueError("torn clip")
+
+    source = data(classes)
+    source.setup("fit")
+    monkeypatch.setattr(type(source.train_set), "clip", broken)
+    with pytest.raises(ValueError, match="torn clip"):
+        trained(module(tmp_path / "cache"), source, tmp_path)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_quick_run_keeps_nothing(classes, tmp_path):
+    trained(module(tmp_path / "cache"), data(classes), tmp_path, fast_dev_run=True)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_loaders_of_ones_own_are_not_cached(classes, tmp_path):
+    source = data(classes)
+    source.setup("fit")
+    trainer = HashTrainer(max_epochs=1, accelerator="cpu", logger=False, limit_val_batches=0,
+                          enable_checkpointing=False, default_root_dir=tmp_path)  # fmt: skip
+    with pytest.warns(UserWarning, match="feature_cache is not used: it needs HashTrainer.fit"):
+        trainer.fit(module(tmp_path / "cache"), source.train_dataloader())
 
 
 def test_a_run_that_was_faster_wins(classes, tmp_path, monkeypatch):
@@ -133,6 +175,8 @@ def test_wrong_use(classes, tmp_path):
         HashModule("convnet", 8, feature_cache="cache")
     with pytest.raises(ValueError, match=r"train_frames: false and .*augment: false"):
         trained(module(tmp_path / "cache"), data(classes, augment=True), tmp_path)
+    with pytest.raises(ValueError, match="32-true or a mixed one, got 64-true"):
+        trained(module(tmp_path / "cache"), data(classes), tmp_path, precision="64-true")
     whole = {**NETWORK, "init_args": {**NETWORK["init_args"], "train_frames": True}}
     with pytest.raises(ValueError, match="train_frames: false"):
         trained(module(tmp_path / "cache", backbone=whole), data(classes), tmp_path)
