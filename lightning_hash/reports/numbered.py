@@ -13,7 +13,7 @@ from lightning_hash.reports.published import (
     published_line,
 )
 from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon, protocol_of
+from lightning_hash.reports.tables import format_epsilon, frames_of, protocol_of
 
 # What all numbers of one table share; numbers that differ in one of these stand in several tables.
 DATA_FIELDS = (
@@ -80,7 +80,7 @@ def setting_of(row: ResultRow, without: Iterable[str | None] = ()) -> str:
         "n_t": f"n_t {row.n_t}" if anchored else None,
         "start_seed": None if row.start_seed is None else f"random start {row.start_seed}",
         "inputs": f"inputs {row.inputs}" if row.inputs else None,
-        "frames": f"{row.frames} frames" if row.frames else None,
+        "frames": frames_of(row) if row.frames else None,
     }
     left_out = set(without)
     return ", ".join(text for field, text in said.items() if text and field not in left_out)
@@ -199,8 +199,10 @@ def _preferred(table: NumberedTable, rows: Sequence[ResultRow]) -> Sequence[Resu
     return rows
 
 
-def close_to(found: Any, wanted: float) -> bool:
+def close_to(found: Any, wanted: float | None) -> bool:
     """Return whether a field has a value, to rounding."""
+    if wanted is None:
+        return found is None
     return isinstance(found, int | float) and abs(found - wanted) < 1e-6
 
 

@@ -13,7 +13,7 @@ from lightning_hash.reports.numbered import (
     setting_of,
 )
 from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon, protocol_of
+from lightning_hash.reports.tables import format_epsilon, frames_of, protocol_of
 
 COLUMNS = (
     ("MAP", "map", False), ("MAP 8-bit", "map", True), ("t-MAP", "t_map", False),
@@ -69,8 +69,8 @@ def _grid(panel: Sequence[ResultRow]) -> Grid:
     )
 
 
-def _rank(row: ResultRow) -> tuple[str, int, float]:
-    return row.attack, row.n_t or 0, row.epsilon or 0.0
+def _rank(row: ResultRow) -> tuple[str, int, float, float]:
+    return row.attack, row.n_t or 0, row.epsilon or 0.0, row.frames or float("inf")
 
 
 def _line(label: str, rows: Sequence[ResultRow]) -> Line:
@@ -84,6 +84,7 @@ def distinct_names(attacks: Sequence[ResultRow]) -> list[str]:
     """Name attacks, with what tells those of one name apart."""
     shown: dict[str, Callable[[ResultRow], str]] = {
         "iterations": lambda row: f"{row.iterations} iterations",
+        "frames": frames_of,
         "epsilon": lambda row: f"ε {format_epsilon(row.epsilon, row.epsilon_space)}",
     }
     names = []

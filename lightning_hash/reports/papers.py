@@ -58,8 +58,8 @@ class NumberedTable:
     digits: int = 4
 
 
-HAG_SETTING = {"epsilon": 10 / 255, "threshold": 0.5}
-DHTA_SETTING = {"epsilon": 0.032, "n_t": 9}
+HAG_SETTING = {"epsilon": 10 / 255, "threshold": 0.5, "frames": None}
+DHTA_SETTING = {"epsilon": 0.032, "n_t": 9, "frames": None}
 
 
 def _closed(row: ResultRow) -> bool:

@@ -72,7 +72,9 @@ def numbered_plots(runs: Sequence[RunFiles]) -> Iterator[Plot]:
             _recall,
         )  # fmt: skip
     yield from _thresholds(rows)
-    settings: dict[str, dict[str, Any]] = {"p2p": {}, "dhta": DHTA_SETTING, "noise": {}}
+    settings: dict[str, dict[str, Any]] = {
+        "p2p": {"frames": None}, "dhta": DHTA_SETTING, "noise": {},
+    }  # fmt: skip
     targeted = [run for name, setting in settings.items() for run in runs_of(runs, name, setting)]
     for panel in panels_of(targeted, "bits"):
         name = f"{panel[0].attack.bits} bits" if panel[0].attack else ""

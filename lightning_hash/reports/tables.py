@@ -76,6 +76,13 @@ def protocol_of(row: ResultRow, *, victims: bool = True) -> str:
     return "; ".join(part for part in parts if part) + "."
 
 
+def frames_of(row: ResultRow) -> str:
+    """Say how many frames of each clip were attacked."""
+    if row.frames is None:
+        return "all frames"
+    return f"{row.frames} frame" if row.frames == 1 else f"{row.frames} frames"
+
+
 def format_epsilon(epsilon: float | None, space: str | None) -> str:
     """Write an epsilon as k/255 where it is that, with its space unless that is pixel."""
     if epsilon is None:

@@ -142,3 +142,14 @@ def test_readme(tmp_path):
     path.write_text("nothing")
     with pytest.raises(ValueError, match="must hold <!-- results -->"):
         fill_readme(path, rows)
+
+
+def test_an_attack_on_all_frames_is_the_papers():
+    """Table 2 leaves attacks on some frames out, where there is one on all."""
+    rows = [
+        made(attack="none", metric="t_map", iteration=0, value=0.1),
+        *(made(**DHTA, value=v, n_t=9, frames=k) for k, v in ((2, 0.4), (None, 0.8), (5, 0.7))),
+    ]
+    assert texts(first("dhta_table1", rows))["DHTA"] == ["80.00"]
+    some = [rows[0], rows[1]]
+    assert texts(first("dhta_table1", some))["DHTA"] == ["40.00"]

@@ -41,6 +41,14 @@ def test_settings_of_one_attack_are_told_apart():
     assert found["hag, ε 8/255"][0] == "0.2000"
 
 
+def test_attacks_on_some_frames_stand_in_their_order():
+    rows = [r for frames in (None, 4, 1) for r in run("dhta", (frames or 8) / 10, frames=frames)]
+    (grid,) = overview_grids(rows)
+    names = [name for name in texts(grid) if name.startswith("dhta")]
+    assert names == ["dhta, 1 frame", "dhta, 4 frames", "dhta, all frames"]
+    assert texts(grid)["dhta, 4 frames"][0] == "0.4000"
+
+
 def test_seeds_are_averaged_and_an_attack_that_was_killed_has_no_number():
     (grid,) = overview_grids(
         [*run("hag", 0.2), *run("hag", 0.4, seed=1), row(attack="p2p", iteration=50)]
