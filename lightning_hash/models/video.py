@@ -22,8 +22,9 @@ class VideoNetwork(HashNetwork):
         weights: of the network of a frame, as ``weights`` of ``fit``.
         train_frames: train it too; DHTA trains LSTM and hash layer alone, on ImageNet features.
         chunk: frames that are passed at a time. What a gradient needs of them is then computed
-            twice and not kept, so that memory does not grow with the number of frames. ``None``
-            passes all of a batch at once.
+            twice and not kept, so that memory does not grow with the number of frames; batch norms
+            of a network of a frame that is trained see these frames alone. ``None`` passes all of a
+            batch at once.
 
     Raises:
         ValueError: if an argument is out of its range, or the backbone or its weights are wrong.
