@@ -19,6 +19,7 @@ class QueryBatch:
         targets: the targets, or ``None`` where there are none.
         lengths: ``(B,)`` int64, the frames of each clip, or ``None`` where all inputs are whole.
         live: bool ``(B, T)``, the frames that may change, or ``None`` where all may.
+        known: ``(B, T, D)``, the features of the clean frames, where only the live ones are passed.
         clean_logits: ``(B, K)``, H(x) of the clean queries.
         clean_codes: ``(B, K)`` of -1/+1, their codes.
         reference: what the objective compares with.
@@ -37,6 +38,7 @@ class QueryBatch:
     targets: Targets | None
     lengths: Tensor | None = None
     live: Tensor | None = None
+    known: Tensor | None = None
     clean_logits: Tensor = field(init=False)
     clean_codes: Tensor = field(init=False)
     reference: Tensor = field(init=False)

@@ -87,16 +87,22 @@ class VideoNetwork(HashNetwork):
 
     def features(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return what the hash layer sees, ``(B, hidden)``; as :meth:`forward`."""
-        frames = inputs if inputs.dim() == 3 else self.frame_features(inputs, *lengths)
+        frames = inputs
+        if inputs.dim() != 3:
+            masks = (frame_mask(each, inputs.shape[1]) for each in lengths)
+            frames = self.frame_features(inputs, *masks)
         state: Tensor = self.extractor(frames, *lengths)
         return state
 
-    def frame_features(self, clips: Tensor, *lengths: Tensor) -> Tensor:
-        """Return the features of each frame, ``(B, T, D)``; zeros behind the end of a clip.
+    def frame_features(
+        self, clips: Tensor, passed: Tensor | None = None, others: Tensor | None = None
+    ) -> Tensor:
+        """Return the features of each frame, ``(B, T, D)``.
 
         Args:
             clips: ``(B, T, 3, H, W)`` floating in [0, 1].
-            lengths: nothing, or ``(B,)`` int64 in [1, T].
+            passed: bool ``(B, T)``, the frames to pass through the network; all by default.
+            others: ``(B, T, D)``, the features of those that are not passed; zeros by default.
 
         Raises:
             ValueError: if the clips have another shape.
@@ -107,19 +113,19 @@ class VideoNetwork(HashNetwork):
                 "files give clips where `frames` is given"
             )
             raise ValueError(msg)
-        present = frame_mask(lengths[0], clips.shape[1]) if lengths else None
-        images = clips.flatten(0, 1) if present is None else clips[present]
+        images = clips.flatten(0, 1) if passed is None else clips[passed]
         parts = torch.split(images, self.chunk or max(1, len(images)))
         if self.chunk is not None and torch.is_grad_enabled():
             found = [checkpoint(self._of_images, part, use_reentrant=False) for part in parts]
         else:
             found = [self._of_images(part) for part in parts]
         features = torch.cat(found)
-        if present is None:
+        if passed is None:
             return features.view(*clips.shape[:2], features.shape[1])
-        padded = features.new_zeros(*clips.shape[:2], features.shape[1])
-        padded[present] = features
-        return padded
+        empty = features.new_zeros(*clips.shape[:2], features.shape[1])
+        whole = empty if others is None else others.clone()
+        whole[passed] = features
+        return whole
 
     def _of_images(self, images: Tensor) -> Tensor:
         features: Tensor = self.extractor.frames(self.normalize(images))

@@ -22,7 +22,7 @@ from lightning_hash.modules.attack_state import load_attack, save_attack
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.finite import check_finite
 from lightning_hash.modules.kernels import Kernels, agree_on_kernels
-from lightning_hash.modules.live_frames import choose_frames
+from lightning_hash.modules.live_frames import choose_frames, pass_live_frames
 from lightning_hash.modules.partwise import PartwisePass
 from lightning_hash.modules.references import compute_clean_codes, compute_references
 from lightning_hash.modules.scorekeeper import (
@@ -139,7 +139,8 @@ class AttackLoop(pl.LightningModule):
         images = self.clean(number)[chosen] + self.space.in_pixels(perturbation)
         if self.inputs is not None:
             images = self.inputs(images, batch.index[chosen].tolist(), self.current_epoch)
-        logits, seen = self._split(self.runner(images, *batch.lengths_of(chosen)))
+        passed = pass_live_frames(self.runner.network, images, batch, chosen)
+        logits, seen = self._split(self.runner(passed, *batch.lengths_of(chosen)))
         reference = batch.reference[chosen]
         losses: Tensor = self.objective(seen, reference, alpha)
         batch.watch(chosen, losses.detach(), logits.detach(), self.current_epoch)

@@ -10,6 +10,7 @@ from torch import Tensor
 from lightning_hash.data.base import SPLITS, HashDataModule
 from lightning_hash.data.cached_frames import CachedFrames, FrameFile, write_rows
 from lightning_hash.data.split_data import SplitData
+from lightning_hash.functional import frame_mask
 from lightning_hash.models.victim import weights_sha256
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.hash_module import HashModule
@@ -59,9 +60,9 @@ class FrameEncoder(pl.LightningModule):
     ) -> None:
         """Write the features of a batch of clips."""
         clips, _, index, *lengths = batch
-        features = self.network.frame_features(clips, *lengths)
-        whole = torch.full_like(index, clips.shape[1])
-        write_rows(self.places[dataloader_idx], index, features, *(lengths or [whole]))
+        length = lengths[0] if lengths else torch.full_like(index, clips.shape[1])
+        features = self.network.frame_features(clips, frame_mask(length, clips.shape[1]))
+        write_rows(self.places[dataloader_idx], index, features, length)
 
     def on_predict_end(self) -> None:
         """Give the files their names, once all processes have written.

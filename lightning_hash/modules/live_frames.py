@@ -3,8 +3,11 @@
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 
-from lightning_hash.functional import largest_frames
+from lightning_hash.attacks.batch import QueryBatch
+from lightning_hash.functional import frame_mask, largest_frames
+from lightning_hash.models.video import VideoNetwork
 
 if TYPE_CHECKING:
     from lightning_hash.modules.attack_loop import AttackLoop
@@ -30,3 +33,38 @@ def choose_frames(module: "AttackLoop", count: int) -> None:
             batch.live[row : row + 1] = largest_frames(gradient, count, live)
         perturbation = module.perturbations[number].data
         perturbation.copy_(batch.confine(perturbation))  # of a random start
+        network = module.runner.network
+        if isinstance(network, VideoNetwork) and module.inputs is None:
+            batch.known = _features(module, network, number)
+
+
+def pass_live_frames(
+    network: nn.Module, clips: Tensor, batch: QueryBatch, rows: slice | Tensor
+) -> Tensor:
+    """Put features in the place of clips where only some frames of these change.
+
+    Args:
+        network: what the clips are passed through.
+        clips: ``(n, T, 3, H, W)`` in [0, 1].
+        batch: the queries that they belong to.
+        rows: which of the batch they are.
+
+    Returns:
+        ``(n, T, D)``, of which the network's frames were passed the live ones alone; the clips
+        themselves where nothing is known of the others.
+    """
+    if batch.known is None or batch.live is None or not isinstance(network, VideoNetwork):
+        return clips
+    return network.frame_features(clips, batch.live[rows], batch.known[rows])
+
+
+def _features(module: "AttackLoop", network: VideoNetwork, number: int) -> Tensor:
+    clean, batch = module.clean(number), module.batches[number]
+    rows = []
+    with torch.no_grad(), module.trainer.precision_plugin.forward_context():
+        for row in range(len(clean)):
+            one = slice(row, row + 1)
+            masks = (frame_mask(each, clean.shape[1]) for each in batch.lengths_of(one))
+            rows.append(network.frame_features(clean[one], *masks))
+    width = network.extractor.lstm.input_size
+    return torch.cat(rows) if rows else clean.new_empty(0, clean.shape[1], width)

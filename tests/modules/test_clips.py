@@ -154,6 +154,37 @@ def test_only_the_frames_of_the_largest_gradient_change(count, tmp_path):
     assert {row["frames"] for row in module.rows} == {count}
 
 
+class Plain(torch.nn.Module):
+    """A victim of clips that the attack knows no parts of."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.bits = network, network.bits
+
+    def forward(self, inputs, lengths):
+        return self.network(inputs, lengths)
+
+
+def test_only_frames_that_change_are_passed():
+    """The others' features are those of the clean clip: the same attack for k of T passes."""
+    (inputs, lengths), found = clips(), []
+    options = {
+        "objective": HAG(), "step": lambda p: SignStep(p, 1 / 255), "iterations": 5, "frames": 2,
+        "epsilon": "6/255", "tune": False, "accelerator": "cpu", "batch_size": 4,
+    }  # fmt: skip
+    for wrap in (lambda model: model, Plain):
+        model, passed = network().double(), []
+        model.extractor.frames.register_forward_pre_hook(
+            lambda _, given, passed=passed: passed.append(len(given[0]))
+        )
+        attack = lightning_hash.attack(wrap(model), inputs.double(), lengths=lengths, **options)
+        found.append((attack.perturbation, sum(passed)))
+    (sparse, few), (whole, many) = found
+    torch.testing.assert_close(sparse, whole)
+    frames, live = sum(LENGTHS), 2 * len(LENGTHS)
+    assert many - few == 5 * (frames - live) - frames  # and each frame once for what is known
+
+
 class HaltError(Exception):
     pass
 

@@ -96,8 +96,8 @@ def test_files_hold_what_the_network_gives(classes, tmp_path):
         assert [labels.tolist(), index, length] == [rest[0].tolist(), *rest[1:]]
         with torch.no_grad():
             model.eval()
-            expected = model.network.frame_features(clip[None], torch.tensor([length]))[0]
-        torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-4)
+            expected = model.network.frame_features(clip[None, :length])[0]
+        torch.testing.assert_close(features[:length], expected, atol=1e-5, rtol=1e-4)
         assert (features[length:] == 0).all()
 
 
