@@ -83,8 +83,9 @@ class FrameFile:
         try:
             np.lib.format.open_memmap(place / FEATURES, "w+", np.float32, shape)
             np.lib.format.open_memmap(place / LENGTHS, "w+", np.int64, shape[:1])
-            with (place / FEATURES).open("r+b") as file:  # a full disk is an error now
-                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+                with (place / FEATURES).open("r+b") as file:  # a full disk is an error now
+                    os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         except OSError:
             shutil.rmtree(place)
             raise
