@@ -150,6 +150,7 @@ def test_configs(config, tmp_path, monkeypatch):
         "coco_hag": (10_000, 200), "flickr25k_hag": (5000, 200), "flickr25k_38": (5000, 200),
         "nuswide_hag": (5000, 200), "nuswide_dhta": (10_000, 5000), "nuswide_21": (10_500, 2100),
         "imagenet100_dhta": (100, None), "imagenet100_open": (100, None),
+        "jhmdb_recordings": (5, 5), "ucf101_recordings": (6, 6),
     }[config.stem]  # fmt: skip
     assert not data.choices["database"].count
     if config.stem == "imagenet100_open":
