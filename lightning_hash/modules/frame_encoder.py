@@ -68,13 +68,21 @@ class FrameEncoder(pl.LightningModule):
         """Give the files their names, once all processes have written.
 
         Raises:
-            ValueError: if items are missing, which a limit of the Trainer has left out.
+            ValueError: on all of them, if items are missing, which a limit of the Trainer has left
+                out.
+            OSError: on all of them, if a file cannot be written.
         """
         self.trainer.strategy.barrier()
+        error: Exception | None = None
         if self.trainer.is_global_zero:
-            for split, place in zip(self.data.splits, self.places, strict=True):
-                self.files[split].finish(place)
-        self.trainer.strategy.barrier()
+            try:
+                for split, place in zip(self.data.splits, self.places, strict=True):
+                    self.files[split].finish(place)
+            except (ValueError, OSError) as caught:
+                error = caught
+        error = self.trainer.strategy.broadcast(error)  # the others would wait for rank 0
+        if error is not None:
+            raise error
 
     def discard(self) -> None:
         """Remove the folders that are not finished."""

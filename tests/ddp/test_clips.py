@@ -53,6 +53,16 @@ def test_two_processes_keep_the_features_of_one(folder):
         assert json.loads((one / "made_with.json").read_text())["split"] in one.name
 
 
+def test_all_processes_stop_where_features_are_missing(folder):
+    """Only rank 0 looks at the files; the other must not wait for it."""
+    fit = ["fit", "--config=fit.yaml", "--config=data.yaml", "--trainer.max_epochs=1"]
+    options = ["--model.feature_cache=short", "--trainer.limit_predict_batches=1"]
+    options += ["--trainer.devices=2", "--trainer.accelerator=cpu", "--name=short"]
+    output = finish(start(folder, *fit, *options), status=1)
+    assert output.count("items were not passed; train without limit_predict_batches") == 2
+    assert list((folder / "short").iterdir()) == []
+
+
 @pytest.mark.parametrize("devices", [2, 3])
 def test_processes_change_the_frames_that_one_changes(folder, devices):
     """Nine queries in batches of four; of three processes one has a batch of one."""
