@@ -23,10 +23,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice, project_
 from lightning_hash.data import HashDataModule
-from lightning_hash.models import build_model, freeze
+from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
-from lightning_hash.modules.kernels import Kernels, choose_kernels
-from lightning_hash.trainer import HashTrainer
+from lightning_hash.victims import freeze
+from lightning_hash.victims.kernels import Kernels, choose_kernels
 
 EPSILON, STEP = 8 / 255, 1 / 255
 # Network, side, queries per batch, iterations; the authors' loop takes fewer queries.

@@ -18,9 +18,9 @@ from benchmarks.attack import RandomData, Timed
 from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice
 from lightning_hash.data import SampleClips
+from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import HashModule
-from lightning_hash.trainer import HashTrainer
 
 # Network of a frame, clips, frames, side, clips per step, frames per pass; each in its own process.
 ATTACKS = (

@@ -19,10 +19,11 @@ from torch.utils.data import DataLoader
 
 from benchmarks.attack import RandomData
 from lightning_hash.data import FolderDataModule
+from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import sign_code
-from lightning_hash.models import build_model, freeze
+from lightning_hash.models import build_model
 from lightning_hash.modules import Encoder
-from lightning_hash.trainer import HashTrainer
+from lightning_hash.victims import freeze
 
 CASES = (("convnet", 64, 256, 4096), ("vgg11", 224, 16, 48))
 

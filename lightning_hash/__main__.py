@@ -9,8 +9,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-import lightning_hash
-from lightning_hash.verbs import VERBS
+from lightning_hash._version import __version__
+from lightning_hash.commands.verbs import VERBS
 
 
 def main(args: list[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(args: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if args is None else args
     if arguments and arguments[0] in ("--version", "-V"):
-        print(f"lightning_hash {lightning_hash.__version__}")
+        print(f"lightning_hash {__version__}")
         return 0
     _quieten()
     try:
@@ -33,8 +33,8 @@ def main(args: list[str] | None = None) -> int:
             verb == "sweep"
         ):  # computes nothing itself: starts without torch, with configs of its own
             return _main_of(verb)(arguments[1:])
-        from lightning_hash.cli import HashCLI  # after the filters, and not for --version
-        from lightning_hash.defaults import config_paths
+        from lightning_hash.commands.cli import HashCLI  # after the filters, and not for --version
+        from lightning_hash.commands.defaults import config_paths
 
         _check_configs(config_paths(arguments))
         if verb in VERBS:
@@ -50,7 +50,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _main_of(verb: str) -> Callable[[list[str]], int]:
     main: Callable[[list[str]], int] = import_module(
-        f"lightning_hash.{verb.replace('-', '_')}"
+        f"lightning_hash.commands.{verb.replace('-', '_')}"
     ).main
     return main
 

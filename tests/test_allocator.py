@@ -8,7 +8,7 @@ PROGRAM = """
 import resource
 import torch
 torch.set_num_threads(1)
-from lightning_hash.allocator import keep_pages
+from lightning_hash.utils.allocator import keep_pages
 print(keep_pages())
 def iteration():
     return [torch.ones(7_500_000) for _ in range(3)]

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lightning_hash.__main__ import main
-from lightning_hash.checkpoint_io import WholeCheckpointIO
-from lightning_hash.trainer import HashTrainer
+from lightning_hash.engine.checkpoint_io import WholeCheckpointIO
+from lightning_hash.engine.trainer import HashTrainer
 from tests.test_cli import SMALL_DATA
 
 

@@ -8,9 +8,9 @@ from pytorch_lightning.cli import LightningCLI
 
 import lightning_hash
 from lightning_hash.__main__ import main
-from lightning_hash.cli import HashCLI
-from lightning_hash.reports.results import read_results
-from lightning_hash.strategies import QueryParallelStrategy
+from lightning_hash.commands.cli import HashCLI
+from lightning_hash.engine.strategies import QueryParallelStrategy
+from lightning_hash.results.rows import read_results
 
 CONFIGS = Path(lightning_hash.__file__).parent.parent / "configs"
 RECIPES = sorted(CONFIGS.glob("trainer/*.yaml"))

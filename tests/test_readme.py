@@ -13,8 +13,8 @@ from PIL import Image
 import lightning_hash
 from lightning_hash import data
 from lightning_hash.__main__ import main
-from lightning_hash.models import load_foreign
 from lightning_hash.sweeps import read_plan
+from lightning_hash.victims import load_foreign
 from tests.clips import write_classes
 
 ROOT = Path(lightning_hash.__file__).parent.parent

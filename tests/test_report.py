@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from lightning_hash.__main__ import main
 from lightning_hash.functional import precision_at_n_curve, precision_recall_curve
 from lightning_hash.reports.plots import numbered_plots
-from lightning_hash.reports.results import write_results
-from lightning_hash.reports.runs import find_runs, latest_version
+from lightning_hash.results.rows import write_results
+from lightning_hash.results.runs import find_runs, latest_version
 from tests.reports.rows import row, run
 
 SMALL = ["--data.n_train=60", "--data.n_query=20", "--data.n_database=150"]
@@ -105,7 +105,7 @@ def test_curves_are_those_of_the_codes(world):
 def _database(world):
     from lightning_hash.data import SamplePhotos
     from lightning_hash.functional import sign_code
-    from lightning_hash.models.victim import load_victim
+    from lightning_hash.victims.victim import load_victim
 
     data = SamplePhotos(n_train=60, n_query=20, n_database=150)
     data.setup("predict")

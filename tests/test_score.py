@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lightning_hash.__main__ import main
-from lightning_hash.score import score
+from lightning_hash.commands.score import score
 
 # Distances of query 0 to the database: 0, 1, 2, 3; of query 1: 3, 2, 1, 0.
 DATABASE = [[1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, -1, -1]]

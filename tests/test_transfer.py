@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from lightning_hash.__main__ import main
 from lightning_hash.attacks import AnchorCode
 from lightning_hash.functional import mean_average_precision, sign_code
-from lightning_hash.models.victim import load_victim
-from lightning_hash.reports.results import read_results
+from lightning_hash.results.rows import read_results
+from lightning_hash.victims.victim import load_victim
 from tests.conftest import TinyNet
 from tests.modules.test_attack_module import make, rows_of, trainer
 

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lightning_hash.models.joint import source_names
+from lightning_hash.victims.joint import source_names
 
 Combination = Literal["single", "sum", "clipped", "average", "best"]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_hash.attacks.targets import Targets
-from lightning_hash.distributed import gather_objects, gather_to_zero
+from lightning_hash.utils.distributed import gather_objects, gather_to_zero
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,10 @@ from lightning_hash.attacks.batch import QueryBatch
 from lightning_hash.attacks.space import PerturbationSpace
 from lightning_hash.attacks.state import Outcome
 from lightning_hash.data.queries import QueryData
-from lightning_hash.distributed import sum_over_processes
 from lightning_hash.functional import sign_code
-from lightning_hash.models.frozen import FrozenNetwork
-from lightning_hash.models.victim import Victim
 from lightning_hash.modules.attack_state import load_attack, save_attack
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.finite import check_finite
-from lightning_hash.modules.kernels import Kernels, agree_on_kernels
 from lightning_hash.modules.live_frames import choose_frames, pass_live_frames
 from lightning_hash.modules.partwise import PartwisePass
 from lightning_hash.modules.references import compute_clean_codes, compute_references
@@ -32,6 +28,10 @@ from lightning_hash.modules.scorekeeper import (
     TARGET_METRICS,
     Scorekeeper,
 )
+from lightning_hash.utils.distributed import sum_over_processes
+from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.victims.kernels import Kernels, agree_on_kernels
+from lightning_hash.victims.victim import Victim
 
 
 class AttackLoop(pl.LightningModule):

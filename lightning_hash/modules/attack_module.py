@@ -26,19 +26,19 @@ from lightning_hash.attacks.batch import QueryBatch
 from lightning_hash.attacks.space import PerturbationSpace
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
-from lightning_hash.distributed import any_process
 from lightning_hash.functional import frame_mask
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.metrics import AttackScore
-from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
-from lightning_hash.models.frozen import FrozenNetwork
-from lightning_hash.models.joint import member_bits
 from lightning_hash.modules.attack_loop import AttackLoop
 from lightning_hash.modules.databases import Databases, TargetDatabase
-from lightning_hash.modules.kernels import Kernels
 from lightning_hash.modules.protocol import attack_protocol
 from lightning_hash.modules.references import pass_victim
 from lightning_hash.modules.scorekeeper import Scorekeeper
+from lightning_hash.utils.distributed import any_process
+from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.victims.joint import member_bits
+from lightning_hash.victims.kernels import Kernels
+from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
 
 
 class AttackModule(AttackLoop):
@@ -48,11 +48,11 @@ class AttackModule(AttackLoop):
     ``max_epochs`` of the Trainer is the number of iterations. Losses are summed over the batch:
     no query's gradient depends on its neighbours. After every step the perturbation is projected
     onto the epsilon ball and the image onto [0, 1]. Run it with
-    :meth:`lightning_hash.trainer.HashTrainer.attack`.
+    :meth:`lightning_hash.engine.trainer.HashTrainer.attack`.
 
     Args:
         victim: checkpoint of ``fit``; or ``{source: ..., backbone: ..., bits: ..., preprocess: ...,
-            output: ...}`` as in :func:`lightning_hash.models.load_foreign`; from Python also a
+            output: ...}`` as in :func:`lightning_hash.victims.load_foreign`; from Python also a
             HashModule or any nn.Module that turns inputs in [0, 1] into ``(B, K)`` logits. It is
             frozen. A list of these is attacked by one perturbation: the objective is summed over
             them, and each has result rows of its own.

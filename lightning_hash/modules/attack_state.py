@@ -4,8 +4,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from lightning_hash.attacks.state import pack, unpack
-from lightning_hash.models.victim import CHECKPOINT_KEY, CHECKPOINT_VERSION
-from lightning_hash.modules.kernels import Kernels
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
+from lightning_hash.victims.kernels import Kernels
 
 if TYPE_CHECKING:
     from lightning_hash.modules.attack_loop import AttackLoop

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 
+from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.data.codes import CodeSet
 
 TargetDatabase = Literal["auto", "database", "open_set", "both"]
 

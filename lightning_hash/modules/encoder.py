@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
+from lightning_hash.codes.code_files import label_path, read_codes
+from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule, Item
-from lightning_hash.data.code_files import label_path, read_codes
-from lightning_hash.data.codes import CodeSet
 from lightning_hash.functional import sign_code
-from lightning_hash.models.any_victim import DEFAULT_VICTIM, as_victim
-from lightning_hash.models.frozen import FrozenNetwork
-from lightning_hash.models.victim import Victim
+from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
+from lightning_hash.victims.victim import Victim
 
 Batch = tuple[Tensor, ...]  # as HashModule takes them
 Predicted = tuple[Tensor, Tensor, Tensor]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lightning_hash.attacks.batch import QueryBatch
-from lightning_hash.distributed import gather_objects
+from lightning_hash.utils.distributed import gather_objects
 
 
 def check_finite(

@@ -11,9 +11,9 @@ from lightning_hash.data.base import SPLITS, HashDataModule
 from lightning_hash.data.cached_frames import CachedFrames, FrameFile, write_rows
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.functional import frame_mask
-from lightning_hash.models.victim import weights_sha256
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.victims.victim import weights_sha256
 
 
 class FrameEncoder(pl.LightningModule):

@@ -14,25 +14,19 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.distributed import gather_rows, gather_rows_with_grad
 from lightning_hash.functional import bit_correlation, code_balance, sign_code
 from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
 from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, PairwiseLoss
 from lightning_hash.metrics import HammingMAP, HammingPrecision
 from lightning_hash.metrics.rows import by_index
+from lightning_hash.models.build import backbone_name, build_network
 from lightning_hash.models.network import HashNetwork, call_network
-from lightning_hash.models.victim import (
-    CHECKPOINT_KEY,
-    CHECKPOINT_VERSION,
-    Victim,
-    backbone_name,
-    build_network,
-    freeze,
-    weights_sha256,
-)
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.utils.distributed import gather_rows, gather_rows_with_grad
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
+from lightning_hash.victims.victim import Victim, freeze, weights_sha256
 
 Batch = tuple[Tensor, ...]  # inputs, labels, index and, of clips of several lengths, lengths
 

@@ -9,10 +9,10 @@ from torch.utils.data import default_collate
 
 from lightning_hash.attacks import Objective, ReferenceState
 from lightning_hash.attacks.batch import QueryBatch
-from lightning_hash.data.codes import CodeSet
+from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.functional import sign_code
 from lightning_hash.models.network import HashNetwork
-from lightning_hash.models.victim import Victim
+from lightning_hash.victims.victim import Victim
 
 if TYPE_CHECKING:
     from lightning_hash.modules.attack_loop import AttackLoop

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from lightning_hash.attacks.batch import QueryBatch
 from lightning_hash.metrics import AttackScore
-from lightning_hash.models.joint import member_bits
-from lightning_hash.models.victim import Victim
 from lightning_hash.modules.databases import Databases
+from lightning_hash.victims.joint import member_bits
+from lightning_hash.victims.victim import Victim
 
 CLEAN_METRICS = ("map", "precision_at_n")
 PERTURBED_METRICS = (*CLEAN_METRICS, "hamming_to_clean", "perceptibility", "linf")

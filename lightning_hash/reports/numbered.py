@@ -12,8 +12,8 @@ from lightning_hash.reports.published import (
     published_grid,
     published_line,
 )
-from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon, frames_of, protocol_of
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.tables import format_epsilon, frames_of, protocol_of
 
 # What all numbers of one table share; numbers that differ in one of these stand in several tables.
 DATA_FIELDS = (

@@ -12,8 +12,8 @@ from lightning_hash.reports.numbered import (
     grouped,
     setting_of,
 )
-from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon, frames_of, protocol_of
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.tables import format_epsilon, frames_of, protocol_of
 
 COLUMNS = (
     ("MAP", "map", False), ("MAP 8-bit", "map", True), ("t-MAP", "t_map", False),

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.tables import format_epsilon
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,9 @@ from lightning_hash.reports.numbered import (
 )
 from lightning_hash.reports.overview import distinct_names
 from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING
-from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.runs import RunFiles
-from lightning_hash.reports.tables import protocol_of
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.runs import RunFiles
+from lightning_hash.results.tables import protocol_of
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
 COLOURS = (

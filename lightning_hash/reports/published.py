@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from lightning_hash.reports.grid import Cell, Grid, Line
-from lightning_hash.reports.results import ResultRow
+from lightning_hash.results.rows import ResultRow
 
 PUBLISHED_DATA = {
     "coco": "MS-COCO", "mscoco": "MS-COCO", "flickr": "FLICKR25K", "mirflickr": "FLICKR25K",

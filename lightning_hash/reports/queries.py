@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from safetensors import safe_open
 
-from lightning_hash.models.joint import source_names
 from lightning_hash.reports.numbered import setting_of
 from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING
 from lightning_hash.reports.plots import Plot, panels_of, runs_of
-from lightning_hash.reports.runs import RunFiles
-from lightning_hash.reports.tables import protocol_of
+from lightning_hash.results.runs import RunFiles
+from lightning_hash.results.tables import protocol_of
+from lightning_hash.victims.joint import source_names
 
 # DHTA Fig. 9 shows frames 3, 6, ..., 21; of clips of fewer than nine frames the first are shown.
 EVERY, MOST = 3, 7

@@ -7,8 +7,8 @@ from pathlib import Path
 from lightning_hash.reports.grid import Grid, markdown_table
 from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.papers import TABLES
-from lightning_hash.reports.results import ResultRow
-from lightning_hash.whole_file import write_whole
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.utils.whole_file import write_whole
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 # Lines of the numbered tables, at 32 bits: table, line, what it is called here.

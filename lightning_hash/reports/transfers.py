@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from lightning_hash.models.joint import source_names
 from lightning_hash.reports.grid import Cell, Grid, Line
 from lightning_hash.reports.numbered import (
     ATTACK_FIELDS,
@@ -15,8 +14,9 @@ from lightning_hash.reports.numbered import (
     setting_of,
 )
 from lightning_hash.reports.published import published_data, published_grid
-from lightning_hash.reports.results import ResultRow
-from lightning_hash.reports.tables import format_epsilon, protocol_of
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.tables import format_epsilon, protocol_of
+from lightning_hash.victims.joint import source_names
 
 NAMES = {"MS-COCO": "hag_table4", "FLICKR25K": "hag_table5", "NUS-WIDE": "hag_table6"}
 TITLE = "HAG Tables IV to VI, {} of perturbations on other victims"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_hash.reports.results import read_results
+from lightning_hash.results.rows import read_results
 from lightning_hash.sweeps.run import Run
-from lightning_hash.whole_file import write_whole
+from lightning_hash.utils.whole_file import write_whole
 
 
 def folder_of(run: Run, root: Path) -> Path:

@@ -4,8 +4,8 @@ import signal
 import pytest
 import torch
 
-from lightning_hash.callbacks import AttackCheckpoint
-from lightning_hash.callbacks.stop_request import StopRequest
+from lightning_hash.engine.callbacks import AttackCheckpoint
+from lightning_hash.engine.callbacks.stop_request import StopRequest
 from tests.modules.test_attack_module import make, trainer
 from tests.test_checkpoint_io import fill
 

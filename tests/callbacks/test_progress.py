@@ -2,9 +2,9 @@ import sys
 
 import torch
 
-from lightning_hash.callbacks import IterationProgress
-from lightning_hash.callbacks import progress as progress_module
-from lightning_hash.trainer import HashTrainer
+from lightning_hash.engine.callbacks import IterationProgress
+from lightning_hash.engine.callbacks import progress as progress_module
+from lightning_hash.engine.trainer import HashTrainer
 from tests.modules.test_attack_module import make
 
 

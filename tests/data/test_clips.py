@@ -16,7 +16,7 @@ from lightning_hash.data.check import check_data
 from lightning_hash.data.clips import ClipReading, _upright, frame_files
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.data.table import Table
-from lightning_hash.reports.results import read_results
+from lightning_hash.results.rows import read_results
 from tests.clips import pictures, write_classes, write_frames, write_video
 
 SPLITS = {

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from lightning_hash.data.code_files import label_path, read_codes, write_codes
-from lightning_hash.data.codes import CodeSet
+from lightning_hash.codes.code_files import label_path, read_codes, write_codes
+from lightning_hash.codes.code_set import CodeSet
 
 CODES = [[1, -1, 1, 1, -1, -1, 1, -1, -1, 1], [-1, -1, -1, 1, 1, 1, 1, 1, -1, 1], [1] * 10]
 LABELS = [[1, 0, 0], [0, 1, 1], [0, 0, 1]]

@@ -14,7 +14,7 @@ import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.data.sample_clips import ClipJitter, SampleClips
 from lightning_hash.data.sample_photos import PHOTOGRAPHS
-from lightning_hash.reports.results import read_results
+from lightning_hash.results.rows import read_results
 
 SMALL = {"n_train": 30, "n_query": 20, "n_database": 40, "frames": 5, "size": 16}
 

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightning_hash.data.code_files import read_codes
+from lightning_hash.codes.code_files import read_codes
 
 pytestmark = [
     pytest.mark.ddp,

@@ -9,7 +9,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from lightning_hash.distributed import (
+from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.functional import mean_average_precision
+from lightning_hash.metrics import HammingMAP, HammingPrecision, MeanByIndex
+from lightning_hash.modules import AttackModule, HashModule
+from lightning_hash.utils.distributed import (
     any_process,
     gather_objects,
     gather_rows,
@@ -17,10 +21,6 @@ from lightning_hash.distributed import (
     gather_to_zero,
     sum_over_processes,
 )
-from lightning_hash.functional import mean_average_precision
-from lightning_hash.metrics import HammingMAP, HammingPrecision, MeanByIndex
-from lightning_hash.modules import AttackModule, HashModule
-from lightning_hash.trainer import HashTrainer
 from tests.conftest import BlobData, TinyNet
 
 pytestmark = [

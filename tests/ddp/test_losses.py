@@ -7,9 +7,9 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 
+from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.losses import GreedyHashLoss, HashNetLoss
 from lightning_hash.modules import HashModule
-from lightning_hash.trainer import HashTrainer
 from tests.conftest import BlobData
 from tests.ddp.test_collectives import Plain, in_processes
 

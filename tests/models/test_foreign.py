@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lightning_hash.__main__ import main
-from lightning_hash.models import ForeignNetwork, build_model, load_foreign
+from lightning_hash.models import build_model
+from lightning_hash.victims import ForeignNetwork, load_foreign
 from tests.test_cli import SMALL_ATTACK
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from lightning_hash.models import build_model
-from lightning_hash.models.frozen import FrozenNetwork
-from lightning_hash.models.victim import freeze
+from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.victims.victim import freeze
 
 
 def with_statistics(network):

@@ -9,9 +9,9 @@ from lightning_hash.attacks import (
     ReferenceState,
     TargetFeatures,
 )
-from lightning_hash.models.any_victim import as_victim
-from lightning_hash.models.joint import member_bits
-from lightning_hash.models.victim import freeze
+from lightning_hash.victims.joint import member_bits
+from lightning_hash.victims.resolve import as_victim
+from lightning_hash.victims.victim import freeze
 from tests.conftest import TinyNet
 
 

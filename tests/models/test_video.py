@@ -4,10 +4,12 @@ import pytest
 import torch
 import torchvision
 
-from lightning_hash.models import VideoNetwork, freeze
-from lightning_hash.models.frozen import FrozenNetwork
-from lightning_hash.models.victim import build_network, load_victim
+from lightning_hash.models import VideoNetwork
+from lightning_hash.models.build import build_network
 from lightning_hash.modules import HashModule
+from lightning_hash.victims import freeze
+from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.victims.victim import load_victim
 
 
 def network(**options):

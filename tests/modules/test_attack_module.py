@@ -20,10 +20,10 @@ from lightning_hash.attacks import (
     TargetFeatures,
     project_,
 )
+from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import center_code, mean_average_precision, sign_code
 from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
-from lightning_hash.trainer import HashTrainer
 from tests.conftest import TinyNet
 
 
@@ -376,7 +376,7 @@ def test_bad_inputs(tmp_path, blobs):
 
 
 def test_rows_are_json_with_the_whole_protocol(tmp_path, blobs):
-    from lightning_hash.reports.results import ResultRow, read_results, write_results
+    from lightning_hash.results.rows import ResultRow, read_results, write_results
 
     module = attack(tmp_path, blobs)
     rows = [ResultRow(**row) for row in module.rows]

@@ -15,14 +15,14 @@ from lightning_hash.attacks import (
     TargetChoice,
     TargetFeatures,
 )
-from lightning_hash.callbacks import AttackCheckpoint
 from lightning_hash.data import HashDataModule
+from lightning_hash.engine.callbacks import AttackCheckpoint
+from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.models import VideoNetwork
-from lightning_hash.models.frozen import FrozenNetwork
-from lightning_hash.models.victim import freeze
 from lightning_hash.modules import AttackModule
-from lightning_hash.modules.kernels import choose_kernels
-from lightning_hash.trainer import HashTrainer
+from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.victims.kernels import choose_kernels
+from lightning_hash.victims.victim import freeze
 
 LENGTHS = (4, 7, 2, 5, 7, 3)
 

@@ -6,10 +6,10 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-import lightning_hash.trainer
+import lightning_hash.engine.trainer
 from lightning_hash.__main__ import main
+from lightning_hash.codes.code_files import read_codes, write_codes
 from lightning_hash.data import SamplePhotos
-from lightning_hash.data.code_files import read_codes, write_codes
 from lightning_hash.functional import sign_code
 from lightning_hash.modules import AttackModule, Encoder, HashModule
 from tests.conftest import TinyNet
@@ -260,7 +260,7 @@ class Threshold(nn.Module):
 
 def said(monkeypatch):
     lines = []
-    monkeypatch.setattr(lightning_hash.trainer, "rank_zero_info", lines.append)
+    monkeypatch.setattr(lightning_hash.engine.trainer, "rank_zero_info", lines.append)
     return lines
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from lightning_hash.data import FolderDataModule
 from lightning_hash.data.cached_frames import CachedFrames, FrameFile
+from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules import HashModule
-from lightning_hash.trainer import HashTrainer
 from tests.clips import write_classes
 
 NETWORK = {

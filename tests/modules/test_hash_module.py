@@ -5,11 +5,11 @@ from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import mean_average_precision, sign_code
 from lightning_hash.losses import PairwiseLoss
-from lightning_hash.models import load_victim
 from lightning_hash.modules import HashModule, OneCycle
-from lightning_hash.trainer import HashTrainer
+from lightning_hash.victims import load_victim
 
 TINY = {"class_path": "tests.conftest.TinyNet", "init_args": {"bits": 8}}
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
-from lightning_hash.models.victim import freeze
 from lightning_hash.modules import kernels
-from lightning_hash.modules.kernels import CANDIDATES, Kernels, choose_kernels
+from lightning_hash.victims.kernels import CANDIDATES, Kernels, choose_kernels
+from lightning_hash.victims.victim import freeze
 from tests.conftest import TinyNet
 from tests.modules.test_attack_module import make, rows_of, trainer
 

@@ -1,6 +1,6 @@
 """Result rows made by hand."""
 
-from lightning_hash.reports.results import ResultRow
+from lightning_hash.results.rows import ResultRow
 
 
 def row(**changes):

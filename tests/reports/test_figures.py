@@ -1,6 +1,6 @@
 import torch
 
-from lightning_hash.reports.figures import (
+from lightning_hash.engine.callbacks.figures import (
     RIGHT,
     WRONG,
     figure_to_image,

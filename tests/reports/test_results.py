@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from lightning_hash.reports.results import ResultRow, read_results, write_results
-from lightning_hash.reports.tables import format_epsilon, summary_table
+from lightning_hash.results.rows import ResultRow, read_results, write_results
+from lightning_hash.results.tables import format_epsilon, summary_table
 from tests.reports.rows import row, run
 
 

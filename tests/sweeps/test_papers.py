@@ -8,8 +8,8 @@ from pytorch_lightning.cli import LightningCLI
 import lightning_hash
 from lightning_hash import transfer
 from lightning_hash.__main__ import main
-from lightning_hash.cli import HashCLI
-from lightning_hash.reports.results import read_results
+from lightning_hash.commands.cli import HashCLI
+from lightning_hash.results.rows import read_results
 from lightning_hash.sweeps import read_plan
 from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.record import begin, complete, finished, made_by

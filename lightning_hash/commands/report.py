@@ -1,0 +1,179 @@
+"""``python -m lightning_hash report``: tables and figures of finished runs, as one page."""
+
+import argparse
+import csv
+import dataclasses
+import io
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from lightning_hash._version import __version__
+from lightning_hash.reports.grid import Grid
+from lightning_hash.reports.numbered import close_to, numbered_grids, setting_of
+from lightning_hash.reports.overview import overview_grids
+from lightning_hash.reports.page import Picture, Section, render_page
+from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING, TABLES
+from lightning_hash.reports.plots import Plot, numbered_plots
+from lightning_hash.reports.queries import perturbed_clips, perturbed_images
+from lightning_hash.reports.readme import fill_readme
+from lightning_hash.reports.transfers import published_transfers, transfer_grids
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.runs import RunFiles, find_runs
+from lightning_hash.utils.whole_file import write_whole
+
+STRIPS = 3  # pictures of single queries shown of each run
+
+
+def main(arguments: list[str]) -> int:
+    """Write a report.
+
+    Args:
+        arguments: what stands behind ``report``.
+
+    Returns:
+        0.
+
+    Raises:
+        FileNotFoundError: if a root does not exist or holds no results.
+        ValueError: if a file is damaged, or the README has no place for the table.
+    """
+    options = _parser().parse_args(arguments)
+    runs = find_runs(options.roots)
+    rows = [row for run in runs for row in run.rows]
+    overview = overview_grids(rows)
+    for grid in overview:
+        Console().print(grid.rich())
+    place = options.output or options.roots[0] / "report"
+    _write_report(place, runs, rows, overview)
+    print(f"{len(runs)} runs: {place / 'index.html'}")
+    if options.readme is not None:
+        fill_readme(options.readme, rows)
+        print(options.readme)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lightning_hash report", description=__doc__)
+    parser.add_argument(
+        "roots", nargs="+", type=Path, help="run folders, or folders at any height above them"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder to write; that of the first root, report, by default"
+    )
+    parser.add_argument(
+        "--readme", type=Path,
+        help="also put the table of results between <!-- results --> and <!-- /results --> there",
+    )  # fmt: skip
+    return parser
+
+
+def _write_report(
+    place: Path, runs: Sequence[RunFiles], rows: Sequence[ResultRow], overview: Sequence[Grid]
+) -> None:
+    numbered = {table.name: numbered_grids(table, rows) for table in TABLES}
+    transfers = transfer_grids(rows)
+    published = published_transfers(rows)
+    plots = [*numbered_plots(runs), *perturbed_images(runs), *perturbed_clips(runs)]
+    order = ("hag", "dhta", "frames")
+    plots.sort(key=lambda plot: (order.index(plot.name.split("_")[0]), plot.name))
+    for folder in (place / "tables", place / "figures"):
+        folder.mkdir(parents=True, exist_ok=True)
+    named = {"overview": overview, **numbered, "transfer": transfers}
+    taken: set[Path] = set()
+    for name, grids in named.items():
+        for grid in grids:
+            path = _free(place / "tables" / f"{name}-{_slug(grid.about)}", taken)
+            write_whole(path.with_suffix(".md"), grid.markdown().encode())
+            write_whole(path.with_suffix(".tex"), grid.latex().encode())
+            write_whole(path.with_suffix(".csv"), grid.csv().encode())
+    write_whole(place / "rows.csv", _flat(rows).encode())
+    pictures = list(_pictures(place / "figures", plots))
+    sections = [
+        Section(
+            name="overview", title="Attacks on each victim", grids=overview,
+            text="MAP is judged by the query's own labels, t-MAP by the target; 8-bit: after "
+            "rounding, as a saved image is. A ceiling is the anchor code itself as the query.",
+        ),
+        Section(
+            name="tables", title="Tables of the papers",
+            text="Queries before rounding to 8 bits. Values in italics are the papers', on their "
+            "data and networks; a table is a reproduction only where data and protocol are theirs.",
+            grids=[grid for grids in numbered.values() for grid in grids],
+        ),
+        Section(name="transfer", title="Transfer", grids=[*transfers, *published]),
+        Section(name="figures", title="Figures of the papers", pictures=pictures),
+        Section(
+            name="examples", title="What single queries retrieve",
+            text="HAG Fig. 5, DHTA Figs. 4, 6, 8 and 10; of clips the frame in the middle.",
+            pictures=list(_examples(runs)),
+        ),
+    ]  # fmt: skip
+    made = (
+        f"{len(runs)} runs, {len(rows)} numbers; lightning_hash {__version__}. "
+        "Tables and figures of their own, and every number with its whole protocol (rows.csv), lie "
+        "beside this page."
+    )
+    page = render_page("Robustness of hashing retrieval", made, sections)
+    write_whole(place / "index.html", page.encode())
+
+
+def _pictures(folder: Path, plots: Sequence[Plot]) -> Iterator[Picture]:
+    """Write the figures as PNG and PDF, and return them for the page."""
+    taken: set[Path] = set()
+    for plot in plots:
+        path = _free(folder / plot.name, taken)
+        for kind in ("pdf", "png"):
+            content = io.BytesIO()
+            metadata = {"CreationDate": None} if kind == "pdf" else {}  # equal runs, equal bytes
+            plot.figure.savefig(content, format=kind, dpi=130, metadata=metadata)
+            write_whole(path.with_suffix(f".{kind}"), content.getvalue())
+        yield Picture(title=plot.title, caption=plot.caption, content=content.getvalue())
+
+
+def _free(path: Path, taken: set[Path]) -> Path:
+    """Return the path, with a number where it is taken."""
+    numbered = (path if n == 1 else path.with_name(f"{path.name}-{n}") for n in itertools.count(1))
+    found = next(each for each in numbered if each not in taken)
+    taken.add(found)
+    return found
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
+    seen = set()
+    for run in sorted(runs, key=_unlike_the_papers):
+        row = run.attack
+        if row is None or (row.attack, row.dataset, row.backbone, row.target_database) in seen:
+            continue
+        if run.strips:  # of the runs of an attack on one kind of victim the first
+            seen.add((row.attack, row.dataset, row.backbone, row.target_database))
+        for path in run.strips[:STRIPS]:
+            yield Picture(
+                title=f"{row.attack} on {row.dataset}, query {int(path.stem)}",
+                caption=f"{row.backbone}, {row.bits} bits; {setting_of(row)}.",
+                content=path.read_bytes(),
+            )
+
+
+def _unlike_the_papers(run: RunFiles) -> int:
+    """Return in how many fields an attack was set otherwise than the papers'."""
+    setting = HAG_SETTING if run.attack and run.attack.attack.startswith("hag") else DHTA_SETTING
+    return sum(
+        not close_to(getattr(run.attack, name, None), value) for name, value in setting.items()
+    )
+
+
+def _flat(rows: Sequence[ResultRow]) -> str:
+    file = io.StringIO()
+    names = [field.name for field in dataclasses.fields(ResultRow)]
+    writer = csv.DictWriter(file, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    return file.getvalue()

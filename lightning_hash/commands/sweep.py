@@ -1,0 +1,80 @@
+"""``python -m lightning_hash sweep``: many runs from lists of values."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning_hash.sweeps import Run, Sweep, read_plan, slurm_script
+from lightning_hash.sweeps.command import command_of
+from lightning_hash.sweeps.plan import SCALES
+from lightning_hash.sweeps.record import finished_runs
+from lightning_hash.utils.whole_file import write_whole
+
+
+def main(arguments: list[str]) -> int:
+    """Run what sweep files ask for, or say or submit it.
+
+    Args:
+        arguments: what stands behind ``sweep``.
+
+    Returns:
+        0, 1 if a run failed, or 128 + the signal that stopped the sweep.
+
+    Raises:
+        FileNotFoundError: if a file does not exist.
+        ValueError: if a file is not as a sweep file must be, or ``--only`` names no run of it.
+    """
+    options = _parser().parse_args(arguments)
+    runs = read_plan(options.configs, options.scale)
+    if options.only is not None:
+        runs = _one(runs, options.only)
+    if options.dry_run:
+        _print_commands(runs, options.runs, options.trainer)
+        return 0
+    if options.slurm is not None:
+        done = finished_runs(runs, options.runs)
+        waiting = [run for run in runs if run.digest not in done]
+        again = [sys.executable, "-m", "lightning_hash", "sweep"]
+        again += [str(path) for path in options.configs]
+        again += ["--scale", options.scale, "--runs", str(options.runs)]
+        again += [] if options.trainer is None else ["--trainer", str(options.trainer)]
+        write_whole(options.slurm, slurm_script(waiting, again).encode())
+        print(f"{len(waiting)} runs: bash {options.slurm} [options of sbatch]")
+        return 0
+    return Sweep(options.runs, options.jobs, options.trainer).run(runs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lightning_hash sweep", description=__doc__)
+    parser.add_argument("configs", nargs="+", type=Path, help="sweep files")
+    parser.add_argument("--scale", choices=SCALES, default="full", help="which of their lists")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time on this machine")
+    parser.add_argument(
+        "--trainer", type=Path, help="config that says where fits and attacks run, such as "
+        "configs/trainer/gpu.yaml; no part of a run's fingerprint",
+    )  # fmt: skip
+    parser.add_argument("--only", help="the run of this fingerprint alone; its needs must be there")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="print the commands and run nothing")
+    how.add_argument("--slurm", type=Path, help="write a script that submits the runs to SLURM")
+    return parser
+
+
+def _one(runs: Sequence[Run], digest: str) -> list[Run]:
+    found = [run for run in runs if run.digest == digest]
+    if not found:
+        known = ", ".join(run.digest for run in runs)
+        msg = f"--only {digest}: there is no run of this fingerprint; there are: {known}"
+        raise ValueError(msg)
+    return found
+
+
+def _print_commands(runs: Sequence[Run], root: Path, trainer: Path | None) -> None:
+    done = finished_runs(runs, root)
+    for number, run in enumerate(runs, 1):
+        state = "finished" if run.digest in done else "to run"
+        print(f"# [{number}/{len(runs)}] {run.title} ({state})")
+        print(shlex.join(command_of(run, root, trainer)))

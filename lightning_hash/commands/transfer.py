@@ -1,0 +1,151 @@
+"""``python -m lightning_hash transfer``: perturbations of finished attacks on other victims."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+from rich.console import Console
+
+from lightning_hash.attacks.combine import Perturbations, combine, read_perturbations
+from lightning_hash.data.base import HashDataModule
+from lightning_hash.engine.loggers import RunLogger
+from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.modules.transfer_module import TransferModule
+from lightning_hash.reports.transfers import transfer_grids
+from lightning_hash.results.rows import ResultRow, write_results
+from lightning_hash.results.runs import latest_version
+from lightning_hash.victims.resolve import as_victim
+
+# What all perturbations must agree on, or their numbers could not stand in one table.
+SHARED = (
+    "dataset", "data_seed", "inputs_sha256", "list_sha256_query", "list_sha256_database",
+    "list_sha256_open_set", "target_database", "seed", "n_query", "top_k", "normalizer", "empty",
+    "ties",
+)  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Score perturbations, write result rows and print a table.
+
+    Args:
+        arguments: what stands behind ``transfer``.
+
+    Returns:
+        0.
+
+    Raises:
+        FileNotFoundError: if a run, a victim or a config does not exist.
+        ValueError: if the runs do not go together or with the victims.
+    """
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    folders = [latest_version(Path(run)) for run in options.perturbations]
+    parts = [read_perturbations(folder) for folder in folders]
+    groups = _groups(parts, folders, options.combination)
+    config = Path(options.data or folders[0] / "config.yaml")
+    trainer = HashTrainer(
+        accelerator=options.accelerator, devices=options.devices, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        strategy="query_parallel" if str(options.devices) != "1" else "auto",
+    )  # fmt: skip
+    place = Path(RunLogger(options.runs, name=f"transfer/{options.name}").log_dir)
+    rows: list[ResultRow] = []
+    for given in options.victims:
+        victim = as_victim(yaml.safe_load(given) if given.startswith("{") else given)
+        modules = [TransferModule(victim, made, file, options.batch_size) for made, file in groups]
+        trainer.transfer(modules, _data(config))
+        for number, module in enumerate(modules):
+            found = [ResultRow(**row) for row in module.rows]
+            rows += [row for row in found if row.attack not in ("none", "anchor")]
+            if number == 0:  # the clean queries and the ceilings do not depend on what is added
+                own = [row for row in found if row.attack in ("none", "anchor")]
+                rows += [dataclasses.replace(row, sources=None, combination=None) for row in own]
+    if trainer.is_global_zero:
+        place.mkdir(parents=True, exist_ok=True)
+        write_results(place / "results.json", rows)
+        parser.save(options, str(place / "config.yaml"), skip_check=True)
+        for grid in transfer_grids(rows):
+            Console().print(grid.rich())
+        print(place)
+    return 0
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of the verb's options."""
+    parser = ArgumentParser(prog="lightning_hash transfer", description=__doc__)
+    parser.add_argument("--config", action="config", help="YAML with these options.")
+    parser.add_argument(
+        "--perturbations", nargs="+", required=True, help="Run folders of finished attacks."
+    )
+    parser.add_argument(
+        "--combination", nargs="+", default=["single"],
+        help="single: each run alone; of all runs together: sum (may exceed epsilon), clipped (the "
+        "sum, clipped to epsilon), average, best (for each query the run that got furthest on its "
+        "own victim: the best of restarts, or of several attacks). Several may be given.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--victims", nargs="+", required=True,
+        help="Checkpoints of fit, or options of foreign models as {source: ..., ...}.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data", default=None, help="Config of the data; that of the first run by default."
+    )
+    parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
+    parser.add_argument(
+        "--name", default="transfer", help="The rows go to RUNS/transfer/NAME/version_N."
+    )
+    parser.add_argument("--batch_size", type=int, default=100, help="Queries at a time.")
+    parser.add_argument("--accelerator", default="auto", help="As in Lightning's Trainer.")
+    parser.add_argument("--devices", default="1", help="As in Lightning's Trainer.")
+    return parser
+
+
+def _groups(
+    parts: Sequence[Perturbations], folders: Sequence[Path], combinations: Sequence[str]
+) -> list[tuple[Perturbations, Path | None]]:
+    """Return the perturbations to score, each with the targets that they were made for."""
+    first = parts[0]
+    for part in parts[1:]:
+        for field in SHARED:
+            if part.protocol[field] != first.protocol[field]:
+                msg = (
+                    f"perturbations on {first.sources} and {part.sources} cannot stand in one "
+                    f"table: {field} is {first.protocol[field]!r} and {part.protocol[field]!r}"
+                )
+                raise ValueError(msg)
+    files = [folder / "targets.json" for folder in folders]
+    agree = all(file.exists() for file in files) and len({_targets(file) for file in files}) == 1
+    groups: list[tuple[Perturbations, Path | None]] = []
+    for combination in combinations:
+        if combination == "single":
+            found = zip(parts, files, strict=True)
+            groups += [(made, file if file.exists() else None) for made, file in found]
+        else:
+            groups.append((combine(parts, combination), files[0] if agree else None))
+    return groups
+
+
+def _targets(file: Path) -> str:
+    """Return the target labels of a file as text; the anchor sets may differ in size."""
+    content: dict[str, Any] = json.loads(file.read_text())
+    return str(sorted((query, entry["target"]) for query, entry in content.items()))
+
+
+def _data(config: Path) -> HashDataModule:
+    """Make the data module that a config describes."""
+    if not config.is_file():
+        msg = f"{config} does not exist; give the config of the attacks' data with --data"
+        raise FileNotFoundError(msg)
+    content = yaml.safe_load(config.read_text())
+    if not isinstance(content, dict) or "data" not in content:
+        msg = f"{config} has no section data"
+        raise ValueError(msg)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(HashDataModule, "data", required=True)
+    made = parser.instantiate_classes(parser.parse_object({"data": content["data"]}))
+    data: HashDataModule = made.data
+    return data

@@ -1,0 +1,1 @@
+"""Lightning's Trainer with this project's defaults, strategies and callbacks."""

@@ -1,0 +1,17 @@
+"""What the Trainer needs beside: progress, the run folder, pictures and the closing table."""
+
+from lightning_hash.engine.callbacks.attack_checkpoint import AttackCheckpoint
+from lightning_hash.engine.callbacks.curves import Curves
+from lightning_hash.engine.callbacks.progress import IterationProgress
+from lightning_hash.engine.callbacks.retrieval_images import RetrievalImages
+from lightning_hash.engine.callbacks.run_folder import RunFolder
+from lightning_hash.engine.callbacks.summary import SummaryTable
+
+__all__ = [
+    "AttackCheckpoint",
+    "Curves",
+    "IterationProgress",
+    "RetrievalImages",
+    "RunFolder",
+    "SummaryTable",
+]

@@ -1,0 +1,90 @@
+"""Checkpoints of an attack."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_hash.engine.callbacks.stop_request import StopRequest
+
+
+class AttackCheckpoint(Checkpoint):
+    """Save an attack every so many iterations, at its end, and when a signal asks it to stop.
+
+    The file is ``checkpoints/last.ckpt`` in the run folder. Where it cannot be written the attack
+    goes on; HashTrainer.attack then ends with an error. After SIGTERM or Ctrl-C, and on SLURM after
+    the signal that announces the end of the job, the iteration is finished, the attack is saved,
+    SLURM is asked to requeue the job where Lightning's environment says so, and the program ends
+    with the status 128 + signal.
+
+    Args:
+        every: iterations between two checkpoints.
+
+    Attributes:
+        failed: what went wrong with the last checkpoint that was tried, if anything.
+
+    Raises:
+        ValueError: if ``every`` is below 1.
+    """
+
+    def __init__(self, every: int = 50) -> None:
+        if every < 1:
+            msg = f"checkpoint_every must be at least 1, got {every}"
+            raise ValueError(msg)
+        self.every = every
+        self.failed: str | None = None
+        self._stop = StopRequest()
+        self._path: Path | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the place of the file."""
+        folder = trainer.log_dir  # all processes ask for it together
+        self._path = None if folder is None else Path(folder) / "checkpoints" / "last.ckpt"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen to signals."""
+        self._stop.listen(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, if it is time; stop, if that was asked for."""
+        done = trainer.current_epoch + 1
+        stop = self._stop.agreed()
+        if stop or done % self.every == 0 or done == trainer.max_epochs:
+            self._save(trainer, done)
+        if stop:
+            self._leave(trainer, done)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the signals alone again."""
+        self._stop.forget()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the signals alone again."""
+        self._stop.forget()
+
+    def _save(self, trainer: pl.Trainer, done: int) -> None:
+        if self._path is None:
+            return
+        try:
+            trainer.save_checkpoint(self._path, weights_only=False)
+        except OSError as error:
+            self.failed = f"iteration {done} could not be saved in {self._path} ({error.strerror})"
+            rank_zero_warn(f"{self.failed}; the attack goes on")
+        else:
+            self.failed = None
+
+    def _leave(self, trainer: pl.Trainer, done: int) -> None:
+        signum = self._stop.received or signal.SIGTERM
+        if trainer.is_global_zero:
+            text = f"stopped by {signal.Signals(signum).name} after iteration {done}"
+            if self._path is not None and self.failed is None:
+                text += f": go on with --ckpt_path {self._path}"
+            print(text, file=sys.stderr)
+            if self._stop.requeues:
+                self._stop.requeue()
+        raise SystemExit(128 + signum)

@@ -1,0 +1,110 @@
+"""What an attack leaves behind in its run folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities import rank_zero_info
+from safetensors.torch import save_file
+from torchvision.io import write_png
+
+from lightning_hash.attacks import write_targets
+from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.results.rows import ResultRow, write_results
+
+
+class RunFolder(Callback):
+    """Write results, perturbations, codes, targets, skipped items and adversarial images.
+
+    The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so
+    that a run that is killed keeps what it had measured.
+
+    Args:
+        images: how many adversarial images to write as PNG, or clips as a folder of PNGs; ``None``
+            writes all of them.
+    """
+
+    def __init__(self, images: int | None = None) -> None:
+        self.images = images
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find out now, not after the attack, whether the folder can be written to.
+
+        Raises:
+            OSError: if it cannot.
+        """
+        place = trainer.log_dir  # all processes ask for it together
+        if not trainer.is_global_zero or place is None:
+            return
+        folder = Path(place)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            msg = (
+                f"run folder {folder} cannot be written to ({error.strerror}); "
+                "give another with --runs FOLDER"
+            )
+            raise OSError(msg) from error
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the rows that are new; nothing at other iterations."""
+        if isinstance(pl_module, AttackModule) and trainer.is_global_zero:
+            written = getattr(self, "_written", 0)
+            if len(pl_module.rows) > written:
+                self._write_rows(pl_module)
+                self._written = len(pl_module.rows)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write everything."""
+        if not isinstance(pl_module, AttackModule):
+            return
+        outcome = pl_module.outcome()
+        folder = pl_module.run_folder
+        if not trainer.is_global_zero or folder is None:
+            return
+        self._write_rows(pl_module)
+        protocol = {**pl_module.protocol, "attack": pl_module.attack_name}
+        metadata = {"protocol": json.dumps(protocol)}
+        if pl_module.space.scale is not None:
+            metadata["scale"] = json.dumps(pl_module.space.scale.flatten().tolist())
+        tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
+        codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
+        codes.pop("adversarial_8bit")
+        goal = "anchor_codes" if pl_module.objective.targeted else "clean_codes"
+        differ = (tensors["codes"] != tensors[goal]).float().mean(dim=1)
+        reached = 1 - differ if pl_module.objective.targeted else differ
+        save_file(
+            {key: tensors[key] for key in ("index", "perturbation", "length") if key in tensors}
+            | {"reached": reached},
+            folder / "perturbations.safetensors",
+            metadata,
+        )
+        save_file(codes, folder / "codes.safetensors", metadata)
+        skipped = pl_module.queries.source.skipped
+        if skipped:
+            (folder / "skipped.json").write_text(json.dumps(skipped, indent=1))
+        if outcome.targets is not None:
+            write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
+        images = outcome.tensors["adversarial_8bit"]
+        if images.dim() not in (4, 5) or images.shape[-3] not in (1, 3):
+            rank_zero_info(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")
+            return
+        (folder / "images").mkdir(exist_ok=True)
+        for row, index in enumerate(outcome.tensors["index"][: self.images]):
+            place = folder / "images" / f"{int(index):06d}"
+            if images.dim() == 4:
+                write_png(images[row], str(place.with_suffix(".png")))
+                continue
+            place.mkdir(exist_ok=True)
+            for number, frame in enumerate(outcome.frames(row, images), 1):
+                write_png(frame, str(place / f"{number:05d}.png"))
+
+    def _write_rows(self, module: AttackModule) -> None:
+        if module.run_folder is not None:
+            rows: list[Any] = [ResultRow(**row) for row in module.rows]
+            write_results(module.run_folder / "results.json", rows)

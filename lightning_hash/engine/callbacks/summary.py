@@ -1,0 +1,46 @@
+"""What is printed at the end of a run."""
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+from rich.table import Table
+
+from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.tables import summary_table
+
+
+class SummaryTable(Callback):
+    """Print a table of the final numbers, and last the path of what was written.
+
+    Place it behind the progress bar: it prints when that has been closed.
+    """
+
+    def __init__(self) -> None:
+        self._tested = False
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that there are numbers."""
+        self._tested = trainer.is_global_zero
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Print, on the first process only."""
+        if not self._tested:
+            return
+        self._tested = False
+        if isinstance(pl_module, AttackModule):
+            rows = [ResultRow(**row) for row in pl_module.rows]
+            for victim in dict.fromkeys(row.victim_sha256 for row in rows):  # of a joint one, each
+                Console().print(summary_table([r for r in rows if r.victim_sha256 == victim]))
+            if pl_module.run_folder is not None:
+                print(pl_module.run_folder)
+        else:
+            table = Table(title="retrieval, clean queries", title_justify="left")
+            table.add_column("metric")
+            table.add_column("value", justify="right")
+            for name, value in trainer.callback_metrics.items():
+                if name.startswith("test/"):
+                    table.add_row(name, f"{float(value):.4f}")
+            Console().print(table)
+            if trainer.ckpt_path is not None:
+                print(trainer.ckpt_path)

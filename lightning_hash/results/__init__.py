@@ -1,0 +1,1 @@
+"""Result rows and run folders: written by runs, read by reports."""

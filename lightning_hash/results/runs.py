@@ -1,0 +1,104 @@
+"""Finished runs on disk."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning_hash.results.rows import ResultRow, read_results
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run has left behind.
+
+    Attributes:
+        folder: its folder.
+        rows: its result rows.
+    """
+
+    folder: Path
+    rows: tuple[ResultRow, ...]
+
+    @property
+    def attack(self) -> ResultRow | None:
+        """The last row of the attack itself, before rounding to 8 bits."""
+        rows = [row for row in self.rows if row.attack not in ("none", "anchor")]
+        floats = [row for row in rows if not row.quantized]
+        return max(floats, key=lambda row: row.iteration) if floats else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the attack has ended: the rows after rounding to 8 bits come last."""
+        return any(row.quantized for row in self.rows)
+
+    @property
+    def strips(self) -> list[Path]:
+        """Pictures of single queries and what they retrieve."""
+        return sorted((self.folder / "strips").glob("*.png"))
+
+    def curves(self) -> dict[str, Any] | None:
+        """Return what callbacks/curves.py wrote, or ``None``.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        path = self.folder / "curves.json"
+        if not path.is_file():
+            return None
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except ValueError as error:
+            msg = f"{path} is no JSON ({error}); run the attack again, or remove the file"
+            raise ValueError(msg) from error
+        return content
+
+
+def find_runs(roots: Iterable[Path]) -> list[RunFiles]:
+    """Find runs.
+
+    Args:
+        roots: run folders, or folders at any height above them.
+
+    Returns:
+        A run for each ``results.json``; of the versions of one name the newest that has ended,
+        since the older ones are what it replaced, or the newest where none has.
+
+    Raises:
+        FileNotFoundError: if a root does not exist or holds no results.
+        ValueError: if a file is damaged.
+    """
+    found: dict[Path, RunFiles] = {}
+    for root in roots:
+        if not root.is_dir():
+            msg = f"{root} is no folder; give a run folder or one above several"
+            raise FileNotFoundError(msg)
+        groups = _versions(path.parent for path in root.rglob("results.json"))
+        if not groups:
+            msg = f"{root} holds no results.json; python -m lightning_hash attack writes one"
+            raise FileNotFoundError(msg)
+        for folders in groups:
+            runs = [RunFiles(path, tuple(read_results(path / "results.json"))) for path in folders]
+            run = next((run for run in runs if run.finished), runs[0])
+            found.setdefault(run.folder.resolve(), run)
+    return list(found.values())
+
+
+def latest_version(folder: Path) -> Path:
+    """Return the folder, or the newest version_N in it that holds results."""
+    if (folder / "results.json").exists():
+        return folder
+    groups = _versions(path.parent for path in folder.glob("version_*/results.json"))
+    return groups[0][0] if groups else folder
+
+
+def _versions(folders: Iterable[Path]) -> list[list[Path]]:
+    """Group the versions of each name, the newest first."""
+    groups: dict[Path, list[tuple[int, Path]]] = {}
+    for folder in folders:
+        version = re.fullmatch(r"version_(\d+)", folder.name)
+        name, number = (folder.parent, int(version[1])) if version else (folder, 0)
+        groups.setdefault(name, []).append((number, folder))
+    return [[path for _, path in sorted(groups[name], reverse=True)] for name in sorted(groups)]

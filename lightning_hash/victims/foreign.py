@@ -1,0 +1,234 @@
+"""Victims that this project did not train."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lightning_hash.models.backbones import build_model, read_state_dict
+from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
+from lightning_hash.victims.victim import Victim, freeze
+
+Output = Literal["logits", "tanh"]
+LARGEST_TANH = 1 - 1e-6  # float32 holds it; its logit is 7.25
+
+
+class ForeignNetwork(nn.Module):
+    """Give a network of others the interface of this project.
+
+    Args:
+        network: turns its own kind of inputs into ``(B, K)`` logits or tanh outputs.
+        mean: mean of each channel that it expects to be subtracted from inputs in [0, 1].
+        std: standard deviation of each channel that it expects to be divided by.
+        output: ``"logits"``, or ``"tanh"``: logits are then recovered by atanh. Outputs within 1e-6
+            of -1 or 1 count as 1e-6 from it; their gradient passes as that of the nearest such
+            value.
+
+    Raises:
+        ValueError: if ``std`` is not positive or ``output`` is unknown.
+
+    Example:
+        >>> network = ForeignNetwork(nn.Sequential(nn.Flatten(), nn.Tanh()), output="tanh")
+        >>> network(torch.tensor([[[[0.5, -1.25]]]]))
+        tensor([[ 0.5000, -1.2500]])
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        output: Output = "logits",
+    ) -> None:
+        super().__init__()
+        if len(mean) != len(std) or min(std) <= 0:
+            msg = f"mean and std must be as many, std positive, got {list(mean)} and {list(std)}"
+            raise ValueError(msg)
+        if output not in ("logits", "tanh"):
+            msg = f"output must be 'logits' or 'tanh', got {output!r}"
+            raise ValueError(msg)
+        self.network, self.output = network, output
+        self.register_buffer("mean", torch.tensor(list(mean)))
+        self.register_buffer("std", torch.tensor(list(std)))
+
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
+        """Return the logits ``(B, K)`` of inputs ``(B, C, H, W)`` or ``(B, T, C, H, W)`` in [0, 1].
+
+        Raises:
+            TypeError: if the network does not return a tensor.
+            ValueError: if there are lengths and the network takes none.
+        """
+        normalized = (inputs - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        outputs = call_network(self.network, normalized, *lengths)
+        if not isinstance(outputs, Tensor):
+            msg = (
+                "victim: the network must return one tensor of logits (B, K), got "
+                f"{type(outputs).__name__}; wrap it in a function of yours, module:function"
+            )
+            raise TypeError(msg)
+        if self.output == "logits":
+            return outputs
+        inside = outputs + (outputs.clamp(-LARGEST_TANH, LARGEST_TANH) - outputs).detach()
+        return torch.atanh(inside)
+
+
+def load_foreign(
+    source: str,
+    backbone: str | None = None,
+    bits: int | None = None,
+    preprocess: str | Mapping[str, Sequence[float]] = "imagenet",
+    output: Output = "logits",
+) -> Victim:
+    """Load a victim that others trained.
+
+    Args:
+        source: ``module:function`` that returns an nn.Module when it is called; a TorchScript file
+            (``.ts``, ``.torchscript``); an exported program (``.pt2``), exported in eval mode, with
+            the batch as a dynamic dimension; or a state dict (``.pth``, ``.pt``,
+            ``.safetensors``) of a named backbone whose last layer has ``bits`` units. The state
+            dict's names are free, as in DHTA's, DeepHash-pytorch's, HashNet's, CgAT's and SAAT's
+            models: where they differ from torchvision's, its tensors are taken in their order, and
+            every one must have the kind and the shape of ours.
+        backbone: the backbone of a state dict.
+        bits: K of a state dict.
+        preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
+            ``"none"`` for inputs in [0, 1], or ``{"mean": [...], "std": [...]}``. Epsilon stays in
+            [0, 1] whatever stands here.
+        output: what it returns, ``"logits"`` or ``"tanh"`` of them.
+
+    Returns:
+        The frozen victim, on the CPU.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the source cannot be imported or read, or does not fit.
+    """
+    mean, std = _normalisation(preprocess)
+    path = Path(source)
+    if ":" in source and not path.exists():
+        network, name = _call(source), source
+    elif path.suffix in (".ts", ".torchscript"):
+        network, name = _script(path), path.name
+    elif path.suffix == ".pt2":
+        network, name = _exported(path), path.name
+    else:
+        if backbone is None or bits is None:
+            msg = f"victim {source}: a state dict needs backbone and bits, got {backbone}, {bits}"
+            raise ValueError(msg)
+        network, name = _from_state_dict(path, backbone, bits), backbone
+        network.mean, network.std = torch.zeros(3), torch.ones(3)  # the wrapper normalises
+    return freeze(ForeignNetwork(network, mean, std, output), name, bits)
+
+
+def _normalisation(
+    preprocess: str | Mapping[str, Sequence[float]],
+) -> tuple[Sequence[float], Sequence[float]]:
+    if preprocess == "imagenet":
+        return IMAGENET_MEAN, IMAGENET_STD
+    if preprocess == "none":
+        return (0.0,), (1.0,)
+    if isinstance(preprocess, Mapping) and set(preprocess) == {"mean", "std"}:
+        return preprocess["mean"], preprocess["std"]
+    msg = f"preprocess must be imagenet, none or {{mean: [...], std: [...]}}, got {preprocess!r}"
+    raise ValueError(msg)
+
+
+def _call(source: str) -> nn.Module:
+    module_name, _, name = source.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        msg = f"victim {source!r} cannot be imported ({error}); is its folder on PYTHONPATH?"
+        raise ValueError(msg) from error
+    network = function()
+    if not isinstance(network, nn.Module):
+        msg = f"victim {source!r} must return an nn.Module, got {type(network).__name__}"
+        raise ValueError(msg)
+    return network
+
+
+def _script(path: Path) -> nn.Module:
+    if not path.is_file():
+        msg = f"victim {path} does not exist"
+        raise FileNotFoundError(msg)
+    try:
+        script: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        msg = f"victim {path} is no TorchScript file, or truncated ({error})"
+        raise ValueError(msg) from error
+    return script
+
+
+def _exported(path: Path) -> nn.Module:
+    if not path.is_file():
+        msg = f"victim {path} does not exist"
+        raise FileNotFoundError(msg)
+    try:
+        network = torch.export.load(path).module()
+    except Exception as error:  # a damaged archive ends in any of several types
+        msg = f"victim {path} is no exported program, or truncated ({error})"
+        raise ValueError(msg) from error
+    for node in network.graph.nodes:
+        if str(node.target) == "aten.dropout.default" and node.args[2]:
+            msg = f"victim {path} was exported in training mode; export model.eval()"
+            raise ValueError(msg)
+    inputs = next(node for node in network.graph.nodes if node.op == "placeholder")
+    batch = inputs.meta["val"].shape[0]
+    if isinstance(batch, int):
+        msg = (
+            f"victim {path} takes batches of {batch} only; export it with "
+            "dynamic_shapes=({0: torch.export.Dim('batch')},)"
+        )
+        raise ValueError(msg)
+    for name in ("train", "eval"):  # torch lets them raise; the mode is part of the program
+        vars(network).pop(name, None)
+    return network
+
+
+def _from_state_dict(path: Path, backbone: str, bits: int) -> nn.Module:
+    network = build_model(backbone, bits)
+    given = _without_doubles(read_state_dict(path, "victim", backbone))
+    own = {k: v for k, v in network.state_dict().items() if k not in ("mean", "std")}
+    # Evaluation does not use batch norm's counters, and old files lack them.
+    wanted = [key for key in own if not key.endswith(".num_batches_tracked")]
+    named = {key.removeprefix("extractor."): key for key in wanted}
+    given = {k: v for k, v in given.items() if not k.endswith(".num_batches_tracked")}
+    if given.keys() == named.keys():
+        pairs = [(key, named[key]) for key in given]
+    else:
+        if len(given) != len(wanted):
+            msg = (
+                f"victim {path}: {len(given)} tensors, {backbone} with {bits} bits has "
+                f"{len(wanted)}; first {list(given)[:3]}"
+            )
+            raise ValueError(msg)
+        pairs = list(zip(given, wanted, strict=True))
+    for theirs, ours in pairs:
+        kinds = theirs.rpartition(".")[2], ours.rpartition(".")[2]
+        if kinds[0] != kinds[1] or given[theirs].shape != own[ours].shape:
+            msg = (
+                f"victim {path}: {theirs} {tuple(given[theirs].shape)} does not fit {backbone}'s "
+                f"{ours} {tuple(own[ours].shape)}; are backbone and bits ({bits}) right?"
+            )
+            raise ValueError(msg)
+    network.load_state_dict({ours: given[theirs] for theirs, ours in pairs}, strict=False)
+    return network
+
+
+def _without_doubles(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Drop what DataParallel puts before names, and layers that a model registers twice.
+
+    HashNet's, DeepHash-pytorch's and SAAT's ResNets hold each layer under its own name and again in
+    ``feature_layers``, their VGGs hold ``cl1`` and again in ``classifier``.
+    """
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    doubles = ("feature_layers.", "cl1.", "cl2.")
+    once = {key: value for key, value in plain.items() if not key.startswith(doubles)}
+    own_names = any(not key.startswith("hash_layer") for key in once)
+    return once if own_names else plain

@@ -1,0 +1,99 @@
+"""Several victims as one, for a perturbation that is to work on all of them."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lightning_hash.models.network import call_network
+from lightning_hash.victims.victim import Victim
+
+
+class JointNetwork(nn.Module):
+    """Return the logits of several networks side by side.
+
+    Args:
+        networks: each turns ``(B, ...)`` inputs in [0, 1] into ``(B, K_i)`` logits.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
+        """Return ``(B, K_1 + K_2 + ...)``."""
+        found = [call_network(network, inputs, *lengths) for network in self.networks]
+        return torch.cat(found, dim=1)
+
+
+def join_victims(members: Sequence[Victim]) -> Victim:
+    """Make one victim of several, whose code is theirs one behind the other.
+
+    Args:
+        members: at least two, of known code lengths.
+
+    Returns:
+        The joint victim.
+
+    Raises:
+        ValueError: if there are fewer than two, a code length is not known, or two are the same.
+    """
+    if len(members) < 2:
+        msg = f"victim: a list must name at least two victims, got {len(members)}"
+        raise ValueError(msg)
+    unknown = [member.backbone for member in members if member.bits is None]
+    if unknown:
+        msg = f"victim: the code length of {unknown[0]} is not known before it runs; give bits"
+        raise ValueError(msg)
+    prints = [member.sha256 for member in members]
+    if len(set(prints)) < len(prints):
+        msg = "victim: two victims of the list have the same weights; name each once"
+        raise ValueError(msg)
+    return Victim(
+        network=JointNetwork([member.network for member in members]).eval(),
+        backbone=victim_names(members),
+        bits=sum(member.bits or 0 for member in members),
+        loss=None,
+        sha256=hashlib.sha256("+".join(prints).encode()).hexdigest(),
+        members=tuple(members),
+    )
+
+
+def member_bits(victim: Victim) -> list[slice]:
+    """Return which bits of a victim's code are each member's; all of them where it is one."""
+    parts, start = [], 0
+    for member in victim.members:
+        parts.append(slice(start, start + (member.bits or 0)))
+        start = parts[-1].stop
+    return parts or [slice(None)]
+
+
+def victim_names(victims: Sequence[Victim]) -> str:
+    """Name victims as ``backbone-bits``, joined by +; see :func:`source_names`."""
+    return source_names([(v.backbone, v.bits, v.sha256) for v in victims])
+
+
+def source_names(victims: Sequence[tuple[str | None, int | None, str | None]]) -> str:
+    """Name victims as ``backbone-bits``, joined by ``+``.
+
+    Args:
+        victims: backbone, code length and fingerprint of each; the fingerprint's first six digits
+            are added where two would have one name.
+
+    Returns:
+        The names.
+
+    Example:
+        >>> source_names([("vgg16", 32, "aaaaaaaa"), ("vgg16", 64, "b")])
+        'vgg16-32+vgg16-64'
+        >>> source_names([("vgg16", 32, "aaaaaaaa"), ("vgg16", 32, "bbbbbbbb")])
+        'vgg16-32-aaaaaa+vgg16-32-bbbbbb'
+    """
+    names = [f"{backbone}-{bits}" for backbone, bits, _ in victims]
+    times = Counter(names)
+    return "+".join(
+        name if times[name] == 1 else f"{name}-{str(sha256)[:6]}"
+        for name, (_, _, sha256) in zip(names, victims, strict=True)
+    )
