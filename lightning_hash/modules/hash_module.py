@@ -24,9 +24,10 @@ from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.utils.settings import sha256_of
 from lightning_hash.utils.distributed import gather_rows, gather_rows_with_grad
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
-from lightning_hash.victims.victim import Victim, freeze, weights_sha256
+from lightning_hash.victims.victim import Victim
 
 Batch = tuple[Tensor, ...]  # inputs, labels, index and, of clips of several lengths, lengths
 
@@ -137,9 +138,9 @@ class HashModule(pl.LightningModule):
         return logits
 
     def as_victim(self) -> Victim:
-        """Freeze the network and return it as the victim of an attack."""
+        """Return the network as the victim of an attack."""
         name = backbone_name(self.backbone, self.network)
-        return freeze(self.network, name, self.bits, type(self.loss).__name__)
+        return Victim(self.network, name, self.bits, type(self.loss).__name__)
 
     def setup(self, stage: str) -> None:
         """Make what the loss keeps for each class, before a checkpoint is loaded into it."""
@@ -170,7 +171,7 @@ class HashModule(pl.LightningModule):
     def _check_cache(self) -> None:
         """Refuse cached features that are not those of the network that is trained."""
         if self.cached_sha256 is not None and isinstance(self.network, VideoNetwork):
-            if weights_sha256(self.network.extractor.frames) != self.cached_sha256:
+            if sha256_of(self.network.extractor.frames.state_dict()) != self.cached_sha256:
                 msg = (
                     "feature_cache: the checkpoint's network of a frame is not the one that the "
                     "features were made with; go on with the same weights and seed, or "

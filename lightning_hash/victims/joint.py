@@ -52,10 +52,9 @@ def join_victims(members: Sequence[Victim]) -> Victim:
         msg = "victim: two victims of the list have the same weights; name each once"
         raise ValueError(msg)
     return Victim(
-        network=JointNetwork([member.network for member in members]).eval(),
+        network=JointNetwork([member.network for member in members]),
         backbone=victim_names(members),
         bits=sum(member.bits or 0 for member in members),
-        loss=None,
         sha256=hashlib.sha256("+".join(prints).encode()).hexdigest(),
         members=tuple(members),
     )

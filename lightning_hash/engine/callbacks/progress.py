@@ -15,7 +15,7 @@ REFRESH_SECONDS = 0.25
 
 
 class IterationProgress(ProgressBar):
-    """Show the iterations of an attack with loss and mean Hamming distance.
+    """Show the iterations of an attack with loss and mean Hamming distance: to the clean code, or to the target's.
 
     Values are read from the device at most four times a second. Where stderr is no terminal, a line
     is printed at every tenth of the attack instead.
@@ -97,4 +97,4 @@ class IterationProgress(ProgressBar):
         if not isinstance(module, AttackModule):
             return ""
         values = module.live_metrics()
-        return f"loss {float(values['loss']):.4f}, Hamming {float(values['hamming']):.1f}"
+        return f"loss {values['loss']:.4f}, Hamming {values['hamming']:.1f}"
