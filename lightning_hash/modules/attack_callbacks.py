@@ -67,7 +67,7 @@ class FiniteWatch(Callback):
         self, losses: Callable[[int], tuple[Tensor, Tensor]], repair: Callable[[], None]
     ) -> None:
         self.losses, self.repair = losses, repair
-        self._since: dict[int, Tensor] = {}
+        self._seen: list[Tensor] = []
 
     def on_train_batch_end(
         self,
@@ -79,12 +79,8 @@ class FiniteWatch(Callback):
     ) -> None:
         """Note losses that are not finite, without a wait for the device."""
         index, losses = self.losses(batch_idx)
-        since = self._since.get(batch_idx)
-        if since is None or len(since[0]) != len(index) or pl_module.global_step == 1:
-            since = torch.stack([index, torch.full_like(index, -1)])
-        bad = (since[1] < 0) & ~torch.isfinite(losses)
-        first = torch.where(bad, trainer.current_epoch, since[1])
-        self._since[batch_idx] = torch.stack([index, first])
+        bad = torch.where(torch.isfinite(losses), -1, trainer.current_epoch)
+        self._seen.append(torch.stack([index, bad]))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look.
@@ -92,9 +88,10 @@ class FiniteWatch(Callback):
         Raises:
             ValueError: naming the iteration and the queries, on every process.
         """
-        if not is_due(trainer) or not self._since:
+        if not is_due(trainer):
             return
-        local = torch.cat(list(self._since.values()), dim=1).cpu()
+        local = torch.cat(self._seen, dim=1).cpu()
+        self._seen = []
         index, since = torch.cat(gather_objects(local), dim=1)
         bad = since >= 0
         if not bad.any():
@@ -107,7 +104,7 @@ class FiniteWatch(Callback):
             saved = f"; the perturbations of the others are saved in {path}"
         msg = (
             f"the loss is not finite since iteration {int(since[bad].min())} for queries "
-            f"{index[bad].tolist()}{saved}; leave these queries out or lower the step"
+            f"{index[bad].unique().tolist()}{saved}; leave these queries out or lower the step"
         )
         raise ValueError(msg)
 
