@@ -12,9 +12,8 @@ from torch.utils.data import TensorDataset
 from lightning_hash.codes.code_set import plain_code_set
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.trainer import HashTrainer
-from lightning_hash.functional.average_precision import check_labels
+from lightning_hash.functional.checks import check_codes, check_labels
 from lightning_hash.functional.frames import frame_mask, per_frame
-from lightning_hash.functional.hamming import check_codes
 from lightning_hash.modules.attack_module import AttackModule
 
 

@@ -27,8 +27,8 @@ from lightning_hash.attacks.space import PerturbationSpace
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import frame_mask
-from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
-from lightning_hash.metrics import AttackScore
+from lightning_hash.functional.options import Empty, Normalizer, RankingOptions, Ties
+from lightning_hash.metrics import AttackMetrics
 from lightning_hash.modules.attack_loop import AttackLoop
 from lightning_hash.modules.databases import Databases, TargetDatabase
 from lightning_hash.modules.protocol import attack_protocol
@@ -160,9 +160,8 @@ class AttackModule(AttackLoop):
         self.metric_options: dict[str, Any] = {
             "top_k": top_k, "normalizer": normalizer, "empty": empty, "ties": ties,
         }  # fmt: skip
-        self.scorekeeper = Scorekeeper(
-            partial(AttackScore, **self.metric_options, precision_n=precision_n), self.victim
-        )
+        ranking = RankingOptions(**self.metric_options, precision_n=precision_n)
+        self.scorekeeper = Scorekeeper(partial(AttackMetrics, ranking), self.victim)
         point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
         self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
         self.seconds = 0.0

@@ -6,7 +6,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from lightning_hash.attacks.batch import QueryBatch
-from lightning_hash.metrics import AttackScore
+from lightning_hash.metrics import AttackMetrics
 from lightning_hash.modules.databases import Databases
 from lightning_hash.victims.joint import member_bits
 from lightning_hash.victims.victim import Victim
@@ -23,7 +23,7 @@ class Scorekeeper(nn.Module):
     Of a joint victim each member is scored by itself, on its own bits and database.
 
     Args:
-        make_score: makes the metrics of one victim.
+        make_metrics: makes the metrics of one victim.
         victim: the victim.
 
     Attributes:
@@ -33,15 +33,15 @@ class Scorekeeper(nn.Module):
 
     protocol: dict[str, Any]
 
-    def __init__(self, make_score: Callable[[], AttackScore], victim: Victim) -> None:
+    def __init__(self, make_metrics: Callable[[], AttackMetrics], victim: Victim) -> None:
         super().__init__()
         self.members, self.parts = victim.members, member_bits(victim)
-        self.scores = nn.ModuleList(make_score() for _ in self.parts)
+        self.scores = nn.ModuleList(make_metrics() for _ in self.parts)
         self.rows: list[dict[str, Any]] = []
 
     @property
-    def _scored(self) -> list[tuple[AttackScore, slice]]:
-        return list(zip(cast(list[AttackScore], list(self.scores)), self.parts, strict=True))
+    def _scored(self) -> list[tuple[AttackMetrics, slice]]:
+        return list(zip(cast(list[AttackMetrics], list(self.scores)), self.parts, strict=True))
 
     def add_databases(self, databases: Databases) -> None:
         """Add what the queries are ranked against."""
@@ -79,7 +79,7 @@ class Scorekeeper(nn.Module):
         """Compute metrics of the codes added since the last time, and keep them as rows.
 
         Args:
-            names: attribute names of the metrics; every process must name the same.
+            names: names of the metrics; every process must name the same.
             fields: what the rows say beside the protocol: attack, iteration, quantized, seconds.
 
         Returns:
@@ -95,17 +95,16 @@ class Scorekeeper(nn.Module):
                     "bits": victim.bits, "loss": victim.loss,
                 }  # fmt: skip
                 suffix = f"/{self.protocol['sources'].split('+')[number]}"
-            averages = {"map": score.map, "t_map": score.t_map}
-            for name, value in score.compute(names).items():
-                taken[f"{name}{suffix}"] = value
+            for name, found in score.compute(names).items():
+                taken[f"{name}{suffix}"] = found.value
                 self.rows.append(
                     {
                         **self.protocol,
                         **member,
                         "metric": name,
-                        "value": value,
-                        "n_empty": averages[name].n_empty if name in averages else None,
-                        "n_at": score.precision_at_n.n if name == "precision_at_n" else None,
+                        "value": found.value,
+                        "n_empty": found.n_empty,
+                        "n_at": score.ranking.precision_n if name == "precision_at_n" else None,
                         **fields,
                     }
                 )
