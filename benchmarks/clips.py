@@ -19,6 +19,7 @@ from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice
 from lightning_hash.data import SampleClips
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.functional import RankingOptions
 from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import HashModule
 
@@ -97,7 +98,7 @@ def training(clips, size, epochs):
         ):  # fmt: skip
             torch.manual_seed(0)
             backbone = {"class_path": "lightning_hash.models.VideoNetwork"}
-            module = HashModule(backbone, 32, top_k=None, feature_cache=cache)
+            module = HashModule(backbone, 32, ranking=RankingOptions(None), feature_cache=cache)
             start = time.perf_counter()
             quiet(epochs, limit_val_batches=0).fit(module, datamodule=SampleClips(frames=8, **data))
             print(f"| {name} | {time.perf_counter() - start:.1f} |", flush=True)

@@ -1,4 +1,4 @@
-"""What stands around the closure of an iteration: memory that runs out, queries that are finished."""
+"""What stands around a closure: memory that runs out, queries that are finished."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

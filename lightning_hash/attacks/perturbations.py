@@ -59,7 +59,7 @@ class Perturbation(Part, nn.Module, ABC):
 
     @abstractmethod
     def values(self, inputs: Tensor) -> Tensor:
-        """Return what is added to ``inputs`` ``(B, ...)``, of their shape, in the budget's space."""
+        """Return what is added to ``inputs``, ``(B, ...)`` as they are, in the budget's space."""
 
     def draw(self, inputs: Tensor, index: Tensor, seed: int) -> None:
         """Begin at a random place in the budget.

@@ -72,7 +72,8 @@ def attack(
 
     Args:
         model: turns images in [0, 1] into ``(B, K)`` logits. It is frozen, in eval mode, while it
-            is attacked, and given back as it came. See :class:`lightning_hash.victims.ForeignNetwork` for one that wants normalised inputs.
+            is attacked, and given back as it came. See
+            :class:`lightning_hash.victims.ForeignNetwork` for one that wants normalised inputs.
         images: ``(Q, ...)`` floating in [0, 1]; clips are ``(Q, T, 3, H, W)``.
         labels: ``(Q, C)`` of 0/1; needed with a database.
         database_codes: ``(N, K)`` of -1/+1. Without a database there are no MAP and no targets:

@@ -11,8 +11,8 @@ from rich.table import Table
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import read_codes, read_labels
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
-from lightning_hash.metrics import AttackScore
+from lightning_hash.functional import RankingOptions
+from lightning_hash.metrics import AttackMetrics
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import LABELS
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config", action="config", help="YAML with these options.")
     parser.add_function_arguments(score)
     parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
-    options = parser.parse_args(arguments).as_dict()
+    options = vars(parser.instantiate_classes(parser.parse_args(arguments)))
     options.pop("config")
     as_json = options.pop("json")
     rows = score(**options)
@@ -61,11 +61,7 @@ def score(
     target_labels: str | None = None,
     clean: str | None = None,
     bits: int | None = None,
-    top_k: int | None = 1000,
-    normalizer: Normalizer = "retrieved",
-    empty: Empty = "zero",
-    ties: Ties = "expected",
-    precision_n: int = 100,
+    ranking: RankingOptions = RankingOptions(),
     attack: str = "none",
 ) -> list[ResultRow]:
     """Score codes in files, whoever made them.
@@ -78,11 +74,7 @@ def score(
         target_labels: rows of 0/1, the targets of an attack on the queries: adds t-MAP.
         clean: codes of the queries before an attack: adds the mean Hamming distance to them.
         bits: K, where a row of labels and code could be cut at several places.
-        top_k: ranks to look at; null is the whole database.
-        normalizer: what AP divides by.
-        empty: how a query without a relevant item in the top_k counts.
-        ties: how ties in the Hamming distance are treated.
-        precision_n: N of precision at N.
+        ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
     Returns:
@@ -94,36 +86,35 @@ def score(
     """
     sent = _read(query, query_labels, bits)
     ranked = _read(database, database_labels, bits)
-    metrics = AttackScore(top_k, normalizer, empty, ties, precision_n)
+    metrics = AttackMetrics(ranking)
     metrics.set_database(ranked.codes, ranked.labels, ranked.index)
-    names = ["map", "precision_at_n"]
+    known = ["database"]
     targets = before = None
     if target_labels is not None:
         metrics.set_target_database(ranked.codes, ranked.labels, ranked.index)
         targets = read_labels(Path(target_labels), Path(query))
-        names.append("t_map")
+        known += ["target_database", "target_labels"]
     if clean is not None:
         before = _read(clean, query_labels, bits).codes
-        names.append("hamming_to_clean")
+        known.append("clean_codes")
     for what, found in (("target_labels", targets), ("clean", before)):
         if found is not None and len(found) != len(sent):
             msg = f"{what}: {len(found)} rows for {len(sent)} queries"
             raise ValueError(msg)
     metrics.update(sent.codes, sent.labels, sent.index, clean_codes=before, target_labels=targets)
-    averages = {"map": metrics.map, "t_map": metrics.t_map}
     return [
         ResultRow(
-            metric=name, value=value, iteration=0, quantized=False, attack=attack,
-            n_at=precision_n if name == "precision_at_n" else None,
-            n_empty=averages[name].n_empty if name in averages else None,
-            bits=ranked.bits, n_query=len(sent), n_database=len(ranked),
+            metric=name, value=found.value, iteration=0, quantized=False, attack=attack,
+            n_at=ranking.precision_n if name == "precision_at_n" else None,
+            n_empty=found.n_empty, bits=ranked.bits, n_query=len(sent), n_database=len(ranked),
             victim_sha256=ranked.made_with.get("victim_sha256"),
             list_sha256_query=sent.made_with.get("list_sha256"),
             list_sha256_database=ranked.made_with.get("list_sha256"),
-            database_codes=ranked.foreign, relevance="shares a label", top_k=top_k,
-            normalizer=normalizer, empty=empty, ties=ties, version=__version__,
+            database_codes=ranked.foreign, relevance="shares a label",
+            top_k=ranking.top_k, normalizer=ranking.normalizer, empty=ranking.empty,
+            ties=ranking.ties, version=__version__,
         )
-        for name, value in metrics.compute(names).items()
+        for name, found in metrics.compute(metrics.names(known)).items()
     ]  # fmt: skip
 
 

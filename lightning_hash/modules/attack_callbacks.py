@@ -116,7 +116,9 @@ def is_due(trainer: pl.Trainer) -> bool:
     return iteration + 1 == trainer.max_epochs or bool(every and iteration % every == 0)
 
 
-def log_equal(module: pl.LightningModule, values: dict[str, float], step: int | None = None) -> None:
+def log_equal(
+    module: pl.LightningModule, values: dict[str, float], step: int | None = None
+) -> None:
     """Log values that are the same on every process: there is nothing to average.
 
     Args:

@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 from lightning_hash.attacks import (
     HAG,
     AlphaSchedule,
-    Answer,
     Budget,
     DiverseInputs,
     EpsilonSpace,
@@ -39,14 +38,14 @@ from lightning_hash.modules.attack_callbacks import FiniteWatch, IterationLog, M
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases, TargetDatabase
-from lightning_hash.modules.evaluation import PERTURBED, Evaluation
+from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
     choose_kernels,
     have_targets,
 )
-from lightning_hash.modules.protocol import protocol_of, victim_settings
+from lightning_hash.modules.tally import Tally, mean_asked
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.utils.settings import settings_of
@@ -109,7 +108,7 @@ class AttackModule(pl.LightningModule):
     Attributes:
         batches: this process's batches of queries.
         perturbations: that of each batch, or the shared one.
-        answers: what the last iteration learnt of each batch.
+        tally: what the last iteration learnt.
         evaluation: the metrics and the result rows.
 
     Raises:
@@ -136,7 +135,7 @@ class AttackModule(pl.LightningModule):
         n_queries: int | None = 100,
         batch_size: int = 100,
         evaluate_at: list[int] = [0, 10, 100, 500, 1000, 1500],  # noqa: B006 - read only
-        ranking: RankingOptions = RankingOptions(),  # noqa: B008 - frozen
+        ranking: RankingOptions = RankingOptions(),
         metrics: list[QueryMetric] | None = None,
         seed: int = 0,
         compile: bool = False,
@@ -171,7 +170,7 @@ class AttackModule(pl.LightningModule):
         point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
         self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
         self.targeted, self.features = self.reference.targeted, self.reference.sees == "features"
-        self.answers: dict[int, tuple[Tensor, Answer]] = {}
+        self.tally = Tally()
         self.seconds = 0.0
 
     def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
@@ -190,13 +189,7 @@ class AttackModule(pl.LightningModule):
             msg = f"objective {self.objective.name} needs a database, whose items vote for codes"
             raise ValueError(msg)
         self.data, self.databases, self.trainer = data, databases, trainer
-        self.evaluation.add_databases(databases)
-        self.evaluation.protocol = protocol_of(
-            data.source, len(data.queries), databases, self.evaluation.ranking, trainer
-        )
-        if self.victim.members:
-            joint = {"sources": self.victim.backbone, "combination": "joint", "restarts": None}
-            self.evaluation.protocol["transfer"] = joint
+        self.evaluation.attach(data, databases, trainer)
         rule = self.rule([nn.Parameter(torch.zeros(1, 1))])
         ahead = isinstance(rule, Rule) and rule.looks_ahead
         if self.stop_finished and (self.inputs is not None or ahead):
@@ -279,9 +272,9 @@ class AttackModule(pl.LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         """Return what stands around the iterations."""
         return [
-            FiniteWatch(self._losses, self._repair),
+            FiniteWatch(lambda number: self.tally.losses(number), self._repair),
             Milestones(self.evaluate_at, self._score),
-            IterationLog(self._global_metrics),
+            IterationLog(lambda: {**self.tally.everywhere(), "alpha": self._alpha()}),
         ]
 
     def on_fit_start(self) -> None:
@@ -298,7 +291,7 @@ class AttackModule(pl.LightningModule):
         )  # fmt: skip
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
         self.runner = self.kernels.of(self.victim).to(self.device)
-        self.parts, self.answers = Parts(), {}
+        self.parts, self.tally = Parts(), Tally()
         self.attacks = [] if self.shared else [self._on(q, i) for i, q in enumerate(self.batches)]
         for attack in self.attacks:
             attack.prepare(alpha)
@@ -333,7 +326,7 @@ class AttackModule(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Run an iteration on a batch of queries, or of training items."""
-        alpha, backward = self.alpha(self.current_epoch, self.iterations), None
+        alpha, backward = self._alpha(), None
         if self.shared:
             queries = self.loader.queries(*batch, with_targets=self.targeted)
             self._know(queries)
@@ -345,7 +338,10 @@ class AttackModule(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):  # the pass has its own context
             answer = attack.iterate(rule.optimizer, self.current_epoch, alpha, backward)
         rule._on_after_step()
-        self.answers[batch_idx] = attack.queries.index, answer
+        self.tally.add(batch_idx, attack.queries.index, answer)
+
+    def _alpha(self) -> float:
+        return self.alpha(self.current_epoch, self.iterations)
 
     def on_train_epoch_end(self) -> None:
         """Read the clock."""
@@ -358,44 +354,22 @@ class AttackModule(pl.LightningModule):
             codes = sign_code(self.clean.logits(perturbed, *queries.lengths_of()))
             self.evaluation.add(queries, codes, queries.inputs, perturbed)
         seconds = time.monotonic() - self._started
-        return self.evaluation.take(
-            PERTURBED, self.settings(), seconds, iteration=iteration, **self.counts()
-        )
+        counts = self.counts()
+        return self.evaluation.take(self.settings(), seconds, iteration=iteration, **counts)
 
     def counts(self) -> dict[str, float | None]:
         """Return the queries finished, and the mean number of questions where these are counted."""
-        rule = self.rule([nn.Parameter(torch.zeros(1, 1))]) if self.iterations else None
-        counted = isinstance(rule, Rule) and rule.counts and not self.shared
-        asked = torch.cat([queries.asked for queries in self.batches]).double()
-        done = [a.unfinished.done.sum() for a in self.attacks if a.unfinished is not None]
-        sums = torch.stack([asked.sum(), asked.new_tensor(len(asked)), sum(done, asked.new_zeros(()))])
-        total, count, finished = sum_over_processes(sums).tolist()
+        if not self.iterations or self.shared:
+            return {}
+        done = sum(attack.n_finished for attack in self.attacks)
+        counts = isinstance(self.rules[0].optimizer, Rule) and self.rules[0].optimizer.counts
+        asked = torch.cat([queries.asked for queries in self.batches])
         return {
-            "queries": total / count if counted else None,
-            "n_finished": int(finished) if self.stop_finished else None,
+            "queries": mean_asked(asked) if counts else None,
+            "n_finished": int(sum_over_processes(asked.new_tensor(done)))
+            if self.stop_finished
+            else None,
         }
-
-    def live_metrics(self) -> dict[str, float]:
-        """Return mean loss and mean Hamming distance to the goal of this process's queries."""
-        return self._means(self._sums())
-
-    def _global_metrics(self) -> dict[str, float]:
-        alpha = self.alpha(self.current_epoch, self.iterations)
-        return {**self._means(sum_over_processes(self._sums())), "alpha": alpha}
-
-    def _sums(self) -> Tensor:
-        answers = [answer for _, answer in self.answers.values()]
-        losses = torch.cat([answer.losses for answer in answers]).double()
-        moved = torch.cat([answer.success for answer in answers]).double().abs()
-        return torch.stack([losses.sum(), moved.sum(), losses.new_tensor(len(losses))])
-
-    def _means(self, sums: Tensor) -> dict[str, float]:
-        loss, moved, count = sums.tolist()
-        return {"loss": loss / max(count, 1), "hamming": moved / max(count, 1)}
-
-    def _losses(self, number: int) -> tuple[Tensor, Tensor]:
-        index, answer = self.answers[number]
-        return index, answer.losses
 
     @torch.no_grad()
     def _repair(self) -> None:
@@ -408,7 +382,7 @@ class AttackModule(pl.LightningModule):
         made: Any = list(self.perturbations)
         optimizers = [rule.optimizer for rule in self.rules]
         save_attack(
-            checkpoint, self._identity(), None if self.shared else (self.batches, made, optimizers),
+            checkpoint, self.evaluation.identity(self.settings()), None if self.shared else (self.batches, made, optimizers),
             rows=self.evaluation.rows, seconds=self.seconds, kernels=self.kernels,
         )  # fmt: skip
 
@@ -420,16 +394,9 @@ class AttackModule(pl.LightningModule):
         """
         made: Any = list(self.perturbations)
         entry = load_attack(
-            checkpoint, self._identity(), None if self.shared else (self.batches, made)
+            checkpoint,
+            self.evaluation.identity(self.settings()),
+            None if self.shared else (self.batches, made),
         )
         self.evaluation.rows, self.seconds = entry["rows"], entry["seconds"]
         self.kernels = Kernels(**entry["kernels"])
-
-    def _identity(self) -> dict[str, Any]:
-        """Return what a checkpoint and the run that goes on from it must agree in."""
-        protocol = self.evaluation.protocol
-        victims = [victim_settings(victim) for victim in self.evaluation.victims]
-        return {
-            "attack": self.settings(), "victim": victims, "data": protocol["data"],
-            "ranking": protocol["ranking"],
-        }  # fmt: skip

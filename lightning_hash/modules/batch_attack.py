@@ -85,6 +85,11 @@ class BatchAttack:
 
         return run() if self.unfinished is None else self.unfinished.step(self.perturbation, run)
 
+    @property
+    def n_finished(self) -> int:
+        """Queries that are stepped no more."""
+        return 0 if self.unfinished is None else int(self.unfinished.done.sum())
+
     def _around(self, closure: Closure) -> Closure:
         asking = self.parts.around(closure, self.queries, self.perturbation)
         return asking if self.unfinished is None else self.unfinished.around(asking)

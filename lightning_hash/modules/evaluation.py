@@ -1,23 +1,19 @@
 """Codes in, result rows out: one evaluation for attacks, their milestones and transfers."""
 
-import copy
 from collections.abc import Sequence
 from typing import Any, cast
 
+import pytorch_lightning as pl
 from torch import Tensor, nn
 
 from lightning_hash.attacks import Queries
+from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import RankingOptions
 from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.modules.databases import Databases
-from lightning_hash.modules.protocol import victim_settings
+from lightning_hash.modules.protocol import protocol_of, victim_settings
 from lightning_hash.victims.joint import member_bits, victim_names
 from lightning_hash.victims.victim import Victim
-
-CLEAN = ("map", "precision_at_n")
-PERTURBED = (*CLEAN, "hamming_to_clean", "perceptibility", "linf")
-TARGET = ("t_map", "hamming_to_anchor")
-RETRIEVAL = ("map", "precision_at_n", "t_map")
 
 
 class Evaluation(nn.Module):
@@ -48,23 +44,46 @@ class Evaluation(nn.Module):
         self.victims = victim.members or (victim,)
         self.parts = member_bits(victim)
         self.names = victim_names(self.victims).split("+") if victim.members else [""]
-        self.extra = tuple(metrics)
-        self.scores = nn.ModuleList(
-            AttackMetrics(self.ranking, copy.deepcopy(self.extra)) for _ in self.parts
-        )
+        self.scores = nn.ModuleList(AttackMetrics(self.ranking, metrics) for _ in self.parts)
         self.protocol: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
         self.has_targets = self.has_database = False
 
-    def add_databases(self, databases: Databases | None) -> None:
-        """Take what the queries are ranked against; nothing is ranked without."""
+    def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
+        """Take what the queries are ranked against; nothing is ranked without databases.
+
+        Args:
+            data: the queries, set up.
+            databases: the codes, or ``None``.
+            trainer: the trainer that runs it.
+        """
         self.has_database = databases is not None
+        self.protocol = protocol_of(
+            data.source, len(data.queries), databases, self.ranking, trainer
+        )
+        if self.names[0]:
+            joint = {"sources": "+".join(self.names), "combination": "joint", "restarts": None}
+            self.protocol["transfer"] = joint
         if databases is None:
             return
         database, ranked = databases.database, databases.ranked
         for score, part in self._scored:
             score.set_database(database.codes[:, part], database.labels, database.index)
             score.set_target_database(ranked.codes[:, part], ranked.labels, ranked.index)
+
+    def identity(self, attack: dict[str, Any]) -> dict[str, Any]:
+        """Return what a checkpoint and the run that goes on from it must agree in.
+
+        Args:
+            attack: settings of the attack.
+        """
+        victims = [victim_settings(victim) for victim in self.victims]
+        return {
+            "attack": attack,
+            "victim": [{**each, "bits": None} for each in victims],  # may be known after a pass
+            "data": self.protocol["data"],
+            "ranking": self.protocol["ranking"],
+        }
 
     def add(
         self, queries: Queries, codes: Tensor, clean: Tensor | None, adversarial: Tensor | None
@@ -92,24 +111,29 @@ class Evaluation(nn.Module):
             )
 
     def take(
-        self, names: Sequence[str], attack: dict[str, Any] | None, seconds: float, **fields: Any
+        self, attack: dict[str, Any] | None, seconds: float, **fields: Any
     ) -> dict[str, float]:
-        """Compute metrics of the codes added since the last time, and keep them as rows.
+        """Compute what can be measured of the codes added since the last time, and keep it as rows.
 
         Args:
-            names: of the metrics; those that need a target or a database are added or left out.
-            attack: settings of what was done to the queries; ``None`` is nothing.
+            attack: settings of what was done to the queries; ``None`` is nothing, and ``name``
+                ``anchor`` stands for the targets' anchor codes in their place.
             seconds: time that it had taken.
             fields: iteration, quantized, queries, n_finished.
 
         Returns:
             The values by name; of a joint victim by ``name/backbone-bits``.
         """
-        names = self._measured(names, attack)
+        known = {"database"} if self.has_database else set()
+        if self.has_targets:
+            known |= {"target_database", "target_labels", "anchor_codes"}
+        if attack is not None:
+            ceiling = attack["name"] == "anchor"
+            known ^= {"database"} & known if ceiling else {"clean_codes", "clean", "adversarial"}
         taken = {}
         for number, (score, _) in enumerate(self._scored):
             suffix = f"/{self.names[number]}" if self.names[number] else ""
-            for name, found in score.compute(names).items():
+            for name, found in score.compute(score.names(known)).items():
                 taken[f"{name}{suffix}"] = found.value
                 self.rows.append(
                     {
@@ -128,17 +152,6 @@ class Evaluation(nn.Module):
                 )
             score.reset_queries()
         return taken
-
-    def _measured(self, names: Sequence[str], attack: dict[str, Any] | None) -> list[str]:
-        found = [*names, *(TARGET if self.has_targets else ())]
-        if "map" in found:
-            found += [metric.name for metric in self.extra if metric.judged_by == "own"]
-        if self.has_targets:
-            found += [metric.name for metric in self.extra if metric.judged_by == "target"]
-        if not self.has_database:
-            ranked = {*RETRIEVAL, *(metric.name for metric in self.extra)}
-            found = [name for name in found if name not in ranked]
-        return found
 
     @property
     def _scored(self) -> list[tuple[AttackMetrics, slice]]:

@@ -29,7 +29,9 @@ class TargetLoader:
         targeted: whether an attack needs them: their lack is then an error, otherwise a warning.
     """
 
-    def __init__(self, databases: Databases | None, choice: TargetChoice, *, targeted: bool) -> None:
+    def __init__(
+        self, databases: Databases | None, choice: TargetChoice, *, targeted: bool
+    ) -> None:
         self.databases, self.choice, self.targeted = databases, choice, targeted
 
     def queries(
@@ -190,6 +192,7 @@ def choose_kernels(
     Returns:
         The choice.
     """
+
     def loss(candidate: Victim, inputs: Tensor) -> Tensor:
         first = slice(0, len(inputs))
         lengths = queries.lengths_of(first)

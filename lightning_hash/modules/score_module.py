@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor, nn
 
 from lightning_hash.attacks import Budget, Perturbation, Queries
@@ -14,7 +13,7 @@ from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.modules.attack_callbacks import log_equal
 from lightning_hash.modules.databases import Databases
-from lightning_hash.modules.evaluation import CLEAN, PERTURBED, Evaluation
+from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import victim_settings
 from lightning_hash.victims.victim import Victim
@@ -129,28 +128,28 @@ class ScoreModule(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Score the attack, the clean queries and the ceiling."""
         last = int(self.attack["iterations"])
-        values = self._take(PERTURBED, self.attack, last, **self.counts)
+        values = self._take(self.attack, last, **self.counts)
         log_equal(self, {f"final/{name}": value for name, value in values.items()}, last)
         for queries, columns in zip(self.batches, self.columns, strict=True):
             eight_bit = columns["adversarial_8bit"].float() / 255
             self.evaluation.add(queries, columns["codes_8bit"], queries.inputs, eight_bit)
-        values = self._take(PERTURBED, self.attack, last, quantized=True, **self.counts)
+        values = self._take(self.attack, last, quantized=True, **self.counts)
         log_equal(self, {f"final_8bit/{name}": value for name, value in values.items()}, last)
         for queries in self.batches:
             self.evaluation.add(queries, queries.clean_codes, None, None)
-        self._take(CLEAN, None, 0)
+        self._take(None, 0)
         if self.evaluation.has_targets:
             for queries in self.batches:
                 if queries.targets is not None:
                     anchors = queries.targets.anchor_codes.to(self.device)
                     self.evaluation.add(queries, anchors, None, None)
             targets = {"name": "anchor", "targets": self.attack["targets"]}
-            self._take((), targets, 0)
+            self._take(targets, 0)
 
     def _take(
-        self, names: Sequence[str], attack: dict[str, Any] | None, iteration: int, **fields: Any
+        self, attack: dict[str, Any] | None, iteration: int, **fields: Any
     ) -> dict[str, float]:
-        return self.evaluation.take(names, attack, self.seconds, iteration=iteration, **fields)
+        return self.evaluation.take(attack, self.seconds, iteration=iteration, **fields)
 
     def outcome(self) -> Outcome:
         """Return what the attack made of all queries, ordered by index, on every process.

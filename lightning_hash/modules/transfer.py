@@ -16,7 +16,7 @@ from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import TargetLoader, have_targets
-from lightning_hash.modules.protocol import data_settings, protocol_of
+from lightning_hash.modules.protocol import data_settings
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.settings import differences
 from lightning_hash.victims.victim import Victim
@@ -127,23 +127,16 @@ def transfer_module(
             raise ValueError(msg)
     options = {name: given.ranking[name] for name in RankingOptions.__dataclass_fields__}
     evaluation = Evaluation(victim, RankingOptions(**options))
-    evaluation.add_databases(databases)
-    evaluation.protocol = {
-        **protocol_of(data.source, len(data.queries), databases, evaluation.ranking, trainer),
-        "transfer": {
-            "sources": given.sources,
-            "combination": given.combination,
-            "restarts": given.restarts,
-        },
-    }
+    evaluation.attach(data, databases, trainer)
+    evaluation.protocol["transfer"] = {
+        "sources": given.sources, "combination": given.combination, "restarts": given.restarts,
+    }  # fmt: skip
     batches = _load(given, targets, data, databases)
     evaluation.has_targets = targets is not None and have_targets(batches)
     budget = LInf(min(1.0, given.epsilon))
     perturbations = [Given(q.inputs, budget, q.lengths, delta=_values(given, q)) for q in batches]
     attack = {"targeted": False, "iterations": 0, "targets": None, **given.attack}
-    return ScoreModule(
-        victim, data, databases, batches, perturbations, evaluation, budget, attack
-    )
+    return ScoreModule(victim, data, databases, batches, perturbations, evaluation, budget, attack)
 
 
 def _load(

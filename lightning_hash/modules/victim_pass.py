@@ -80,9 +80,7 @@ class VictimPass:
         with self.context():
             for row in range(len(clean)):  # one at a time: memory holds a pass of one clip
                 one = slice(row, row + 1)
-                masks = (
-                    frame_mask(each, clean.shape[1]) for each in self.queries.lengths_of(one)
-                )
+                masks = (frame_mask(each, clean.shape[1]) for each in self.queries.lengths_of(one))
                 rows.append(network.frame_features(clean[one], *masks))
         width = network.extractor.lstm.input_size
         self._known = torch.cat(rows) if rows else clean.new_empty(0, clean.shape[1], width)

@@ -10,7 +10,7 @@ import lightning_hash.engine.trainer
 from lightning_hash.__main__ import main
 from lightning_hash.codes.code_files import read_codes, write_codes
 from lightning_hash.data import SamplePhotos
-from lightning_hash.functional import sign_code
+from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.modules import AttackModule, Encoder, HashModule
 from tests.conftest import TinyNet
 from tests.modules.test_attack_module import make, trainer
@@ -150,7 +150,7 @@ def test_codes_of_other_bits(tmp_path, blobs):
 
 def test_test_with_codes(tmp_path, blobs, monkeypatch):
     backbone = {"class_path": "tests.conftest.TinyNet"}
-    module = HashModule(backbone, bits=8, top_k=20)
+    module = HashModule(backbone, bits=8, ranking=RankingOptions(20))
     values = trainer(tmp_path).test(module, datamodule=blobs, verbose=False)[0]
     path = encode(tmp_path, blobs, module)
     monkeypatch.setattr(blobs, "test_dataloader", lambda: pytest.fail("the database was encoded"))

@@ -92,7 +92,7 @@ def test_nuswide_of_dhta_is_ranked_to_5000():
         (
             run.configs[-1],
             run.options["model.top_k"],
-            run.options["model.victim"].options["model.top_k"],
+            run.options["model.victim"].options["model.ranking.top_k"],
         )
         for run in attacks("dhta_table1")
     }

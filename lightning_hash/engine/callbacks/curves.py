@@ -8,8 +8,8 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.functional import precision_at_n_curve, precision_recall_curve
-from lightning_hash.functional.average_precision import Ties
+from lightning_hash.functional import retrieval_curves
+from lightning_hash.functional.options import Ties
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.utils.whole_file import write_whole
 
@@ -57,8 +57,7 @@ class Curves(Callback):
     def _curve(self, codes: Tensor, labels: Tensor, ranked: CodeSet, ties: Ties) -> dict[str, Any]:
         ns = [n for n in self.ns if n <= len(ranked.codes)]
         given = (codes, ranked.codes.cpu(), labels, ranked.labels.cpu())
-        at_n = precision_at_n_curve(*given, ns, ties=ties)
-        precision, recall = precision_recall_curve(*given)
+        at_n, precision, recall = retrieval_curves(*given, ns, ties=ties)
         return {
             "n": ns,
             "precision_at_n": at_n.tolist(),
