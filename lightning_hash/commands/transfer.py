@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from lightning_hash.attacks.combine import Perturbations, combine, read_perturbations
+from lightning_hash.commands.attack import attack_prepared, prepare_queries
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.loggers import RunLogger
 from lightning_hash.engine.trainer import HashTrainer
@@ -57,7 +59,7 @@ def main(arguments: list[str]) -> int:
     for given in options.victims:
         victim = as_victim(yaml.safe_load(given) if given.startswith("{") else given)
         modules = [TransferModule(victim, made, file, options.batch_size) for made, file in groups]
-        trainer.transfer(modules, _data(config))
+        transfer(trainer, modules, _data(config))
         for number, module in enumerate(modules):
             found = [ResultRow(**row) for row in module.rows]
             rows += [row for row in found if row.attack not in ("none", "anchor")]
@@ -72,6 +74,25 @@ def main(arguments: list[str]) -> int:
             Console().print(grid.rich())
         print(place)
     return 0
+
+
+def transfer(
+    trainer: pl.Trainer, modules: Sequence[TransferModule], datamodule: HashDataModule
+) -> None:
+    """Score perturbations of finished attacks on a victim, whose database is encoded once.
+
+    Args:
+        trainer: runs the passes.
+        modules: one per perturbation, all of one victim.
+        datamodule: the queries and the database of the attacks.
+
+    Raises:
+        ValueError: if the perturbations are not of these queries.
+    """
+    queries, codes = prepare_queries(trainer, modules[0], datamodule)
+    for module in modules:
+        module.check_data(queries)
+        attack_prepared(trainer, module, queries, codes)
 
 
 def make_parser() -> ArgumentParser:

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import mean_average_precision
 from lightning_hash.metrics import HammingMAP, HammingPrecision, MeanByIndex
@@ -139,7 +140,7 @@ def test_metrics_do_not_depend_on_how_items_are_spread():
 def test_ddp_would_average_the_gradients_of_different_queries():
     runner = HashTrainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
     with pytest.raises(ValueError, match=r"DDPStrategy averages .* need strategy='query_parallel'"):
-        runner.attack(AttackModule(TinyNet()), BlobData())
+        run_attack(runner, AttackModule(TinyNet()), BlobData())
 
 
 class Plain(nn.Sequential):

@@ -20,6 +20,7 @@ from lightning_hash.attacks import (
     TargetFeatures,
     project_,
 )
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import center_code, mean_average_precision, sign_code
 from lightning_hash.models import build_model
@@ -50,7 +51,9 @@ def trainer(tmp_path, iterations=6, **options):
 
 def attack(tmp_path, data, iterations=6, callbacks=None, ckpt_path=None, **options):
     module = make(**options)
-    trainer(tmp_path, iterations, callbacks=callbacks).attack(module, data, ckpt_path=ckpt_path)
+    run_attack(
+        trainer(tmp_path, iterations, callbacks=callbacks), module, data, ckpt_path=ckpt_path
+    )
     return module
 
 
@@ -98,7 +101,7 @@ def test_a_query_is_attacked_the_same_in_any_batch(tmp_path, blobs, batch_size):
     for size in (13, batch_size):
         module = make(TinyNet().double(), batch_size=size)
         data = DoubleBlobs(blobs)
-        trainer(tmp_path, 6, precision="64-true").attack(module, data)
+        run_attack(trainer(tmp_path, 6, precision="64-true"), module, data)
         results.append(module.outcome().tensors["perturbation"])
     assert results[0].dtype == torch.float64
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)
@@ -185,8 +188,10 @@ def test_killed_and_resumed_ends_where_the_uninterrupted_attack_ends(
     )
     interrupted = make(step=step)
     with pytest.raises(KeyError, match="killed"):
-        trainer(tmp_path, 12, callbacks=[saver, StopAt(9)], enable_checkpointing=True).attack(
-            interrupted, blobs
+        run_attack(
+            trainer(tmp_path, 12, callbacks=[saver, StopAt(9)], enable_checkpointing=True),
+            interrupted,
+            blobs,
         )
     resumed = attack(
         tmp_path, blobs, iterations=12, step=step, batch_size=batch_size,
@@ -207,7 +212,7 @@ def test_checkpoint_holds_no_victim_and_loads_without_unpickling(tmp_path, blobs
         tmp_path, filename="last", every_n_epochs=3, save_on_train_epoch_end=True
     )
     module = make()
-    trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True).attack(module, blobs)
+    run_attack(trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True), module, blobs)
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert checkpoint["state_dict"] == {}
     packed = checkpoint["lightning_hash"]["queries"]
@@ -230,7 +235,7 @@ def test_a_checkpoint_of_another_attack_is_refused(tmp_path, blobs, changed, mes
     saver = ModelCheckpoint(
         tmp_path, filename="last", every_n_epochs=3, save_on_train_epoch_end=True
     )
-    trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True).attack(make(), blobs)
+    run_attack(trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True), make(), blobs)
     with pytest.raises(ValueError, match=message):
         attack(tmp_path, blobs, ckpt_path=str(tmp_path / "last.ckpt"), **changed)
 
@@ -349,7 +354,7 @@ def test_nan_stops_saves_and_names_the_queries(tmp_path, blobs):
     module = make(BrokenNet())
     run = trainer(tmp_path, 8, logger=None, enable_checkpointing=False, log_every_n_steps=4)
     with pytest.raises(ValueError, match=r"since iteration 2 for queries \[3, 8\]; .* saved in"):
-        run.attack(module, blobs)
+        run_attack(run, module, blobs)
     saved = next(tmp_path.rglob("not_finite.ckpt"))
     queries = torch.load(saved, weights_only=True)["lightning_hash"]["queries"]
     assert torch.isfinite(queries["perturbation"]).all()
@@ -391,7 +396,7 @@ def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path,
     victim = build_model("convnet", bits=8).eval()
     module = make(victim, objective=TargetFeatures(), targets=TargetChoice(n_t=2))
     before = {key: value.clone() for key, value in victim.state_dict().items()}
-    trainer(tmp_path, 4).attack(module, blobs)
+    run_attack(trainer(tmp_path, 4), module, blobs)
     outcome = module.outcome()
     anchors = [
         torch.stack([torch.as_tensor(blobs.database_set[int(i)][0]) for i in items])
@@ -448,7 +453,7 @@ def test_finished_queries_are_stepped_and_passed_no_more(tmp_path, blobs, batch_
     )  # fmt: skip
     module.network.register_forward_hook(lambda _, inputs, __: passed.append(len(inputs[0])))
     runner = trainer(tmp_path, 40)
-    runner.attack(module, blobs)
+    run_attack(runner, module, blobs)
     outcome = module.outcome()
     done = (outcome.tensors["codes"] == outcome.targets.anchor_codes).all(dim=1)
     assert 3 <= done.sum() < 13
@@ -473,7 +478,7 @@ def test_finished_queries_are_stepped_and_passed_no_more(tmp_path, blobs, batch_
                 found[each.index[new]] = module.perturbations[number].detach()[new]
                 reached[each.index[new]] = True
 
-    trainer(tmp_path, 40, callbacks=[Keep()]).attack(plain, blobs)
+    run_attack(trainer(tmp_path, 40, callbacks=[Keep()]), plain, blobs)
     assert torch.equal(reached, done)
     torch.testing.assert_close(
         outcome.tensors["perturbation"][done], found[done], rtol=1e-4, atol=1e-5
@@ -487,7 +492,7 @@ def test_stopping_goes_on_after_a_resume(tmp_path, blobs):
     whole = attack(tmp_path, blobs, iterations=30, **options)
     saver = ModelCheckpoint(tmp_path, filename="half", every_n_epochs=15, save_top_k=-1)
     runner = trainer(tmp_path, 30, callbacks=[saver], enable_checkpointing=True)
-    runner.attack(make(**options), blobs)
+    run_attack(runner, make(**options), blobs)
     resumed = attack(
         tmp_path, blobs, iterations=30, ckpt_path=str(tmp_path / "half.ckpt"), **options
     )
@@ -531,6 +536,6 @@ def test_transferable_steps_treat_every_query_by_itself(tmp_path, blobs, batch_s
             TinyNet().double(), batch_size=size, step=MomentumSignStep,
             inputs=DiverseInputs(0.7, 0.5),
         )  # fmt: skip
-        trainer(tmp_path, 6, precision="64-true").attack(module, DoubleBlobs(blobs))
+        run_attack(trainer(tmp_path, 6, precision="64-true"), module, DoubleBlobs(blobs))
         results.append(module.outcome().tensors["perturbation"])
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,218 @@
+"""``python -m lightning_hash attack``: attack the queries of a data set."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.commands.defaults import DEMO_DATA
+from lightning_hash.commands.encode import encode_splits
+from lightning_hash.commands.run_place import merge_callbacks, place_of_run
+from lightning_hash.data.base import OPEN_SET, HashDataModule
+from lightning_hash.data.queries import QueryData
+from lightning_hash.engine.callbacks import (
+    AttackCheckpoint,
+    Curves,
+    IterationProgress,
+    RetrievalImages,
+    RunFolder,
+    SummaryTable,
+)
+from lightning_hash.engine.strategies import QueryParallelStrategy
+from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.databases import Databases, choose_target_database
+from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.victims.checkpoints import read_checkpoint
+
+DEFAULTS: dict[str, Any] = {
+    **DEMO_DATA,
+    "trainer.max_epochs": 100,
+    "trainer.log_every_n_steps": 10,
+    "trainer.devices": 1,
+    "trainer.enable_model_summary": False,
+    "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
+    "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
+    "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
+}
+
+
+def run_attack(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    ckpt_path: str | None = None,
+    codes: str | None = None,
+) -> None:
+    """Attack the queries of a data set: encode the database, optimise, score.
+
+    Args:
+        trainer: runs it; its ``max_epochs`` are the iterations.
+        module: the attack.
+        datamodule: the queries and the database.
+        ckpt_path: checkpoint of this attack to go on from, made under any number of processes;
+            ``last`` is the newest whole one of the runs of this name, if there is any. The victim
+            is the module's own.
+        codes: the database's codes: what ``encode`` wrote, or the codes of another system; by
+            default the database is encoded here.
+
+    Raises:
+        ValueError: if the victim's codes, the targets, the checkpoint or the code file do not
+            fit, or the strategy would average the gradients of different queries.
+        OSError: after the attack, if its last checkpoint could not be written.
+    """
+    if trainer.world_size > 1 and not isinstance(trainer.strategy, QueryParallelStrategy):
+        msg = (
+            f"strategy {type(trainer.strategy).__name__} averages the gradients of different "
+            "queries; attacks by several processes need strategy='query_parallel'"
+        )
+        raise ValueError(msg)
+    queries, found = prepare_queries(trainer, module, datamodule, codes)
+    if ckpt_path == "last":
+        ckpt_path = _newest_checkpoint(trainer.log_dir)
+    attack_prepared(trainer, module, queries, found, ckpt_path)
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, AttackCheckpoint) and callback.failed is not None:
+            msg = f"the results are written, but {callback.failed}"
+            raise OSError(msg)
+
+
+def attack_encoded(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    database: CodeSet | None,
+) -> None:
+    """Attack queries with a database that is encoded already, or without one.
+
+    Args:
+        trainer: runs it.
+        module: the attack.
+        datamodule: the queries; its database is not looked at.
+        database: the victim's codes of the database; ``None`` measures no retrieval.
+
+    Raises:
+        ValueError: if the objective needs a database and there is none.
+    """
+    queries = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
+    queries.setup("predict")
+    codes = None if database is None else {"database": database}
+    attack_prepared(trainer, module, queries, codes)
+
+
+def prepare_queries(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    codes: str | None = None,
+) -> tuple[QueryData, dict[str, CodeSet]]:
+    """Set up the queries, and encode or read what they are ranked against.
+
+    Args:
+        trainer: encodes.
+        module: the attack.
+        datamodule: the queries and the database.
+        codes: as in :func:`run_attack`.
+
+    Returns:
+        The queries, and codes by split: ``database``, and ``open_set`` where targets come from it.
+
+    Raises:
+        ValueError: as :func:`run_attack` does.
+    """
+    queries = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
+    datamodule.prepare_data()
+    queries.setup("predict")
+    splits = [] if codes is not None else ["database"]
+    if choose_target_database(module.target_database, datamodule) != "database":
+        splits.append(OPEN_SET)
+    found = encode_splits(trainer, module.victim, datamodule, splits) if splits else {}
+    if codes is not None:
+        made = made_with(module.victim, datamodule, "database", trainer)
+        found["database"] = database_codes(Path(codes), datamodule, made)
+        if found["database"].foreign is not None:
+            rank_zero_warn(f"codes {codes} do not say which model they are of")
+    return queries, found
+
+
+def attack_prepared(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    queries: QueryData,
+    codes: dict[str, CodeSet] | None,
+    ckpt_path: str | None = None,
+) -> None:
+    """Optimise the perturbations of queries and score them.
+
+    Args:
+        trainer: runs it.
+        module: the attack.
+        queries: the queries, set up.
+        codes: what :func:`prepare_queries` returned; ``None`` measures no retrieval.
+        ckpt_path: checkpoint to go on from.
+
+    Raises:
+        ValueError: if the module does not take the queries, the codes or the checkpoint.
+    """
+    databases = None
+    if codes is not None:
+        target = choose_target_database(module.target_database, queries.source)
+        databases = Databases(codes["database"], codes.get(OPEN_SET), target)
+    module.attach(queries, databases, trainer)
+    if module.objective.iterative:
+        trainer.fit(module, datamodule=queries, ckpt_path=ckpt_path, weights_only=True)
+    trainer.test(module, datamodule=queries, verbose=False, weights_only=True)
+
+
+def _newest_checkpoint(folder: str | None) -> str | None:
+    """Return the newest checkpoint that can be read, of the runs beside a run's folder."""
+    pattern = "version_*/checkpoints/last.ckpt"
+    found = [] if folder is None else list(Path(folder).parent.glob(pattern))
+    newest = None
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            read_checkpoint(path, "attack", "python -m lightning_hash attack")
+        except ValueError as error:
+            rank_zero_warn(f"left out: {error}")
+        else:
+            newest = str(path)
+            break
+    if newest is None:
+        rank_zero_warn("ckpt_path last: no run of this name has a checkpoint, this one is new")
+    chosen: str | None = gather_objects(newest)[0]
+    return chosen
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the names of folders and the interval of checkpoints."""
+    parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
+    parser.add_argument(
+        "--name", default=None, type=str | None,  # type: ignore[arg-type] # jsonargparse's
+        help="The run goes to RUNS/attack/NAME/version_N; the attack's name by default.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpoint_every", default=50, type=int,
+        help="Iterations between two checkpoints of the attack.",
+    )  # fmt: skip
+
+
+def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:
+    """Return what the trainer gets beside the user's options."""
+    given = options["trainer"]
+    name = options["name"] or getattr(model, "attack_name", "attack")
+    own = [
+        IterationProgress(), RunFolder(), Curves(), RetrievalImages(), SummaryTable(),
+        AttackCheckpoint(options["checkpoint_every"]),
+    ]  # fmt: skip
+    found = {
+        **place_of_run(given, options["runs"], f"attack/{name}"),
+        "callbacks": merge_callbacks(given, own),
+    }
+    several = str(given["devices"]) != "1" or given["num_nodes"] > 1
+    if given["strategy"] == "auto" and several:
+        found["strategy"] = QueryParallelStrategy()
+    return found
