@@ -48,7 +48,7 @@ class AttackModule(AttackLoop):
     ``max_epochs`` of the Trainer is the number of iterations. Losses are summed over the batch:
     no query's gradient depends on its neighbours. After every step the perturbation is projected
     onto the epsilon ball and the image onto [0, 1]. Run it with
-    :func:`lightning_hash.commands.attack.run_attack`.
+    :meth:`lightning_hash.engine.trainer.HashTrainer.attack`.
 
     Args:
         victim: checkpoint of ``fit``; or ``{source: ..., backbone: ..., bits: ..., preprocess: ...,
@@ -214,7 +214,7 @@ class AttackModule(AttackLoop):
             ValueError: if no database was attached, or there is no iteration to run.
         """
         if not hasattr(self, "queries"):
-            msg = "the attack has no data; run it with commands.attack.run_attack"
+            msg = "the attack has no data; run it with HashTrainer.attack(module, datamodule)"
             raise ValueError(msg)
         iterations = self.trainer.max_epochs
         if stage == "fit" and (iterations is None or iterations < 1):
