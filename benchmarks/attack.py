@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice, project_
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.models import build_model
@@ -162,7 +163,7 @@ class Case:
             enable_model_summary=False, log_every_n_steps=10,
         )  # fmt: skip
         module.now = self.now
-        trainer.attack(module, self.data)
+        run_attack(trainer, module, self.data)
         self.victim.network.to(self.device)
         return (module.ended - module.began) / len(self.clean) / self.iterations
 

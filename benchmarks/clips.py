@@ -17,6 +17,8 @@ import torch
 from benchmarks.attack import RandomData, Timed
 from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice
+from lightning_hash.commands.attack import run_attack
+from lightning_hash.commands.fit import run_fit
 from lightning_hash.data import SampleClips
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import RankingOptions
@@ -81,7 +83,7 @@ def alone(name, count, frames, size, batch, chunk, iterations):
         batch_size=batch, top_k=None, evaluate_at=[], tune=False,
     )  # fmt: skip
     module.now = time.perf_counter
-    quiet(iterations).attack(module, data)
+    run_attack(quiet(iterations), module, data)
     seconds = (module.ended - module.began) / count / iterations
     print(json.dumps([seconds, imports, loaded, peak_memory()]))
 
@@ -100,7 +102,9 @@ def training(clips, size, epochs):
             backbone = {"class_path": "lightning_hash.models.VideoNetwork"}
             module = HashModule(backbone, 32, ranking=RankingOptions(None), feature_cache=cache)
             start = time.perf_counter()
-            quiet(epochs, limit_val_batches=0).fit(module, datamodule=SampleClips(frames=8, **data))
+            run_fit(
+                quiet(epochs, limit_val_batches=0), module, datamodule=SampleClips(frames=8, **data)
+            )
             print(f"| {name} | {time.perf_counter() - start:.1f} |", flush=True)
 
 

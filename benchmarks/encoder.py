@@ -1,4 +1,4 @@
-"""Encoding a database: HashTrainer.encode beside the bare model, from memory and from JPEG files.
+"""Encoding a database: run_encode beside the bare model, from memory and from JPEG files.
 
 Contenders alternate in one process, after one unmeasured round; medians and spread.
 
@@ -18,6 +18,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from benchmarks.attack import RandomData
+from lightning_hash.commands.encode import run_encode
 from lightning_hash.data import FolderDataModule
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import sign_code
@@ -36,7 +37,7 @@ def encode(victim, data, batch):
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        trainer.encode(Encoder(victim), data, "query", str(Path(folder) / "a.safetensors"))
+        run_encode(trainer, Encoder(victim), data, "query", str(Path(folder) / "a.safetensors"))
         return time.perf_counter() - start
 
 
@@ -98,7 +99,7 @@ def main():
             f"{name}, {items} images of {size}x{size} in memory, batches of {batch}", rounds, items,
             **{
                 "bare model, ready batches": lambda v=victim, b=batches: bare(v, b),
-                "HashTrainer.encode": lambda v=victim, d=data, b=batch: encode(v, d, b),
+                "run_encode": lambda v=victim, d=data, b=batch: encode(v, d, b),
             },
         )  # fmt: skip
     count = 48 if options.quick else 192

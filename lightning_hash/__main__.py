@@ -5,12 +5,10 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 
 from lightning_hash._version import __version__
-from lightning_hash.commands.verbs import VERBS
+from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 
 
 def main(args: list[str] | None = None) -> int:
@@ -20,39 +18,38 @@ def main(args: list[str] | None = None) -> int:
         args: the arguments; those of the process by default.
 
     Returns:
-        The exit status: 0, or 1 after a message on stderr where the input was wrong.
+        The exit status: 0; 1 after a message on stderr where the input was wrong; 2 where there is
+        no verb, or no such option.
     """
-    arguments = sys.argv[1:] if args is None else args
-    if arguments and arguments[0] in ("--version", "-V"):
-        print(f"lightning_hash {__version__}")
+    verb, *arguments = (sys.argv[1:] if args is None else args) or [""]
+    if verb in ("--version", "-V"):
+        print(f"{PROGRAM} {__version__}")
         return 0
+    if verb in ("", "--help", "-h"):
+        print(help_text())
+        return 0 if verb else 2
+    if verb not in VERBS:
+        print(f"error: {unknown(verb)}", file=sys.stderr)
+        return 2
     _quieten()
     try:
-        verb = arguments[0] if arguments else ""
-        if (
-            verb == "sweep"
-        ):  # computes nothing itself: starts without torch, with configs of its own
-            return _main_of(verb)(arguments[1:])
-        from lightning_hash.commands.cli import HashCLI  # after the filters, and not for --version
-        from lightning_hash.commands.defaults import config_paths
-
-        _check_configs(config_paths(arguments))
-        if verb in VERBS:
-            return _main_of(verb)(arguments[1:])
-        HashCLI(args)
+        return _run(verb, arguments)
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise
         print(f"error: {_explained(error)}", file=sys.stderr)
         return 1
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    entry = VERBS[verb]
+    if not entry.model:
+        status: int = getattr(import_module(entry.module), entry.function)(arguments)
+        return status
+    from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it alone
+
+    HashCLI(verb, arguments).run()
     return 0
-
-
-def _main_of(verb: str) -> Callable[[list[str]], int]:
-    main: Callable[[list[str]], int] = import_module(
-        f"lightning_hash.commands.{verb.replace('-', '_')}"
-    ).main
-    return main
 
 
 def _explained(error: Exception) -> str:
@@ -79,15 +76,6 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
     tips = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     tips.addFilter(lambda record: "Tip:" not in record.getMessage())
-
-
-def _check_configs(paths: list[Path]) -> None:
-    """Name the configs there are where the one asked for does not exist."""
-    for path in paths:
-        if not path.exists():
-            known = sorted(str(p) for p in path.parent.glob("*.yaml")) or ["none in that folder"]
-            msg = f"--config {path} does not exist; there are: {', '.join(known)}"
-            raise FileNotFoundError(msg)
 
 
 if __name__ == "__main__":

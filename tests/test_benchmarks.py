@@ -21,7 +21,7 @@ ROOT = Path(lightning_hash.__file__).parent.parent
             ["--quick"],
             ["| convnet | 2 | 3 | 64 |", "| the features in their files"],
         ),
-        ("encoder", ["--quick", "--workers", "0"], ["HashTrainer.encode", "JPEG files"]),
+        ("encoder", ["--quick", "--workers", "0"], ["run_encode", "JPEG files"]),
     ],
 )
 def test_benchmarks(name, options, rows):

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import pickle
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 from safetensors.torch import load_file
 from torchvision.io import decode_image
 
 import lightning_hash
 from lightning_hash.__main__ import main
+from lightning_hash.commands.table import VERBS
 from lightning_hash.data import SamplePhotos
 
 ROOT = Path(lightning_hash.__file__).parent.parent
@@ -51,17 +54,95 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"lightning_hash {lightning_hash.__version__}\n"
 
 
-def test_help_names_every_verb(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        main(["--help"])
-    printed = " ".join(capsys.readouterr().out.split())
-    for verb in ("fit", "test", "encode", "attack"):
-        assert verb in printed
-    for verb in ("check-data", "score", "sweep", "transfer", "report"):
-        assert f"{verb} (" in printed
+def test_help_has_a_line_for_every_verb(capsys):
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert main([]) == 2
+    assert capsys.readouterr().out == printed
+    for verb in (
+        "fit", "test", "encode", "attack", "check-data", "score", "sweep", "transfer", "report",
+    ):  # fmt: skip
+        assert re.search(rf"^  {verb} +{re.escape(VERBS[verb].help)}$", printed, re.MULTILINE)
         with pytest.raises(SystemExit, match="0"):
             main([verb, "--help"])
         assert f"lightning_hash {verb}" in capsys.readouterr().out
+    assert len(VERBS) == 9
+
+
+@pytest.mark.parametrize(
+    ("word", "offer"),
+    [
+        ("atack", "did you mean attack?"),
+        ("chek-data", "did you mean check-data?"),
+        ("reprot", "did you mean report?"),
+        ("--config", f"there are: {', '.join(VERBS)}"),
+    ],
+)
+def test_a_word_that_is_no_verb(capsys, word, offer):
+    assert main([word, "--name=x"]) == 2
+    said = capsys.readouterr()
+    assert said.err == f"error: {word!r} is no verb; {offer}\n"
+    assert said.out == ""
+
+
+def imported_by(code):
+    """Return what a new interpreter has imported after some lines, and how long they took."""
+    lines = f"import sys, time; start = time.perf_counter()\n{code}\n"
+    lines += "print(time.perf_counter() - start, *sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    seconds, *modules = answer.stdout.splitlines()[-1].split()
+    return set(modules), float(seconds)
+
+
+HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "jsonargparse", "rich", "numpy"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import lightning_hash; dir(lightning_hash)",
+        "from lightning_hash.__main__ import main; main([])",
+        "from lightning_hash.__main__ import main; main(['--help'])",
+        "from lightning_hash.__main__ import main; main(['-V'])",
+        "from lightning_hash.__main__ import main; main(['swep'])",
+    ],
+)
+def test_what_needs_no_torch_answers_without_it(code):
+    modules, seconds = imported_by(code)
+    assert not modules & HEAVY
+    assert seconds < 1
+
+
+@pytest.mark.parametrize("verb", ["report", "score", "sweep"])
+def test_verbs_on_files_import_no_lightning(verb):
+    modules, _ = imported_by(f"import lightning_hash.commands.{verb}")
+    assert not modules & {"pytorch_lightning", "lightning", "lightning_fabric"}
+    assert verb != "sweep" or "torch" not in modules
+
+
+def test_public_names():
+    assert sorted(dir(lightning_hash)) == sorted(
+        ["attack", "Attacked", "encode", "score", "load_victim", "HashModule", "AttackModule",
+         "HashTrainer", "report", "__version__"]
+    )  # fmt: skip
+    for name in dir(lightning_hash):
+        assert getattr(lightning_hash, name) is not None
+    assert lightning_hash.HashTrainer.__name__ == "HashTrainer"
+    assert lightning_hash.encode.__module__ == "lightning_hash.commands.encode"
+    with pytest.raises(AttributeError, match="no attribute 'audit'"):
+        lightning_hash.audit  # noqa: B018
+
+
+def test_each_verb_has_what_the_table_says():
+    for name, verb in VERBS.items():
+        module = importlib.import_module(verb.module)
+        assert callable(getattr(module, verb.function)), name
+        if verb.model:
+            package, _, kind = verb.model.rpartition(".")
+            assert issubclass(getattr(importlib.import_module(package), kind), LightningModule)
+            assert {"DEFAULTS", "add_options", "trainer_options"} <= set(dir(module))
 
 
 def test_console_script():

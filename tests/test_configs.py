@@ -35,7 +35,7 @@ def test_recipes(recipe, verb, monkeypatch, tmp_path):
     victim = ["--model.victim={source: tests.models.test_foreign:make_small}"]
     arguments = [verb, "--config", str(recipe), *(victim if verb == "attack" else [])]
     with pytest.raises(StoppedError):
-        HashCLI(arguments)
+        HashCLI(arguments[0], arguments[1:])
     for name, value in yaml.safe_load(recipe.read_text())["trainer"].items():
         assert given[name] == value
     several = recipe.stem in ("ddp", "slurm")

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from lightning_hash.__main__ import main
 from lightning_hash.attacks import AnchorCode
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import mean_average_precision, sign_code
 from lightning_hash.results.rows import read_results
 from lightning_hash.victims.victim import load_victim
@@ -162,7 +163,7 @@ def test_one_perturbation_on_two_victims(tmp_path, blobs):
     networks = [TinyNet(8), TinyNet(6)]
     networks[0].bits, networks[1].bits = 8, 6
     module = make([*networks], objective=AnchorCode(), n_queries=6)
-    trainer(tmp_path, 6).attack(module, blobs)
+    run_attack(trainer(tmp_path, 6), module, blobs)
     outcome = module.outcome().tensors
     assert outcome["codes"].shape == (6, 14)
     items = [blobs.database_set[i] for i in range(len(blobs.database_set))]

@@ -1,7 +1,6 @@
 """An attack in two lines of Python."""
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch.utils.data import TensorDataset
 from lightning_hash.codes.code_set import plain_code_set
 from lightning_hash.commands.attack import attack_encoded
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.functional.checks import check_codes, check_labels
 from lightning_hash.functional.frames import frame_mask, per_frame
 from lightning_hash.modules.attack_module import AttackModule
@@ -137,19 +136,10 @@ def attack(
             raise ValueError(msg)
         database = plain_code_set(database_codes.cpu(), database_labels.cpu())
     module = AttackModule(model, **{"n_queries": None, **options})
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        trainer = HashTrainer(
-            max_epochs=iterations, accelerator=accelerator, devices=1, logger=False,
-            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
+    with quiet_trainer(max_epochs=iterations, accelerator=accelerator) as trainer:
         clips = () if lengths is None else (lengths.long().cpu(),)
         data = _TensorData(images.detach().cpu(), labels.to(torch.uint8).cpu(), *clips)
         scores = attack_encoded(trainer, module, data, database)
-    finally:
-        logger.setLevel(level)
     tensors = scores.outcome().tensors
     return Attacked(
         tensors["adversarial_8bit"], tensors["perturbation"], tensors["clean_codes"],

@@ -1,42 +1,16 @@
-"""What the command line takes where the user says nothing."""
+"""What a verb takes where the user says nothing."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from lightning_hash.victims.resolve import DEFAULT_VICTIM
+from lightning_hash.utils.configs import find_config
 
-DATA = {"data": {"class_path": "lightning_hash.data.SamplePhotos"}}
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "fit": {
-        **DATA,
-        "trainer.max_epochs": 40,
-        "trainer.num_sanity_val_steps": 0,
-        "trainer.check_val_every_n_epoch": 5,
-        "trainer.log_every_n_steps": 10,
-        "model.loss": {"class_path": "lightning_hash.losses.PairwiseLoss"},
-        "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
-        "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
-        "weights_only": True,
-    },
-    "test": {**DATA, "ckpt_path": DEFAULT_VICTIM, "weights_only": True},
-    "encode": {**DATA, "trainer.logger": False},
-    "attack": {
-        **DATA,
-        "trainer.max_epochs": 100,
-        "trainer.log_every_n_steps": 10,
-        "trainer.devices": 1,
-        "trainer.enable_model_summary": False,
-        "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
-        "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
-        "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
-    },
-}
+DEMO_DATA = {"data": {"class_path": "lightning_hash.data.SamplePhotos"}}
 
 
-def defaults_of(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
+def keep_defaults(defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     """Return the defaults of a verb, without the classes that the user replaces.
 
     jsonargparse passes the options of a default class on to the class that replaces it, where that
@@ -44,27 +18,28 @@ def defaults_of(verb: str, arguments: Sequence[str]) -> dict[str, Any]:
     sizes to the user's own data.
 
     Args:
-        verb: ``"fit"``, ``"test"``, ``"encode"`` or ``"attack"``.
-        arguments: the command line.
+        defaults: dotted names and values.
+        arguments: the command line behind the verb.
 
     Returns:
-        Dotted names and values.
+        Those that hold.
+
+    Raises:
+        FileNotFoundError: if a config does not exist.
     """
-    files = [path for path in config_paths(arguments) if path.is_file()]
-    configs = [yaml.safe_load(path.read_text()) for path in files]
+    configs = [yaml.safe_load(find_config(path).read_text()) for path in config_names(arguments)]
     return {
         key: value
-        for key, value in DEFAULTS[verb].items()
+        for key, value in defaults.items()
         if not (isinstance(value, dict) and _replaces(key, arguments, configs))
     }
 
 
-def config_paths(arguments: Sequence[str]) -> list[Path]:
+def config_names(arguments: Sequence[str]) -> list[str]:
     """Return the files that a command line names with ``--config`` or ``-c``."""
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    paths = [value for key, value in pairs if key in ("--config", "-c")]
-    paths += [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
-    return [Path(path) for path in paths]
+    names = [value for key, value in pairs if key in ("--config", "-c")]
+    return names + [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
 
 
 def _replaces(key: str, arguments: Sequence[str], configs: list[Any]) -> bool:

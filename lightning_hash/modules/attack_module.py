@@ -170,6 +170,8 @@ class AttackModule(pl.LightningModule):
         point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
         self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
         self.targeted, self.features = self.reference.targeted, self.reference.sees == "features"
+        if self.features:
+            self.victim.check_features()
         self.tally = Tally()
         self.seconds = 0.0
 
@@ -247,6 +249,13 @@ class AttackModule(pl.LightningModule):
         self.evaluation.has_targets = have_targets(self.batches)
         made = [self.make(q.inputs, self.budget, q.lengths) for q in self.batches]
         self.shared = self.data.learns = made[0].shared
+        alone = self.trainer.world_size == 1 or hasattr(self.trainer.strategy, "query_parallel")
+        if not (self.shared or alone):
+            msg = (
+                f"strategy {type(self.trainer.strategy).__name__} averages the gradients of "
+                "different queries; attacks by several processes need strategy='query_parallel'"
+            )
+            raise ValueError(msg)
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
         seed = self.start_seed if self.objective.iterative else self.seed  # the Noise baseline
         if seed is not None:
@@ -280,6 +289,8 @@ class AttackModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Compute the references on the device and choose the kernels."""
         context = self.trainer.precision_plugin.forward_context
+        rules: Any = self.optimizers()
+        self.rules = rules if isinstance(rules, list) else [rules]
         self.clean = CleanPass(self.victim, self.databases, context)
         self.clean.know_bits(self.data, self.device)
         alpha = self.alpha(0, self.iterations)
@@ -317,8 +328,6 @@ class AttackModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Tell the rules what they step, once their state is loaded, and start the clock."""
-        rules: Any = self.optimizers()
-        self.rules = rules if isinstance(rules, list) else [rules]
         for number, rule in enumerate(self.rules):
             queries = self.batches[number]
             prepare_rule(rule.optimizer, self.perturbation(number), queries, self.iterations)

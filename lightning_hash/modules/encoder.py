@@ -13,6 +13,7 @@ from lightning_hash.codes.code_files import label_path, read_codes
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule, Item
 from lightning_hash.functional import sign_code
+from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
 from lightning_hash.victims.victim import Victim
 
@@ -84,10 +85,10 @@ def float32_codes(
     Returns:
         int8 ``(N, K)`` on the CPU.
     """
-    victim.to(device)
     rows = list(range(len(items)))  # type: ignore[arg-type]
     codes = []
-    with torch.autocast(device.type, enabled=False):
+    with borrowed(victim.network), torch.autocast(device.type, enabled=False):
+        victim.to(device)
         for start in range(0, len(rows), batch_size):
             batch = default_collate([items[i] for i in rows[start : start + batch_size]])
             inputs, _, _, *lengths = (part.to(device) for part in batch)

@@ -182,7 +182,7 @@ class HashModule(pl.LightningModule):
                 )
                 raise ValueError(msg)
         elif self.feature_cache is not None and not getattr(self.trainer, "fast_dev_run", False):
-            rank_zero_warn("feature_cache is not used: it needs HashTrainer.fit with a datamodule")
+            rank_zero_warn("feature_cache is not used: it needs commands.fit.run_fit")
 
     def on_train_epoch_start(self) -> None:
         """Make augmentation and dropout functions of seed and epoch, so that a resumed run repeats.

@@ -92,15 +92,23 @@ class Victim(nn.Module):
         Raises:
             ValueError: if the network has no hash layer that is known.
         """
-        network = self.network
-        if not isinstance(network, HashNetwork):
+        network = self.check_features()
+        features = network.features(inputs, *lengths)
+        return self._checked(network.hash_layer(features), inputs), _float(features)
+
+    def check_features(self) -> HashNetwork:
+        """Return the network, whose hash layer is known.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        if not isinstance(self.network, HashNetwork):
             msg = (
                 f"the attack sees what the hash layer sees; that of {self.backbone} is not known: "
                 "give a victim of a named backbone"
             )
             raise ValueError(msg)
-        features = network.features(inputs, *lengths)
-        return self._checked(network.hash_layer(features), inputs), _float(features)
+        return self.network
 
     def _checked(self, logits: Tensor, inputs: Tensor) -> Tensor:
         if logits.dim() != 2 or len(logits) != len(inputs):

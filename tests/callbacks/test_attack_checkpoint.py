@@ -4,6 +4,7 @@ import signal
 import pytest
 import torch
 
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.engine.callbacks.stop_request import StopRequest
 from tests.modules.test_attack_module import make, trainer
@@ -13,14 +14,14 @@ from tests.test_checkpoint_io import fill
 @pytest.mark.filterwarnings("ignore:.*could not be saved")
 def test_full_disk_is_reported_and_the_attack_goes_on(tmp_path, monkeypatch, blobs):
     plain, module = make(), make()
-    trainer(tmp_path, 6).attack(plain, blobs)
+    run_attack(trainer(tmp_path, 6), plain, blobs)
     callback = AttackCheckpoint(every=2)
     runner = trainer(tmp_path, 6, callbacks=[callback], enable_checkpointing=True)
     with monkeypatch.context() as patch:
         fill(patch)
         message = r"the results are written, but iteration 6 could not be saved in .*last\.ckpt"
         with pytest.raises(OSError, match=message):
-            runner.attack(module, blobs)
+            run_attack(runner, module, blobs)
     perturbations = [m.outcome().tensors["perturbation"] for m in (plain, module)]
     assert torch.equal(*perturbations)
     assert len(module.rows) == len(plain.rows)
@@ -40,7 +41,9 @@ def test_a_disk_that_was_full_for_a_while(tmp_path, monkeypatch, blobs):
             taken(self)
 
         monkeypatch.setattr(type(module), "on_train_epoch_end", empty_at_iteration_4)
-        trainer(tmp_path, 6, callbacks=[callback], enable_checkpointing=True).attack(module, blobs)
+        run_attack(
+            trainer(tmp_path, 6, callbacks=[callback], enable_checkpointing=True), module, blobs
+        )
     assert callback.failed is None
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["epoch"] == 5
@@ -56,7 +59,7 @@ def test_saves_every_so_often_and_at_the_end(tmp_path, blobs):
         save(*arguments, **options)
 
     runner.save_checkpoint = counted
-    runner.attack(make(), blobs)
+    run_attack(runner, make(), blobs)
     assert saved == [4, 6]
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
     with pytest.raises(ValueError, match="checkpoint_every must be at least 1, got 0"):
@@ -69,7 +72,7 @@ def test_signals_are_given_back(tmp_path, blobs):
     seen = []
     module = make()
     module.on_train_start = lambda: seen.append(signal.getsignal(signal.SIGINT))
-    trainer(tmp_path, 2, callbacks=[callback], enable_checkpointing=True).attack(module, blobs)
+    run_attack(trainer(tmp_path, 2, callbacks=[callback], enable_checkpointing=True), module, blobs)
     assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == before
     assert seen[0].__self__ is callback._stop
 
@@ -89,5 +92,5 @@ def test_requeue_of_an_array_job(tmp_path, monkeypatch):
 def test_last_without_a_run_starts_anew(tmp_path, blobs):
     module = make()
     with pytest.warns(UserWarning, match="no run of this name has a checkpoint, this one is new"):
-        trainer(tmp_path, 2).attack(module, blobs, ckpt_path="last")
+        run_attack(trainer(tmp_path, 2), module, blobs, ckpt_path="last")
     assert json.loads(json.dumps(module.rows[0]))["iterations"] == 2

@@ -2,6 +2,7 @@ import sys
 
 import torch
 
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import IterationProgress
 from lightning_hash.engine.callbacks import progress as progress_module
 from lightning_hash.engine.trainer import HashTrainer
@@ -14,7 +15,7 @@ def run(tmp_path, data, iterations):
         enable_model_summary=False, enable_checkpointing=False, callbacks=[IterationProgress()],
     )  # fmt: skip
     module = make(evaluate_at=[])
-    trainer.attack(module, data)
+    run_attack(trainer, module, data)
     return module
 
 

@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torchmetrics
 from torch import nn
 
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import RankingOptions, mean_average_precision
 from lightning_hash.metrics import (
@@ -190,7 +191,7 @@ def test_metrics_together_do_not_depend_on_how_items_are_spread():
 def test_ddp_would_average_the_gradients_of_different_queries():
     runner = HashTrainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
     with pytest.raises(ValueError, match=r"DDPStrategy averages .* need strategy='query_parallel'"):
-        runner.attack(AttackModule(TinyNet()), BlobData())
+        run_attack(runner, AttackModule(TinyNet()), BlobData())
 
 
 class Plain(nn.Sequential):

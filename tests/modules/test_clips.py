@@ -15,6 +15,7 @@ from lightning_hash.attacks import (
     TargetChoice,
     TargetFeatures,
 )
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.engine.trainer import HashTrainer
@@ -71,7 +72,7 @@ def attacked(tmp_path, victim=None, iterations=4, ckpt_path=None, **options):
         max_epochs=iterations, accelerator="cpu", logger=False, default_root_dir=tmp_path,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
-    trainer.attack(module, ClipData(), ckpt_path=ckpt_path)
+    run_attack(trainer, module, ClipData(), ckpt_path=ckpt_path)
     return module, trainer
 
 
@@ -209,7 +210,7 @@ def test_frames_go_on_from_a_checkpoint(batch_size, tmp_path):
         callbacks=[AttackCheckpoint(2)], enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     with pytest.raises(HaltError):
-        trainer.attack(module, ClipData())
+        run_attack(trainer, module, ClipData())
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     again, _ = attacked(tmp_path, objective=HAG(), frames=2, batch_size=batch_size,
                         ckpt_path=tmp_path / "half.ckpt")  # fmt: skip

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from lightning_hash.attacks import AnchorCode, SignStep, TargetChoice
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import mean_average_precision, sign_code
 from lightning_hash.modules.databases import choose_target_database
 from tests.conftest import Blobs, TinyNet
@@ -29,7 +30,7 @@ def attacked(tmp_path, data, **options):
         objective=AnchorCode(), step=lambda p: SignStep(p, 0.01), targets=TargetChoice(n_t=5),
         **options,
     )  # fmt: skip
-    trainer(tmp_path).attack(module, data)
+    run_attack(trainer(tmp_path), module, data)
     return module
 
 

@@ -6,9 +6,12 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-import lightning_hash.engine.trainer
+import lightning_hash.commands.encode
 from lightning_hash.__main__ import main
 from lightning_hash.codes.code_files import read_codes, write_codes
+from lightning_hash.commands.attack import run_attack
+from lightning_hash.commands.encode import run_encode
+from lightning_hash.commands.test import run_test
 from lightning_hash.data import SamplePhotos
 from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.modules import AttackModule, Encoder, HashModule
@@ -19,8 +22,8 @@ from tests.test_cli import SMALL_ATTACK, SMALL_DATA
 
 def encode(tmp_path, data, victim=None, **options):
     encoder = Encoder(victim or TinyNet())
-    return trainer(tmp_path).encode(
-        encoder, data, output=str(tmp_path / "a.safetensors"), **options
+    return run_encode(
+        trainer(tmp_path), encoder, data, output=str(tmp_path / "a.safetensors"), **options
     )
 
 
@@ -57,13 +60,13 @@ def test_logits_that_are_not_finite(tmp_path, blobs):
 def test_reused_codes_give_the_same_numbers_without_encoding(tmp_path, blobs, monkeypatch):
     path = encode(tmp_path, blobs)
     before, after = make(), make()
-    trainer(tmp_path).attack(before, blobs)
+    run_attack(trainer(tmp_path), before, blobs)
 
     def never(*_):
         pytest.fail("the database was encoded again")
 
     monkeypatch.setattr(Encoder, "predict_step", never)
-    trainer(tmp_path).attack(after, blobs, codes=str(path))
+    run_attack(trainer(tmp_path), after, blobs, codes=str(path))
     drop = ("seconds",)
     rows = [
         [{k: v for k, v in row.items() if k not in drop} for row in module.rows]
@@ -88,10 +91,10 @@ def test_codes_of_something_else_are_refused(tmp_path, blobs, monkeypatch, chang
     )  # put back at the end
     module = make(**change(blobs))
     if message is None:  # the name is not what codes depend on
-        trainer(tmp_path, 1).attack(module, blobs, codes=str(path))
+        run_attack(trainer(tmp_path, 1), module, blobs, codes=str(path))
         return
     with pytest.raises(ValueError, match=message):
-        trainer(tmp_path, 1).attack(module, blobs, codes=str(path))
+        run_attack(trainer(tmp_path, 1), module, blobs, codes=str(path))
 
 
 def _shifted():
@@ -108,7 +111,7 @@ def test_precision_is_part_of_what_codes_depend_on(tmp_path, blobs):
     path = encode(tmp_path, blobs)
     double = trainer(tmp_path, 1, precision="bf16-mixed")
     with pytest.raises(ValueError, match="precision is 32-true, this run's bf16-mixed"):
-        double.attack(make(), blobs, codes=str(path))
+        run_attack(double, make(), blobs, codes=str(path))
 
 
 @pytest.mark.parametrize("name", ["others_code.txt", "others_code.npy"])
@@ -117,9 +120,9 @@ def test_codes_of_another_program(tmp_path, blobs, name):
     found = read_codes(encode(tmp_path, blobs))
     write_codes(tmp_path / name, type(found)(-found.codes, found.labels, found.index))
     module, plain = make(), make()
-    trainer(tmp_path, 1).attack(plain, blobs)
+    run_attack(trainer(tmp_path, 1), plain, blobs)
     with pytest.warns(UserWarning, match="do not say which model they are of"):
-        trainer(tmp_path, 1).attack(module, blobs, codes=str(tmp_path / name))
+        run_attack(trainer(tmp_path, 1), module, blobs, codes=str(tmp_path / name))
     assert {row["database_codes"] for row in module.rows} == {name}
     clean = [
         next(r["value"] for r in m.rows if r["attack"] == "none" and r["metric"] == "map")
@@ -134,7 +137,7 @@ def test_codes_of_another_program_in_another_order(tmp_path, blobs):
     write_codes(tmp_path / "a.txt", turned)
     message = r"the labels of 60 items are not those of blobs, first in row 1"
     with pytest.raises(ValueError, match=message):
-        trainer(tmp_path, 1).attack(make(), blobs, codes=str(tmp_path / "a.txt"))
+        run_attack(trainer(tmp_path, 1), make(), blobs, codes=str(tmp_path / "a.txt"))
 
 
 def test_codes_of_other_bits(tmp_path, blobs):
@@ -145,7 +148,7 @@ def test_codes_of_other_bits(tmp_path, blobs):
         pytest.raises(ValueError, match=message),
         pytest.warns(UserWarning, match="do not say which"),
     ):
-        trainer(tmp_path, 1).attack(make(), blobs, codes=str(tmp_path / "a.txt"))
+        run_attack(trainer(tmp_path, 1), make(), blobs, codes=str(tmp_path / "a.txt"))
 
 
 def test_test_with_codes(tmp_path, blobs, monkeypatch):
@@ -154,12 +157,12 @@ def test_test_with_codes(tmp_path, blobs, monkeypatch):
     values = trainer(tmp_path).test(module, datamodule=blobs, verbose=False)[0]
     path = encode(tmp_path, blobs, module)
     monkeypatch.setattr(blobs, "test_dataloader", lambda: pytest.fail("the database was encoded"))
-    again = trainer(tmp_path).test(module, datamodule=blobs, codes=str(path), verbose=False)[0]
+    again = run_test(trainer(tmp_path), module, blobs, codes=str(path))
     assert again["test/map"] == values["test/map"]
     other = HashModule(backbone, bits=8)
     other.network.linear.bias.data += 1
     with pytest.raises(ValueError, match=r"a\.safetensors were made with something else: victim"):
-        trainer(tmp_path).test(other, datamodule=blobs, codes=str(path), verbose=False)
+        run_test(trainer(tmp_path), other, blobs, codes=str(path))
 
 
 def test_commands(tmp_path, monkeypatch, capsys):
@@ -198,7 +201,7 @@ def test_any_victim_can_be_encoded(tmp_path, blobs):
 def test_codes_of_8_bit_images(tmp_path, precision):
     data = SamplePhotos(n_train=2, n_query=3, n_database=70, size=16, eval_batch_size=32)
     path = tmp_path / "a.safetensors"
-    trainer(tmp_path, precision=precision).encode(Encoder(TinyNet()), data, output=str(path))
+    run_encode(trainer(tmp_path, precision=precision), Encoder(TinyNet()), data, output=str(path))
     found = read_codes(path)
     images = torch.stack([data.database_set[i][0] for i in range(70)])
     victim = TinyNet()
@@ -223,8 +226,11 @@ class Results(Callback):
 def test_results_hold_no_memory_of_the_workers(tmp_path, blobs):
     """Each shared tensor is an open file, of which a process may have 1024 on many systems."""
     blobs.num_workers, results = 1, Results()
-    codes = trainer(tmp_path, callbacks=[results]).encode(
-        Encoder(TinyNet()), blobs, output=str(tmp_path / "a.safetensors")
+    codes = run_encode(
+        trainer(tmp_path, callbacks=[results]),
+        Encoder(TinyNet()),
+        blobs,
+        output=str(tmp_path / "a.safetensors"),
     )
     assert results.shared == [False] * 3
     assert len(read_codes(codes)) == 90
@@ -260,7 +266,7 @@ class Threshold(nn.Module):
 
 def said(monkeypatch):
     lines = []
-    monkeypatch.setattr(lightning_hash.engine.trainer, "rank_zero_info", lines.append)
+    monkeypatch.setattr(lightning_hash.commands.encode, "rank_zero_info", lines.append)
     return lines
 
 
@@ -269,7 +275,7 @@ def test_flipped_bits_are_counted(tmp_path, blobs, monkeypatch, precision):
     lines = said(monkeypatch)
     path = tmp_path / "a.safetensors"
     runner = trainer(tmp_path, precision=precision)
-    runner.encode(Encoder(Threshold()), blobs, output=str(path), compare=40)
+    run_encode(runner, Encoder(Threshold()), blobs, output=str(path), compare=40)
     found = read_codes(path)
     images = torch.stack([blobs.database_set[i][0] for i in range(40)])
     flipped = int((found.codes[:40] != sign_code(Threshold()(images))).sum())

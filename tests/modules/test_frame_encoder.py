@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_hash.commands.fit import run_fit
 from lightning_hash.data import FolderDataModule
 from lightning_hash.data.cached_frames import CachedFrames, FrameFile
 from lightning_hash.engine.trainer import HashTrainer
@@ -46,7 +47,7 @@ def trained(module, source, tmp_path, epochs=3, **options):
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         num_sanity_val_steps=0, **limits,
     )  # fmt: skip
-    trainer.fit(module, datamodule=source, **options)
+    run_fit(trainer, module, datamodule=source, **options)
     return trainer
 
 
@@ -155,7 +156,9 @@ def test_loaders_of_ones_own_are_not_cached(classes, tmp_path):
     source.setup("fit")
     trainer = HashTrainer(max_epochs=1, accelerator="cpu", logger=False, limit_val_batches=0,
                           enable_checkpointing=False, default_root_dir=tmp_path)  # fmt: skip
-    with pytest.warns(UserWarning, match="feature_cache is not used: it needs HashTrainer.fit"):
+    with pytest.warns(
+        UserWarning, match="feature_cache is not used: it needs commands.fit.run_fit"
+    ):
         trainer.fit(module(tmp_path / "cache"), source.train_dataloader())
 
 
@@ -188,10 +191,9 @@ def test_a_checkpoint_of_other_frames_is_refused(classes, tmp_path):
     run = trained(first, data(classes), tmp_path, epochs=1)
     run.save_checkpoint(tmp_path / "last.ckpt")
     trained(module(tmp_path / "cache"), data(classes), tmp_path, epochs=2,
-            ckpt_path=tmp_path / "last.ckpt", weights_only=True)  # fmt: skip
+            ckpt_path=tmp_path / "last.ckpt")  # fmt: skip
     other = module(tmp_path / "cache")
     for parameter in other.network.extractor.frames.parameters():
         nn.init.normal_(parameter)
     with pytest.raises(ValueError, match="is not the one that the features were made with"):
-        trained(other, data(classes), tmp_path, epochs=2, ckpt_path=tmp_path / "last.ckpt",
-                weights_only=True)  # fmt: skip
+        trained(other, data(classes), tmp_path, epochs=2, ckpt_path=tmp_path / "last.ckpt")

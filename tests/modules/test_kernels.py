@@ -5,6 +5,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
 from lightning_hash.modules import kernels
@@ -113,7 +114,7 @@ def test_what_changes_the_gradient_or_fails_is_left_out(monkeypatch, network):
 
 def attacked(tmp_path, blobs, **options):
     module = make(**{"tune": True, **options})
-    trainer(tmp_path, 6).attack(module, blobs)
+    run_attack(trainer(tmp_path, 6), module, blobs)
     return module
 
 
@@ -150,10 +151,10 @@ def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
         tmp_path, filename="{epoch}", every_n_epochs=1, save_top_k=-1, save_on_train_epoch_end=True
     )
     saved = make(tune=True)
-    trainer(tmp_path, 6, callbacks=[keep], enable_checkpointing=True).attack(saved, blobs)
+    run_attack(trainer(tmp_path, 6, callbacks=[keep], enable_checkpointing=True), saved, blobs)
     monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("chosen again"))
     resumed = make(tune=True)
-    trainer(tmp_path, 6).attack(resumed, blobs, ckpt_path=str(tmp_path / "epoch=2.ckpt"))
+    run_attack(trainer(tmp_path, 6), resumed, blobs, ckpt_path=str(tmp_path / "epoch=2.ckpt"))
     assert resumed.kernels == SHORT
     found, expected = (m.outcome().tensors["perturbation"] for m in (resumed, whole))
     assert torch.equal(found, expected)
@@ -165,7 +166,7 @@ def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
 def test_a_choice_of_the_users_is_not_tuned(tmp_path, blobs, monkeypatch, options, precision):
     monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("tuned"))
     module = make(tune=True, **options)
-    trainer(tmp_path, 2, precision=precision).attack(module, blobs)
+    run_attack(trainer(tmp_path, 2, precision=precision), module, blobs)
     expected = "float32 channels_last" if options else "float32"
     assert {row["kernels"] for row in module.rows} == {expected}
 
@@ -197,11 +198,11 @@ class Limited(TinyNet):
 @pytest.mark.filterwarnings("ignore:.*do not fit into")
 def test_out_of_memory_halves_the_parts_and_loses_nothing(tmp_path, blobs, in_backward):
     expected = make(batch_size=13)
-    trainer(tmp_path, 4).attack(expected, blobs)
+    run_attack(trainer(tmp_path, 4), expected, blobs)
     victim = Limited(4, in_backward)
     module = make(victim, batch_size=13)
     with pytest.warns(UserWarning, match="13 queries do not fit .* going on with 7 at a time"):
-        trainer(tmp_path, 4).attack(module, blobs)
+        run_attack(trainer(tmp_path, 4), module, blobs)
     assert module.passes.size == 4
     assert victim.sizes[-4:] == [4, 4, 4, 1]
     found, whole = (m.outcome().tensors["perturbation"] for m in (module, expected))
@@ -216,4 +217,4 @@ def test_out_of_memory_halves_the_parts_and_loses_nothing(tmp_path, blobs, in_ba
 @pytest.mark.filterwarnings("ignore:.*do not fit into")
 def test_memory_for_not_even_one_query(tmp_path, blobs, in_backward):
     with pytest.raises(torch.OutOfMemoryError, match="no memory left"):
-        trainer(tmp_path, 4).attack(make(Limited(0, in_backward), batch_size=4), blobs)
+        run_attack(trainer(tmp_path, 4), make(Limited(0, in_backward), batch_size=4), blobs)

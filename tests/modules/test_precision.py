@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lightning_hash.attacks import HAG, AnchorCode, SignStep
+from lightning_hash.commands.attack import run_attack
 from lightning_hash.models import build_model
 from lightning_hash.victims.frozen import FrozenNetwork
 from lightning_hash.victims.victim import freeze
@@ -16,7 +17,7 @@ TOLERANCE = 0.01
 
 def attacked(tmp_path, blobs, precision="32-true", victim=None, **options):
     module = make(victim or TinyNet(), **options)
-    trainer(tmp_path, 20, precision=precision).attack(module, blobs)
+    run_attack(trainer(tmp_path, 20, precision=precision), module, blobs)
     return module
 
 
@@ -108,7 +109,7 @@ def test_gradients_of_the_first_iteration_in_any_batch(tmp_path, blobs, objectiv
             )
 
         module.on_before_optimizer_step = keep
-        trainer(tmp_path, 1).attack(module, blobs)
+        run_attack(trainer(tmp_path, 1), module, blobs)
         logits = torch.cat([batch.logits for batch in module.batches])
         found[size] = torch.stack([gradients[i] for i in range(13)]), logits
     for size in (7, 1):
@@ -125,13 +126,13 @@ def test_a_whole_attack_in_any_batch(tmp_path, blobs):
         module = make(
             objective=AnchorCode(), batch_size=size, step=lambda p: torch.optim.SGD(p, lr=0.02)
         )
-        trainer(tmp_path, 60).attack(module, blobs)
+        run_attack(trainer(tmp_path, 60), module, blobs)
         values[size] = [row["value"] for row in module.rows if row["metric"] in ("map", "t_map")]
     for size in (7, 1):
         assert values[size] == pytest.approx(values[16], abs=TOLERANCE)
     averaged = make(
         objective=AnchorCode(), batch_size=16, step=lambda p: torch.optim.SGD(p, lr=0.02 / 13)
     )
-    trainer(tmp_path, 60).attack(averaged, blobs)
+    run_attack(trainer(tmp_path, 60), averaged, blobs)
     mean = [row["value"] for row in averaged.rows if row["metric"] in ("map", "t_map")]
     assert max(abs(a - b) for a, b in zip(mean, values[16], strict=True)) > 5 * TOLERANCE

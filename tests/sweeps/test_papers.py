@@ -161,7 +161,7 @@ def test_full_size_runs_are_taken_by_the_program(tmp_path, monkeypatch):
             assert set(taken.combination) <= {"single", "sum", "clipped"}
             continue
         with pytest.raises(StoppedError):
-            HashCLI(arguments)
+            HashCLI(arguments[0], arguments[1:])
 
 
 SMALL = """

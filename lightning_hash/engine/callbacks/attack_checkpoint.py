@@ -15,7 +15,7 @@ class AttackCheckpoint(Checkpoint):
     """Save an attack every so many iterations, at its end, and when a signal asks it to stop.
 
     The file is ``checkpoints/last.ckpt`` in the run folder. Where it cannot be written the attack
-    goes on; HashTrainer.attack then ends with an error. After SIGTERM or Ctrl-C, and on SLURM after
+    goes on; run_attack then ends with an error. After SIGTERM or Ctrl-C, and on SLURM after
     the signal that announces the end of the job, the iteration is finished, the attack is saved,
     SLURM is asked to requeue the job where Lightning's environment says so, and the program ends
     with the status 128 + signal.

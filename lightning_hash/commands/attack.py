@@ -1,0 +1,237 @@
+"""``python -m lightning_hash attack``: attack the queries of a data set."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.commands.defaults import DEMO_DATA
+from lightning_hash.commands.encode import encode_splits
+from lightning_hash.commands.run_place import merge_callbacks, place_of_run
+from lightning_hash.data.base import OPEN_SET, HashDataModule
+from lightning_hash.data.queries import QueryData
+from lightning_hash.engine.callbacks import (
+    AttackCheckpoint,
+    Curves,
+    IterationProgress,
+    RetrievalImages,
+    RunFolder,
+    SummaryTable,
+)
+from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.databases import (
+    Databases,
+    TargetDatabase,
+    choose_target_database,
+)
+from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.modules.score_module import ScoreModule
+from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.victims.borrow import borrowed
+from lightning_hash.victims.checkpoints import read_checkpoint
+from lightning_hash.victims.victim import Victim
+
+DEFAULTS: dict[str, Any] = {
+    **DEMO_DATA,
+    "trainer.max_epochs": 100,
+    "trainer.log_every_n_steps": 10,
+    "trainer.devices": 1,
+    "trainer.enable_model_summary": False,
+    "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
+    "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
+    "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
+}
+
+
+def run_attack(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    ckpt_path: str | None = None,
+    codes: str | None = None,
+) -> ScoreModule:
+    """Attack the queries of a data set: encode the database, optimise, score.
+
+    Args:
+        trainer: runs it; its ``max_epochs`` are the iterations.
+        module: the attack; its victim is given back as it came.
+        datamodule: the queries and the database.
+        ckpt_path: checkpoint of this attack to go on from, made under any number of processes;
+            ``last`` is the newest whole one of the runs of this name, if there is any. The victim
+            is the module's own.
+        codes: the database's codes: what ``encode`` wrote, or the codes of another system; by
+            default the database is encoded here.
+
+    Returns:
+        What the attack has come to: rows and outcome.
+
+    Raises:
+        ValueError: if the victim's codes, the targets, the checkpoint or the code file do not
+            fit, or the strategy would average the gradients of different queries.
+        OSError: after the attack, if its last checkpoint could not be written.
+    """
+    with borrowed(module.victim.network):
+        data, databases = prepare_queries(
+            trainer, module.victim, datamodule, n_queries=module.n_queries,
+            batch_size=module.batch_size, seed=module.seed,
+            target_database=module.target_database, codes=codes,
+        )  # fmt: skip
+        if ckpt_path == "last":
+            ckpt_path = _newest_checkpoint(trainer.log_dir)
+        scores = _attack(trainer, module, data, databases, ckpt_path)
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, AttackCheckpoint) and callback.failed is not None:
+            msg = f"the results are written, but {callback.failed}"
+            raise OSError(msg)
+    return scores
+
+
+def attack_encoded(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    database: CodeSet | None,
+) -> ScoreModule:
+    """Attack queries with a database that is encoded already, or without one.
+
+    Args:
+        trainer: runs it.
+        module: the attack; its victim is given back as it came.
+        datamodule: the queries; its database is not looked at.
+        database: the victim's codes of the database; ``None`` measures no retrieval.
+
+    Returns:
+        What the attack has come to: rows and outcome.
+
+    Raises:
+        ValueError: if the objective needs a database and there is none.
+    """
+    data = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
+    data.setup("predict")
+    databases = None
+    if database is not None:
+        target = choose_target_database(module.target_database, datamodule)
+        databases = Databases(database, None, target)
+    with borrowed(module.victim.network):
+        return _attack(trainer, module, data, databases, None)
+
+
+def _attack(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    data: QueryData,
+    databases: Databases | None,
+    ckpt_path: str | None,
+) -> ScoreModule:
+    data.trainer = trainer  # which batches are this process's
+    module.attach(data, databases, trainer)
+    if module.objective.iterative:
+        trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    else:
+        module.setup("test")
+    made: Any = list(module.perturbations)
+    scores = ScoreModule(
+        module.victim, data, databases, module.batches, made, module.evaluation, module.budget,
+        module.settings(), seconds=module.seconds, counts=module.counts(),
+    )  # fmt: skip
+    trainer.test(scores, datamodule=data, verbose=False, weights_only=True)
+    return scores
+
+
+def prepare_queries(
+    trainer: pl.Trainer,
+    victim: Victim,
+    datamodule: HashDataModule,
+    *,
+    n_queries: int | None,
+    batch_size: int,
+    seed: int,
+    target_database: TargetDatabase = "auto",
+    codes: str | None = None,
+) -> tuple[QueryData, Databases]:
+    """Set up the queries, and encode or read what they are ranked against.
+
+    Args:
+        trainer: encodes.
+        victim: whose codes.
+        datamodule: the queries and the database.
+        n_queries: how many queries, drawn by seed; ``None`` takes all.
+        batch_size: queries per batch.
+        seed: seed of the draw.
+        target_database: what t-MAP ranks.
+        codes: as in :func:`run_attack`.
+
+    Returns:
+        The queries and what they are ranked against.
+
+    Raises:
+        ValueError: if there are too few queries, no open set, or the codes do not fit.
+    """
+    data = QueryData(datamodule, n_queries, batch_size, seed)
+    datamodule.prepare_data()
+    data.setup("predict")
+    splits = [] if codes is not None else ["database"]
+    target = choose_target_database(target_database, datamodule)
+    if target != "database":
+        splits.append(OPEN_SET)
+    found = encode_splits(trainer, victim, datamodule, splits) if splits else {}
+    if codes is not None:
+        made = made_with(victim, datamodule, "database", trainer)
+        found["database"] = database_codes(Path(codes), datamodule, made)
+        if found["database"].foreign is not None:
+            rank_zero_warn(f"codes {codes} do not say which model they are of")
+    return data, Databases(found["database"], found.get(OPEN_SET), target)
+
+
+def _newest_checkpoint(folder: str | None) -> str | None:
+    """Return the newest checkpoint that can be read, of the runs beside a run's folder."""
+    pattern = "version_*/checkpoints/last.ckpt"
+    found = [] if folder is None else list(Path(folder).parent.glob(pattern))
+    newest = None
+    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            read_checkpoint(path, "attack", "python -m lightning_hash attack")
+        except ValueError as error:
+            rank_zero_warn(f"left out: {error}")
+        else:
+            newest = str(path)
+            break
+    if newest is None:
+        rank_zero_warn("ckpt_path last: no run of this name has a checkpoint, this one is new")
+    chosen: str | None = gather_objects(newest)[0]
+    return chosen
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the names of folders and the interval of checkpoints."""
+    parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
+    parser.add_argument(
+        "--name", default=None, type=str | None,  # type: ignore[arg-type] # jsonargparse's
+        help="The run goes to RUNS/attack/NAME/version_N; the attack's name by default.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpoint_every", default=50, type=int,
+        help="Iterations between two checkpoints of the attack.",
+    )  # fmt: skip
+
+
+def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:
+    """Return what the trainer gets beside the user's options."""
+    given = options["trainer"]
+    name = options["name"] or getattr(model, "attack_name", "attack")
+    own = [
+        IterationProgress(), RunFolder(), Curves(), RetrievalImages(), SummaryTable(),
+        AttackCheckpoint(options["checkpoint_every"]),
+    ]  # fmt: skip
+    found = {
+        **place_of_run(given, options["runs"], f"attack/{name}"),
+        "callbacks": merge_callbacks(given, own),
+    }
+    several = str(given["devices"]) != "1" or given["num_nodes"] > 1
+    if given["strategy"] == "auto" and several:
+        found["strategy"] = QueryParallelStrategy()
+    return found

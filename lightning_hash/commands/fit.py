@@ -1,0 +1,90 @@
+"""``python -m lightning_hash fit``: train a hash model."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+
+from lightning_hash.commands.defaults import DEMO_DATA
+from lightning_hash.commands.run_place import merge_callbacks, place_of_run
+from lightning_hash.data.base import HashDataModule
+from lightning_hash.engine.callbacks import SummaryTable
+from lightning_hash.modules.frame_encoder import cache_frames
+from lightning_hash.modules.hash_module import HashModule
+
+DEFAULTS: dict[str, Any] = {
+    **DEMO_DATA,
+    "trainer.max_epochs": 40,
+    "trainer.num_sanity_val_steps": 0,
+    "trainer.check_val_every_n_epoch": 5,
+    "trainer.log_every_n_steps": 10,
+    "model.loss": {"class_path": "lightning_hash.losses.PairwiseLoss"},
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
+    "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
+}
+
+
+def run_fit(
+    trainer: pl.Trainer,
+    model: HashModule,
+    datamodule: HashDataModule,
+    ckpt_path: str | None = None,
+) -> None:
+    """Train a hash model, and test its best checkpoint where the trainer kept one.
+
+    Where the model caches the features of frames, they are computed first and trained on.
+
+    Args:
+        trainer: runs the training.
+        model: the model.
+        datamodule: the data.
+        ckpt_path: checkpoint to go on from.
+
+    Raises:
+        ValueError: if the features of frames cannot be kept, see
+            :func:`lightning_hash.modules.frame_encoder.cache_frames`.
+    """
+    datamodule.cached = cache_frames(model, datamodule, trainer)
+    try:
+        trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+    finally:
+        datamodule.cached = {}
+    if getattr(trainer.checkpoint_callback, "best_model_path", ""):
+        trainer.test(
+            model, datamodule=datamodule, ckpt_path="best", verbose=False, weights_only=True
+        )
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the names of folders."""
+    parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
+    parser.add_argument(
+        "--name", default="demo",
+        help="Checkpoints go to CHECKPOINTS/NAME, the run to RUNS/fit/NAME/version_N.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--checkpoints", default="checkpoints", help="Folder of all trained victims."
+    )
+
+
+def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:
+    """Return what the trainer gets beside the user's options."""
+    given = options["trainer"]
+    checkpoint = ModelCheckpoint(
+        dirpath=Path(options["checkpoints"]) / options["name"], filename="best",
+        monitor="val/map", mode="max", save_last=True, enable_version_counter=False,
+    )  # fmt: skip
+    own: list[Callback] = [RichProgressBar(), SummaryTable(), checkpoint]
+    if given["logger"] is not False:
+        own.append(LearningRateMonitor("step"))
+    # A training shorter than the default interval is validated at its end.
+    every, epochs = given["check_val_every_n_epoch"], given["max_epochs"] or 0
+    return {
+        **place_of_run(given, options["runs"], f"fit/{options['name']}"),
+        "callbacks": merge_callbacks(given, own),
+        "check_val_every_n_epoch": min(every, epochs) if every and epochs > 0 else every,
+    }

@@ -1,0 +1,49 @@
+"""What the Trainer of a run gets beside the user's options: a place to write to, and callbacks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+
+from lightning_hash.engine.loggers import RunLogger
+
+
+def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, Any]:
+    """Return the logger of a run, or its folder where the user wants no logger.
+
+    Args:
+        trainer: the user's options of the Trainer.
+        runs: folder of all runs.
+        name: of this one, below ``runs``.
+
+    Returns:
+        Options of the Trainer; none where the user gave a logger or a folder.
+    """
+    if trainer["logger"] in (None, True):
+        return {"logger": RunLogger(runs, name=name)}
+    if trainer["logger"] is False and trainer["default_root_dir"] is None:
+        return {"default_root_dir": Path(runs) / name}  # of config.yaml
+    return {}
+
+
+def merge_callbacks(trainer: Mapping[str, Any], own: Sequence[Callback]) -> list[Callback]:
+    """Put the callbacks of a verb behind the user's.
+
+    Args:
+        trainer: the user's options of the Trainer.
+        own: callbacks of the verb; those of a kind that the user gave, or switched off, are left
+            out.
+
+    Returns:
+        All callbacks.
+    """
+    given = list(trainer["callbacks"] or [])
+    kinds = {type(callback) for callback in given}
+    own = [callback for callback in own if type(callback) not in kinds]
+    if trainer["enable_checkpointing"] is False:
+        own = [callback for callback in own if not isinstance(callback, Checkpoint)]
+    if trainer["enable_progress_bar"] is False:
+        own = [callback for callback in own if not isinstance(callback, ProgressBar)]
+    return [*given, *own]
