@@ -58,11 +58,11 @@ class Parts:
         self, closure: Closure, places: Tensor, parameters: Sequence[torch.nn.Parameter]
     ) -> Answer:
         answers, sums = [], [torch.zeros_like(parameter) for parameter in parameters]
-        for part in places.split(self.size or 1):
+        for part in torch.split(places, self.size or 1):
             answers.append(closure(part))
             if torch.is_grad_enabled():
                 for total, parameter in zip(sums, parameters, strict=True):
-                    total += parameter.grad
+                    total += torch.zeros_like(total) if parameter.grad is None else parameter.grad
         if torch.is_grad_enabled():
             for parameter, total in zip(parameters, sums, strict=True):
                 parameter.grad = total

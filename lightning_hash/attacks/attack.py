@@ -142,4 +142,5 @@ def attack(
             alpha(iteration, iterations),
         )  # fmt: skip
     with torch.no_grad():
-        return perturbation(queries.inputs).clamp(0, 1)
+        perturbed: Tensor = perturbation(queries.inputs)
+        return perturbed.clamp(0, 1)

@@ -67,7 +67,7 @@ class Search(Rule, ABC):
     counts = True
 
     @torch.no_grad()
-    def step(self, closure: Callable[..., Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[..., Any] | None = None) -> Any:
         """Run one iteration of the search."""
         if closure is None:
             msg = f"{type(self).__name__} needs a closure to ask by"

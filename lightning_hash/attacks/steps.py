@@ -46,7 +46,7 @@ class Step(Rule, ABC):
         """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step; ``closure``, where given, computes the loss and the gradients first."""
         loss = None
         if closure is not None:
@@ -129,7 +129,7 @@ class NesterovSignStep(MomentumSignStep):
     looks_ahead = True
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step.
 
         Args:

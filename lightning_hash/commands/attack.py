@@ -22,6 +22,7 @@ from lightning_hash.engine.callbacks import (
     RunFolder,
     SummaryTable,
 )
+from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import (
     Databases,

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -14,7 +15,9 @@ from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.functional import RankingOptions
 from lightning_hash.metrics import AttackMetrics
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.tables import LABELS
+from lightning_hash.results.tables import metric_label
+
+SAID = ("normalizer", "ties", "empty")
 
 
 def main(arguments: list[str]) -> int:
@@ -38,17 +41,18 @@ def main(arguments: list[str]) -> int:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         return 0
     first = rows[0]
-    ranks = "all" if first.top_k is None else str(first.top_k)
+    ranks = first.get("ranking.top_k") or "all"
+    said = ", ".join(f"{name} {first.get(f'ranking.{name}')}" for name in SAID)
     table = Table(
-        title=f"{first.n_query} queries, {first.n_database} database items, {first.bits} bits; top "
-        f"{ranks}, normalizer {first.normalizer}, ties {first.ties}, empty {first.empty}",
+        title=f"{first.get('data.n_query')} queries, {first.get('data.n_database')} database "
+        f"items, {first.get('victim.bits')} bits; top {ranks}, {said}",
         title_justify="left",
     )
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    for header in ("metric", "value", "se"):
+        table.add_column(header, justify="left" if header == "metric" else "right")
     for row in rows:
-        name = LABELS[row.metric] if row.n_at is None else f"precision@{row.n_at}"
-        table.add_row(name, f"{row.value:.4f}")
+        error = "" if row.se is None else f"{row.se:.4f}"
+        table.add_row(metric_label(row), f"{row.value:.4f}", error)
     Console().print(table)
     return 0
 
@@ -102,17 +106,26 @@ def score(
             msg = f"{what}: {len(found)} rows for {len(sent)} queries"
             raise ValueError(msg)
     metrics.update(sent.codes, sent.labels, sent.index, clean_codes=before, target_labels=targets)
+    mappings: dict[str, Any] = {
+        "attack": None if attack == "none" else {"name": attack},
+        "victim": {
+            "sha256": ranked.made_with.get("victim_sha256"),
+            "backbone": ranked.made_with.get("backbone"), "bits": ranked.bits,
+        },
+        "data": {
+            "sha256": {
+                "query": sent.made_with.get("list_sha256"),
+                "database": ranked.made_with.get("list_sha256"),
+            },
+            "n_query": len(sent), "n_database": len(ranked), "database_codes": ranked.foreign,
+        },
+        "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
+        "run": {"version": __version__},
+    }  # fmt: skip
     return [
         ResultRow(
-            metric=name, value=found.value, iteration=0, quantized=False, attack=attack,
-            n_at=ranking.precision_n if name == "precision_at_n" else None,
-            n_empty=found.n_empty, bits=ranked.bits, n_query=len(sent), n_database=len(ranked),
-            victim_sha256=ranked.made_with.get("victim_sha256"),
-            list_sha256_query=sent.made_with.get("list_sha256"),
-            list_sha256_database=ranked.made_with.get("list_sha256"),
-            database_codes=ranked.foreign, relevance="shares a label",
-            top_k=ranking.top_k, normalizer=ranking.normalizer, empty=ranking.empty,
-            ties=ranking.ties, version=__version__,
+            metric=name, value=found.value, se=found.se, n=found.n, n_empty=found.n_empty,
+            iteration=0, quantized=False, **mappings,
         )
         for name, found in metrics.compute(metrics.names(known)).items()
     ]  # fmt: skip

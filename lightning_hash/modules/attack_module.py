@@ -389,9 +389,9 @@ class AttackModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of the attack by query, or the shared perturbation; never the victim."""
         made: Any = list(self.perturbations)
-        optimizers = [rule.optimizer for rule in self.rules]
+        local = self.batches, made, [rule.optimizer for rule in self.rules]
         save_attack(
-            checkpoint, self.evaluation.identity(self.settings()), None if self.shared else (self.batches, made, optimizers),
+            checkpoint, self.evaluation.identity(self.settings()), None if self.shared else local,
             rows=self.evaluation.rows, seconds=self.seconds, kernels=self.kernels,
         )  # fmt: skip
 

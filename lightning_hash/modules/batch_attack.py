@@ -1,6 +1,7 @@
 """An attack on one batch: the idea, with what stands around it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ class BatchAttack:
         self.queries.inputs = self.victim.victim.lay_out(self.queries.inputs)
 
         def gradient(rows: slice) -> Tensor:
-            return self.victim.gradient(lambda seen: self.loss(seen, rows, alpha), rows)
+            return self.victim.gradient(partial(self.loss, rows=rows, alpha=alpha), rows)
 
         self.perturbation.prepare(self.queries.inputs, gradient)
         if self.perturbation.passes_live_frames and self.perturbation.live is not None:

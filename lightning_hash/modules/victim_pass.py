@@ -59,10 +59,10 @@ class VictimPass:
                 perturbed = network.frame_features(perturbed, live, known)
             lengths = self.queries.lengths_of(rows)
             if self.features:
-                logits, features = self.victim.with_features(perturbed, *lengths)
-                self.logits = logits.detach()
-                return logits, features
-            logits = self.victim(perturbed, *lengths)
+                both = self.victim.with_features(perturbed, *lengths)
+                self.logits = both[0].detach()
+                return both
+            logits: Tensor = self.victim(perturbed, *lengths)
         self.logits = logits.detach()
         return logits
 
@@ -86,16 +86,16 @@ class VictimPass:
         self._known = torch.cat(rows) if rows else clean.new_empty(0, clean.shape[1], width)
         self._live = live
 
-    def gradient(self, loss: Callable[[Tensor, Rows], Tensor], rows: slice) -> Tensor:
+    def gradient(self, loss: Callable[[Tensor], Tensor], rows: slice) -> Tensor:
         """Return the gradient ``(n, ...)`` of a loss in some clean inputs.
 
         Args:
-            loss: what the pass returned and its rows to a scalar.
+            loss: what the objective sees of the inputs to a scalar.
             rows: which inputs.
         """
         clean = self.queries.inputs[rows].clone().requires_grad_()
         with torch.enable_grad():
             outputs = self(clean, rows)
             seen = outputs[1] if isinstance(outputs, tuple) else outputs
-            (gradient,) = torch.autograd.grad(loss(seen, rows), clean)
+            (gradient,) = torch.autograd.grad(loss(seen), clean)
         return gradient
