@@ -123,8 +123,9 @@ class LInf(Budget):
     def _bounds(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Return the lowest and the highest perturbation of each value."""
         # Dividing by a scale of 1 would be exact and cost two passes.
-        plain = self.scale is None
-        down, up = (-clean, 1 - clean) if plain else (-clean / self.scale, (1 - clean) / self.scale)
+        down, up = -clean, 1 - clean
+        if self.scale is not None:
+            down, up = down / self.scale, up / self.scale
         return down.clamp_(min=-self.epsilon), up.clamp_(max=self.epsilon)
 
     def draw(self, shape: torch.Size, index: Tensor, seed: int) -> Tensor:

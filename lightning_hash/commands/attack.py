@@ -130,14 +130,14 @@ def _attack(
 ) -> ScoreModule:
     data.trainer = trainer  # which batches are this process's
     module.attach(data, databases, trainer)
-    if module.objective.iterative:
+    if module.recipe.objective.iterative:
         trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     else:
         module.setup("test")
     made: Any = list(module.perturbations)
     scores = ScoreModule(
-        module.victim, data, databases, module.batches, made, module.evaluation, module.budget,
-        module.settings(), seconds=module.seconds, counts=module.counts(),
+        module.victim, data, databases, module.batches, made, module.evaluation,
+        module.recipe.budget, module.settings(), seconds=module.seconds, counts=module.counts(),
     )  # fmt: skip
     trainer.test(scores, datamodule=data, verbose=False, weights_only=True)
     return scores

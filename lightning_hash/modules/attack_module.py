@@ -17,7 +17,6 @@ from lightning_hash.attacks import (
     Budget,
     DiverseInputs,
     EpsilonSpace,
-    JointObjective,
     LInf,
     Objective,
     PerQuery,
@@ -28,9 +27,8 @@ from lightning_hash.attacks import (
     TargetChoice,
 )
 from lightning_hash.attacks.around import Parts
-from lightning_hash.attacks.references import JointReference
+from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.attacks.rules import prepare_rule
-from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.metrics import QueryMetric
@@ -42,13 +40,13 @@ from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
+    check_strategy,
     choose_kernels,
     have_targets,
 )
 from lightning_hash.modules.tally import Tally, mean_asked
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import sum_over_processes
-from lightning_hash.utils.settings import settings_of
 from lightning_hash.victims.joint import member_bits
 from lightning_hash.victims.kernels import Kernels
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
@@ -106,6 +104,7 @@ class AttackModule(pl.LightningModule):
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
     Attributes:
+        recipe: the parts of the attack.
         batches: this process's batches of queries.
         perturbations: that of each batch, or the shared one.
         tally: what the last iteration learnt.
@@ -149,31 +148,25 @@ class AttackModule(pl.LightningModule):
             raise ValueError(msg)
         self.automatic_optimization = False
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
-        self.victim = as_victim(victim)
-        self.objective = HAG() if objective is None else objective
-        self.reference = self.objective.reference if reference is None else reference
+        self.victim, self.evaluate_at = as_victim(victim), frozenset(evaluate_at)
+        minimised = HAG() if objective is None else objective
+        self.recipe = Recipe(
+            objective=minimised, reference=reference or minimised.reference, step=step,
+            perturbation=perturbation or PerQuery, budget=(budget or LInf)(epsilon, epsilon_space),
+            alpha=alpha or AlphaSchedule(), inputs=inputs, start_seed=start_seed,
+            stop_finished=stop_finished, targets=targets or TargetChoice(), seed=seed, name=name,
+        )  # fmt: skip
+        self.recipe.budget.bind(self.victim.network)
         if self.victim.members:
-            self.objective = JointObjective(self.objective, member_bits(self.victim))
-            self.reference = JointReference(self.reference, member_bits(self.victim))
-        self.step, self.make = step, PerQuery if perturbation is None else perturbation
-        self.budget = (LInf if budget is None else budget)(epsilon, epsilon_space)
-        self.budget.bind(self.victim.network)
-        self.alpha = AlphaSchedule() if alpha is None else alpha
-        self.targets = TargetChoice() if targets is None else targets
+            self.recipe.join(member_bits(self.victim))
+        if self.recipe.sees_features:
+            self.victim.check_features()
         self.target_database: TargetDatabase = target_database
-        self.start_seed, self.inputs, self.stop_finished = start_seed, inputs, stop_finished
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
-        self.evaluate_at = frozenset(evaluate_at)
         self.evaluation = Evaluation(self.victim, ranking, metrics or ())
         fixed = compile or channels_last or not tune
         self.kernels = Kernels(False, channels_last, False, compile) if fixed else None
-        point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
-        self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
-        self.targeted, self.features = self.reference.targeted, self.reference.sees == "features"
-        if self.features:
-            self.victim.check_features()
-        self.tally = Tally()
-        self.seconds = 0.0
+        self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0
 
     def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
         """Take the queries and what they are ranked against.
@@ -187,47 +180,22 @@ class AttackModule(pl.LightningModule):
             ValueError: if the objective needs a database and there is none, or parts of the attack
                 do not go together.
         """
-        if databases is None and self.reference.needs_database:
-            msg = f"objective {self.objective.name} needs a database, whose items vote for codes"
+        recipe = self.recipe
+        if databases is None and recipe.reference.needs_database:
+            msg = f"objective {recipe.objective.name} needs a database, whose items vote for codes"
             raise ValueError(msg)
         self.data, self.databases, self.trainer = data, databases, trainer
         self.evaluation.attach(data, databases, trainer)
-        rule = self.rule([nn.Parameter(torch.zeros(1, 1))])
-        ahead = isinstance(rule, Rule) and rule.looks_ahead
-        if self.stop_finished and (self.inputs is not None or ahead):
-            msg = (
-                "stop_finished looks at the codes of the perturbed queries, which inputs and "
-                "NesterovSignStep change before the victim sees them; leave one of them out"
-            )
-            raise ValueError(msg)
-
-    def rule(self, parameters: Iterable[Any]) -> Optimizer:
-        """Make the step rule or search over parameters."""
-        step = self.step or step_of_the_papers_way(self.iterations or 1)
-        return step(list(parameters))
-
-    @property
-    def iterations(self) -> int:
-        """Length of the attack; 0 where nothing is optimised."""
-        return (self.trainer.max_epochs or 0) if self.objective.iterative else 0
+        recipe.iterations = (trainer.max_epochs or 0) if recipe.objective.iterative else 0
+        recipe.check()
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the perturbations, beside victim and data; after ``setup``."""
-        iterative = self.objective.iterative
-        said: dict[str, Any] = {
-            "name": self.attack_name, "targeted": self.targeted, "objective": self.objective,
-            "reference": self.reference,
-            "step": self.rule([nn.Parameter(torch.zeros(1, 1))]) if iterative else None,
-            "perturbation": self.perturbations[0], "budget": self.budget,
-            "alpha": self.alpha if iterative else None, "inputs": self.inputs,
-            "start_seed": self.start_seed, "stop_finished": self.stop_finished,
-            "targets": self.targets, "iterations": self.iterations, "seed": self.seed,
-        }  # fmt: skip
+        more = {}
         if self.shared:
             batch = self.data.source.batch_size * self.trainer.world_size
-            said["learned_on"] = {"split": "train", "global_batch": batch}
-        found: dict[str, Any] = settings_of(said)
-        return found
+            more["learned_on"] = {"split": "train", "global_batch": batch}
+        return self.recipe.settings(self.perturbation(0), **more)
 
     def setup(self, stage: str) -> None:
         """Load this process's batches of queries and make their perturbations.
@@ -238,29 +206,20 @@ class AttackModule(pl.LightningModule):
         if not hasattr(self, "data"):
             msg = "the attack has no data; run it with lightning_hash.commands.attack.run_attack"
             raise ValueError(msg)
-        if stage == "fit" and self.iterations < 1:
+        if stage == "fit" and self.recipe.iterations < 1:
             got = self.trainer.max_epochs
             msg = f"trainer.max_epochs (the iterations) must be at least 1, got {got}"
             raise ValueError(msg)
         folder = self.trainer.log_dir  # all processes ask for it together
         self.run_folder = None if folder is None else Path(folder)
-        self.loader = TargetLoader(self.databases, self.targets, targeted=self.targeted)
+        targeted = self.recipe.reference.targeted
+        self.loader = TargetLoader(self.databases, self.recipe.targets, targeted=targeted)
         self.batches = self.loader.load(self.data)
         self.evaluation.has_targets = have_targets(self.batches)
-        made = [self.make(q.inputs, self.budget, q.lengths) for q in self.batches]
+        made = [self.recipe.start(queries) for queries in self.batches]
         self.shared = self.data.learns = made[0].shared
-        alone = self.trainer.world_size == 1 or hasattr(self.trainer.strategy, "query_parallel")
-        if not (self.shared or alone):
-            msg = (
-                f"strategy {type(self.trainer.strategy).__name__} averages the gradients of "
-                "different queries; attacks by several processes need strategy='query_parallel'"
-            )
-            raise ValueError(msg)
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
-        seed = self.start_seed if self.objective.iterative else self.seed  # the Noise baseline
-        if seed is not None:
-            for queries, perturbation in zip(self.batches, made, strict=True):
-                perturbation.draw(queries.inputs, queries.index, seed)
+        check_strategy(self.trainer, shared=self.shared)
 
     def perturbation(self, number: int) -> Perturbation:
         """Return the perturbation of a local batch."""
@@ -276,7 +235,7 @@ class AttackModule(pl.LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Make a rule over each perturbation."""
-        return [self.rule(perturbation.parameters()) for perturbation in self.perturbations]
+        return [self.recipe.rule(each.parameters()) for each in self.perturbations]
 
     def configure_callbacks(self) -> list[Callback]:
         """Return what stands around the iterations."""
@@ -293,13 +252,12 @@ class AttackModule(pl.LightningModule):
         self.rules = rules if isinstance(rules, list) else [rules]
         self.clean = CleanPass(self.victim, self.databases, context)
         self.clean.know_bits(self.data, self.device)
-        alpha = self.alpha(0, self.iterations)
         for queries in self.batches:
             self._know(queries)
+        alpha = self._alpha()
         self.kernels = self.kernels or choose_kernels(
-            self.victim, self.batches[0], self.objective, alpha, self.trainer,
-            features=self.features,
-        )  # fmt: skip
+            self.victim, self.batches[0], self.recipe, alpha, self.trainer
+        )
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
         self.runner = self.kernels.of(self.victim).to(self.device)
         self.parts, self.tally = Parts(), Tally()
@@ -313,31 +271,25 @@ class AttackModule(pl.LightningModule):
         self.clean.set_clean(queries)
         open_set = self.databases is not None and self.databases.open_set is not None
         items = self.data.source.open_set if open_set else self.data.source.database_set
-        self.clean.set_reference(queries, self.reference, items)
+        self.clean.set_reference(queries, self.recipe.reference, items)
 
     def _on(self, queries: Queries, number: int) -> BatchAttack:
         """Return the attack on a batch whose references are known."""
-        victim = VictimPass(
-            self.runner, queries, features=self.features, context=self.clean.context,
-            inputs=self.inputs,
-        )  # fmt: skip
-        return BatchAttack(
-            queries, self.perturbation(number), victim, self.objective, self.parts,
-            stop_finished=self.stop_finished,
-        )  # fmt: skip
+        victim = VictimPass(self.runner, queries, self.recipe, self.clean.context)
+        return BatchAttack(queries, self.perturbation(number), victim, self.recipe, self.parts)
 
     def on_train_start(self) -> None:
         """Tell the rules what they step, once their state is loaded, and start the clock."""
         for number, rule in enumerate(self.rules):
-            queries = self.batches[number]
-            prepare_rule(rule.optimizer, self.perturbation(number), queries, self.iterations)
+            made, queries = self.perturbation(number), self.batches[number]
+            prepare_rule(rule.optimizer, made, queries, self.recipe.iterations)
         self._started = time.monotonic() - self.seconds
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Run an iteration on a batch of queries, or of training items."""
         alpha, backward = self._alpha(), None
         if self.shared:
-            queries = self.loader.queries(*batch, with_targets=self.targeted)
+            queries = self.loader.queries(*batch, with_targets=self.loader.targeted)
             self._know(queries)
             attack, rule, backward = self._on(queries, 0), self.rules[0], self.manual_backward
             attack.prepare(alpha)
@@ -350,7 +302,7 @@ class AttackModule(pl.LightningModule):
         self.tally.add(batch_idx, attack.queries.index, answer)
 
     def _alpha(self) -> float:
-        return self.alpha(self.current_epoch, self.iterations)
+        return self.recipe.alpha(self.current_epoch, self.recipe.iterations)
 
     def on_train_epoch_end(self) -> None:
         """Read the clock."""
@@ -368,17 +320,16 @@ class AttackModule(pl.LightningModule):
 
     def counts(self) -> dict[str, float | None]:
         """Return the queries finished, and the mean number of questions where these are counted."""
-        if not self.iterations or self.shared:
+        if self.shared or not self.recipe.iterations:
             return {}
-        done = sum(attack.n_finished for attack in self.attacks)
-        counts = isinstance(self.rules[0].optimizer, Rule) and self.rules[0].optimizer.counts
-        asked = torch.cat([queries.asked for queries in self.batches])
-        return {
-            "queries": mean_asked(asked) if counts else None,
-            "n_finished": int(sum_over_processes(asked.new_tensor(done)))
-            if self.stop_finished
-            else None,
-        }
+        rule: Any = self.rules[0].optimizer
+        found: dict[str, float | None] = {}
+        if isinstance(rule, Rule) and rule.counts:
+            found["queries"] = mean_asked(torch.cat([queries.asked for queries in self.batches]))
+        if self.recipe.stop_finished:
+            done = torch.tensor(sum(attack.n_finished for attack in self.attacks))
+            found["n_finished"] = int(sum_over_processes(done.to(self.batches[0].index)))
+        return found
 
     @torch.no_grad()
     def _repair(self) -> None:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_hash.attacks import Answer, Objective, Perturbation, Queries, iterate
+from lightning_hash.attacks import Answer, Perturbation, Queries, iterate
 from lightning_hash.attacks.around import Parts, Unfinished
 from lightning_hash.attacks.attack import Closure
 from lightning_hash.attacks.queries import Rows
+from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.modules.victim_pass import VictimPass
 
 
@@ -22,9 +23,8 @@ class BatchAttack:
         queries: the batch, on its device, whose references are known.
         perturbation: what is optimised.
         victim: what the batch is passed through.
-        objective: what is minimised.
+        recipe: the parts of the attack.
         parts: splits the batch when memory runs out; the same for all batches.
-        stop_finished: whether queries with nothing left to flip are stepped no more.
     """
 
     def __init__(
@@ -32,14 +32,12 @@ class BatchAttack:
         queries: Queries,
         perturbation: Perturbation,
         victim: VictimPass,
-        objective: Objective,
+        recipe: Recipe,
         parts: Parts,
-        *,
-        stop_finished: bool = False,
     ) -> None:
         self.queries, self.perturbation, self.victim = queries, perturbation, victim
-        self.objective, self.parts = objective, parts
-        self.unfinished = Unfinished(self._finished, queries) if stop_finished else None
+        self.objective, self.parts = recipe.objective, parts
+        self.unfinished = Unfinished(self._finished, queries) if recipe.stop_finished else None
 
     def prepare(self, alpha: float) -> None:
         """Lay the inputs out for the kernels, and let the perturbation look at them.

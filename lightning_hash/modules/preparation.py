@@ -9,7 +9,8 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from lightning_hash.attacks import Known, Objective, Queries, Reference, TargetChoice, Targets
+from lightning_hash.attacks import Known, Queries, Reference, TargetChoice, Targets
+from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.queries import QueryData
 from lightning_hash.models.network import HashNetwork
@@ -171,23 +172,16 @@ def _columns(codes: CodeSet) -> tuple[Tensor, Tensor]:
 
 
 def choose_kernels(
-    victim: Victim,
-    queries: Queries,
-    objective: Objective,
-    alpha: float,
-    trainer: pl.Trainer,
-    *,
-    features: bool,
+    victim: Victim, queries: Queries, recipe: Recipe, alpha: float, trainer: pl.Trainer
 ) -> Kernels:
     """Time the first loss of a few queries; rank 0 decides for all processes.
 
     Args:
         victim: the victim, on its device.
         queries: the first batch of this process, whose references are known.
-        objective: what is minimised.
+        recipe: the parts of the attack.
         alpha: slope of the hash activation in the first iteration.
         trainer: runs the attack; nothing is measured in another precision than float32.
-        features: whether the objective sees what the hash layer sees.
 
     Returns:
         The choice.
@@ -196,12 +190,31 @@ def choose_kernels(
     def loss(candidate: Victim, inputs: Tensor) -> Tensor:
         first = slice(0, len(inputs))
         lengths = queries.lengths_of(first)
-        if features:
+        if recipe.sees_features:
             _, seen = candidate.with_features(inputs, *lengths)
         else:
             seen = candidate(inputs, *lengths)
-        losses: Tensor = objective(seen, queries.reference[first], alpha)
+        losses: Tensor = recipe.objective(seen, queries.reference[first], alpha)
         return losses.sum()
 
     measured = trainer.is_global_zero and str(trainer.precision) == "32-true"
     return agree_on_kernels(victim, queries.inputs if measured else None, loss)
+
+
+def check_strategy(trainer: pl.Trainer, *, shared: bool) -> None:
+    """Refuse a strategy that would average the gradients of different queries.
+
+    Args:
+        trainer: runs the attack.
+        shared: whether there is one perturbation for all queries.
+
+    Raises:
+        ValueError: naming the strategy.
+    """
+    alone = trainer.world_size == 1 or hasattr(trainer.strategy, "query_parallel")
+    if not (shared or alone):
+        msg = (
+            f"strategy {type(trainer.strategy).__name__} averages the gradients of different "
+            "queries; attacks by several processes need strategy='query_parallel'"
+        )
+        raise ValueError(msg)

@@ -137,6 +137,7 @@ class ScoreModule(pl.LightningModule):
         log_equal(self, {f"final_8bit/{name}": value for name, value in values.items()}, last)
         for queries in self.batches:
             self.evaluation.add(queries, queries.clean_codes, None, None)
+        self.evaluation.protocol["run"]["draw"] = self.draw
         self._take(None, 0)
         if self.evaluation.has_targets:
             for queries in self.batches:
@@ -150,6 +151,11 @@ class ScoreModule(pl.LightningModule):
         self, attack: dict[str, Any] | None, iteration: int, **fields: Any
     ) -> dict[str, float]:
         return self.evaluation.take(attack, self.seconds, iteration=iteration, **fields)
+
+    @property
+    def draw(self) -> dict[str, Any]:
+        """What decides which queries and targets there are, for rows that say no attack."""
+        return {"seed": self.attack["seed"], "targets": self.attack["targets"]}
 
     def outcome(self) -> Outcome:
         """Return what the attack made of all queries, ordered by index, on every process.

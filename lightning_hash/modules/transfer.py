@@ -136,6 +136,8 @@ def transfer_module(
     budget = LInf(min(1.0, given.epsilon))
     perturbations = [Given(q.inputs, budget, q.lengths, delta=_values(given, q)) for q in batches]
     attack = {"targeted": False, "iterations": 0, "targets": None, **given.attack}
+    if given.combination not in ("single", "joint"):
+        attack["budget"] = {**attack.get("budget", {}), "epsilon": given.epsilon, "space": "pixel"}
     return ScoreModule(victim, data, databases, batches, perturbations, evaluation, budget, attack)
 
 

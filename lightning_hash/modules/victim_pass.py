@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from lightning_hash.attacks import DiverseInputs, Queries
+from lightning_hash.attacks import Queries
 from lightning_hash.attacks.queries import Rows
+from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.functional import frame_mask
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.victims.victim import Victim
@@ -21,9 +22,8 @@ class VictimPass:
     Args:
         victim: the victim, on the kernels that were chosen.
         queries: the batch.
-        features: whether the objective sees what the hash layer sees.
+        recipe: the parts of the attack.
         context: the precision's forward context.
-        inputs: changes the perturbed inputs at random.
 
     Attributes:
         iteration: its number, which random changes depend on.
@@ -32,17 +32,9 @@ class VictimPass:
 
     logits: Tensor
 
-    def __init__(
-        self,
-        victim: Victim,
-        queries: Queries,
-        *,
-        features: bool,
-        context: Context,
-        inputs: DiverseInputs | None = None,
-    ) -> None:
-        self.victim, self.queries, self.features = victim, queries, features
-        self.context, self.inputs = context, inputs
+    def __init__(self, victim: Victim, queries: Queries, recipe: Recipe, context: Context) -> None:
+        self.victim, self.queries, self.context = victim, queries, context
+        self.inputs, self.features = recipe.inputs, recipe.sees_features
         self.iteration = 0
         self._live: Tensor | None = None
         self._known: Tensor | None = None

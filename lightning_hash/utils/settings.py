@@ -166,5 +166,5 @@ def sha256_of(tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         flat = tensor.detach().cpu().reshape(-1).contiguous()
-        digest.update(flat.view(torch.uint8).numpy())  # no copy
+        digest.update(flat.view(torch.uint8).numpy().data)  # no copy
     return digest.hexdigest()

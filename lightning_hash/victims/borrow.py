@@ -38,7 +38,7 @@ def borrowed(network: nn.Module) -> Iterator[None]:
     process = _process_state()
     _set_modes(network)
     for parameter in network.parameters():
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
         parameter.grad = None
     try:
         yield
@@ -75,7 +75,7 @@ def _hooks(module: nn.Module) -> dict[str, dict[Any, Any]]:
 
 
 def _process_state() -> dict[str, Any]:
-    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002 - the global one is the caller's

@@ -175,7 +175,7 @@ def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, s
     class Watch(Callback):
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
             clean, delta = module.batches[batch_idx].inputs, module.perturbations[batch_idx].delta
-            image = clean + module.budget.in_pixels(delta)
+            image = clean + module.recipe.budget.in_pixels(delta)
             seen.append((delta.abs().max(), image.min(), image.max()))
 
     module = attack(
