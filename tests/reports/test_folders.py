@@ -10,7 +10,6 @@ import pytest
 from matplotlib.image import imsave
 from safetensors.numpy import save_file
 
-from lightning_hash.commands.report import main
 from lightning_hash.reports.plots import numbered_plots
 from lightning_hash.reports.queries import perturbed_clips, perturbed_images
 from lightning_hash.results.rows import write_results
@@ -122,15 +121,21 @@ def test_repetitions_are_bands_and_said_to_be(tmp_path):
     )
 
 
-def test_the_report_is_written_without_torch(world, tmp_path):
+@pytest.fixture(scope="module")
+def out(world, tmp_path_factory):
+    """The report, written by a process that must not have imported anything heavy."""
+    folder = tmp_path_factory.mktemp("out")
     code = (
         "import sys; from lightning_hash.commands.report import main\n"
-        f"assert main([{str(world)!r}, '--output', {str(tmp_path / 'out')!r}]) == 0\n"
+        f"assert main([{str(world)!r}, '--output', {str(folder)!r}]) == 0\n"
         "heavy = {'torch', 'pytorch_lightning', 'torchmetrics', 'jsonargparse', 'torchvision'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-    out = tmp_path / "out"
+    return folder
+
+
+def test_files(out):
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {
         "index.html", "rows.csv", "figures/hag_fig6.pdf", "figures/dhta_fig9.png",
@@ -139,9 +144,8 @@ def test_the_report_is_written_without_torch(world, tmp_path):
     } <= names  # fmt: skip
 
 
-def test_every_number_is_in_rows_csv_with_its_whole_protocol(world, tmp_path):
-    assert main([str(world), "--output", str(tmp_path)]) == 0
-    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+def test_every_number_is_in_rows_csv_with_its_whole_protocol(world, out):
+    rows = list(csv.DictReader((out / "rows.csv").open()))
     assert len(rows) == sum(len(found.rows) for found in find_runs([world]))
     (last,) = [
         r for r in rows

@@ -77,6 +77,18 @@ def test_random_starts_are_lines_and_seeds_repetitions():
     }
 
 
+def test_sizes_of_anchor_sets_are_lines():
+    rows = [on(SMALL, "a", "single", n / 10, attack="dhta", n_t=n) for n in (5, 9)]
+    (grid,) = transfer_grids(rows)
+    assert texts(grid) == {
+        "None": [""],
+        "a (r1), ε 10/255, n_t=5": ["0.5000"],
+        "a (r1), ε 10/255, n_t=9": ["0.9000"],
+    }
+    assert "n_t" not in grid.notes[0]
+    assert "TargetChoice (n_t 5, rule different)" in transfer_grids(rows[:1])[0].notes[0]
+
+
 def test_other_settings_and_protocols_are_other_tables():
     rows = [on(SMALL, "a", "single", 0.1), on(SMALL, "a", "single", 0.2, lr=1.0)]
     rows += [on(SMALL, "a", "single", 0.3, ties="stable")]
