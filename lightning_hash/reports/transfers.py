@@ -102,6 +102,7 @@ def _grid(
     lines = [Line("None", cells(clean))]
     lines += [Line(*line) for line in zip(labels, map(cells, groups), strict=True)]
     first = found[0]
+    setting = setting_of(first, (EPSILON, START, FILE, *sizes))
     return Grid(
         title=TITLE.format(name),
         about=str(first.get("data.dataset")),
@@ -110,7 +111,7 @@ def _grid(
         columns=tuple(columns),
         lines=tuple(lines),
         notes=(
-            f"{first.name}: {setting_of(first, (EPSILON, START, FILE, *sizes))}. Sums may exceed ε; clip: the sum, "
+            f"{first.name}: {setting}. Sums may exceed ε; clip: the sum, "
             "clipped to ε; joint: one attack on all its victims. Images before rounding to 8 bits.",
         ),
     )
