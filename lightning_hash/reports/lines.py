@@ -84,21 +84,27 @@ def cell_of(rows: Sequence[ResultRow]) -> Cell | None:
 
 
 def captions(
-    rows: Sequence[ResultRow], *, victims: bool = True, without: Sequence[str] = VICTIM_ITSELF
+    rows: Sequence[ResultRow],
+    *,
+    victims: bool = True,
+    without: Sequence[str] = VICTIM_ITSELF,
+    headings: Sequence[str] | None = None,
 ) -> list[str]:
     """Say under which protocol each of several tables was measured.
 
     Args:
         rows: a row of each.
         victims: whether all numbers of a table are of one kind of victim.
-        without: dotted paths that tables do not share, or that are said elsewhere.
+        without: dotted paths that the numbers of a table do not share.
+        headings: what is said above the tables.
 
     Returns:
-        The protocols; those that read alike with what they differ in.
+        The protocols; those of tables that read alike with what they differ in.
     """
     texts = [protocol_of(row, victims=victims) for row in rows]
     parts = ("victim", "data", "ranking") if victims else ("data", "ranking")
-    for same in grouped(range(len(rows)), texts.__getitem__):
+    above = headings or [""] * len(rows)
+    for same in grouped(range(len(rows)), lambda number: (above[number], texts[number])):
         settings = [
             {part: _without(getattr(rows[number], part), part, without) for part in parts}
             for number in same
@@ -154,7 +160,12 @@ def short_class(value: Any) -> str:
 
 def _repetition(row: ResultRow) -> Key:
     """Return what tells repetitions apart: the victim, and the seeds of queries and attack."""
-    seeds = [pair for pair in row.key("attack", "run") if _is_seed(pair[0])]
+    draw = "attack." if row.attack is not None else "run.draw."
+    seeds = [
+        (path.removeprefix(draw), text)
+        for path, text in row.leaves.items()
+        if path.startswith(draw) and _is_seed(path)
+    ]
     return (*row.key("victim", without=("victim.name",)), *seeds)
 
 

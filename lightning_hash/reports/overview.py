@@ -51,8 +51,14 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
             rows[0].get("victim.bits") or 0,
         )
     )
-    said = captions([rows[0] for rows in panels], without=("victim.name",))
-    return [_grid(panel, caption) for panel, caption in zip(panels, said, strict=True)]
+    abouts = [_about(rows[0]) for rows in panels]
+    said = captions([rows[0] for rows in panels], without=("victim.name",), headings=abouts)
+    return [_grid(*each) for each in zip(panels, abouts, said, strict=True)]
+
+
+def _about(row: ResultRow) -> str:
+    bits = bits_text(row.get("victim.bits"))
+    return f"{row.get('data.dataset')}, {row.get('victim.backbone')}, {bits}"
 
 
 def _victim(row: ResultRow) -> Key:
@@ -69,7 +75,7 @@ def _targets(row: ResultRow) -> Key:
     )
 
 
-def _grid(panel: Sequence[ResultRow], caption: str) -> Grid:
+def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
     more = [metric for metric in metrics_of(panel) if metric not in LABELS]
     columns = (*COLUMNS, *((metric, metric, False) for metric in more))
 
@@ -93,11 +99,9 @@ def _grid(panel: Sequence[ResultRow], caption: str) -> Grid:
         own = [row for row in ceilings if (row.get(SIZE) or 0) == n_t]
         lines.append(line(f"ceiling n_t={n_t}", own))
     notes += [f"{name}: not at its end, no number." for name in sorted(unended)]
-    first = panel[0]
-    about = (first.get("data.dataset"), first.get("victim.backbone"))
     return Grid(
         title="Attacks",
-        about=f"{about[0]}, {about[1]}, {bits_text(first.get('victim.bits'))}",
+        about=about,
         caption=caption,
         corner="attack",
         columns=tuple(name for name, *_ in columns),

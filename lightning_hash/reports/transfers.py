@@ -12,6 +12,7 @@ from lightning_hash.reports.lines import (
     grouped,
     setting_key,
     setting_of,
+    settings_apart,
 )
 from lightning_hash.reports.papers import EPSILON, SIZE
 from lightning_hash.reports.published import published_data, published_grid
@@ -21,8 +22,8 @@ from lightning_hash.utils.names import source_names
 
 NAMES = {"MS-COCO": "hag_table4", "FLICKR25K": "hag_table5", "NUS-WIDE": "hag_table6"}
 TITLE = "HAG Tables IV to VI, {} of perturbations on other victims"
-START = "attack.start_seed"
-WITHIN = (EPSILON, SIZE, "attack.targets.file", START)  # what the lines of a table may differ in
+START, FILE = "attack.start_seed", "attack.targets.file"
+WITHIN = (EPSILON, SIZE, FILE, START)  # what the lines of a table may differ in
 
 
 def transfer_grids(rows: Sequence[ResultRow]) -> list[Grid]:
@@ -91,11 +92,17 @@ def _grid(
             cell_of([row for row in rows if row.get("victim.sha256") == sha]) for *_, sha in victims
         )
 
+    groups = sorted(grouped(found, lambda row: (row.key("transfer"), setting_key(row))), key=_rank)
+    labels = [_label(group[0], numbers) for group in groups]
+    sizes = [SIZE] if len({row.get(SIZE) for row in found}) > 1 else []
+    for same in grouped(range(len(groups)), labels.__getitem__):
+        apart = settings_apart([groups[number][0] for number in same], (EPSILON, START))
+        for number, said in zip(same, apart, strict=True):
+            labels[number] = ", ".join([labels[number], *said])
     lines = [Line("None", cells(clean))]
-    groups = grouped(found, lambda row: (row.key("transfer"), setting_key(row)))
-    for group in sorted(groups, key=_rank):
-        lines.append(Line(_label(group[0], numbers), cells(group)))
+    lines += [Line(*line) for line in zip(labels, map(cells, groups), strict=True)]
     first = found[0]
+    setting = setting_of(first, (EPSILON, START, FILE, *sizes))
     return Grid(
         title=TITLE.format(name),
         about=str(first.get("data.dataset")),
@@ -104,7 +111,7 @@ def _grid(
         columns=tuple(columns),
         lines=tuple(lines),
         notes=(
-            f"{first.name}: {setting_of(first, WITHIN)}. Sums may exceed ε; clip: the sum, "
+            f"{first.name}: {setting}. Sums may exceed ε; clip: the sum, "
             "clipped to ε; joint: one attack on all its victims. Images before rounding to 8 bits.",
         ),
     )

@@ -83,10 +83,11 @@ def row(**changes):
 def _set(given, path, value):
     *keys, last = path.split(".")
     for key in keys:
-        if given.get(key) is None or (last == "threshold" and last not in given[key]):
-            return  # clean queries have no attack, the ceiling no budget, noise no threshold
-        given = given[key]
-    given[last] = value
+        given = given.get(key)
+        if given is None:
+            return  # clean queries have no attack, the ceiling has no budget
+    if last != "threshold" or last in given:  # that of HAG alone
+        given[last] = value
 
 
 def run(attack, value, **changes):

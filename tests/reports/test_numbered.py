@@ -6,6 +6,8 @@ from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.papers import TABLES
 from lightning_hash.reports.published import published
 from lightning_hash.reports.readme import fill_readme, results_table
+from lightning_hash.results.rows import write_results
+from lightning_hash.results.runs import find_runs
 from tests.reports.rows import row
 
 NAMED = {table.name: table for table in TABLES}
@@ -208,3 +210,12 @@ def test_one_run_has_its_standard_error_and_several_their_deviation():
     several = first("hag_table1", [*single, made(value=0.0375, se=0.004, seed=1)])
     assert texts(several) == {"100": ["0.0325 ± 0.0071 (2)"]}
     assert not any("(se)" in remark for remark in several.remarks)
+
+
+def test_an_attacks_beginning_is_the_clean_query_of_its_draw(tmp_path):
+    for seed, value in ((0, 0.5), (1, 0.7)):
+        given = {"value": value, "iteration": 0}
+        rows = [made(attack="none", **given), made(seed=seed, **given), made(seed=seed)]
+        write_results(tmp_path / str(seed) / "results.json", rows)
+    rows = [row for run in find_runs([tmp_path]) for row in run.rows]
+    assert texts(first("hag_table1", rows))["0"] == ["0.6000 ± 0.1414 (2)"]

@@ -100,3 +100,15 @@ def test_clean_queries_stand_with_the_rule_of_their_targets(tmp_path):
 def test_questions_are_said_where_they_are_counted():
     (grid,) = overview_grids([row(queries=300.0)])
     assert grid.notes[0].endswith("; 300 questions per query, 1.2 s on 1 x cpu.")
+
+
+def test_tables_of_one_heading_say_which_victim():
+    rows = [r for sha in ("abcdefghijk", "b") for r in run("hag", 0.2, victim_sha256=sha)]
+    rows += run("hag", 0.2, victim_sha256="c", bits=16)
+    captions = {grid.about: [] for grid in overview_grids(rows)}
+    for grid in overview_grids(rows):
+        captions[grid.about].append(grid.caption.partition("zero.")[2])
+    assert captions == {
+        "photos, convnet, 16 bits": [""],
+        "photos, convnet, 32 bits": [" Here sha256=abcdefgh.", " Here sha256=b."],
+    }
