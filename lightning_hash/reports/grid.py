@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from rich import box
 from rich.table import Table
 
+from lightning_hash.results.tables import with_error
+
 SPREAD = 5e-4  # what rounding may change when threads or kernels are others
-SE = "(se): standard error of one run over its queries."
+SE = "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
 DEVIATION = "±: standard deviation over runs of several victims or seeds, their number in brackets."
 LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
 
@@ -47,19 +49,19 @@ class Cell:
             digits: behind the point.
 
         Returns:
-            The value, with its standard error in brackets; of several measurements the mean with
+            The value, its standard error in brackets; of several measurements the mean with
             deviation and their number.
 
         Example:
             >>> Cell((0.5,)).text(1, 4), Cell((0.5,), se=0.02).text(1, 4)
-            ('0.5000', '0.5000 (se 0.0200)')
+            ('0.5000', '0.5000(200)')
             >>> Cell((0.5, 0.7)).text(100, 1)
             '60.0 ± 14.1 (2)'
         """
         text = f"{self.mean * scale:.{digits}f}"
         if self.deviation is not None:
             return f"{text} ± {self.deviation * scale:.{digits}f} ({len(self.values)})"
-        return text if self.se is None else f"{text} (se {self.se * scale:.{digits}f})"
+        return with_error(self.mean * scale, self.se and self.se * scale, digits)
 
 
 @dataclass(frozen=True)

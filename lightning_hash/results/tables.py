@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
@@ -41,7 +42,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         rows: the rows of one run.
 
     Returns:
-        A table with a line per metric that was measured, standard errors in brackets.
+        A table with a line per metric that was measured.
 
     Raises:
         ValueError: if there are no rows of an attack.
@@ -56,8 +57,12 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     table = Table(
         title=f"{first.name}, {bits_text(first.get('victim.bits'))}: {protocol_of(first)}",
         title_justify="left",
-        caption="se: standard error over the queries" if errors else None,
+        caption="in brackets: standard error over the queries, in the last digits"
+        if errors
+        else None,
         caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
     )
     for header in ("", "clean", first.name, "8-bit", "ceiling"):
         table.add_column(header, justify="right" if header else "left")
@@ -72,7 +77,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         found = [next((r for r in column if r.metric == metric), None) for column in columns]
         if any(found):
             label = next(metric_label(row) for row in found if row)
-            table.add_row(label, *(_text(row) if row else "" for row in found))
+            table.add_row(label, *(with_error(r.value, r.se) if r else "" for r in found))
     return table
 
 
@@ -121,5 +126,12 @@ def format_epsilon(epsilon: float | None, space: str | None) -> str:
     return text if space in (None, "pixel") else f"{text} {space}"
 
 
-def _text(row: ResultRow) -> str:
-    return f"{row.value:.4f}" if row.se is None else f"{row.value:.4f} (se {row.se:.4f})"
+def with_error(value: float, error: float | None, digits: int = 4) -> str:
+    """Write a number with its standard error in brackets, in units of the last digit.
+
+    Example:
+        >>> with_error(0.0275, 0.004), with_error(0.0275, None)
+        ('0.0275(40)', '0.0275')
+    """
+    text = f"{value:.{digits}f}"
+    return text if error is None else f"{text}({round(error * 10**digits)})"

@@ -225,9 +225,9 @@ def test_wrong_metrics(extra, error, message):
 
 
 def test_wrong_names_and_parameters():
-    with pytest.raises(ValueError, match="name must be one of 'map', .*, got 'mapp'"):
+    with pytest.raises(ValueError, match=r"name must be one of 'map', .*, got 'mapp'"):
         metrics().compute(["mapp"])
     with pytest.raises(
-        ValueError, match="Strange.values: parameter must be one of 'codes', .* got"
+        ValueError, match=r"Strange.values: parameter must be one of 'codes', .* got"
     ):
         Strange()

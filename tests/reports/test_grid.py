@@ -47,7 +47,7 @@ def test_a_standard_error_is_not_taken_for_a_deviation():
     one = Line("one", (Cell((0.25,), se=0.0125),))
     many = Line("many", (Cell((0.25, 0.75), se=None),))
     grid = Grid(title="T", about="a", columns=("c",), lines=(one,), scale=100.0, digits=1)
-    assert grid.texts() == [["one", "25.0 (se 1.2)"]]
+    assert grid.texts() == [["one", "25.0(12)"]]
     assert grid.remarks == (SE,)
     both = Grid(title="T", about="a", columns=("c",), lines=(one, many))
     assert both.remarks == (SE, DEVIATION)

@@ -205,8 +205,11 @@ def test_tables_that_read_alike_say_what_they_differ_in():
 def test_one_run_has_its_standard_error_and_several_their_deviation():
     single = [made(value=0.0275, se=0.004)]
     grid = first("hag_table1", single)
-    assert texts(grid) == {"100": ["0.0275 (se 0.0040)"]}
-    assert "(se): standard error of one run over its queries." in grid.remarks
+    assert texts(grid) == {"100": ["0.0275(40)"]}
+    assert (
+        "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
+        in grid.remarks
+    )
     several = first("hag_table1", [*single, made(value=0.0375, se=0.004, seed=1)])
     assert texts(several) == {"100": ["0.0325 ± 0.0071 (2)"]}
     assert not any("(se)" in remark for remark in several.remarks)

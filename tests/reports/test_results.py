@@ -116,9 +116,9 @@ def test_summary_shows_standard_errors_and_unknown_metrics():
     table = summary_table([*rows, row(metric="precision_at_n", value=0.125)])
     cells = [list(column.cells) for column in table.columns]
     assert cells[0] == ["MAP", "precision@100", "hit_rate"]
-    assert cells[2] == ["0.2500 (se 0.0125)", "0.1250", ""]
+    assert cells[2] == ["0.2500(125)", "0.1250", ""]
     assert cells[3] == ["", "", "0.7500"]
-    assert table.caption == "se: standard error over the queries"
+    assert table.caption == "in brackets: standard error over the queries, in the last digits"
 
 
 def test_summary_takes_the_last_iteration():
