@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import CLI
 from torchmetrics import MetricCollection
 
 from lightning_hash.functional import RankingOptions, average_precision, precision_at
@@ -213,14 +213,15 @@ def test_it_is_a_collection_and_copies_what_it_is_given():
     assert recall.ties == other["recall_at_3"].ties == "expected"
 
 
+def built(model: HashModule):
+    return model
+
+
 def test_a_metric_of_ones_own_is_one_line_of_a_config():
-    parser = ArgumentParser()
-    parser.add_class_arguments(HashModule, "model")
-    parser.add_argument("--config", action="config")
     recall = {"class_path": f"{__name__}.RecallAt", "init_args": {"n": 3}}
-    config = {"model": {"bits": 8, "ranking": {"ties": "stable"}, "metrics": [recall]}}
-    options = parser.parse_args([f"--config={json.dumps(config)}", "--model.ranking.top_k=7"])
-    module = parser.instantiate_classes(options).model
+    config = {"bits": 8, "ranking": {"ties": "stable", "top_k": 7}, "metrics": [recall]}
+    model = {"class_path": "lightning_hash.modules.HashModule", "init_args": config}
+    module = CLI(built, args=[f"--config={json.dumps({'model': model})}"])
     assert module.metrics.ranking == RankingOptions(top_k=7, ties="stable")
     assert module.metrics.names(["database"]) == RANKED
     assert module.metrics["recall_at_3"].ties == "stable"
