@@ -70,7 +70,7 @@ class HashCLI(LightningCLI):
         """Parse, and take from a checkpoint of ``fit`` what its network is built with."""
         super().parse_arguments(parser, args)
         path = self.config.get("ckpt_path")
-        if path is not None and issubclass(self._model_class, HashModule) and Path(path).is_file():
+        if self._model_class is HashModule and path is not None and Path(path).is_file():
             saved = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")
             self.config = parser.parse_object({"model": saved["hyper_parameters"]}, self.config)
 
