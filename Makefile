@@ -38,6 +38,7 @@ check: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
 
 # Speed and memory beside the public repositories' ways of doing the same, as Markdown; BENCH=--quick is short.
 BENCH ?=
