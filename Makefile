@@ -19,9 +19,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	$(PY) -m lightning_hash fit --runs $(RUNS)
 	$(ATTACK) --name demo/noise --config configs/attack/noise.yaml
-	$(ATTACK) --name demo/hag --config configs/attack/hag.yaml --config configs/attack/quick/sgd.yaml
-	$(ATTACK) --name demo/p2p --config configs/attack/p2p.yaml --config configs/attack/quick/sign.yaml
-	$(ATTACK) --name demo/dhta --config configs/attack/dhta.yaml --config configs/attack/quick/sign.yaml
+	$(ATTACK) --name demo/hag --config configs/attack/hag.yaml --config configs/overlay/quick/sgd.yaml
+	$(ATTACK) --name demo/p2p --config configs/attack/p2p.yaml --config configs/overlay/quick/sign.yaml
+	$(ATTACK) --name demo/dhta --config configs/attack/dhta.yaml --config configs/overlay/quick/sign.yaml
 	$(PY) -m lightning_hash report $(addprefix $(RUNS)/attack/demo/,noise hag p2p dhta) --output $(RUNS)/report/demo
 
 # Every experiment of both papers in small; SCALE=full needs the papers' data, GPUs and days.
@@ -38,6 +38,7 @@ check: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
 
 # Speed and memory beside the public repositories' ways of doing the same, as Markdown; BENCH=--quick is short.
 BENCH ?=

@@ -8,6 +8,7 @@ import warnings
 from importlib import import_module
 
 from lightning_hash._version import __version__
+from lightning_hash.commands.configs import resolve_configs
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 
 
@@ -33,7 +34,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
     _quieten()
     try:
-        return _run(verb, arguments)
+        return _run(verb, resolve_configs(arguments))
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise

@@ -1,14 +1,17 @@
 import importlib
+import io
 import json
 import os
 import pickle
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from pytorch_lightning import LightningModule
 from safetensors.torch import load_file
 from torchvision.io import decode_image
@@ -380,6 +383,52 @@ def test_bad_options(there, capsys, arguments, message):
     size = [] if "--config=" in arguments[-1] else [o for o in small if o[:17] not in arguments[1]]
     assert main([*arguments, *size]) == 1
     assert re.search(message, capsys.readouterr().err)
+
+
+def parsed(verb, *arguments):
+    """Return what a command line comes to."""
+    with redirect_stdout(io.StringIO()) as printed, pytest.raises(SystemExit, match="0"):
+        main([verb, *arguments, "--print_config"])
+    return yaml.safe_load(printed.getvalue())
+
+
+@pytest.mark.parametrize("form", ["option", "long option", "json", "file"])
+@pytest.mark.parametrize("kind", ["torch.optim.SGD", "lightning_hash.attacks.SignStep"])
+def test_a_rate_may_be_a_fraction(tmp_path, kind, form):
+    content = {"class_path": kind, "init_args": {"lr": "500/65025"}}
+    config = tmp_path / "a.yaml"
+    config.write_text(yaml.safe_dump({"model": {"step": content}}))
+    step = f"--model.step={kind}"
+    arguments = {
+        "option": [step, "--model.step.lr=500/65025"],
+        "long option": [step, "--model.step.init_args.lr", "500/65025"],
+        "json": [f"--model.step={json.dumps(content)}"],
+        "file": ["--config", str(config)],
+    }[form]
+    found = parsed("attack", *arguments)["model"]["step"]
+    assert found["class_path"] == kind
+    assert found["init_args"]["lr"] == 500 / 255**2
+
+
+def test_rates_of_a_fit_and_those_that_are_no_fractions():
+    found = parsed("fit", "--model.optimizer=SGD", "--model.optimizer.lr=1/100")["model"]
+    assert found["optimizer"]["init_args"]["lr"] == 0.01
+    found = parsed("fit", "--model.optimizer=SGD", "--model.optimizer.lr=2")["model"]
+    assert found["optimizer"]["init_args"]["lr"] == 2.0
+    found = parsed("fit", "--model.optimizer=SGD")["model"]
+    assert found["optimizer"]["init_args"]["lr"] == 0.001
+    found = parsed("attack", "--model.epsilon=8/255")["model"]  # its own parameter may be a text
+    assert found["epsilon"] == "8/255"
+
+
+@pytest.mark.parametrize("wrong", ["1/x", "1/0", "inf", "[1]"])
+@pytest.mark.parametrize("option", ["--model.step", "--model.optimizer"])
+def test_a_wrong_rate_is_named_in_one_line(capsys, option, wrong):
+    verb = "fit" if "optimizer" in option else "attack"
+    with pytest.raises(SystemExit, match="2"):
+        main([verb, f"{option}=SGD", f"{option}.lr={wrong}"])
+    rule = "must be a finite number or a fraction such as '1/255'"
+    assert re.fullmatch(rf"error: {option}\.lr {rule}, got .*\n", capsys.readouterr().err)
 
 
 def test_unknown_objective_is_refused_by_the_parser(there, capsys):

@@ -1,5 +1,12 @@
 """Trainer recipes and attack presets: the program takes them and does what they say."""
 
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,8 +16,11 @@ from pytorch_lightning.cli import LightningCLI
 import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.commands.cli import HashCLI
+from lightning_hash.commands.configs import resolve_configs
 from lightning_hash.engine.strategies import QueryParallelStrategy
+from lightning_hash.modules import AttackModule
 from lightning_hash.results.rows import read_results
+from lightning_hash.utils.configs import find_config
 
 CONFIGS = Path(lightning_hash.__file__).parent.parent / "configs"
 RECIPES = sorted(CONFIGS.glob("trainer/*.yaml"))
@@ -88,7 +98,8 @@ RUNS += [
 def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_path):
     """Each preset and each fragment over one of them, for two iterations."""
     small = ["--data.n_train=60", "--data.n_query=10", "--data.n_database=100"]
-    configs = [f"--config={CONFIGS / 'attack' / name}.yaml" for name in presets]
+    folders = ["overlay" if name in FRAGMENTS else "attack" for name in presets]
+    configs = [f"--config={CONFIGS / f / n}.yaml" for f, n in zip(folders, presets, strict=True)]
     arguments = ["attack", *configs, f"--model.victim={victim}", *small]
     if attack != "noise":
         arguments.append("--trainer.max_epochs=2")
@@ -117,6 +128,111 @@ def test_a_run_without_a_logger_leaves_its_config_among_the_runs(victim):
     assert not Path("config.yaml").exists()
 
 
+def names(folder):
+    paths = (CONFIGS / folder).rglob("*.yaml")
+    return {path.relative_to(CONFIGS / folder).with_suffix("").as_posix() for path in paths}
+
+
 def test_attack_presets_are_all_run():
-    found = {path.relative_to(CONFIGS / "attack") for path in CONFIGS.glob("attack/**/*.yaml")}
-    assert {str(path.with_suffix("")) for path in found} == {*PRESETS, *FRAGMENTS, *CLIPS}
+    assert names("attack") == set(PRESETS)
+    assert names("overlay") == {*FRAGMENTS, *CLIPS}
+
+
+def test_presets_write_rates_as_fractions():
+    """A number that nobody recognises is a fraction that somebody has computed."""
+    for path in CONFIGS.rglob("*.yaml"):
+        assert not re.search(r"\d\.\d{6}", path.read_text()), path
+
+
+def test_presets_do_not_repeat_defaults():
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(AttackModule).parameters.items()
+        if name != "epsilon"  # part of each method, as its step is
+    }
+    for path in CONFIGS.glob("attack/*.yaml"):
+        for name, value in yaml.safe_load(path.read_text())["model"].items():
+            assert value != defaults.get(name, inspect.Parameter.empty), (path, name)
+
+
+def test_a_config_of_the_working_directory_goes_before_a_preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("attack/hag.yaml", "configs/attack/hag.yaml", CONFIGS / "attack" / "hag.yaml"):
+        assert find_config(name).resolve() == CONFIGS / "attack" / "hag.yaml"
+    own = tmp_path / "attack" / "hag.yaml"
+    own.parent.mkdir()
+    own.write_text("model: {}")
+    assert find_config("attack/hag.yaml").resolve() == own
+    assert find_config("configs/attack/hag.yaml").resolve() == CONFIGS / "attack" / "hag.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("attack/hog.yaml", ["attack/hag.yaml", "attack/own.yaml"]),
+        ("configs/trainer/tpu.yaml", ["trainer/cpu.yaml", "trainer/slurm.yaml"]),
+        ("hog.yaml", ["attack", "overlay"]),
+    ],
+)
+def test_a_config_that_is_not_there(tmp_path, monkeypatch, name, listed):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "attack").mkdir()
+    (tmp_path / "attack" / "own.yaml").write_text("")
+    with pytest.raises(FileNotFoundError, match=f"^config {name} does not exist; there ") as error:
+        find_config(name)
+    there = str(error.value).partition("there are: ")[2].split(", ")
+    assert set(listed) <= set(there)
+    assert "cgat.yaml" not in there
+
+
+def test_an_absolute_path_is_no_preset(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no\.yaml does not exist; there are: none$"):
+        find_config(tmp_path / "no.yaml")
+
+
+def test_commands_take_presets_by_name():
+    given = [
+        "--config",
+        "attack/hag.yaml",
+        "-c",
+        "overlay/suite.yaml",
+        "--config=data/cifar10.yaml",
+    ]
+    found = resolve_configs([*given, "--name", "--config"])
+    paths = [CONFIGS / name for name in ("attack/hag.yaml", "overlay/suite.yaml")]
+    last = f"--config={CONFIGS / 'data' / 'cifar10.yaml'}"
+    assert found == ["--config", str(paths[0]), "-c", str(paths[1]), last, "--name", "--config"]
+    with pytest.raises(FileNotFoundError, match=r"attack/hog\.yaml does not exist"):
+        resolve_configs(["--config=attack/hog.yaml"])
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_presets(tmp_path):
+    pytest.importorskip("setuptools", reason="a wheel is built without a network")
+    source, unpacked, empty = tmp_path / "source", tmp_path / "unpacked", tmp_path / "empty"
+    empty.mkdir()
+    root = CONFIGS.parent
+    for folder in ("lightning_hash", "configs"):
+        shutil.copytree(root / folder, source / folder)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, source)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "."]
+    subprocess.run([*pip, "-w", str(tmp_path)], cwd=source, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    carried = {path.relative_to(unpacked / "lightning_hash") for path in unpacked.rglob("*.yaml")}
+    assert carried == {path.relative_to(root) for path in CONFIGS.rglob("*.yaml")}
+    command = [sys.executable, "-m", "lightning_hash", "attack", "--print_config"]
+    for name in ("attack/hag.yaml", "configs/attack/hag.yaml"):
+        answer = subprocess.run(
+            [*command, "--config", name], cwd=empty, check=True, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(unpacked)},
+        )  # fmt: skip
+        step = yaml.safe_load(answer.stdout)["model"]["step"]
+        assert (step["init_args"]["lr"], step["init_args"]["momentum"]) == (500 / 255**2, 0.9)
+    where = [sys.executable, "-c", "import lightning_hash; print(lightning_hash.__file__)"]
+    answer = subprocess.run(
+        where, cwd=empty, check=True, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+    )  # fmt: skip
+    assert Path(answer.stdout.strip()).is_relative_to(unpacked)

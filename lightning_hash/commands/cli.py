@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from lightning_hash.commands.defaults import keep_defaults
+from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.trainer import HashTrainer
@@ -53,6 +54,7 @@ class HashCLI(LightningCLI):
             trainer_class=HashTrainer,
             seed_everything_default=0,
             save_config_kwargs={"overwrite": True},
+            parser_class=HashArgumentParser,
             parser_kwargs={"prog": f"{PROGRAM} {verb}", "description": f"{entry.help}."},
             load_from_checkpoint_support=False,
             auto_configure_optimizers=False,
@@ -70,11 +72,7 @@ class HashCLI(LightningCLI):
         """Parse, and take from a checkpoint of ``fit`` what its network is built with."""
         super().parse_arguments(parser, args)
         path = self.config.get("ckpt_path")
-        if (
-            path is not None
-            and issubclass(cast(type, self._model_class), HashModule)
-            and Path(path).is_file()
-        ):
+        if self._model_class is HashModule and path is not None and Path(path).is_file():
             saved = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")
             self.config = parser.parse_object({"model": saved["hyper_parameters"]}, self.config)
 

@@ -1,11 +1,12 @@
 """What a verb takes where the user says nothing."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lightning_hash.utils.configs import find_config
+from lightning_hash.commands.configs import config_names
 
 DEMO_DATA = {"data": {"class_path": "lightning_hash.data.SamplePhotos"}}
 
@@ -23,23 +24,13 @@ def keep_defaults(defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict
 
     Returns:
         Those that hold.
-
-    Raises:
-        FileNotFoundError: if a config does not exist.
     """
-    configs = [yaml.safe_load(find_config(path).read_text()) for path in config_names(arguments)]
+    configs = [yaml.safe_load(Path(name).read_text()) for name in config_names(arguments)]
     return {
         key: value
         for key, value in defaults.items()
         if not (isinstance(value, dict) and _replaces(key, arguments, configs))
     }
-
-
-def config_names(arguments: Sequence[str]) -> list[str]:
-    """Return the files that a command line names with ``--config`` or ``-c``."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    names = [value for key, value in pairs if key in ("--config", "-c")]
-    return names + [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
 
 
 def _replaces(key: str, arguments: Sequence[str], configs: list[Any]) -> bool:

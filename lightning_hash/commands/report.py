@@ -47,17 +47,44 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     runs = find_runs(options.roots)
-    rows = [row for run in runs for row in run.rows]
-    overview = overview_grids(rows)
-    for grid in overview:
+    for grid in overview_grids([row for run in runs for row in run.rows]):
         Console().print(grid.rich())
-    place = options.output or options.roots[0] / "report"
-    _write_report(place, runs, rows, overview)
-    print(f"{len(runs)} runs: {place / 'index.html'}")
+    page = _report(runs, options.output or options.roots[0] / "report", options.readme)
+    print(f"{len(runs)} runs: {page}")
     if options.readme is not None:
-        fill_readme(options.readme, rows)
         print(options.readme)
     return 0
+
+
+def report(
+    roots: Sequence[Path | str], output: Path | str | None = None, readme: Path | str | None = None
+) -> Path:
+    """Write tables, figures and one page of finished runs.
+
+    Args:
+        roots: run folders, or folders at any height above them.
+        output: folder to write; that of the first root, ``report``, by default.
+        readme: a file with a place between ``<!-- results -->`` and ``<!-- /results -->``, where
+            the table of results is put as well.
+
+    Returns:
+        The page.
+
+    Raises:
+        FileNotFoundError: if a root does not exist or holds no results.
+        ValueError: if a file is damaged, or the README has no place for the table.
+    """
+    place = Path(roots[0]) / "report" if output is None else Path(output)
+    runs = find_runs([Path(root) for root in roots])
+    return _report(runs, place, None if readme is None else Path(readme))
+
+
+def _report(runs: Sequence[RunFiles], place: Path, readme: Path | None) -> Path:
+    rows = [row for run in runs for row in run.rows]
+    _write_report(place, runs, rows, overview_grids(rows))
+    if readme is not None:
+        fill_readme(readme, rows)
+    return place / "index.html"
 
 
 def _parser() -> argparse.ArgumentParser:

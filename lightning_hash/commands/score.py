@@ -13,7 +13,6 @@ from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import read_codes, read_labels
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.functional import RankingOptions
-from lightning_hash.metrics import AttackMetrics
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label
 
@@ -69,7 +68,7 @@ def score(
     ranking: RankingOptions = RankingOptions(),
     attack: str = "none",
 ) -> list[ResultRow]:
-    """Score codes in files, whoever made them.
+    r"""Score codes in files, whoever made them.
 
     Args:
         query: codes of the queries: ``.safetensors`` of ``encode``, ``.npy``, or ``.txt``.
@@ -88,7 +87,17 @@ def score(
     Raises:
         FileNotFoundError: if a file does not exist.
         ValueError: if a file cannot be read, or bits or labels do not go together.
+
+    Example:
+        >>> folder = getfixture("tmp_path")
+        >>> for name, row in (("query.txt", "1 0 1 -1 1"), ("database.txt", "1 0 1 -1 -1")):
+        ...     _ = (folder / name).write_text(f"{row}\n0 1 -1 1 1\n")
+        >>> rows = score(str(folder / "query.txt"), str(folder / "database.txt"), bits=3)
+        >>> rows[0].metric, rows[0].value
+        ('map', 1.0)
     """
+    from lightning_hash.metrics import AttackMetrics  # seconds, which --help need not wait for
+
     sent = _read(query, query_labels, bits)
     ranked = _read(database, database_labels, bits)
     metrics = AttackMetrics(ranking)

@@ -19,6 +19,7 @@ from lightning_hash.modules.transfer import check_together, read_perturbations, 
 from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
+from lightning_hash.utils.configs import find_config
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     folders = [latest_version(Path(run)) for run in options.perturbations]
     parts = [read_perturbations(folder) for folder in folders]
     groups = _groups(parts, folders, options.combination)
-    config = Path(options.data or folders[0] / "config.yaml")
+    config = find_config(options.data) if options.data else folders[0] / "config.yaml"
     trainer = HashTrainer(
         accelerator=options.accelerator, devices=options.devices, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

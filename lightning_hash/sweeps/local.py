@@ -17,6 +17,7 @@ from rich.console import Console
 from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.record import begin, complete, finished, finished_runs, log_of
 from lightning_hash.sweeps.run import Run
+from lightning_hash.utils.configs import find_config
 
 
 class Sweep:
@@ -44,9 +45,8 @@ class Sweep:
         if jobs < 1:
             msg = f"jobs must be at least 1, got {jobs}"
             raise ValueError(msg)
-        if trainer is not None and not trainer.is_file():
-            msg = f"trainer: config {trainer} does not exist"
-            raise FileNotFoundError(msg)
+        if trainer is not None:
+            trainer = find_config(trainer, "trainer: config")
         self.root, self.jobs, self.trainer = root, jobs, trainer
         self.console = Console(highlight=False, soft_wrap=True) if console is None else console
         self._processes: set[subprocess.Popen[bytes]] = set()

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from lightning_hash.sweeps.run import VERBS, Run
+from lightning_hash.utils.configs import find_config
 
 SCALES = ("full", "demo")
 
@@ -73,11 +74,9 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        msg = f"sweep file {path} does not exist"
-        raise FileNotFoundError(msg)
+    text = find_config(path, "sweep file").read_text()
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         msg = f"{path} is no YAML: {error}"
         raise ValueError(msg) from error

@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any
 
 import yaml
+
+from lightning_hash.utils.configs import find_config
 
 VERBS = ("fit", "attack", "transfer")
 DIGITS = 12  # of the fingerprint: 2^48 values
@@ -105,11 +106,7 @@ def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
 
 @cache
 def _content(path: str) -> dict[str, Any]:
-    if not Path(path).is_file():
-        known = sorted(str(p) for p in Path(path).parent.glob("*.yaml")) or ["none in that folder"]
-        msg = f"config {path} does not exist; there are: {', '.join(known)}"
-        raise FileNotFoundError(msg)
-    content = yaml.safe_load(Path(path).read_text()) or {}
+    content = yaml.safe_load(find_config(path).read_text()) or {}
     if not isinstance(content, dict):
         msg = f"config {path} must be a mapping, got {type(content).__name__}"
         raise ValueError(msg)

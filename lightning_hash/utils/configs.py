@@ -11,12 +11,13 @@ def presets() -> Path:
     return packaged if packaged.is_dir() else _PACKAGE.parent / "configs"
 
 
-def find_config(name: str | Path) -> Path:
+def find_config(name: str | Path, what: str = "config") -> Path:
     """Find the file that a user means by a config.
 
     Args:
         name: a path, from the working directory; where no such file lies there, the name of a
             preset, ``attack/hag.yaml`` or ``configs/attack/hag.yaml``.
+        what: what to call it where there is none.
 
     Returns:
         The path of the file.
@@ -32,11 +33,19 @@ def find_config(name: str | Path) -> Path:
     if path.is_file():
         return path
     preset = presets() / Path(*path.parts[path.parts[:1] == ("configs",) :])
-    if not path.is_absolute() and preset.is_file():
+    if path.is_absolute():
+        preset = path
+    elif preset.is_file():
         return preset
-    known = sorted(str(found) for found in path.parent.glob("*.yaml"))
-    inside = not path.is_absolute() and preset.parent != presets() and preset.parent.is_dir()
-    found = presets().rglob("*.yaml") if not inside else preset.parent.glob("*.yaml")
-    known += sorted(found.relative_to(presets()).as_posix() for found in found)
-    msg = f"config {name} does not exist; there are: {', '.join(dict.fromkeys(known)) or 'none'}"
+    there = [str(each) for each in path.parent.glob("*.yaml")]
+    there += [each.relative_to(presets()).as_posix() for each in _siblings(preset)]
+    msg = f"{what} {name} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
     raise FileNotFoundError(msg)
+
+
+def _siblings(preset: Path) -> list[Path]:
+    """Return what a preset could be meant: those of its folder, or the folders of all."""
+    if not preset.is_relative_to(presets()):
+        return []
+    files = list(preset.parent.glob("*.yaml"))
+    return files or [path for path in presets().iterdir() if path.is_dir()]

@@ -81,7 +81,7 @@ def test_fit_and_attack_by_the_configs(tmp_path):
     folders = ["--runs", str(tmp_path / "runs"), "--trainer.enable_progress_bar=false"]
     fit = ["fit", "--config=configs/fit/demo_video.yaml", "--trainer.max_epochs=1", "--name=clips"]
     assert main([*fit, *small, *folders, "--checkpoints", str(tmp_path / "ck")]) == 0
-    presets = ["--config=configs/attack/dhta.yaml", "--config=configs/attack/demo_video.yaml"]
+    presets = ["--config=configs/attack/dhta.yaml", "--config=configs/overlay/demo_video.yaml"]
     victim = f"--model.victim={tmp_path}/ck/clips/best.ckpt"
     few = [
         "--trainer.max_epochs=3",
@@ -154,7 +154,7 @@ def test_the_papers_recipes_on_embedded_clips(tmp_path, monkeypatch):
     attack = [
         "attack",
         f"--config={configs}/attack/p2p.yaml",
-        f"--config={configs}/attack/video.yaml",
+        f"--config={configs}/overlay/video.yaml",
     ]
     attack += ["--data=SampleClips", "--data.size=64", *small, "--model.n_queries=3"]
     attack += ["--model.victim=checkpoints/clips/best.ckpt", "--trainer.max_epochs=2"]
