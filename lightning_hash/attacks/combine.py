@@ -89,7 +89,7 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     elif combination == "best":
         values = stacked[_furthest(parts), torch.arange(len(first.index))]
         epsilon = max(part.epsilon for part in parts)
-    victims = {victim["sha256"]: victim for part in parts for victim in part.victims}
+    victims = {str(sorted(victim.items())): victim for part in parts for victim in part.victims}
     attack = agreed([part.attack for part in parts])
     attack["name"] = "+".join(dict.fromkeys(part.attack["name"] for part in parts))
     return Perturbations(

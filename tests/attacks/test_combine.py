@@ -1,26 +1,33 @@
+import dataclasses
 import json
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from lightning_hash.attacks.combine import combine, read_perturbations
+from lightning_hash.attacks.combine import combine
+from lightning_hash.modules.transfer import read_perturbations
 
 INDEX = torch.tensor([2, 5])
-PROTOCOL = {
-    "backbone": "convnet", "bits": 32, "victim_sha256": "aaaaaaaa", "epsilon": 0.1,
-    "epsilon_space": "pixel", "attack": "hag", "iterations": 100, "seed": 0,
-}  # fmt: skip
+VICTIM = {"backbone": "convnet", "bits": 32, "sha256": "aaaaaaaa"}
+ATTACK = {"name": "hag", "iterations": 100, "seed": 0}
 
 
-def write(folder, values, index=INDEX, scale=None, reached=(0.5, 0.5), **protocol):
+def protocol(attack=None, victim=None, epsilon=0.1, space="pixel"):
+    budget = {"epsilon": epsilon, "space": space}
+    return {
+        "attack": {**ATTACK, "budget": budget, **(attack or {})},
+        "victims": [{**VICTIM, **(victim or {})}], "data": {}, "ranking": {},
+    }  # fmt: skip
+
+
+def write(folder, values, index=INDEX, scale=None, reached=(0.5, 0.5), **given):
     folder.mkdir()
-    metadata = {"protocol": json.dumps({**PROTOCOL, **protocol})}
+    metadata = {"protocol": json.dumps(protocol(**given))}
     if scale is not None:
         metadata["scale"] = json.dumps(scale)
     tensors = {"index": index, "perturbation": torch.tensor(values)}
-    if reached is not None:
-        tensors["reached"] = torch.tensor(reached)
+    tensors["reached"] = torch.tensor(reached)
     save_file(tensors, folder / "perturbations.safetensors", metadata)
     return read_perturbations(folder)
 
@@ -28,7 +35,12 @@ def write(folder, values, index=INDEX, scale=None, reached=(0.5, 0.5), **protoco
 @pytest.fixture
 def parts(tmp_path):
     first = write(tmp_path / "a", [[0.1, -0.05], [0.02, 0.0]])
-    second = write(tmp_path / "b", [[0.05, -0.1], [-0.03, 0.1]], bits=64, iterations=200)
+    second = write(
+        tmp_path / "b",
+        [[0.05, -0.1], [-0.03, 0.1]],
+        victim={"bits": 64},
+        attack={"iterations": 200},
+    )
     return [first, second]
 
 
@@ -45,14 +57,15 @@ def test_by_hand(parts, combination, values, epsilon):
     torch.testing.assert_close(found.values, torch.tensor(values))
     assert found.epsilon == pytest.approx(epsilon)
     assert (found.sources, found.combination) == ("convnet-32+convnet-64", combination)
-    assert found.attack == "hag"
-    assert "iterations" not in found.protocol  # they differ
-    assert found.protocol["seed"] == 0
+    assert found.attack["name"] == "hag"
+    assert "iterations" not in found.attack  # they differ
+    assert found.attack["seed"] == 0
+    assert found.attack["budget"] == {"epsilon": 0.1, "space": "pixel"}
 
 
 def test_the_best_of_each_query(tmp_path):
     runs = [
-        write(tmp_path / str(seed), [[a], [b]], reached=reached, start_seed=seed)
+        write(tmp_path / str(seed), [[a], [b]], reached=reached, attack={"start_seed": seed})
         for seed, (a, b, reached) in enumerate(
             [(0.1, 0.2, (0.5, 0.25)), (0.3, 0.4, (0.5, 0.75)), (0.5, 0.6, (0.25, 0.5))]
         )
@@ -60,8 +73,8 @@ def test_the_best_of_each_query(tmp_path):
     found = combine(runs, "best")
     assert found.values.flatten().tolist() == pytest.approx([0.1, 0.4])  # the first of equal ones
     assert (found.sources, found.restarts, found.epsilon) == ("convnet-32", 3, 0.1)
-    assert "start_seed" not in found.protocol
-    old = write(tmp_path / "old", [[0.1], [0.2]], reached=None)
+    assert "start_seed" not in found.attack
+    old = dataclasses.replace(write(tmp_path / "old", [[0.1], [0.2]]), reached=None)
     assert combine([*runs, old], "sum").values.flatten().tolist() == pytest.approx([1.0, 1.4])
     with pytest.raises(ValueError, match="hag on convnet-32 do not say how far each got"):
         combine([*runs, old], "best")
@@ -69,18 +82,16 @@ def test_the_best_of_each_query(tmp_path):
 
 def test_normalised_perturbations_come_out_in_pixels(tmp_path):
     values = [[[[1.0]], [[-0.5]], [[0.25]]]] * 2
-    found = write(
-        tmp_path / "n", values, scale=[0.2, 0.4, 0.1], epsilon=1.0, epsilon_space="normalized"
-    )
+    found = write(tmp_path / "n", values, scale=[0.2, 0.4, 0.1], epsilon=1.0, space="normalized")
     assert found.values[0].flatten().tolist() == pytest.approx([0.2, -0.2, 0.025])
     assert found.epsilon == pytest.approx(0.4)  # the largest change that some channel allows
     with pytest.raises(ValueError, match="does not say the victim's std"):
-        write(tmp_path / "m", values, epsilon_space="normalized")
+        write(tmp_path / "m", values, space="normalized")
 
 
 def test_equal_names_are_told_apart_by_the_weights(tmp_path):
     first = write(tmp_path / "a", [[0.1], [0.1]])
-    second = write(tmp_path / "b", [[0.1], [0.1]], victim_sha256="bbbbbbbb")
+    second = write(tmp_path / "b", [[0.1], [0.1]], victim={"sha256": "bbbbbbbb"})
     assert combine([first, second], "sum").sources == "convnet-32-aaaaaa+convnet-32-bbbbbb"
 
 
@@ -104,5 +115,5 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="give the run folder of a finished attack"):
         read_perturbations(tmp_path)
     (tmp_path / "perturbations.safetensors").write_bytes(b"abc")
-    with pytest.raises(ValueError, match="no file of perturbations, or a truncated one"):
+    with pytest.raises(ValueError, match="no file of perturbations of this version, or"):
         read_perturbations(tmp_path)

@@ -7,8 +7,8 @@ from lightning_hash.attacks import (
     AnchorCode,
     CgAT,
     HAGCode,
+    Known,
     Noise,
-    ReferenceState,
     TargetFeatures,
 )
 from tests.reference import attacks as reference
@@ -89,8 +89,8 @@ def test_a_query_does_not_see_its_neighbours(objective):
 
 
 def test_anchor_code_without_targets_says_what_is_missing():
-    with pytest.raises(ValueError, match="AnchorCode needs a target per query"):
-        AnchorCode().reference(ReferenceState(torch.zeros(1, 2), None))
+    with pytest.raises(ValueError, match="AnchorCodes needs a target per query"):
+        AnchorCode().reference(Known(torch.zeros(1, 2), None))
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
@@ -138,12 +138,15 @@ def test_label_codes_push_away_from_the_own_and_towards_the_target(objective, co
     codes = (torch.randint(0, 2, (30, 9), generator=generator) * 2 - 1).to(torch.int8)
     own, target = labels[:6], labels[10:16]
     logits = torch.randn(6, 9, generator=generator).double()
-    state = ReferenceState(
+    state = Known(
         logits, labels=own, target_labels=target, database=(codes, labels), voters=(codes, labels)
     )
     for targeted, rows in ((False, own), (True, target)):
         attack = objective(targeted=targeted)
-        assert (attack.targeted, attack.name.endswith("-targeted")) == (targeted, targeted)
+        assert (attack.reference.targeted, attack.name.endswith("-targeted")) == (
+            targeted,
+            targeted,
+        )
         losses = attack(logits, attack.reference(state), 0.5)
         for loss, row, label in zip(losses, logits, rows, strict=True):
             b = torch.tensor(code(label.tolist(), codes.tolist(), labels.tolist()))
@@ -153,19 +156,19 @@ def test_label_codes_push_away_from_the_own_and_towards_the_target(objective, co
 
 def test_label_codes_need_a_database_and_a_target():
     logits = torch.zeros(1, 4)
-    with pytest.raises(ValueError, match="CgAT needs a database of codes and labels"):
-        CgAT().reference(ReferenceState(logits, labels=torch.ones(1, 2)))
+    with pytest.raises(ValueError, match="CenterCodes needs a database of codes and labels"):
+        CgAT().reference(Known(logits, labels=torch.ones(1, 2)))
     items = (torch.ones(2, 4), torch.eye(2))
-    state = ReferenceState(logits, labels=torch.ones(1, 2), database=items, voters=items)
-    with pytest.raises(ValueError, match="SAAT needs a target per query"):
+    state = Known(logits, labels=torch.ones(1, 2), database=items, voters=items)
+    with pytest.raises(ValueError, match="MainstayCodes needs a target per query"):
         SAAT(targeted=True).reference(state)
 
 
 def test_target_features_is_the_mean_squared_distance():
     losses = TargetFeatures()(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 0.0, 4.0]]), 0.1)
     assert losses.tolist() == pytest.approx([(4 + 1) / 3])
-    with pytest.raises(ValueError, match="TargetFeatures needs a target per query"):
-        TargetFeatures().reference(ReferenceState(torch.zeros(1, 2)))
+    with pytest.raises(ValueError, match="AnchorFeatures needs a target per query"):
+        TargetFeatures().reference(Known(torch.zeros(1, 2)))
 
 
 def test_finished_queries():

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from lightning_hash.attacks import TargetChoice, uniform_noise, write_targets
+from lightning_hash.attacks import TargetChoice, write_targets
 from tests.reference.attacks import anchor
 
 
@@ -119,13 +119,3 @@ def test_wrong_arguments():
         TargetChoice(n_t=0)
     with pytest.raises(ValueError, match="rule must be 'different' or 'disjoint', got 'same'"):
         TargetChoice(rule="same")
-
-
-def test_noise_is_uniform_seeded_and_per_query():
-    noise = uniform_noise(torch.Size([3, 32, 32]), torch.tensor([3, 8]), 0.1, seed=0)
-    assert noise.abs().max() <= 0.1
-    assert noise.mean().abs() < 0.002
-    assert noise.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.03)
-    alone = uniform_noise(torch.Size([3, 32, 32]), torch.tensor([8]), 0.1, seed=0)
-    assert torch.equal(noise[1:], alone)
-    assert not torch.equal(noise[0], noise[1])

@@ -3,12 +3,11 @@
 import pytest
 import torch
 import torchvision
-from lightning_hash.victims.frozen import FrozenNetwork
 
 from lightning_hash.models import VideoNetwork
 from lightning_hash.models.build import build_network
 from lightning_hash.modules import HashModule
-from lightning_hash.victims import freeze
+from lightning_hash.victims import Victim
 from lightning_hash.victims.victim import load_victim
 
 
@@ -72,20 +71,20 @@ def test_frames_that_are_not_trained_keep_weights_and_statistics():
 
 
 def test_an_attack_sees_the_pixels_of_every_frame():
-    victim = freeze(network(train_frames=True))
+    victim = Victim(network(train_frames=True).eval())
     inputs = clips().requires_grad_()
-    FrozenNetwork(victim)(inputs).sum().backward()
+    victim(inputs).sum().backward()
     assert (inputs.grad.flatten(2).abs().sum(dim=2) > 0).all()
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_backward_in_eval_mode_on_cudnn():
-    victim = freeze(network().cuda())
+    victim = Victim(network().cuda().eval())
     inputs = clips().cuda().requires_grad_()
-    FrozenNetwork(victim)(inputs).sum().backward()
+    victim(inputs).sum().backward()
     expected = clips().requires_grad_()
-    FrozenNetwork(freeze(network()))(expected).sum().backward()
+    Victim(network().eval())(expected).sum().backward()
     torch.testing.assert_close(inputs.grad.cpu(), expected.grad, atol=1e-4, rtol=1e-3)
 
 

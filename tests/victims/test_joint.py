@@ -6,17 +6,17 @@ from lightning_hash.attacks import (
     AnchorCode,
     CgAT,
     JointObjective,
-    ReferenceState,
+    Known,
     TargetFeatures,
 )
 from lightning_hash.victims.joint import member_bits
 from lightning_hash.victims.resolve import as_victim
-from lightning_hash.victims.victim import freeze
+from lightning_hash.victims.victim import Victim
 from tests.conftest import TinyNet
 
 
 def members():
-    return [freeze(TinyNet(bits), "tiny", bits) for bits in (8, 4)]
+    return [Victim(TinyNet(bits), "tiny", bits) for bits in (8, 4)]
 
 
 def test_logits_stand_side_by_side():
@@ -35,9 +35,9 @@ def test_what_cannot_be_joined():
     with pytest.raises(ValueError, match="at least two victims, got 1"):
         as_victim([first])
     with pytest.raises(ValueError, match="two victims of the list have the same weights"):
-        as_victim([first, second, freeze(TinyNet(8), "tiny", 8)])
+        as_victim([first, second, Victim(TinyNet(8), "tiny", 8)])
     with pytest.raises(ValueError, match="code length of x is not known"):
-        as_victim([first, freeze(TinyNet(8), "x")])
+        as_victim([first, Victim(TinyNet(8), "x")])
 
 
 @pytest.mark.parametrize("objective", [HAG(0.3), AnchorCode(), CgAT()])
@@ -49,7 +49,7 @@ def test_the_objective_is_summed_over_the_victims(objective):
 
     def state(part):
         items = (codes[:, part], labels)
-        return ReferenceState(
+        return Known(
             clean[:, part], codes[:5, part].float(), labels=labels[:5], target_labels=labels[1:6],
             database=items, voters=items,
         )  # fmt: skip
@@ -59,7 +59,7 @@ def test_the_objective_is_summed_over_the_victims(objective):
     found = joint(logits, joint.reference(state(slice(None))), 0.7)
     expected = sum(objective(logits[:, p], objective.reference(state(p)), 0.7) for p in parts)
     torch.testing.assert_close(found, expected)
-    assert (joint.name, joint.targeted) == (objective.name, objective.targeted)
+    assert (joint.name, joint.reference.targeted) == (objective.name, objective.reference.targeted)
 
 
 def test_finished_is_finished_on_every_victim():

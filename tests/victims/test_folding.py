@@ -1,10 +1,9 @@
 import pytest
 import torch
-from lightning_hash.victims.frozen import FrozenNetwork
 from torch import nn
 
 from lightning_hash.models import build_model
-from lightning_hash.victims.victim import freeze
+from lightning_hash.victims import Kernels, Victim
 
 
 def with_statistics(network):
@@ -22,13 +21,13 @@ def with_statistics(network):
 @pytest.mark.parametrize("name", ["convnet", "resnet18", "vgg11_bn"])
 def test_folded_batch_norms_change_nothing_but_rounding(name):
     torch.manual_seed(0)
-    victim = freeze(with_statistics(build_model(name, 16)).double())
+    victim = Victim(with_statistics(build_model(name, 16)).double().eval())
     before = {key: value.clone() for key, value in victim.network.state_dict().items()}
-    folded = FrozenNetwork(victim, folded=True)
+    folded = Kernels(folded=True).of(victim)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     inputs = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     gradients = []
-    for network in (FrozenNetwork(victim), folded):
+    for network in (victim, folded):
         x = inputs.clone().requires_grad_()
         logits = network(x)
         gradients.append(torch.autograd.grad(torch.tanh(logits).sum(), x)[0])
@@ -40,4 +39,4 @@ def test_folded_batch_norms_change_nothing_but_rounding(name):
 
 def test_there_must_be_something_to_fold():
     with pytest.raises(ValueError, match="no batch norm behind a convolution"):
-        FrozenNetwork(freeze(nn.Sequential(nn.Flatten(), nn.Linear(12, 4))), folded=True)
+        Kernels(folded=True).of(Victim(nn.Sequential(nn.Flatten(), nn.Linear(12, 4))))

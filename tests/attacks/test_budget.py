@@ -3,15 +3,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_hash.attacks import parse_epsilon, project_, round_to_8bit
+from lightning_hash.attacks import LInf, parse_epsilon
+from lightning_hash.attacks.budget import round_to_8bit
 from tests.reference.attacks import clip
+
+
+def project(perturbation, clean, epsilon, scale=None):
+    budget = LInf(epsilon, "pixel" if scale is None else "normalized")
+    budget.scale = scale
+    budget.project(perturbation, clean)
+    kept = perturbation.clone()
+    budget.projection(clean)(perturbation)  # once projected, it stays
+    assert torch.equal(perturbation, kept)
+    return perturbation
 
 
 def test_projection_is_the_papers_clip():
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand(1000, generator=generator, dtype=torch.float64)
     perturbation = torch.randn(1000, generator=generator, dtype=torch.float64) * 0.1
-    got = clean + project_(perturbation.clone(), clean, 0.05, 1.0)
+    got = clean + project(perturbation.clone(), clean, 0.05)
     expected = [
         clip(x + p, x, 0.05) for x, p in zip(clean.tolist(), perturbation.tolist(), strict=True)
     ]
@@ -24,7 +35,7 @@ def test_budget_holds_exactly_in_float32(seed, epsilon):
     generator = torch.Generator().manual_seed(seed)
     clean = torch.randint(0, 256, (512,), generator=generator).float() / 255
     perturbation = torch.randn(512, generator=generator)
-    project_(perturbation, clean, epsilon, 1.0)
+    project(perturbation, clean, epsilon)
     assert perturbation.abs().max() <= torch.tensor(epsilon)
     image = clean + perturbation
     assert image.min() >= 0
@@ -34,7 +45,7 @@ def test_budget_holds_exactly_in_float32(seed, epsilon):
 def test_normalised_space_scales_the_ball_by_channel():
     clean = torch.full((1, 3, 1, 1), 0.5)
     scale = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    perturbation = project_(torch.full((1, 3, 1, 1), 9.0), clean, 0.032, scale)
+    perturbation = project(torch.full((1, 3, 1, 1), 9.0), clean, 0.032, scale)
     assert perturbation.flatten().tolist() == pytest.approx([0.032] * 3)
     change = (perturbation * scale * 255).flatten().tolist()
     assert change == pytest.approx([1.869, 1.828, 1.836], abs=1e-3)
@@ -44,7 +55,7 @@ def test_normalised_space_keeps_the_image_in_its_box():
     clean = torch.tensor([0.99, 0.001]).view(2, 1, 1, 1)
     scale = torch.tensor([0.25]).view(1, 1, 1)
     perturbation = torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
-    image = clean + project_(perturbation, clean, 0.5, scale) * scale
+    image = clean + project(perturbation, clean, 0.5, scale) * scale
     assert image.flatten().tolist() == pytest.approx([1.0, 0.0], abs=1e-7)
 
 
@@ -101,3 +112,13 @@ def test_epsilon_space_is_known():
     with pytest.raises(ValueError, match="epsilon_space must be 'pixel' or 'normalized'"):
         parse_epsilon(0.1, "lab")
     assert parse_epsilon(2.0, "normalized") == 2.0
+
+
+def test_noise_is_uniform_seeded_and_per_query():
+    noise = LInf(0.1).draw(torch.Size([3, 32, 32]), torch.tensor([3, 8]), seed=0)
+    assert noise.abs().max() <= 0.1
+    assert noise.mean().abs() < 0.002
+    assert noise.std().item() == pytest.approx(0.1 / 3**0.5, rel=0.03)
+    alone = LInf(0.1).draw(torch.Size([3, 32, 32]), torch.tensor([8]), seed=0)
+    assert torch.equal(noise[1:], alone)
+    assert not torch.equal(noise[0], noise[1])
