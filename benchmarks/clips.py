@@ -21,6 +21,7 @@ from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.fit import run_fit
 from lightning_hash.data import SampleClips
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.functional import RankingOptions
 from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import HashModule
 
@@ -99,7 +100,7 @@ def training(clips, size, epochs):
         ):  # fmt: skip
             torch.manual_seed(0)
             backbone = {"class_path": "lightning_hash.models.VideoNetwork"}
-            module = HashModule(backbone, 32, top_k=None, feature_cache=cache)
+            module = HashModule(backbone, 32, ranking=RankingOptions(None), feature_cache=cache)
             start = time.perf_counter()
             run_fit(
                 quiet(epochs, limit_val_batches=0), module, datamodule=SampleClips(frames=8, **data)

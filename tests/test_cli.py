@@ -367,7 +367,7 @@ def test_victims_that_are_none(there, capsys, victim, message):
         (["fit", "--model.bits=0"], "bits must be at least 1, got 0"),
         (["fit", "--model.loss=CSQLoss", "--model.loss.num_classes=3"], "num_classes = 3, the mod"),
         (["fit", "--model.loss=CSQLoss", "--model.code_bank=true"], "code_bank goes with a loss"),
-        (["fit", "--model.top_k=0"], "top_k must be a positive whole number"),
+        (["fit", "--model.ranking.top_k=0"], "top_k must be a positive whole number"),
         (["attack", "--model.epsilon=0"], "epsilon must be in"),
         (["attack", "--model.epsilon=-0.1"], "epsilon must be in"),
         (["attack", "--model.epsilon=8"], "write '8.*/255'"),

@@ -71,7 +71,7 @@ def test_table_and_rows_agree(world):
     (run,) = find_runs([world / "runs" / "attack" / "hag8"])
     (value,) = [
         r.value for r in run.rows
-        if (r.attack, r.metric, r.iteration, r.quantized) == ("hag", "map", 4, False)
+        if (r.name, r.metric, r.iteration, r.quantized) == ("hag", "map", 4, False)
     ]  # fmt: skip
     table = (world / "out" / "tables" / "hag_table1-sample-photos-convnet.md").read_text()
     (line,) = [line for line in table.splitlines() if line.startswith("| 4 |")]
@@ -81,7 +81,7 @@ def test_table_and_rows_agree(world):
 def test_curves_are_those_of_the_codes(world):
     folder = latest_version(world / "runs" / "attack" / "dhta")
     content = json.loads((folder / "curves.json").read_text())
-    assert content["protocol"]["bits"] == 16
+    assert content["protocol"]["victim"]["bits"] == 16
     assert [(c["query"], c["label"]) for c in content["curves"]] == [
         ("clean", "own"), ("clean", "target"), ("adversarial", "own"), ("adversarial", "target"),
     ]  # fmt: skip
@@ -122,7 +122,8 @@ def test_plots_draw_the_numbers(world):
     assert set(lines) == {"t = 0", "t = 0.5"}
     assert lines["t = 0"].get_xdata().tolist() == [0, 2, 4]
     assert lines["t = 0"].get_ydata()[0] == 0
-    rows = [r for run in runs for r in run.rows if r.threshold == 0 and r.iteration == 4]
+    path = "attack.objective.threshold"
+    rows = [r for run in runs for r in run.rows if r.get(path) == 0 and r.iteration == 4]
     (last,) = [r.value for r in rows if r.metric == "hamming_to_clean" and not r.quantized]
     assert lines["t = 0"].get_ydata()[2] == pytest.approx(last)
     labels = [line.get_label() for line in plots["hag_fig3"].figure.axes[0].lines]

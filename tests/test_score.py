@@ -6,6 +6,7 @@ import torch
 
 from lightning_hash.__main__ import main
 from lightning_hash.commands.score import score
+from lightning_hash.functional import RankingOptions
 
 # Distances of query 0 to the database: 0, 1, 2, 3; of query 1: 3, 2, 1, 0.
 DATABASE = [[1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, -1, -1]]
@@ -28,7 +29,8 @@ def test_values_by_hand(files):
     rows = score(
         str(files / "query_code.txt"), str(files / "database_code.txt"),
         target_labels=str(files / "targets.txt"), clean=str(files / "clean.txt"),
-        query_labels=str(files / "query_label.txt"), top_k=None, precision_n=2, attack="dhta",
+        query_labels=str(files / "query_label.txt"), attack="dhta",
+        ranking=RankingOptions(top_k=None, precision_n=2),
     )  # fmt: skip
     # Relevant ranks: query 0 at 1 and 3, query 1 at 2 and 4; targets the other way round.
     first, second = (1 + 2 / 3) / 2, (1 / 2 + 2 / 4) / 2
@@ -46,7 +48,7 @@ def test_values_by_hand(files):
 def test_command(files, capsys):
     arguments = [
         "score", f"--query={files}/query_code.txt", f"--database={files}/database_code.txt",
-        "--top_k=1",
+        "--ranking.top_k=1",
     ]  # fmt: skip
     assert main(arguments) == 0
     assert "0.5000" in capsys.readouterr().out  # query 0 finds one at rank 1, query 1 does not
@@ -56,6 +58,25 @@ def test_command(files, capsys):
         ("map", 0.5), ("precision_at_n", 0.5),
     ]  # fmt: skip
     assert {row["top_k"] for row in rows} == {1}
+
+
+def test_precision_honours_ties(tmp_path, capsys):
+    """Both items at one distance of the query, the second relevant: 1/2 on average, 0 by index."""
+    for name, rows in (("query", [[1, 1]]), ("database", [[1, -1], [-1, 1]])):
+        np.savetxt(tmp_path / f"{name}_code.txt", np.array(rows), fmt="%d")
+    np.savetxt(tmp_path / "query_label.txt", np.array([[1, 0]]), fmt="%d")
+    np.savetxt(tmp_path / "database_label.txt", np.array([[0, 1], [1, 0]]), fmt="%d")
+    found = {}
+    for ties in ("expected", "stable"):
+        arguments = [
+            "score", f"--query={tmp_path}/query_code.txt", "--ranking.precision_n=1", "--json",
+            f"--database={tmp_path}/database_code.txt", f"--ranking.ties={ties}",
+        ]  # fmt: skip
+        assert main(arguments) == 0
+        rows = {row["metric"]: row for row in json.loads(capsys.readouterr().out)}
+        found[ties] = (rows["precision_at_n"]["value"], rows["precision_at_n"]["n_at"])
+        assert rows["precision_at_n"]["ties"] == ties
+    assert found == {"expected": (0.5, 1), "stable": (0.0, 1)}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def test_fit_attack_and_the_same_command_again(there, capsys):
     assert "2 runs made, 0 failed" in capsys.readouterr().out
     (results,) = there.glob("all/attack/*/version_0/results.json")
     rows = json.loads(results.read_text())
-    assert {(row["bits"], row["iterations"], row["n_query"]) for row in rows} == {(8, 3, 8)}
+    assert {(row["victim"]["bits"], row["data"]["n_query"]) for row in rows} == {(8, 8)}
+    attacks = [row["attack"] for row in rows if row["attack"] and row["attack"]["name"] != "anchor"]
+    assert {attack["iterations"] for attack in attacks} == {3}
     assert main(["sweep", "sweep.yaml", "--runs", "all"]) == 0
     assert "2 runs below all, 2 of them finished before" in capsys.readouterr().out
 

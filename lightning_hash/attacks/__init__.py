@@ -1,5 +1,8 @@
-"""Attacks on hash models: objectives, schedule, step rules, budget and targets."""
+"""Attacks on hash models: the idea (attack.py) and its parts; no Trainer, no files."""
 
+from lightning_hash.attacks.attack import Answer, iterate
+from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
+from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
 from lightning_hash.attacks.objectives import (
     HAG,
@@ -10,47 +13,68 @@ from lightning_hash.attacks.objectives import (
     JointObjective,
     Noise,
     Objective,
-    ReferenceState,
     TargetFeatures,
 )
-from lightning_hash.attacks.projection import (
-    EpsilonSpace,
-    parse_epsilon,
-    project_,
-    round_to_8bit,
+from lightning_hash.attacks.perturbations import ChosenFrames, PerQuery, Perturbation
+from lightning_hash.attacks.queries import Queries
+from lightning_hash.attacks.references import (
+    AnchorCodes,
+    AnchorFeatures,
+    CenterCodes,
+    CleanLogits,
+    Known,
+    MainstayCodes,
+    Reference,
 )
+from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.steps import (
     MomentumSignStep,
     NesterovSignStep,
     NormalizedStep,
     SignStep,
+    Step,
 )
-from lightning_hash.attacks.targets import TargetChoice, Targets, uniform_noise, write_targets
+from lightning_hash.attacks.targets import TargetChoice, Targets, write_targets
 
 __all__ = [
     "HAG",
     "SAAT",
     "AlphaSchedule",
     "AnchorCode",
+    "AnchorCodes",
+    "AnchorFeatures",
+    "Answer",
+    "Budget",
+    "CenterCodes",
     "CgAT",
+    "ChosenFrames",
+    "CleanLogits",
     "DiverseInputs",
     "EpsilonSpace",
     "HAGCode",
     "JointObjective",
+    "Known",
+    "LInf",
+    "MainstayCodes",
     "MomentumSignStep",
     "NesterovSignStep",
     "Noise",
     "NormalizedStep",
     "Objective",
-    "ReferenceState",
+    "PerQuery",
+    "Perturbation",
+    "Queries",
+    "Reference",
+    "Rule",
+    "Search",
     "SignStep",
+    "Step",
     "TargetChoice",
     "TargetFeatures",
     "Targets",
+    "iterate",
     "parse_epsilon",
-    "project_",
-    "round_to_8bit",
-    "uniform_noise",
+    "query_generator",
     "write_targets",
 ]

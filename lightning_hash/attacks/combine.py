@@ -1,16 +1,13 @@
 """Perturbations of several attacks, put together (HAG IV-G)."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lightning_hash.victims.joint import source_names
+from lightning_hash.utils.names import source_names
 
 Combination = Literal["single", "sum", "clipped", "average", "best"]
 
@@ -23,69 +20,31 @@ class Perturbations:
         index: ``(Q,)`` int64, the queries' own indices, rising.
         values: ``(Q, ...)`` float32, in [0, 1] units.
         epsilon: largest |value| that may occur, in [0, 1] units.
-        attack: name of the attack.
-        sources: the victims that they were made on.
+        victims: settings of the victims that they were made on.
+        attack: settings of the attack; of several, as far as they agree.
+        data: settings of the data.
+        ranking: settings of the ranking.
         combination: how they were put together.
         reached: ``(Q,)`` in [0, 1], how far each got on its own victim: the share of bits that
             flipped or, of targeted attacks, that agree with the anchor code; ``None`` if unknown.
-        protocol: of the attack; of several, as far as they agree.
         restarts: how many the best was taken of.
     """
 
     index: Tensor
     values: Tensor
     epsilon: float
-    attack: str
-    sources: str
-    combination: str
-    protocol: dict[str, Any]
+    victims: Sequence[Mapping[str, Any]]
+    attack: dict[str, Any]
+    data: dict[str, Any]
+    ranking: dict[str, Any]
+    combination: str = "single"
     reached: Tensor | None = None
     restarts: int | None = None
 
-
-def read_perturbations(folder: Path) -> Perturbations:
-    """Read the perturbations of a finished attack.
-
-    Args:
-        folder: its run folder.
-
-    Returns:
-        The perturbations, in [0, 1] units whatever space they were made in.
-
-    Raises:
-        FileNotFoundError: if the folder holds none.
-        ValueError: if the file cannot be read.
-    """
-    path = folder / "perturbations.safetensors"
-    if not path.is_file():
-        msg = f"{path} does not exist; give the run folder of a finished attack"
-        raise FileNotFoundError(msg)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            index, values = file.get_tensor("index"), file.get_tensor("perturbation").float()
-            known = "reached" in file.keys()  # noqa: SIM118 - no mapping
-            reached = file.get_tensor("reached") if known else None
-        protocol = json.loads(metadata["protocol"])
-        epsilon, attack = float(protocol["epsilon"]), str(protocol["attack"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path} is no file of perturbations, or a truncated one ({error!r})"
-        raise ValueError(msg) from error
-    if protocol["epsilon_space"] == "normalized":
-        if "scale" not in metadata:
-            msg = f"{path} does not say the victim's std; make it anew with this version"
-            raise ValueError(msg)
-        scale = torch.tensor(json.loads(metadata["scale"]))
-        values = values * scale.reshape(-1, 1, 1)
-        epsilon *= float(scale.max())
-    if protocol.get("sources") is None:
-        parts = (protocol["backbone"], protocol["bits"], protocol["victim_sha256"])
-        sources, combination = source_names([parts]), "single"
-    else:
-        sources, combination = protocol["sources"], protocol["combination"]
-    return Perturbations(
-        index, values, epsilon, attack, sources, combination, protocol, reached=reached
-    )
+    @property
+    def sources(self) -> str:
+        """Names of the victims, joined by +."""
+        return source_names([(v["backbone"], v["bits"], v["sha256"]) for v in self.victims])
 
 
 def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
@@ -105,10 +64,9 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
             different queries, shapes or, where clipped, epsilons.
 
     Example:
-        >>> index, protocol = torch.tensor([4]), {"backbone": "a", "bits": 8, "victim_sha256": "f"}
-        >>> one = Perturbations(
-        ...     index, torch.tensor([[0.2, -0.1]]), 0.25, "hag", "a-8", "single", protocol
-        ... )
+        >>> index, victim = torch.tensor([4]), {"backbone": "a", "bits": 8, "sha256": "f"}
+        >>> values = torch.tensor([[0.2, -0.1]])
+        >>> one = Perturbations(index, values, 0.25, [victim], {"name": "hag"}, {}, {})
         >>> [combine([one, one], how).values.tolist() for how in ("sum", "clipped")]
         [[[0.4000000059604645, -0.20000000298023224]], [[0.25, -0.20000000298023224]]]
     """
@@ -121,51 +79,71 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
         raise ValueError(msg)
     first = parts[0]
     for other in parts[1:]:
-        if not torch.equal(other.index, first.index):
-            msg = (
-                f"perturbations on {first.sources} and {other.sources} are of different queries; "
-                "attack with one n_queries, seed and data"
-            )
-            raise ValueError(msg)
-        if other.values.shape != first.values.shape:
-            msg = (
-                f"perturbations on {first.sources} and {other.sources} have the shapes "
-                f"{tuple(first.values.shape)} and {tuple(other.values.shape)}"
-            )
-            raise ValueError(msg)
-        if combination == "clipped" and abs(other.epsilon - first.epsilon) > 1e-9:
-            msg = (
-                f"clipped: epsilon is {first.epsilon:g} on {first.sources} and {other.epsilon:g} "
-                f"on {other.sources}; attack with one epsilon"
-            )
-            raise ValueError(msg)
+        _check_pair(first, other, combination)
     stacked = torch.stack([part.values for part in parts])
-    reached = [part.reached for part in parts if part.reached is not None]
     values, epsilon = stacked.sum(dim=0), sum(part.epsilon for part in parts)
     if combination == "clipped":
         values, epsilon = values.clamp(-first.epsilon, first.epsilon), first.epsilon
     elif combination == "average":
         values, epsilon = values / len(parts), epsilon / len(parts)
     elif combination == "best":
-        if len(reached) < len(parts):
-            unknown = next(part for part in parts if part.reached is None)
-            msg = (
-                f"best: the perturbations of {unknown.attack} on {unknown.sources} do not say how "
-                "far each got; attack again with this version"
-            )
-            raise ValueError(msg)
-        values = stacked[torch.stack(reached).argmax(dim=0), torch.arange(len(first.index))]
+        values = stacked[_furthest(parts), torch.arange(len(first.index))]
         epsilon = max(part.epsilon for part in parts)
-    prints = dict.fromkeys(
-        (p.protocol["backbone"], p.protocol["bits"], p.protocol["victim_sha256"]) for p in parts
-    )
-    agreed = {
-        name: value
-        for name, value in first.protocol.items()
-        if all(part.protocol.get(name) == value for part in parts)
-    }
+    victims = {victim["sha256"]: victim for part in parts for victim in part.victims}
+    attack = agreed([part.attack for part in parts])
+    attack["name"] = "+".join(dict.fromkeys(part.attack["name"] for part in parts))
     return Perturbations(
-        first.index, values, epsilon, "+".join(dict.fromkeys(part.attack for part in parts)),
-        source_names(list(prints)), combination, agreed,
-        restarts=len(parts) if combination == "best" else None,
+        first.index, values, epsilon, list(victims.values()), attack, first.data, first.ranking,
+        combination, restarts=len(parts) if combination == "best" else None,
     )  # fmt: skip
+
+
+def agreed(mappings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the values that all mappings have, nested ones too.
+
+    Example:
+        >>> agreed([{"a": 1, "b": {"c": 2, "d": 3}}, {"a": 0, "b": {"c": 2, "d": 4}}])
+        {'b': {'c': 2}}
+    """
+    found: dict[str, Any] = {}
+    for name, value in mappings[0].items():
+        values = [mapping.get(name) for mapping in mappings]
+        if all(isinstance(each, Mapping) for each in values):
+            found[name] = agreed([each for each in values if isinstance(each, Mapping)])
+        elif all(each == value for each in values):
+            found[name] = value
+    return found
+
+
+def _check_pair(first: Perturbations, other: Perturbations, combination: str) -> None:
+    if not torch.equal(other.index, first.index):
+        msg = (
+            f"perturbations on {first.sources} and {other.sources} are of different queries; "
+            "attack with one n_queries, seed and data"
+        )
+        raise ValueError(msg)
+    if other.values.shape != first.values.shape:
+        msg = (
+            f"perturbations on {first.sources} and {other.sources} have the shapes "
+            f"{tuple(first.values.shape)} and {tuple(other.values.shape)}"
+        )
+        raise ValueError(msg)
+    if combination == "clipped" and abs(other.epsilon - first.epsilon) > 1e-9:
+        msg = (
+            f"clipped: epsilon is {first.epsilon:g} on {first.sources} and {other.epsilon:g} "
+            f"on {other.sources}; attack with one epsilon"
+        )
+        raise ValueError(msg)
+
+
+def _furthest(parts: Sequence[Perturbations]) -> Tensor:
+    """Return for each query the number of the part that got furthest."""
+    reached = [part.reached for part in parts if part.reached is not None]
+    if len(reached) < len(parts):
+        unknown = next(part for part in parts if part.reached is None)
+        msg = (
+            f"best: the perturbations of {unknown.attack['name']} on {unknown.sources} do not say "
+            "how far each got; attack again with this version"
+        )
+        raise ValueError(msg)
+    return torch.stack(reached).argmax(dim=0)

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
-from lightning_hash.attacks.targets import query_generator
+from lightning_hash.attacks.draws import query_generator
+from lightning_hash.utils.settings import Part
 
 
-class DiverseInputs(nn.Module):
+class DiverseInputs(Part, nn.Module):
     """Resize and pad each perturbed image by its own draw (DI-FGSM, Xie et al., CVPR 2019).
 
     With a probability an image is shrunk, bilinearly, to a side drawn from [smallest S, S] and put
@@ -76,6 +77,3 @@ class DiverseInputs(nn.Module):
         small = small.view(*image.shape[:-2], *sides)
         above, before = round(top * (height - sides[0])), round(left * (width - sides[1]))
         return pad(small, (before, width - sides[1] - before, above, height - sides[0] - above))
-
-    def __str__(self) -> str:
-        return f"diverse p={self.probability:g} from {self.smallest:g}"

@@ -3,8 +3,10 @@
 import itertools
 from collections.abc import Sequence
 
+from lightning_hash.utils.settings import Part
 
-class AlphaSchedule:
+
+class AlphaSchedule(Part):
     """Alpha as a step function of the iteration, in fractions of the whole attack.
 
     The default is that of both papers: 0.1 for the first half, then 0.2, 0.3, 0.5, 0.7 and 1.0
@@ -63,8 +65,3 @@ class AlphaSchedule:
                 break
             alpha = value
         return alpha
-
-    def __str__(self) -> str:
-        if len(self.values) == 1:
-            return f"{self.values[0]:g}"
-        return " ".join(f"{v:g}@{s:g}" for v, s in zip(self.values, self.starts, strict=True))

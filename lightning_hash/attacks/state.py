@@ -1,6 +1,6 @@
-"""The state of an attack by query: what its checkpoint holds under any batching."""
+"""The state of an attack: by query, so that it loads under any batching, or whole where shared."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_hash.attacks.perturbations import Perturbation
+from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.targets import Targets
 from lightning_hash.utils.distributed import gather_objects, gather_to_zero
 
@@ -55,89 +57,104 @@ class Outcome:
 
 
 def pack(
-    index: list[Tensor], perturbations: list[Tensor], optimizer: Optimizer
+    batches: Sequence[Queries],
+    perturbations: Sequence[Perturbation],
+    optimizers: Sequence[Optimizer],
 ) -> dict[str, Any] | None:
-    """Gather perturbations and optimizer state of all processes into rows per query, on rank 0.
+    """Gather the state of all processes into rows per query, on rank 0.
 
     Args:
-        index: query indices of each local batch, ``(B,)`` int64.
-        perturbations: the parameters of each local batch, ``(B, ...)``.
-        optimizer: the optimizer that steps them.
+        batches: the local batches.
+        perturbations: theirs.
+        optimizers: theirs.
 
     Returns:
-        ``index`` (Q,), ``perturbation`` (Q, ...), ``state`` {name: (Q, ...) per query, or a scalar
-        that all queries share} and ``options``, the optimizer's options. Ordered by index. ``None``
-        on the other ranks.
+        ``index`` (Q,), ``rows`` {name: (Q, ...)} of parameters, questions and optimizer state,
+        ``shared`` {name: what all queries share} and ``options`` of the optimizer; ordered by
+        index. ``None`` on the other ranks.
     """
-    rows: dict[str, list[Tensor]] = {}
-    shared: dict[str, Any] = {}
-    for parameter in perturbations:
-        for name, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, Tensor) and value.shape[:1] == parameter.shape[:1]:
-                rows.setdefault(name, []).append(value.detach().cpu())
-            elif value is not None:
-                shared[name] = value.cpu() if isinstance(value, Tensor) else value
-    local: dict[str, Any] = {
-        "index": [i.cpu() for i in index],
-        "perturbation": [p.detach().cpu() for p in perturbations],
-        "rows": rows,
-        "shared": shared,
-    }
-    parts = gather_to_zero(local)
-    if parts is None:
+    local = [_packed(*each) for each in zip(batches, perturbations, optimizers, strict=True)]
+    gathered = gather_to_zero(local)
+    if gathered is None:
         return None
-    joined = torch.cat([i for part in parts for i in part["index"]])
+    parts = [part for parts in gathered for part in parts]
+    joined = torch.cat([part["index"] for part in parts])
     order = torch.argsort(joined)
-    names = {name for part in parts for name in part["rows"]}
+    names = sorted({name for part in parts for name in part["rows"]})
     return {
         "index": joined[order],
-        "perturbation": torch.cat([p for part in parts for p in part["perturbation"]])[order],
         "rows": {
-            name: torch.cat([r for part in parts for r in part["rows"].get(name, [])])[order]
-            for name in sorted(names)
+            name: torch.cat([part["rows"][name] for part in parts if name in part["rows"]])[order]
+            for name in names
         },
         "shared": {name: value for part in parts for name, value in part["shared"].items()},
-        "options": [
-            {key: value for key, value in group.items() if key != "params"}
-            for group in optimizer.param_groups
-        ],
+        "options": parts[0]["options"],
     }
 
 
-def unpack(packed: dict[str, Any], index: list[Tensor]) -> tuple[list[Tensor], dict[str, Any]]:
+def _packed(queries: Queries, perturbation: Perturbation, optimizer: Optimizer) -> dict[str, Any]:
+    rows: dict[str, Tensor] = {"asked": queries.asked.cpu()}
+    shared: dict[str, Any] = {}
+    for name, parameter in perturbation.named_parameters():
+        rows[f"parameter/{name}"] = parameter.detach().cpu()
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor) and value.shape[:1] == parameter.shape[:1]:
+                rows[f"state/{name}/{key}"] = value.detach().cpu()
+            elif value is not None:
+                shared[f"state/{name}/{key}"] = value.cpu() if isinstance(value, Tensor) else value
+    (group,) = optimizer.param_groups
+    options = {key: value for key, value in group.items() if key != "params"}
+    return {"index": queries.index.cpu(), "rows": rows, "shared": shared, "options": options}
+
+
+def unpack(
+    packed: dict[str, Any], batches: Sequence[Queries], perturbations: Sequence[Perturbation]
+) -> tuple[list[dict[str, Tensor]], list[dict[str, Any]]]:
     """Lay a packed state out for other batches.
 
     Args:
         packed: what :func:`pack` returned.
-        index: query indices of each local batch.
+        batches: the local batches; their questions are set.
+        perturbations: theirs, whose parameters are named as those that were packed.
 
     Returns:
-        The perturbation of each batch and the state dict of an optimizer whose single group holds
-        these parameters in order.
+        The parameters of each perturbation by name, and the state dicts of optimizers whose single
+        group holds these parameters in order.
 
     Raises:
         ValueError: if a query is not in the packed state.
     """
     known: Tensor = packed["index"]
-    perturbations, states = [], {}
-    for number, queries in enumerate(index):
-        queries = queries.cpu()
-        place = torch.searchsorted(known, queries).clamp(max=len(known) - 1)
-        missing = queries[known[place] != queries]
+    parameters, states = [], []
+    for queries, perturbation in zip(batches, perturbations, strict=True):
+        index = queries.index.cpu()
+        place = torch.searchsorted(known, index).clamp(max=len(known) - 1)
+        missing = index[known[place] != index]
         if len(missing):
             msg = (
                 f"ckpt_path: the checkpoint has no perturbation for query {int(missing[0])}; it "
                 "was made of other queries (n_queries, seed, data)"
             )
             raise ValueError(msg)
-        perturbations.append(packed["perturbation"][place])
-        state = {name: rows[place] for name, rows in packed["rows"].items()}
-        # A copy for each parameter: optimizers count their steps in place.
-        state |= {
-            name: value.clone() if isinstance(value, Tensor) else value
-            for name, value in packed["shared"].items()
-        }
-        if state:
-            states[number] = state
-    group = {**packed["options"][0], "params": list(range(len(index)))}
-    return perturbations, {"state": states, "param_groups": [group]}
+        rows = {name: values[place] for name, values in packed["rows"].items()}
+        queries.asked = rows["asked"].to(queries.asked.device)
+        names = [name for name, _ in perturbation.named_parameters()]
+        parameters.append({name: rows[f"parameter/{name}"] for name in names})
+        state = {number: _state(packed, rows, name) for number, name in enumerate(names)}
+        group = {**packed["options"], "params": list(range(len(names)))}
+        states.append({"state": {k: v for k, v in state.items() if v}, "param_groups": [group]})
+    return parameters, states
+
+
+def _state(packed: dict[str, Any], rows: dict[str, Tensor], name: str) -> dict[str, Any]:
+    prefix = f"state/{name}/"
+    found: dict[str, Any] = {
+        key.removeprefix(prefix): value for key, value in rows.items() if key.startswith(prefix)
+    }
+    # A copy for each parameter: optimizers count their steps in place.
+    found |= {
+        key.removeprefix(prefix): value.clone() if isinstance(value, Tensor) else value
+        for key, value in packed["shared"].items()
+        if key.startswith(prefix)
+    }
+    return found

@@ -1,9 +1,10 @@
 """Step rules of the attacks beside torch.optim's own (SGD with momentum is torch.optim.SGD).
 
-Each treats the first dimension of a parameter as the queries and steps every query by itself.
+Each treats the first dimension of a parameter as the queries and steps every query by itself. A new
+rule is a subclass of :class:`Step` with a ``direction``.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,14 +12,25 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
+from lightning_hash.attacks.rules import Rule
+
 # Values in one input of 224 x 224 x 3, for which the DHTA authors' step of 1 was chosen.
 REFERENCE_SIZE = 224 * 224 * 3
 # HAG's learning rate of 500 on the 0..255 scale, on [0, 1], and the iterations it is meant for.
 HAG_RATE, HAG_ITERATIONS = 500 / 255**2, 2000
 
 
-class _DirectionStep(Optimizer):
-    """Step by ``lr`` along a direction made of each query's gradient."""
+class Step(Rule, ABC):
+    """Base of step rules: step by ``lr`` along a direction made of each query's gradient.
+
+    Args:
+        params: parameters of shape ``(B, ...)``.
+        lr: length of the step.
+        defaults: what else :meth:`direction` finds in its group.
+
+    Raises:
+        ValueError: if ``lr`` is not positive.
+    """
 
     def __init__(self, params: ParamsT, lr: float, **defaults: Any) -> None:
         if not lr > 0:
@@ -34,7 +46,7 @@ class _DirectionStep(Optimizer):
         """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step; ``closure``, where given, computes the loss and the gradients first."""
         loss = None
         if closure is not None:
@@ -48,7 +60,7 @@ class _DirectionStep(Optimizer):
         return loss
 
 
-class SignStep(_DirectionStep):
+class SignStep(Step):
     """Step by the gradient's sign (PGD in the L-infinity ball).
 
     Args:
@@ -67,7 +79,7 @@ class SignStep(_DirectionStep):
         return gradient.sign()
 
 
-class MomentumSignStep(_DirectionStep):
+class MomentumSignStep(Step):
     """Step by the sign of accumulated gradients (MI-FGSM, Dong et al., CVPR 2018, Eq. 6 and 7).
 
     g = momentum g + gradient / ||gradient||_1, per query; a query without a gradient adds nothing.
@@ -117,7 +129,7 @@ class NesterovSignStep(MomentumSignStep):
     looks_ahead = True
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step.
 
         Args:
@@ -144,7 +156,7 @@ class NesterovSignStep(MomentumSignStep):
         return loss
 
 
-class NormalizedStep(_DirectionStep):
+class NormalizedStep(Step):
     """Step by the gradient over its L2 norm, per query (the DHTA authors' public code).
 
     Args:

@@ -1,6 +1,5 @@
 """Which label each query is to retrieve, and whose codes vote for it (DHTA 3.2, 4.2)."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lightning_hash.attacks.draws import query_generator
 from lightning_hash.functional import anchor_code
+from lightning_hash.utils.settings import Part
 
 TargetRule = Literal["different", "disjoint"]
 
@@ -29,7 +30,7 @@ class Targets:
     anchor_codes: Tensor
 
 
-class TargetChoice:
+class TargetChoice(Part):
     """Draw a target label and an anchor set for each query, by seed, or read them from a file.
 
     The target is drawn among the database's label vectors that occur more than ``n_t`` times and
@@ -203,27 +204,3 @@ def write_targets(path: Path, query_index: Tensor, targets: Targets) -> None:
         )
     }
     path.write_text(json.dumps(content))
-
-
-def query_generator(key: str) -> torch.Generator:
-    """Return a generator that is a function of a key, such as ``"seed/query index"``, alone."""
-    digest = hashlib.sha256(key.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-def uniform_noise(shape: torch.Size, query_index: Tensor, epsilon: float, seed: int) -> Tensor:
-    """Draw U(-epsilon, epsilon) noise per query (the Noise baseline; also a random start).
-
-    Args:
-        shape: shape of one query's perturbation.
-        query_index: ``(B,)`` int; a query's noise depends on its index and the seed alone.
-        epsilon: half the width of the interval.
-        seed: seed of the draws.
-
-    Returns:
-        float32 ``(B, *shape)``.
-    """
-    if len(query_index) == 0:
-        return torch.empty(0, *shape)
-    draws = [torch.rand(shape, generator=query_generator(f"{seed}/{int(q)}")) for q in query_index]
-    return (torch.stack(draws) * 2 - 1) * epsilon

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lightning_hash.functional.average_precision import check_labels
-from lightning_hash.functional.hamming import check_codes
+from lightning_hash.functional.checks import check_codes, check_labels
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from lightning_hash.codes.code_set import plain_code_set
 from lightning_hash.commands.attack import attack_encoded
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.trainer import quiet_trainer
-from lightning_hash.functional.average_precision import check_labels
+from lightning_hash.functional.checks import check_codes, check_labels
 from lightning_hash.functional.frames import frame_mask, per_frame
-from lightning_hash.functional.hamming import check_codes
 from lightning_hash.modules.attack_module import AttackModule
 
 
@@ -71,7 +70,8 @@ def attack(
     """Attack a batch of queries: the AttackModule under a quiet Trainer.
 
     Args:
-        model: turns images in [0, 1] into ``(B, K)`` logits; put in eval mode and frozen. See
+        model: turns images in [0, 1] into ``(B, K)`` logits. It is frozen, in eval mode, while it
+            is attacked, and given back as it came. See
             :class:`lightning_hash.victims.ForeignNetwork` for one that wants normalised inputs.
         images: ``(Q, ...)`` floating in [0, 1]; clips are ``(Q, T, 3, H, W)``.
         labels: ``(Q, C)`` of 0/1; needed with a database.
@@ -139,9 +139,9 @@ def attack(
     with quiet_trainer(max_epochs=iterations, accelerator=accelerator) as trainer:
         clips = () if lengths is None else (lengths.long().cpu(),)
         data = _TensorData(images.detach().cpu(), labels.to(torch.uint8).cpu(), *clips)
-        attack_encoded(trainer, module, data, database)
-    tensors = module.outcome().tensors
+        scores = attack_encoded(trainer, module, data, database)
+    tensors = scores.outcome().tensors
     return Attacked(
         tensors["adversarial_8bit"], tensors["perturbation"], tensors["clean_codes"],
-        tensors["codes_8bit"], module.rows,
+        tensors["codes_8bit"], scores.rows,
     )  # fmt: skip

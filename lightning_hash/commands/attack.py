@@ -24,10 +24,17 @@ from lightning_hash.engine.callbacks import (
 )
 from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.modules.attack_module import AttackModule
-from lightning_hash.modules.databases import Databases, choose_target_database
+from lightning_hash.modules.databases import (
+    Databases,
+    TargetDatabase,
+    choose_target_database,
+)
 from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.checkpoints import read_checkpoint
+from lightning_hash.victims.victim import Victim
 
 DEFAULTS: dict[str, Any] = {
     **DEMO_DATA,
@@ -47,12 +54,12 @@ def run_attack(
     datamodule: HashDataModule,
     ckpt_path: str | None = None,
     codes: str | None = None,
-) -> None:
+) -> ScoreModule:
     """Attack the queries of a data set: encode the database, optimise, score.
 
     Args:
         trainer: runs it; its ``max_epochs`` are the iterations.
-        module: the attack.
+        module: the attack; its victim is given back as it came.
         datamodule: the queries and the database.
         ckpt_path: checkpoint of this attack to go on from, made under any number of processes;
             ``last`` is the newest whole one of the runs of this name, if there is any. The victim
@@ -60,25 +67,28 @@ def run_attack(
         codes: the database's codes: what ``encode`` wrote, or the codes of another system; by
             default the database is encoded here.
 
+    Returns:
+        What the attack has come to: rows and outcome.
+
     Raises:
         ValueError: if the victim's codes, the targets, the checkpoint or the code file do not
             fit, or the strategy would average the gradients of different queries.
         OSError: after the attack, if its last checkpoint could not be written.
     """
-    if trainer.world_size > 1 and not isinstance(trainer.strategy, QueryParallelStrategy):
-        msg = (
-            f"strategy {type(trainer.strategy).__name__} averages the gradients of different "
-            "queries; attacks by several processes need strategy='query_parallel'"
-        )
-        raise ValueError(msg)
-    queries, found = prepare_queries(trainer, module, datamodule, codes)
-    if ckpt_path == "last":
-        ckpt_path = _newest_checkpoint(trainer.log_dir)
-    attack_prepared(trainer, module, queries, found, ckpt_path)
+    with borrowed(module.victim.network):
+        data, databases = prepare_queries(
+            trainer, module.victim, datamodule, n_queries=module.n_queries,
+            batch_size=module.batch_size, seed=module.seed,
+            target_database=module.target_database, codes=codes,
+        )  # fmt: skip
+        if ckpt_path == "last":
+            ckpt_path = _newest_checkpoint(trainer.log_dir)
+        scores = _attack(trainer, module, data, databases, ckpt_path)
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, AttackCheckpoint) and callback.failed is not None:
             msg = f"the results are written, but {callback.failed}"
             raise OSError(msg)
+    return scores
 
 
 def attack_encoded(
@@ -86,86 +96,96 @@ def attack_encoded(
     module: AttackModule,
     datamodule: HashDataModule,
     database: CodeSet | None,
-) -> None:
+) -> ScoreModule:
     """Attack queries with a database that is encoded already, or without one.
 
     Args:
         trainer: runs it.
-        module: the attack.
+        module: the attack; its victim is given back as it came.
         datamodule: the queries; its database is not looked at.
         database: the victim's codes of the database; ``None`` measures no retrieval.
+
+    Returns:
+        What the attack has come to: rows and outcome.
 
     Raises:
         ValueError: if the objective needs a database and there is none.
     """
-    queries = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
-    queries.setup("predict")
-    codes = None if database is None else {"database": database}
-    attack_prepared(trainer, module, queries, codes)
+    data = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
+    data.setup("predict")
+    databases = None
+    if database is not None:
+        target = choose_target_database(module.target_database, datamodule)
+        databases = Databases(database, None, target)
+    with borrowed(module.victim.network):
+        return _attack(trainer, module, data, databases, None)
+
+
+def _attack(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    data: QueryData,
+    databases: Databases | None,
+    ckpt_path: str | None,
+) -> ScoreModule:
+    data.trainer = trainer  # which batches are this process's
+    module.attach(data, databases, trainer)
+    if module.recipe.objective.iterative:
+        trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+    else:
+        module.setup("test")
+    made: Any = list(module.perturbations)
+    scores = ScoreModule(
+        module.victim, data, databases, module.batches, made, module.evaluation,
+        module.recipe.budget, module.settings(), seconds=module.seconds, counts=module.counts(),
+    )  # fmt: skip
+    trainer.test(scores, datamodule=data, verbose=False, weights_only=True)
+    return scores
 
 
 def prepare_queries(
     trainer: pl.Trainer,
-    module: AttackModule,
+    victim: Victim,
     datamodule: HashDataModule,
+    *,
+    n_queries: int | None,
+    batch_size: int,
+    seed: int,
+    target_database: TargetDatabase = "auto",
     codes: str | None = None,
-) -> tuple[QueryData, dict[str, CodeSet]]:
+) -> tuple[QueryData, Databases]:
     """Set up the queries, and encode or read what they are ranked against.
 
     Args:
         trainer: encodes.
-        module: the attack.
+        victim: whose codes.
         datamodule: the queries and the database.
+        n_queries: how many queries, drawn by seed; ``None`` takes all.
+        batch_size: queries per batch.
+        seed: seed of the draw.
+        target_database: what t-MAP ranks.
         codes: as in :func:`run_attack`.
 
     Returns:
-        The queries, and codes by split: ``database``, and ``open_set`` where targets come from it.
+        The queries and what they are ranked against.
 
     Raises:
-        ValueError: as :func:`run_attack` does.
+        ValueError: if there are too few queries, no open set, or the codes do not fit.
     """
-    queries = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
+    data = QueryData(datamodule, n_queries, batch_size, seed)
     datamodule.prepare_data()
-    queries.setup("predict")
+    data.setup("predict")
     splits = [] if codes is not None else ["database"]
-    if choose_target_database(module.target_database, datamodule) != "database":
+    target = choose_target_database(target_database, datamodule)
+    if target != "database":
         splits.append(OPEN_SET)
-    found = encode_splits(trainer, module.victim, datamodule, splits) if splits else {}
+    found = encode_splits(trainer, victim, datamodule, splits) if splits else {}
     if codes is not None:
-        made = made_with(module.victim, datamodule, "database", trainer)
+        made = made_with(victim, datamodule, "database", trainer)
         found["database"] = database_codes(Path(codes), datamodule, made)
         if found["database"].foreign is not None:
             rank_zero_warn(f"codes {codes} do not say which model they are of")
-    return queries, found
-
-
-def attack_prepared(
-    trainer: pl.Trainer,
-    module: AttackModule,
-    queries: QueryData,
-    codes: dict[str, CodeSet] | None,
-    ckpt_path: str | None = None,
-) -> None:
-    """Optimise the perturbations of queries and score them.
-
-    Args:
-        trainer: runs it.
-        module: the attack.
-        queries: the queries, set up.
-        codes: what :func:`prepare_queries` returned; ``None`` measures no retrieval.
-        ckpt_path: checkpoint to go on from.
-
-    Raises:
-        ValueError: if the module does not take the queries, the codes or the checkpoint.
-    """
-    databases = None
-    if codes is not None:
-        target = choose_target_database(module.target_database, queries.source)
-        databases = Databases(codes["database"], codes.get(OPEN_SET), target)
-    module.attach(queries, databases, trainer)
-    if module.objective.iterative:
-        trainer.fit(module, datamodule=queries, ckpt_path=ckpt_path, weights_only=True)
-    trainer.test(module, datamodule=queries, verbose=False, weights_only=True)
+    return data, Databases(found["database"], found.get(OPEN_SET), target)
 
 
 def _newest_checkpoint(folder: str | None) -> str | None:

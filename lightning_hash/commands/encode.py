@@ -18,6 +18,7 @@ from lightning_hash.data.split_data import SplitData
 from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.modules.encoder import Encoder, flips, float32_codes, join, made_with
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
 
@@ -144,7 +145,8 @@ def encode_splits(
     """
     data = SplitData(datamodule, splits)
     encoder = Encoder(victim)
-    trainer.predict(encoder, datamodule=data, return_predictions=False)
+    with borrowed(victim.network):
+        trainer.predict(encoder, datamodule=data, return_predictions=False)
     parts = gather_objects([encoder.predicted(number) for number in range(len(splits))])
     found = {}
     for number, split in enumerate(splits):

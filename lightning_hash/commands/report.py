@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import itertools
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,16 +14,19 @@ from rich.console import Console
 
 from lightning_hash._version import __version__
 from lightning_hash.reports.grid import Grid
-from lightning_hash.reports.numbered import close_to, numbered_grids, setting_of
+from lightning_hash.reports.lines import close_to, setting_of
+from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.overview import overview_grids
 from lightning_hash.reports.page import Picture, Section, render_page
-from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING, TABLES
+from lightning_hash.reports.papers import BITS, DHTA_SETTING, HAG_SETTING, TABLES
 from lightning_hash.reports.plots import Plot, numbered_plots
 from lightning_hash.reports.queries import perturbed_clips, perturbed_images
 from lightning_hash.reports.readme import fill_readme
 from lightning_hash.reports.transfers import published_transfers, transfer_grids
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles, find_runs
+from lightning_hash.results.settings import flatten
+from lightning_hash.results.tables import bits_text
 from lightning_hash.utils.whole_file import write_whole
 
 STRIPS = 3  # pictures of single queries shown of each run
@@ -176,31 +180,49 @@ def _slug(text: str) -> str:
 def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
     seen = set()
     for run in sorted(runs, key=_unlike_the_papers):
-        row = run.attack
-        if row is None or (row.attack, row.dataset, row.backbone, row.target_database) in seen:
+        row = run.last
+        if row is None:
+            continue
+        dataset, backbone = row.get("data.dataset"), row.get("victim.backbone")
+        kind = (row.name, dataset, backbone, row.get("data.target_database"))
+        if kind in seen:
             continue
         if run.strips:  # of the runs of an attack on one kind of victim the first
-            seen.add((row.attack, row.dataset, row.backbone, row.target_database))
+            seen.add(kind)
         for path in run.strips[:STRIPS]:
             yield Picture(
-                title=f"{row.attack} on {row.dataset}, query {int(path.stem)}",
-                caption=f"{row.backbone}, {row.bits} bits; {setting_of(row)}.",
+                title=f"{row.name} on {dataset}, query {int(path.stem)}",
+                caption=f"{backbone}, {bits_text(row.get(BITS))}; {setting_of(row)}.",
                 content=path.read_bytes(),
             )
 
 
 def _unlike_the_papers(run: RunFiles) -> int:
-    """Return in how many fields an attack was set otherwise than the papers'."""
-    setting = HAG_SETTING if run.attack and run.attack.attack.startswith("hag") else DHTA_SETTING
+    """Return in how many settings an attack was set otherwise than the papers'."""
+    row = run.last
+    setting = HAG_SETTING if row and row.name.startswith("hag") else DHTA_SETTING
     return sum(
-        not close_to(getattr(run.attack, name, None), value) for name, value in setting.items()
+        not close_to(row.get(path) if row else None, value) for path, value in setting.items()
     )
 
 
 def _flat(rows: Sequence[ResultRow]) -> str:
+    """Return all rows as CSV, with a column for each dotted path that has a value in any row."""
+    flat = [
+        {
+            path: value
+            for path, value in flatten(dataclasses.asdict(row)).items()
+            if value is not None
+        }
+        for row in rows
+    ]
     file = io.StringIO()
-    names = [field.name for field in dataclasses.fields(ResultRow)]
-    writer = csv.DictWriter(file, names, lineterminator="\n")
+    writer = csv.DictWriter(
+        file, list(dict.fromkeys(p for each in flat for p in each)), lineterminator="\n"
+    )
     writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
+    for each in flat:
+        writer.writerow(
+            {path: json.dumps(x) if isinstance(x, list) else x for path, x in each.items()}
+        )
     return file.getvalue()

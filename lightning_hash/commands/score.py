@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -11,9 +12,11 @@ from rich.table import Table
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import read_codes, read_labels
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
+from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.tables import LABELS
+from lightning_hash.results.tables import metric_label
+
+SAID = ("normalizer", "ties", "empty")
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +32,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config", action="config", help="YAML with these options.")
     parser.add_function_arguments(score)
     parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
-    options = parser.parse_args(arguments).as_dict()
+    options = vars(parser.instantiate_classes(parser.parse_args(arguments)))
     options.pop("config")
     as_json = options.pop("json")
     rows = score(**options)
@@ -37,17 +40,18 @@ def main(arguments: list[str]) -> int:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         return 0
     first = rows[0]
-    ranks = "all" if first.top_k is None else str(first.top_k)
+    ranks = first.get("ranking.top_k") or "all"
+    said = ", ".join(f"{name} {first.get(f'ranking.{name}')}" for name in SAID)
     table = Table(
-        title=f"{first.n_query} queries, {first.n_database} database items, {first.bits} bits; top "
-        f"{ranks}, normalizer {first.normalizer}, ties {first.ties}, empty {first.empty}",
+        title=f"{first.get('data.n_query')} queries, {first.get('data.n_database')} database "
+        f"items, {first.get('victim.bits')} bits; top {ranks}, {said}",
         title_justify="left",
     )
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    for header in ("metric", "value", "se"):
+        table.add_column(header, justify="left" if header == "metric" else "right")
     for row in rows:
-        name = LABELS[row.metric] if row.n_at is None else f"precision@{row.n_at}"
-        table.add_row(name, f"{row.value:.4f}")
+        error = "" if row.se is None else f"{row.se:.4f}"
+        table.add_row(metric_label(row), f"{row.value:.4f}", error)
     Console().print(table)
     return 0
 
@@ -60,11 +64,7 @@ def score(
     target_labels: str | None = None,
     clean: str | None = None,
     bits: int | None = None,
-    top_k: int | None = 1000,
-    normalizer: Normalizer = "retrieved",
-    empty: Empty = "zero",
-    ties: Ties = "expected",
-    precision_n: int = 100,
+    ranking: RankingOptions = RankingOptions(),
     attack: str = "none",
 ) -> list[ResultRow]:
     r"""Score codes in files, whoever made them.
@@ -77,11 +77,7 @@ def score(
         target_labels: rows of 0/1, the targets of an attack on the queries: adds t-MAP.
         clean: codes of the queries before an attack: adds the mean Hamming distance to them.
         bits: K, where a row of labels and code could be cut at several places.
-        top_k: ranks to look at; null is the whole database.
-        normalizer: what AP divides by.
-        empty: how a query without a relevant item in the top_k counts.
-        ties: how ties in the Hamming distance are treated.
-        precision_n: N of precision at N.
+        ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
     Returns:
@@ -99,40 +95,48 @@ def score(
         >>> rows[0].metric, rows[0].value
         ('map', 1.0)
     """
-    from lightning_hash.metrics import AttackScore  # seconds, which --help need not wait for
+    from lightning_hash.metrics import AttackMetrics  # seconds, which --help need not wait for
 
     sent = _read(query, query_labels, bits)
     ranked = _read(database, database_labels, bits)
-    metrics = AttackScore(top_k, normalizer, empty, ties, precision_n)
+    metrics = AttackMetrics(ranking)
     metrics.set_database(ranked.codes, ranked.labels, ranked.index)
-    names = ["map", "precision_at_n"]
+    known = ["database"]
     targets = before = None
     if target_labels is not None:
         metrics.set_target_database(ranked.codes, ranked.labels, ranked.index)
         targets = read_labels(Path(target_labels), Path(query))
-        names.append("t_map")
+        known += ["target_database", "target_labels"]
     if clean is not None:
         before = _read(clean, query_labels, bits).codes
-        names.append("hamming_to_clean")
+        known.append("clean_codes")
     for what, found in (("target_labels", targets), ("clean", before)):
         if found is not None and len(found) != len(sent):
             msg = f"{what}: {len(found)} rows for {len(sent)} queries"
             raise ValueError(msg)
     metrics.update(sent.codes, sent.labels, sent.index, clean_codes=before, target_labels=targets)
-    averages = {"map": metrics.map, "t_map": metrics.t_map}
+    mappings: dict[str, Any] = {
+        "attack": None if attack == "none" else {"name": attack},
+        "victim": {
+            "sha256": ranked.made_with.get("victim_sha256"),
+            "backbone": ranked.made_with.get("backbone"), "bits": ranked.bits,
+        },
+        "data": {
+            "sha256": {
+                "query": sent.made_with.get("list_sha256"),
+                "database": ranked.made_with.get("list_sha256"),
+            },
+            "n_query": len(sent), "n_database": len(ranked), "database_codes": ranked.foreign,
+        },
+        "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
+        "run": {"version": __version__},
+    }  # fmt: skip
     return [
         ResultRow(
-            metric=name, value=value, iteration=0, quantized=False, attack=attack,
-            n_at=precision_n if name == "precision_at_n" else None,
-            n_empty=averages[name].n_empty if name in averages else None,
-            bits=ranked.bits, n_query=len(sent), n_database=len(ranked),
-            victim_sha256=ranked.made_with.get("victim_sha256"),
-            list_sha256_query=sent.made_with.get("list_sha256"),
-            list_sha256_database=ranked.made_with.get("list_sha256"),
-            database_codes=ranked.foreign, relevance="shares a label", top_k=top_k,
-            normalizer=normalizer, empty=empty, ties=ties, version=__version__,
+            metric=name, value=found.value, se=found.se, n=found.n, n_empty=found.n_empty,
+            iteration=0, quantized=False, **mappings,
         )
-        for name, value in metrics.compute(names).items()
+        for name, found in metrics.compute(metrics.names(known)).items()
     ]  # fmt: skip
 
 

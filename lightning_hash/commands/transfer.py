@@ -1,6 +1,5 @@
 """``python -m lightning_hash transfer``: perturbations of finished attacks on other victims."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,24 +10,21 @@ import yaml
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from lightning_hash.attacks.combine import Perturbations, combine, read_perturbations
-from lightning_hash.commands.attack import attack_prepared, prepare_queries
+from lightning_hash.attacks.combine import Perturbations, combine
+from lightning_hash.commands.attack import prepare_queries
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.loggers import RunLogger
 from lightning_hash.engine.trainer import HashTrainer
-from lightning_hash.modules.transfer_module import TransferModule
+from lightning_hash.modules.transfer import check_together, read_perturbations, transfer_module
 from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.utils.configs import find_config
+from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
+from lightning_hash.victims.victim import Victim
 
-# What all perturbations must agree on, or their numbers could not stand in one table.
-SHARED = (
-    "dataset", "data_seed", "inputs_sha256", "list_sha256_query", "list_sha256_database",
-    "list_sha256_open_set", "target_database", "seed", "n_query", "top_k", "normalizer", "empty",
-    "ties",
-)  # fmt: skip
+Group = tuple[Perturbations, Path | None]
 
 
 def main(arguments: list[str]) -> int:
@@ -59,14 +55,7 @@ def main(arguments: list[str]) -> int:
     rows: list[ResultRow] = []
     for given in options.victims:
         victim = as_victim(yaml.safe_load(given) if given.startswith("{") else given)
-        modules = [TransferModule(victim, made, file, options.batch_size) for made, file in groups]
-        transfer(trainer, modules, _data(config))
-        for number, module in enumerate(modules):
-            found = [ResultRow(**row) for row in module.rows]
-            rows += [row for row in found if row.attack not in ("none", "anchor")]
-            if number == 0:  # the clean queries and the ceilings do not depend on what is added
-                own = [row for row in found if row.attack in ("none", "anchor")]
-                rows += [dataclasses.replace(row, sources=None, combination=None) for row in own]
+        rows += run_transfer(trainer, victim, groups, _data(config), options.batch_size)
     if trainer.is_global_zero:
         place.mkdir(parents=True, exist_ok=True)
         write_results(place / "results.json", rows)
@@ -77,23 +66,44 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def transfer(
-    trainer: pl.Trainer, modules: Sequence[TransferModule], datamodule: HashDataModule
-) -> None:
-    """Score perturbations of finished attacks on a victim, whose database is encoded once.
+def run_transfer(
+    trainer: pl.Trainer,
+    victim: Victim,
+    groups: Sequence[Group],
+    datamodule: HashDataModule,
+    batch_size: int = 100,
+) -> list[ResultRow]:
+    """Score perturbations on a victim, whose database is encoded once.
 
     Args:
-        trainer: runs the passes.
-        modules: one per perturbation, all of one victim.
+        trainer: runs it.
+        victim: the victim.
+        groups: perturbations, each with the ``targets.json`` that it was made for, if any.
         datamodule: the queries and the database of the attacks.
+        batch_size: queries at a time.
+
+    Returns:
+        A row per number; those of the clean queries and the ceiling once.
 
     Raises:
         ValueError: if the perturbations are not of these queries.
     """
-    queries, codes = prepare_queries(trainer, modules[0], datamodule)
-    for module in modules:
-        module.check_data(queries)
-        attack_prepared(trainer, module, queries, codes)
+    first = groups[0][0]
+    rows = []
+    with borrowed(victim.network):
+        data, databases = prepare_queries(
+            trainer, victim, datamodule, n_queries=first.data["n_query"], batch_size=batch_size,
+            seed=first.attack["seed"], target_database=first.data["target_database"] or "auto",
+        )  # fmt: skip
+        for number, (given, file) in enumerate(groups):
+            module = transfer_module(victim, given, file, data, databases, trainer)
+            trainer.test(module, datamodule=data, verbose=False, weights_only=True)
+            found = [ResultRow(**row) for row in module.rows]
+            rows += [row for row in found if row.is_attack]
+            if number == 0:  # the clean queries and the ceilings do not depend on what is added
+                own = [row for row in module.rows if not ResultRow(**row).is_attack]
+                rows += [ResultRow(**{**row, "transfer": None}) for row in own]
+    return rows
 
 
 def make_parser() -> ArgumentParser:
@@ -127,21 +137,13 @@ def make_parser() -> ArgumentParser:
 
 
 def _groups(
-    parts: Sequence[Perturbations], folders: Sequence[Path], combinations: Sequence[str]
-) -> list[tuple[Perturbations, Path | None]]:
+    parts: list[Perturbations], folders: Sequence[Path], combinations: Sequence[str]
+) -> list[Group]:
     """Return the perturbations to score, each with the targets that they were made for."""
-    first = parts[0]
-    for part in parts[1:]:
-        for field in SHARED:
-            if part.protocol[field] != first.protocol[field]:
-                msg = (
-                    f"perturbations on {first.sources} and {part.sources} cannot stand in one "
-                    f"table: {field} is {first.protocol[field]!r} and {part.protocol[field]!r}"
-                )
-                raise ValueError(msg)
+    check_together(parts)
     files = [folder / "targets.json" for folder in folders]
     agree = all(file.exists() for file in files) and len({_targets(file) for file in files}) == 1
-    groups: list[tuple[Perturbations, Path | None]] = []
+    groups: list[Group] = []
     for combination in combinations:
         if combination == "single":
             found = zip(parts, files, strict=True)

@@ -49,6 +49,10 @@ class QueryData(pl.LightningDataModule):
         batch_size: queries per batch.
         seed: seed of the draw.
 
+    Attributes:
+        learns: whether the training loader is that of the source: a shared perturbation learns on
+            its training items.
+
     Raises:
         ValueError: if ``n_queries`` or ``batch_size`` is below 1.
     """
@@ -69,6 +73,7 @@ class QueryData(pl.LightningDataModule):
             raise ValueError(msg)
         self.source = source
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
+        self.learns = False
 
     def prepare_data(self) -> None:
         """Prepare the source."""
@@ -125,8 +130,11 @@ class QueryData(pl.LightningDataModule):
         batch: list[Any] = default_collate([self.queries[i] for i in range(start, stop) or [0]])
         return batch if start < stop else [part[:0] for part in batch]
 
-    def train_dataloader(self) -> BatchNumbers:
-        """Return the numbers of this process's batches."""
+    def train_dataloader(self) -> Any:
+        """Return the numbers of this process's batches, or its share of the training items."""
+        if self.learns:
+            self.source.trainer = self.trainer
+            return self.source.train_dataloader()
         return BatchNumbers(self.local_batches)
 
     def test_dataloader(self) -> BatchNumbers:

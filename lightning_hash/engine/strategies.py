@@ -15,26 +15,35 @@ class QueryParallelStrategy(DDPStrategy):
     DDP averages the gradients of the processes: for the training of one set of weights that is
     right, for perturbations it would mix the gradients of different images. Here the module is not
     wrapped, and rank 0's parameters and buffers are not spread over the other ranks. Launching,
-    environments (torchrun, SLURM, spawned by itself) and samplers are DDP's.
+    environments (torchrun, SLURM, spawned by itself) and samplers are DDP's. One perturbation that
+    all queries share is one set of weights: it is trained by DDP as it is.
+
+    Attributes:
+        query_parallel: what an attack looks for before it runs in several processes.
 
     Args:
         options: as in Lightning's DDPStrategy.
     """
 
     strategy_name = NAME
+    query_parallel = True
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
 
     def setup(self, trainer: pl.Trainer) -> None:
-        """Set up as DDP does, and let every process keep its own parameters and buffers."""
+        """Set up as DDP does; every process keeps its own parameters and buffers."""
         module = trainer.lightning_module
-        own = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, own)  # type: ignore[no-untyped-call]
+        self._shared = bool(getattr(module, "shared", False))
+        if not self._shared:
+            own = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, own)  # type: ignore[no-untyped-call]
         super().setup(trainer)
 
     def configure_ddp(self) -> None:
-        """Leave the module as it is."""
+        """Leave the module as it is, unless its perturbation is shared."""
+        if self._shared:
+            super().configure_ddp()
 
     def _get_process_group_backend(self) -> str:
         # Objects and flags go through CPU memory and do not wait for the device.

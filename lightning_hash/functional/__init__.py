@@ -6,14 +6,20 @@ from lightning_hash.functional.frames import frame_mask, largest_frames
 from lightning_hash.functional.hamming import hamming_distance
 from lightning_hash.functional.label_codes import center_code, mainstay_code
 from lightning_hash.functional.labels import pairwise_similarity, shares_label
+from lightning_hash.functional.options import RankingOptions
 from lightning_hash.functional.perceptibility import linf, perceptibility
 from lightning_hash.functional.precision import (
     precision_at,
     precision_at_n_curve,
     precision_recall_curve,
+    retrieval_curves,
 )
+from lightning_hash.functional.ranking import Measure, RankedChunk, make_ranking, measure
 
 __all__ = [
+    "Measure",
+    "RankedChunk",
+    "RankingOptions",
     "anchor_code",
     "average_precision",
     "bit_correlation",
@@ -24,12 +30,15 @@ __all__ = [
     "largest_frames",
     "linf",
     "mainstay_code",
+    "make_ranking",
     "mean_average_precision",
+    "measure",
     "pairwise_similarity",
     "perceptibility",
     "precision_at",
     "precision_at_n_curve",
     "precision_recall_curve",
+    "retrieval_curves",
     "shares_label",
     "sign_code",
 ]

@@ -1,86 +1,20 @@
 """Average precision over a Hamming ranking, ties treated exactly."""
 
-from typing import Literal
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from lightning_hash.functional.hamming import check_pair
-from lightning_hash.functional.ranking import make_ranking
-
-Normalizer = Literal["retrieved", "relevant"]
-Ties = Literal["expected", "stable"]
-Empty = Literal["zero", "skip"]
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Check an option.
-
-    Raises:
-        ValueError: if ``value`` is not among ``choices``.
-    """
-    if value not in choices:
-        msg = f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}"
-        raise ValueError(msg)
-
-
-def check_top_k(name: str, value: int | None) -> None:
-    """Check a number of ranks.
-
-    Raises:
-        ValueError: if ``value`` is neither ``None`` nor a positive int.
-    """
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        msg = f"{name} must be a positive whole number or None for the whole database, got {value}"
-        raise ValueError(msg)
-
-
-def check_ranking(
-    query_codes: Tensor, database_codes: Tensor, query_labels: Tensor, database_labels: Tensor
-) -> None:
-    """Check the four inputs of every ranking metric.
-
-    Raises:
-        TypeError: if codes are not of a real dtype.
-        ValueError: if a value, a shape or a number of rows is wrong, or the database is empty.
-    """
-    check_pair(query_codes, database_codes)
-    if len(database_codes) == 0:
-        msg = "database_codes is empty, at least one item is needed"
-        raise ValueError(msg)
-    for side, codes, labels in (
-        ("query", query_codes, query_labels),
-        ("database", database_codes, database_labels),
-    ):
-        check_labels(f"{side}_labels", labels)
-        if len(labels) != len(codes):
-            msg = f"{side}_labels must have a row per code: {len(codes)} codes, {len(labels)} rows"
-            raise ValueError(msg)
-    if query_labels.shape[1] != database_labels.shape[1]:
-        msg = (
-            f"query_labels have {query_labels.shape[1]} columns, database_labels "
-            f"{database_labels.shape[1]}; both must list the same labels"
-        )
-        raise ValueError(msg)
-
-
-def check_labels(name: str, labels: Tensor) -> None:
-    """Check that labels are ``(n, C)`` of 0/1.
-
-    Raises:
-        ValueError: if the shape or a value is wrong.
-    """
-    if labels.dim() != 2:
-        msg = f"{name} must have shape (n, C), got {tuple(labels.shape)}"
-        raise ValueError(msg)
-    wrong = ~((labels == 0) | (labels == 1))
-    if wrong.any():
-        row, column = torch.nonzero(wrong)[0].tolist()
-        msg = (
-            f"{name} must be 0 or 1, got {labels[row, column].item()} in row {row}, "
-            f"column {column}; one column per label"
-        )
-        raise ValueError(msg)
+from lightning_hash.functional.checks import check_choice, check_top_k
+from lightning_hash.functional.options import (
+    EMPTIES,
+    NORMALIZERS,
+    Empty,
+    Normalizer,
+    Ties,
+    counted,
+)
+from lightning_hash.functional.ranking import Measure, RankedChunk, make_ranking, measure
 
 
 def average_precision(
@@ -123,24 +57,32 @@ def average_precision(
         >>> average_precision(codes[:1], codes, torch.tensor([[1, 0]]), labels)
         tensor([0.5833], dtype=torch.float64)
     """
-    check_choice("normalizer", normalizer, ("retrieved", "relevant"))
-    check_choice("ties", ties, ("expected", "stable"))
+    check_choice("normalizer", normalizer, NORMALIZERS)
     check_top_k("top_k", top_k)
-    check_ranking(query_codes, database_codes, query_labels, database_labels)
-    items = len(database_codes)
-    cut = items if top_k is None else min(top_k, items)
     ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
-    parts = []
-    for rows in ranking.chunks(cut if ties == "stable" else query_codes.shape[1]):
-        if ties == "expected":
-            parts.append(_expected(*ranking.histograms(rows), cut, normalizer))
-        else:
-            hits = ranking.ranked_relevance(rows, cut)
-            total = hits.sum(dim=1) if normalizer == "retrieved" else ranking.n_relevant(rows)
-            parts.append(_stable(hits, total))
-    if not parts:
-        return torch.zeros(0, dtype=torch.float64, device=query_codes.device)
-    return torch.cat(parts)
+    values = partial(chunk_average_precision, top_k=top_k, normalizer=normalizer)
+    (found,) = measure(ranking, [Measure(values, top_k)], ties)
+    return found
+
+
+def chunk_average_precision(
+    chunk: RankedChunk, top_k: int | None, normalizer: Normalizer
+) -> Tensor:
+    """Compute :func:`average_precision` of some queries of a ranking.
+
+    Args:
+        chunk: the queries, ranked as far as ``top_k``.
+        top_k: ranks to look at.
+        normalizer: what AP divides by.
+
+    Returns:
+        float64 ``(q,)`` in [0, 1]; NaN for an empty query.
+    """
+    cut = chunk.size if top_k is None else min(top_k, chunk.size)
+    if chunk.ordered is None:
+        return _expected(chunk, cut, normalizer)
+    hits = chunk.ordered[:, :cut]
+    return _stable(hits, hits.sum(dim=1) if normalizer == "retrieved" else chunk.n_relevant)
 
 
 def mean_average_precision(
@@ -173,19 +115,12 @@ def mean_average_precision(
         TypeError: if codes are not of a real dtype.
         ValueError: if a value, a shape or an option is wrong.
     """
-    check_choice("empty", empty, ("zero", "skip"))
+    check_choice("empty", empty, EMPTIES)
     values = average_precision(
         query_codes, database_codes, query_labels, database_labels,
         top_k=top_k, normalizer=normalizer, ties=ties,
     )  # fmt: skip
-    return mean_of(values, empty)
-
-
-def mean_of(values: Tensor, empty: Empty) -> Tensor:
-    """Average AP values ``(Q,)`` with NaN for empty queries; NaN if no query is left."""
-    if empty == "zero":
-        return values.nan_to_num(0.0).mean()
-    return values.nanmean()
+    return counted(values, empty).mean()
 
 
 def _stable(hits: Tensor, divisor: Tensor) -> Tensor:
@@ -195,7 +130,7 @@ def _stable(hits: Tensor, divisor: Tensor) -> Tensor:
     return torch.where(hits.any(dim=1), total / divisor, torch.nan)
 
 
-def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> Tensor:
+def _expected(chunk: RankedChunk, cut: int, normalizer: Normalizer) -> Tensor:
     """Average AP over all orders, from counts per distance.
 
     Let N and R be the items and relevant items nearer than a distance with n items, p of them
@@ -207,17 +142,18 @@ def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> 
     hypergeometric; it also enters the divisor.
 
     Args:
-        items: float64 ``(q, K + 1)``, items at each distance.
-        hits: float64 ``(q, K + 1)``, relevant items at each distance.
+        chunk: the queries.
         cut: ranks to look at, at most the size of the database.
         normalizer: what AP divides by.
 
     Returns:
         float64 ``(q,)``, NaN for empty queries.
     """
-    before, hits_before = items.cumsum(1) - items, hits.cumsum(1) - hits
+    items, hits, before, size = chunk.items, chunk.hits, chunk.before, chunk.size
+    if len(items) == 0:
+        return items.new_zeros(0)
+    hits_before = hits.cumsum(1) - hits
     inside = before + items <= cut
-    size = int(items[0].sum())
     harmonic = torch.zeros(size + 1, dtype=torch.float64, device=items.device)
     harmonic[1:] = (1 / torch.arange(1, size + 1, dtype=torch.float64, device=items.device)).cumsum(
         0
@@ -243,7 +179,7 @@ def _expected(items: Tensor, hits: Tensor, cut: int, normalizer: Normalizer) -> 
     if normalizer == "retrieved":
         divisor = found.unsqueeze(1) + r
     else:
-        divisor = hits.sum(dim=1, keepdim=True).expand_as(r)
+        divisor = chunk.n_relevant.unsqueeze(1).expand_as(r)
     values = torch.where(divisor > 0, sums / divisor.clamp(min=1), 0.0)
     expected = (probability * values).sum(dim=1)
     possible = (found > 0) | (torch.minimum(p, places) > 0)

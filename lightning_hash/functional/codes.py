@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lightning_hash.functional.checks import check_voters
+
 
 def sign_code(logits: Tensor) -> Tensor:
     """Binarise logits (HAG Eq. 1): sign(0) = -1.
@@ -36,9 +38,7 @@ def anchor_code(codes: Tensor) -> Tensor:
         >>> anchor_code(torch.tensor([[1, -1, 1], [1, -1, -1]]))
         tensor([ 1, -1,  1])
     """
-    if codes.dim() != 2 or len(codes) == 0:
-        msg = f"codes must have shape (n, K) with n at least 1, got {tuple(codes.shape)}"
-        raise ValueError(msg)
+    check_voters(codes)
     votes = (codes > 0).sum(dim=0) * 2 >= len(codes)
     return torch.where(votes, 1, -1).to(codes.dtype)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lightning_hash.functional.hamming import check_codes
+from lightning_hash.functional.checks import check_labelled_codes
 from lightning_hash.functional.labels import shares_label
 
 ROWS = 32  # labels at a time: their similarity to all items is a matrix
@@ -80,13 +80,7 @@ def _vote(
     database_labels: Tensor,
     weights: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    check_codes("codes", codes)
-    if len(codes) != len(database_labels):
-        msg = (
-            f"codes and database_labels must be of one number of items, got {len(codes)} and "
-            f"{len(database_labels)}"
-        )
-        raise ValueError(msg)
+    check_labelled_codes(codes, database_labels)
     voters = codes.double()
     parts = [weights(rows, database_labels) @ voters for rows in torch.split(labels, ROWS)]
     votes = torch.cat(parts) if parts else voters[:0]

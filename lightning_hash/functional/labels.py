@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from lightning_hash.functional.checks import check_label_widths
+
 
 def shares_label(a: Tensor, b: Tensor) -> Tensor:
     """Tell which pairs share at least one label.
@@ -21,12 +23,7 @@ def shares_label(a: Tensor, b: Tensor) -> Tensor:
         >>> shares_label(torch.tensor([[1, 0, 1]]), torch.tensor([[0, 0, 1], [0, 1, 0]]))
         tensor([[ True, False]])
     """
-    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[1]:
-        msg = (
-            "labels must have shapes (Q, C) and (N, C) of one width C, "
-            f"got {tuple(a.shape)} and {tuple(b.shape)}"
-        )
-        raise ValueError(msg)
+    check_label_widths(a, b)
     return a.float() @ b.float().T > 0.5
 
 

@@ -33,17 +33,17 @@ class PackedRanking:
         query_labels: Tensor,
         database_labels: Tensor,
     ) -> None:
-        self.bits, self.items = query_codes.shape[1], len(database_codes)
+        self.size, self.bits = database_codes.shape
         self.queries = _words(query_codes)
         self.database = _words(database_codes)
         self.query_labels = _words(query_labels)
         self.database_labels = _words(database_labels)
         short = np.uint8 if self.bits < 256 else np.uint16
-        self._distance: NDArray[Any] = np.empty(self.items, short)
-        self._relevant = np.empty(self.items, bool)
-        self._word = np.empty(min(BLOCK, self.items), np.uint64)
-        self._count = np.empty(min(BLOCK, self.items), np.uint8)
-        self._key = np.empty(self.items, np.uint8 if self.bits < 128 else np.int16)
+        self._distance: NDArray[Any] = np.empty(self.size, short)
+        self._relevant = np.empty(self.size, bool)
+        self._word = np.empty(min(BLOCK, self.size), np.uint64)
+        self._count = np.empty(min(BLOCK, self.size), np.uint8)
+        self._key = np.empty(self.size, np.uint8 if self.bits < 128 else np.int16)
 
     def chunks(self, ranks: int) -> Iterator[slice]:
         """Cut the queries into chunks that fit into memory with ``ranks`` values per query."""
@@ -51,40 +51,37 @@ class PackedRanking:
         for start in range(0, self.queries.shape[1], size):
             yield slice(start, min(start + size, self.queries.shape[1]))
 
-    def histograms(self, rows: slice) -> tuple[Tensor, Tensor]:
-        """Count items and relevant items at each distance, float64 ``(q, K + 1)`` each."""
+    def walk(self, rows: slice, cut: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Compare some queries with all items, once.
+
+        Args:
+            rows: the queries.
+            cut: ranks whose items are put in order, 0 for none.
+
+        Returns:
+            Items and relevant items at each distance, float64 ``(q, K + 1)`` each; and the
+            relevance of the first ``cut`` items, ties by database index, float64 ``(q, cut)``.
+        """
         counts = torch.empty(rows.stop - rows.start, self.bits + 1, 2, dtype=torch.float64)
+        ordered = np.empty((rows.stop - rows.start, cut))
         for place, query in enumerate(range(rows.start, rows.stop)):
             self._look(query)
             # Sums of bytes run on vector units, shifts do not.
             np.add(self._distance, self._distance, out=self._key, dtype=self._key.dtype)
             np.add(self._key, self._relevant, out=self._key)
             found = torch.bincount(torch.from_numpy(self._key), minlength=2 * (self.bits + 1))
-            counts[place] = found.view(self.bits + 1, 2)
-        return counts.sum(dim=2), counts[..., 1]
-
-    def ranked_relevance(self, rows: slice, cut: int) -> Tensor:
-        """Return the relevance of the first ``cut`` items, float64 ``(q, cut)``."""
-        ranked = np.empty((rows.stop - rows.start, cut))
-        for place, query in enumerate(range(rows.start, rows.stop)):
-            self._look(query)
-            nearest = self._nearest(cut)
-            order = np.argsort(self._distance[nearest], kind="stable")
-            ranked[place] = self._relevant[nearest[order]]
-        return torch.from_numpy(ranked)
-
-    def n_relevant(self, rows: slice) -> Tensor:
-        """Count the relevant items of the whole database, float64 ``(q,)``."""
-        counts = []
-        for query in range(rows.start, rows.stop):
-            self._look(query)
-            counts.append(int(self._relevant.sum()))
-        return torch.tensor(counts, dtype=torch.float64)
+            found = found.view(self.bits + 1, 2)
+            counts[place] = found
+            if cut:
+                nearest = self._nearest(found.sum(dim=1), cut)
+                order = np.argsort(self._distance[nearest], kind="stable")
+                ordered[place] = self._relevant[nearest[order]]
+        return counts.sum(dim=2), counts[..., 1], torch.from_numpy(ordered)
 
     def _look(self, query: int) -> None:
         """Fill in the distances of all items to a query, and which are relevant to it."""
-        for start in range(0, self.items, BLOCK):
-            block = slice(start, min(start + BLOCK, self.items))
+        for start in range(0, self.size, BLOCK):
+            block = slice(start, min(start + BLOCK, self.size))
             size = block.stop - start
             word, count = self._word.view(self.database.dtype)[:size], self._count[:size]
             distance, relevant = self._distance[block], self._relevant[block]
@@ -107,12 +104,16 @@ class PackedRanking:
                 else:
                     np.logical_or(relevant, word, out=relevant)
 
-    def _nearest(self, cut: int) -> NDArray[np.int64]:
-        """Return the items of the first ``cut`` ranks in the order of the database."""
-        if cut == self.items:
-            return np.arange(self.items)
-        counts = torch.bincount(torch.from_numpy(self._distance.astype(np.int16, copy=False)))
-        radius = int(np.searchsorted(counts.numpy().cumsum(), cut))
+    def _nearest(self, items: Tensor, cut: int) -> NDArray[np.int64]:
+        """Return the items of the first ``cut`` ranks in the order of the database.
+
+        Args:
+            items: int64 ``(K + 1,)``, items at each distance.
+            cut: at least 1.
+        """
+        if cut == self.size:
+            return np.arange(self.size)
+        radius = int(np.searchsorted(items.numpy().cumsum(), cut))
         inside = np.flatnonzero(self._distance < radius)
         at = np.flatnonzero(self._distance == radius)[: cut - len(inside)]
         return np.concatenate([inside, at])

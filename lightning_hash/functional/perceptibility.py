@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from lightning_hash.functional.checks import check_inputs
 from lightning_hash.functional.frames import frame_mask, per_frame
 
 
@@ -45,10 +46,5 @@ def linf(clean: Tensor, adversarial: Tensor) -> Tensor:
 
 
 def _difference(clean: Tensor, adversarial: Tensor) -> Tensor:
-    if clean.shape != adversarial.shape or clean.dim() < 2:
-        msg = (
-            "clean and adversarial must have one shape (B, ...), "
-            f"got {tuple(clean.shape)} and {tuple(adversarial.shape)}"
-        )
-        raise ValueError(msg)
+    check_inputs(clean, adversarial)
     return (adversarial - clean).flatten(1)

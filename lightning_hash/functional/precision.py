@@ -1,17 +1,14 @@
 """Precision at N and precision-recall curves over a Hamming ranking."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from lightning_hash.functional.average_precision import (
-    Ties,
-    check_choice,
-    check_ranking,
-    check_top_k,
-)
-from lightning_hash.functional.ranking import make_ranking
+from lightning_hash.functional.checks import check_count
+from lightning_hash.functional.options import Ties
+from lightning_hash.functional.ranking import Measure, RankedChunk, make_ranking, measure
 
 
 def precision_at(
@@ -40,7 +37,23 @@ def precision_at(
         TypeError: if codes are not of a real dtype.
         ValueError: if a value, a shape or an option is wrong.
     """
-    return _precisions(query_codes, database_codes, query_labels, database_labels, [n], ties)[:, 0]
+    check_count("n", n)
+    ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
+    (found,) = measure(ranking, [Measure(partial(chunk_precision, n=n), n)], ties)
+    return found
+
+
+def chunk_precision(chunk: RankedChunk, n: int) -> Tensor:
+    """Compute :func:`precision_at` of some queries of a ranking.
+
+    Args:
+        chunk: the queries, ranked as far as ``n``.
+        n: ranks to look at.
+
+    Returns:
+        float64 ``(q,)`` in [0, 1].
+    """
+    return chunk.hits_at(n) / min(n, chunk.size)
 
 
 def precision_at_n_curve(
@@ -69,8 +82,8 @@ def precision_at_n_curve(
         TypeError: if codes are not of a real dtype.
         ValueError: if a value, a shape or an option is wrong.
     """
-    values = _precisions(query_codes, database_codes, query_labels, database_labels, ns, ties)
-    return values.mean(dim=0)
+    ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
+    return measure(ranking, [_at_each(ns)], ties)[0].mean(dim=0)
 
 
 def precision_recall_curve(
@@ -93,42 +106,61 @@ def precision_recall_curve(
         TypeError: if codes are not of a real dtype.
         ValueError: if a value or a shape is wrong.
     """
-    check_ranking(query_codes, database_codes, query_labels, database_labels)
     ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
-    precisions, recalls = [], []
-    for rows in ranking.chunks(query_codes.shape[1]):
-        items, hits = (part.cumsum(dim=1) for part in ranking.histograms(rows))
-        precisions.append(torch.where(items > 0, hits / items, torch.nan))
-        recalls.append(torch.where(hits[:, -1:] > 0, hits / hits[:, -1:], torch.nan))
-    return torch.cat(precisions).nanmean(dim=0), torch.cat(recalls).nanmean(dim=0)
+    return _averaged(*measure(ranking, _RADIUS))
 
 
-def _precisions(
+def retrieval_curves(
     query_codes: Tensor,
     database_codes: Tensor,
     query_labels: Tensor,
     database_labels: Tensor,
     ns: Sequence[int],
-    ties: Ties,
-) -> Tensor:
-    check_choice("ties", ties, ("expected", "stable"))
-    for n in ns:
-        check_top_k("n", n)
-    check_ranking(query_codes, database_codes, query_labels, database_labels)
+    *,
+    ties: Ties = "expected",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute :func:`precision_at_n_curve` and :func:`precision_recall_curve` of one ranking.
+
+    Args:
+        query_codes: ``(Q, K)`` of -1/+1, any real dtype.
+        database_codes: ``(N, K)`` of -1/+1.
+        query_labels: ``(Q, C)`` of 0/1.
+        database_labels: ``(N, C)`` of 0/1.
+        ns: ranks to look at.
+        ties: ``"expected"`` or ``"stable"``, for precision at N.
+
+    Returns:
+        Precision at each n, float64 ``(len(ns),)``, and precision and recall within each radius,
+        float64 ``(K + 1,)`` each.
+
+    Raises:
+        TypeError: if codes are not of a real dtype.
+        ValueError: if a value, a shape or an option is wrong.
+    """
     ranking = make_ranking(query_codes, database_codes, query_labels, database_labels)
-    cuts = torch.tensor([min(n, len(database_codes)) for n in ns], device=query_codes.device)
-    most = int(cuts.max())
-    parts = []
-    for rows in ranking.chunks(most if ties == "stable" else query_codes.shape[1]):
-        if ties == "expected":
-            items, hits = ranking.histograms(rows)
-            before = (items.cumsum(1) - items).unsqueeze(2)
-            taken = (cuts - before).clamp(min=0).minimum(items.unsqueeze(2))
-            share = (hits / items.clamp(min=1)).unsqueeze(2)
-            found = (taken * share).sum(dim=1)
-        else:
-            found = ranking.ranked_relevance(rows, most).cumsum(dim=1)[:, cuts - 1]
-        parts.append(found / cuts)
-    if not parts:
-        return torch.zeros(0, len(ns), dtype=torch.float64, device=query_codes.device)
-    return torch.cat(parts)
+    at_n, precision, recall = measure(ranking, [_at_each(ns), *_RADIUS], ties)
+    return at_n.mean(dim=0), *_averaged(precision, recall)
+
+
+def _at_each(ns: Sequence[int]) -> Measure:
+    """Return precision at each n, ``(q, len(ns))``."""
+    for n in ns:
+        check_count("n", n)
+    return Measure(lambda chunk: torch.stack([chunk_precision(chunk, n) for n in ns], 1), max(ns))
+
+
+def _precision_within(chunk: RankedChunk) -> Tensor:
+    items, hits = chunk.items.cumsum(dim=1), chunk.hits.cumsum(dim=1)
+    return torch.where(items > 0, hits / items, torch.nan)
+
+
+def _recall_within(chunk: RankedChunk) -> Tensor:
+    hits = chunk.hits.cumsum(dim=1)
+    return torch.where(hits[:, -1:] > 0, hits / hits[:, -1:], torch.nan)
+
+
+_RADIUS = [Measure(_precision_within, 1), Measure(_recall_within, 1)]
+
+
+def _averaged(precision: Tensor, recall: Tensor) -> tuple[Tensor, Tensor]:
+    return precision.nanmean(dim=0), recall.nanmean(dim=0)

@@ -1,19 +1,23 @@
 """Metrics of retrieval under attack: torchmetrics with numbers from functional."""
 
-from lightning_hash.metrics.attack_score import AttackScore
-from lightning_hash.metrics.hamming_map import (
+from lightning_hash.metrics.attack_metrics import AttackMetrics
+from lightning_hash.metrics.hamming import (
     HammingMAP,
     HammingMetric,
     HammingPrecision,
     TargetedHammingMAP,
 )
-from lightning_hash.metrics.mean_by_index import MeanByIndex
+from lightning_hash.metrics.per_query import MeanByIndex, PerQueryMetric
+from lightning_hash.metrics.query_metric import QueryMetric, Score
 
 __all__ = [
-    "AttackScore",
+    "AttackMetrics",
     "HammingMAP",
     "HammingMetric",
     "HammingPrecision",
     "MeanByIndex",
+    "PerQueryMetric",
+    "QueryMetric",
+    "Score",
     "TargetedHammingMAP",
 ]

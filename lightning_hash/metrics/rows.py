@@ -5,25 +5,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-def check_rows(index: Tensor, **columns: Tensor) -> None:
-    """Check that every column has a row per index.
-
-    Args:
-        index: ``(B,)`` integer.
-        columns: the other tensors by argument name.
-
-    Raises:
-        ValueError: if ``index`` is not one-dimensional or integer, or a column has other rows.
-    """
-    if index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
-        msg = f"index must be integer of shape (B,), got {index.dtype} {tuple(index.shape)}"
-        raise ValueError(msg)
-    for name, column in columns.items():
-        if len(column) != len(index):
-            msg = f"{name} must have a row per index: {len(index)} indices, {len(column)} rows"
-            raise ValueError(msg)
-
-
 def joined(parts: list[Tensor] | Tensor) -> Tensor:
     """Join a list state, which is a single tensor after torchmetrics has synchronised it."""
     return parts if isinstance(parts, Tensor) else torch.cat(parts)

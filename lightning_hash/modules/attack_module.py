@@ -1,77 +1,89 @@
 """The attack as a LightningModule: its only optimised parameters are the perturbations."""
 
+import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_hash.attacks import (
     HAG,
     AlphaSchedule,
+    Budget,
     DiverseInputs,
     EpsilonSpace,
-    JointObjective,
+    LInf,
     Objective,
+    PerQuery,
+    Perturbation,
+    Queries,
+    Reference,
+    Rule,
     TargetChoice,
-    Targets,
-    uniform_noise,
 )
-from lightning_hash.attacks.batch import QueryBatch
-from lightning_hash.attacks.space import PerturbationSpace
-from lightning_hash.attacks.steps import step_of_the_papers_way
+from lightning_hash.attacks.around import Parts
+from lightning_hash.attacks.recipe import Recipe
+from lightning_hash.attacks.rules import prepare_rule
 from lightning_hash.data.queries import QueryData
-from lightning_hash.functional import frame_mask
-from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
-from lightning_hash.metrics import AttackScore
-from lightning_hash.modules.attack_loop import AttackLoop
+from lightning_hash.functional import RankingOptions, sign_code
+from lightning_hash.metrics import QueryMetric
+from lightning_hash.modules.attack_callbacks import FiniteWatch, IterationLog, Milestones
+from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
+from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases, TargetDatabase
-from lightning_hash.modules.protocol import attack_protocol
-from lightning_hash.modules.references import pass_victim
-from lightning_hash.modules.scorekeeper import Scorekeeper
-from lightning_hash.utils.distributed import any_process
-from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.modules.evaluation import Evaluation
+from lightning_hash.modules.preparation import (
+    CleanPass,
+    TargetLoader,
+    check_strategy,
+    choose_kernels,
+    have_targets,
+)
+from lightning_hash.modules.tally import Tally, mean_asked
+from lightning_hash.modules.victim_pass import VictimPass
+from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.victims.joint import member_bits
 from lightning_hash.victims.kernels import Kernels
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
 
 
-class AttackModule(AttackLoop):
+class AttackModule(pl.LightningModule):
     """Attack the queries of a retrieval system (HAG Alg. 1, DHTA Fig. 2).
 
-    One Trainer epoch is one iteration over all queries of the process, one step is one batch, so
-    ``max_epochs`` of the Trainer is the number of iterations. Losses are summed over the batch:
-    no query's gradient depends on its neighbours. After every step the perturbation is projected
-    onto the epsilon ball and the image onto [0, 1]. Run it with
-    :meth:`lightning_hash.engine.trainer.HashTrainer.attack`.
+    Each step runs :func:`lightning_hash.attacks.iterate` on one batch. One Trainer epoch is one
+    iteration over all queries of the process, so ``max_epochs`` of the Trainer is the number of
+    iterations; of a shared perturbation it is one pass over the training split. Run it with
+    :func:`lightning_hash.commands.attack.run_attack`.
 
     Args:
         victim: checkpoint of ``fit``; or ``{source: ..., backbone: ..., bits: ..., preprocess: ...,
             output: ...}`` as in :func:`lightning_hash.victims.load_foreign`; from Python also a
-            HashModule or any nn.Module that turns inputs in [0, 1] into ``(B, K)`` logits. It is
-            frozen. A list of these is attacked by one perturbation: the objective is summed over
-            them, and each has result rows of its own.
+            HashModule or any nn.Module that turns inputs in [0, 1] into ``(B, K)`` logits. A list
+            of these is attacked by one perturbation: the objective is summed over them, and each
+            has result rows of its own.
         objective: what is minimised; HAG by default.
-        step: called with the perturbations; an optimizer over parameters of shape ``(B, ...)``. By
-            default HAG's, ``torch.optim.SGD`` with momentum 0.9 and a rate of 500 / 255^2 at 2000
-            iterations; at fewer it is as much higher, so that the way stays as long.
+        reference: what the objective compares with; its own by default.
+        step: called with the parameters of a batch's perturbation ``(B, ...)``; a torch optimizer,
+            a step rule or a search. By default HAG's, ``torch.optim.SGD`` with momentum 0.9 and a
+            rate of 500 / 255^2 at 2000 iterations; at fewer it is as much higher.
+        perturbation: called with inputs ``(B, ...)``, budget and lengths; one for each query by
+            default.
+        budget: called with epsilon and its space; the L-infinity ball by default.
         alpha: schedule of the hash activation's slope; that of both papers by default.
-        epsilon: largest change of a value, a number or a fraction such as ``10/255``.
+        epsilon: radius of the budget, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
             the perturbation, its gradient and the step live in this space.
-        start_seed: begin at uniform noise in the ball, drawn by this seed, instead of at the clean
-            query. Runs with several are restarts; ``transfer --combination best`` keeps the best
-            of them for each query.
+        start_seed: begin at a random place in the budget, drawn by this seed, instead of at the
+            clean query. Runs with several are restarts; ``transfer --combination best`` keeps the
+            best of them for each query.
         inputs: changes the perturbed inputs at random before the victim sees them, for transfer.
         stop_finished: step a query no more, and pass it no more, once its code has nothing left to
             flip; how many there are is in the result rows as ``n_finished``.
-        frames: of clips, perturb so many frames alone: those in which the loss of the clean query
-            has the largest gradient; ``None`` perturbs all.
         targets: how target labels and anchor sets are chosen; by default as DHTA does.
         target_database: what t-MAP ranks: the ``"database"``, the ``"open_set"`` or ``"both"``; the
             targets come from the open set where that is part of it. ``"auto"`` is the open set
@@ -80,51 +92,50 @@ class AttackModule(AttackLoop):
         batch_size: queries per step.
         evaluate_at: iterations at which the whole score is taken, beside the last one; those beyond
             the last are left out.
-        top_k: ranks that MAP and t-MAP look at; ``None`` is the whole database.
-        normalizer: what AP divides by, ``"retrieved"`` or ``"relevant"``.
-        empty: a query without a relevant item in the top_k counts ``"zero"`` or is ``"skip"``ped.
-        ties: ``"expected"`` or ``"stable"``.
-        precision_n: N of precision at N.
+        ranking: options of MAP, t-MAP and precision at N.
+        metrics: metrics beside the usual ones.
         seed: seed of the choice of queries, and of the noise where that is the attack.
-        compile: run the victim through ``torch.compile``.
-        channels_last: keep images and the victim's weights in the channels-last layout, which many
-            convolutions are faster in.
+        compile: run the iterations through ``torch.compile``.
+        channels_last: run the iterations in the channels-last layout.
         tune: time a few passes at the start and run the iterations on the fastest kernels: float32,
             channels-last, folded batch norms, or bfloat16 convolutions; codes are scored in float32
             whatever is chosen. Only in float32 without ``compile`` and ``channels_last``. The
             choice is printed, stands in the result rows as ``kernels``, and is kept on resuming.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
+    Attributes:
+        recipe: the parts of the attack.
+        batches: this process's batches of queries.
+        perturbations: that of each batch, or the shared one.
+        tally: what the last iteration learnt.
+        evaluation: the metrics and the result rows.
+
     Raises:
         FileNotFoundError: if the victim's checkpoint does not exist.
         ValueError: if an argument is out of its range.
     """
 
-    perturbations: nn.ParameterList
-    run_folder: Path | None
-
     def __init__(
         self,
         victim: Any = DEFAULT_VICTIM,  # a union with nn.Module makes the parser open the file
         objective: Objective | None = None,
+        reference: Reference | None = None,
         step: Callable[[Iterable[Any]], Optimizer] | None = None,
+        perturbation: Callable[[Any, Any, Any], Perturbation] | None = None,
+        budget: Callable[[Any, Any], Budget] | None = None,
         alpha: AlphaSchedule | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
         start_seed: int | None = None,
         inputs: DiverseInputs | None = None,
         stop_finished: bool = False,
-        frames: int | None = None,
         targets: TargetChoice | None = None,
         target_database: TargetDatabase = "auto",
         n_queries: int | None = 100,
         batch_size: int = 100,
         evaluate_at: list[int] = [0, 10, 100, 500, 1000, 1500],  # noqa: B006 - read only
-        top_k: int | None = 1000,
-        normalizer: Normalizer = "retrieved",
-        empty: Empty = "zero",
-        ties: Ties = "expected",
-        precision_n: int = 100,
+        ranking: RankingOptions = RankingOptions(),
+        metrics: list[QueryMetric] | None = None,
         seed: int = 0,
         compile: bool = False,
         channels_last: bool = False,
@@ -135,77 +146,56 @@ class AttackModule(AttackLoop):
         if any(iteration < 0 for iteration in evaluate_at):
             msg = f"evaluate_at must hold iterations from 0 on, got {evaluate_at}"
             raise ValueError(msg)
-        if frames is not None and frames < 1:
-            msg = f"frames must be at least 1 or null, got {frames}"
-            raise ValueError(msg)
-        self.frames = frames
+        self.automatic_optimization = False
         self.strict_loading = False  # a checkpoint of an attack holds no weights of the victim
-        self.victim = as_victim(victim)
-        self.network = FrozenNetwork(self.victim, compile=compile, channels_last=channels_last)
-        self.runner = self.network  # what the iterations run on
-        fixed = compile or channels_last or not tune
-        self.kernels = Kernels(channels_last=channels_last) if fixed else None
-        self.objective = HAG() if objective is None else objective
+        self.victim, self.evaluate_at = as_victim(victim), frozenset(evaluate_at)
+        minimised = HAG() if objective is None else objective
+        self.recipe = Recipe(
+            objective=minimised, reference=reference or minimised.reference, step=step,
+            perturbation=perturbation or PerQuery, budget=(budget or LInf)(epsilon, epsilon_space),
+            alpha=alpha or AlphaSchedule(), inputs=inputs, start_seed=start_seed,
+            stop_finished=stop_finished, targets=targets or TargetChoice(), seed=seed, name=name,
+        )  # fmt: skip
+        self.recipe.budget.bind(self.victim.network)
         if self.victim.members:
-            self.objective = JointObjective(self.objective, member_bits(self.victim))
-        self.given_step = step
-        self.alpha = AlphaSchedule() if alpha is None else alpha
-        self.targets = TargetChoice() if targets is None else targets
+            self.recipe.join(member_bits(self.victim))
+        if self.recipe.sees_features:
+            self.victim.check_features()
         self.target_database: TargetDatabase = target_database
-        self.space = PerturbationSpace(epsilon, epsilon_space, self.victim.network)
-        self.start_seed, self.inputs, self.stop_finished = start_seed, inputs, stop_finished
-        self.passed = pass_victim(self.victim, self.objective)
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
-        self.evaluate_at = frozenset(evaluate_at)
-        self.metric_options: dict[str, Any] = {
-            "top_k": top_k, "normalizer": normalizer, "empty": empty, "ties": ties,
-        }  # fmt: skip
-        self.scorekeeper = Scorekeeper(
-            partial(AttackScore, **self.metric_options, precision_n=precision_n), self.victim
-        )
-        point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
-        self.attack_name = name or ("p2p" if point_to_point else self.objective.name)
-        self.seconds = 0.0
+        self.evaluation = Evaluation(self.victim, ranking, metrics or ())
+        fixed = compile or channels_last or not tune
+        self.kernels = Kernels(False, channels_last, False, compile) if fixed else None
+        self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0
 
-    def attach(self, queries: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
+    def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
         """Take the queries and what they are ranked against.
 
         Args:
-            queries: the queries under attack, set up.
+            data: the queries under attack, set up.
             databases: the codes; ``None`` measures no retrieval.
             trainer: the trainer that is going to run the attack.
 
         Raises:
-            ValueError: if the objective needs a database and there is none.
+            ValueError: if the objective needs a database and there is none, or parts of the attack
+                do not go together.
         """
-        if databases is None and (self.objective.targeted or self.objective.needs_database):
-            msg = f"objective {self.objective.name} needs a database, whose items vote for codes"
+        recipe = self.recipe
+        if databases is None and recipe.reference.needs_database:
+            msg = f"objective {recipe.objective.name} needs a database, whose items vote for codes"
             raise ValueError(msg)
-        self.queries, self.databases = queries, databases
-        self.step = self.given_step or step_of_the_papers_way(trainer.max_epochs or 1)
-        if str(trainer.precision) in ("bf16-true", "16-true"):
-            msg = (
-                f"precision {trainer.precision}: the perturbations would lose most of their bits; "
-                f"{str(trainer.precision).replace('true', 'mixed')} keeps them in float32"
-            )
-            raise ValueError(msg)
-        rule = self.step([nn.Parameter(torch.zeros(1, 1))])
-        if self.stop_finished and (self.inputs is not None or hasattr(rule, "looks_ahead")):
-            msg = (
-                "stop_finished looks at the codes of the perturbed queries, which inputs and "
-                "NesterovSignStep change before the victim sees them; leave one of them out"
-            )
-            raise ValueError(msg)
-        shape = tuple(queries.queries[0][0].shape)
-        clips = len(shape) == 4 and (self.frames or 0) <= shape[0]
-        if self.frames is not None and not (clips and self.objective.iterative):
-            msg = (
-                f"frames = {self.frames} chooses frames of clips (T, 3, H, W) by their gradient; "
-                f"got inputs {shape} and objective {self.objective.name}"
-            )
-            raise ValueError(msg)
-        self.protocol = attack_protocol(self, queries, databases, trainer)
-        self.scorekeeper.protocol = self.protocol
+        self.data, self.databases, self.trainer = data, databases, trainer
+        self.evaluation.attach(data, databases, trainer)
+        recipe.iterations = (trainer.max_epochs or 0) if recipe.objective.iterative else 0
+        recipe.check()
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that decides the perturbations, beside victim and data; after ``setup``."""
+        more = {}
+        if self.shared:
+            batch = self.data.source.batch_size * self.trainer.world_size
+            more["learned_on"] = {"split": "train", "global_batch": batch}
+        return self.recipe.settings(self.perturbation(0), **more)
 
     def setup(self, stage: str) -> None:
         """Load this process's batches of queries and make their perturbations.
@@ -213,60 +203,160 @@ class AttackModule(AttackLoop):
         Raises:
             ValueError: if no database was attached, or there is no iteration to run.
         """
-        if not hasattr(self, "queries"):
-            msg = "the attack has no data; run it with HashTrainer.attack(module, datamodule)"
+        if not hasattr(self, "data"):
+            msg = "the attack has no data; run it with lightning_hash.commands.attack.run_attack"
             raise ValueError(msg)
-        iterations = self.trainer.max_epochs
-        if stage == "fit" and (iterations is None or iterations < 1):
-            msg = f"trainer.max_epochs (the iterations) must be at least 1, got {iterations}"
+        if stage == "fit" and self.recipe.iterations < 1:
+            got = self.trainer.max_epochs
+            msg = f"trainer.max_epochs (the iterations) must be at least 1, got {got}"
             raise ValueError(msg)
         folder = self.trainer.log_dir  # all processes ask for it together
         self.run_folder = None if folder is None else Path(folder)
-        if hasattr(self, "perturbations"):
-            return
-        loaded = [self.queries.load_batch(number) for number in self.queries.local_batches]
-        self._position = {number: i for i, number in enumerate(self.queries.local_batches)}
-        if self.databases is not None:
-            self.scorekeeper.add_databases(self.databases)
-        self.batches = [
-            QueryBatch(
-                index,
-                labels,
-                self._choose(labels, index),
-                lengths=lengths[0] if lengths else None,
-                live=frame_mask(lengths[0], inputs.shape[1]) if lengths else None,
-            )
-            for inputs, labels, index, *lengths in loaded
+        targeted = self.recipe.reference.targeted
+        self.loader = TargetLoader(self.databases, self.recipe.targets, targeted=targeted)
+        self.batches = self.loader.load(self.data)
+        self.evaluation.has_targets = have_targets(self.batches)
+        made = [self.recipe.start(queries) for queries in self.batches]
+        self.shared = self.data.learns = made[0].shared
+        self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
+        check_strategy(self.trainer, shared=self.shared)
+
+    def perturbation(self, number: int) -> Perturbation:
+        """Return the perturbation of a local batch."""
+        found: Any = self.perturbations[0 if self.shared else number]
+        perturbation: Perturbation = found
+        return perturbation
+
+    @torch.no_grad()
+    def perturbed(self, number: int) -> Tensor:
+        """Return the perturbed inputs ``(B, ...)`` of a local batch, in [0, 1]."""
+        perturbed = self.perturbation(number)(self.batches[number].inputs)
+        return torch.as_tensor(perturbed).clamp(0, 1)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Make a rule over each perturbation."""
+        return [self.recipe.rule(each.parameters()) for each in self.perturbations]
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what stands around the iterations."""
+        return [
+            FiniteWatch(lambda number: self.tally.losses(number), self._repair),
+            Milestones(self.evaluate_at, self._score),
+            IterationLog(lambda: {**self.tally.everywhere(), "alpha": self._alpha()}),
         ]
-        missing = any(batch.targets is None for batch in self.batches)
-        self._has_targets = not any_process(missing)
-        self.perturbations = nn.ParameterList(
-            nn.Parameter(self.network.lay_out(batch.confine(self._start(inputs, batch.index))))
-            for batch, (inputs, *_) in zip(self.batches, loaded, strict=True)
+
+    def on_fit_start(self) -> None:
+        """Compute the references on the device and choose the kernels."""
+        context = self.trainer.precision_plugin.forward_context
+        rules: Any = self.optimizers()
+        self.rules = rules if isinstance(rules, list) else [rules]
+        self.clean = CleanPass(self.victim, self.databases, context)
+        self.clean.know_bits(self.data, self.device)
+        for queries in self.batches:
+            self._know(queries)
+        alpha = self._alpha()
+        self.kernels = self.kernels or choose_kernels(
+            self.victim, self.batches[0], self.recipe, alpha, self.trainer
         )
-        for number, (inputs, *_) in enumerate(loaded):
-            inputs = self.network.lay_out(inputs)
-            self.register_buffer(f"clean_{number}", inputs, persistent=False)
+        self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
+        self.runner = self.kernels.of(self.victim).to(self.device)
+        self.parts, self.tally = Parts(), Tally()
+        self.attacks = [] if self.shared else [self._on(q, i) for i, q in enumerate(self.batches)]
+        for attack in self.attacks:
+            attack.prepare(alpha)
 
-    def _choose(self, labels: Tensor, index: Tensor) -> Targets | None:
-        if self.databases is None:
-            return None
-        own, voters = self.databases.query_labels(labels), self.databases.voters
-        try:
-            return self.targets(own, index, voters.codes, voters.labels, voters.index)
-        except ValueError as error:
-            if self.objective.targeted or self.targets.file is not None:
-                raise
-            rank_zero_warn(f"t-MAP is not measured: {error}")
-            return None
+    def _know(self, queries: Queries) -> None:
+        """Compute what a batch is compared with, on the device."""
+        queries.to(self.device)
+        self.clean.set_clean(queries)
+        open_set = self.databases is not None and self.databases.open_set is not None
+        items = self.data.source.open_set if open_set else self.data.source.database_set
+        self.clean.set_reference(queries, self.recipe.reference, items)
 
-    def _start(self, inputs: Tensor, index: Tensor) -> Tensor:
-        seed = self.start_seed if self.objective.iterative else self.seed  # the Noise baseline
-        if seed is None:
-            return torch.zeros_like(inputs)
-        start = uniform_noise(inputs.shape[1:], index, self.space.epsilon, seed)
-        return start.clamp_(*self.space.to("cpu").bounds(inputs))
+    def _on(self, queries: Queries, number: int) -> BatchAttack:
+        """Return the attack on a batch whose references are known."""
+        victim = VictimPass(self.runner, queries, self.recipe, self.clean.context)
+        return BatchAttack(queries, self.perturbation(number), victim, self.recipe, self.parts)
 
-    def configure_optimizers(self) -> Optimizer:
-        """Make the optimizer over the perturbations of this process."""
-        return self.step(self.perturbations)
+    def on_train_start(self) -> None:
+        """Tell the rules what they step, once their state is loaded, and start the clock."""
+        for number, rule in enumerate(self.rules):
+            made, queries = self.perturbation(number), self.batches[number]
+            prepare_rule(rule.optimizer, made, queries, self.recipe.iterations)
+        self._started = time.monotonic() - self.seconds
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Run an iteration on a batch of queries, or of training items."""
+        alpha, backward = self._alpha(), None
+        if self.shared:
+            queries = self.loader.queries(*batch, with_targets=self.loader.targeted)
+            self._know(queries)
+            attack, rule, backward = self._on(queries, 0), self.rules[0], self.manual_backward
+            attack.prepare(alpha)
+        else:
+            attack, rule = self.attacks[batch_idx], self.rules[batch_idx]
+        rule._on_before_step()  # Lightning's own step() would hide a closure's rows from the rule
+        with torch.autocast(self.device.type, enabled=False):  # the pass has its own context
+            answer = attack.iterate(rule.optimizer, self.current_epoch, alpha, backward)
+        rule._on_after_step()
+        self.tally.add(batch_idx, attack.queries.index, answer)
+
+    def _alpha(self) -> float:
+        return self.recipe.alpha(self.current_epoch, self.recipe.iterations)
+
+    def on_train_epoch_end(self) -> None:
+        """Read the clock."""
+        self.seconds = time.monotonic() - self._started
+
+    def _score(self, iteration: int) -> dict[str, float]:
+        """Take the whole score of what is reached."""
+        for number, queries in enumerate(self.batches):
+            perturbed = self.perturbed(number)
+            codes = sign_code(self.clean.logits(perturbed, *queries.lengths_of()))
+            self.evaluation.add(queries, codes, queries.inputs, perturbed)
+        seconds = time.monotonic() - self._started
+        counts = self.counts()
+        return self.evaluation.take(self.settings(), seconds, iteration=iteration, **counts)
+
+    def counts(self) -> dict[str, float | None]:
+        """Return the queries finished, and the mean number of questions where these are counted."""
+        if self.shared or not self.recipe.iterations:
+            return {}
+        rule: Any = self.rules[0].optimizer
+        found: dict[str, float | None] = {}
+        if isinstance(rule, Rule) and rule.counts:
+            found["queries"] = mean_asked(torch.cat([queries.asked for queries in self.batches]))
+        if self.recipe.stop_finished:
+            done = torch.tensor(sum(attack.n_finished for attack in self.attacks))
+            found["n_finished"] = int(sum_over_processes(done.to(self.batches[0].index)))
+        return found
+
+    @torch.no_grad()
+    def _repair(self) -> None:
+        for parameter in self.perturbations.parameters():
+            finite = torch.isfinite(parameter).flatten(1).all(dim=1)
+            parameter[~finite] = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the attack by query, or the shared perturbation; never the victim."""
+        made: Any = list(self.perturbations)
+        local = self.batches, made, [rule.optimizer for rule in self.rules]
+        save_attack(
+            checkpoint, self.evaluation.identity(self.settings()), None if self.shared else local,
+            rows=self.evaluation.rows, seconds=self.seconds, kernels=self.kernels,
+        )  # fmt: skip
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lay the state out for the batches of this run.
+
+        Raises:
+            ValueError: if the checkpoint belongs to another attack; names what differs.
+        """
+        made: Any = list(self.perturbations)
+        entry = load_attack(
+            checkpoint,
+            self.evaluation.identity(self.settings()),
+            None if self.shared else (self.batches, made),
+        )
+        self.evaluation.rows, self.seconds = entry["rows"], entry["seconds"]
+        self.kernels = Kernels(**entry["kernels"])

@@ -13,7 +13,7 @@ from lightning_hash.codes.code_files import label_path, read_codes
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule, Item
 from lightning_hash.functional import sign_code
-from lightning_hash.victims.frozen import FrozenNetwork
+from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
 from lightning_hash.victims.victim import Victim
 
@@ -22,7 +22,7 @@ Predicted = tuple[Tensor, Tensor, Tensor]
 
 
 class Encoder(pl.LightningModule):
-    """Run a frozen victim over batches ``(inputs, labels, index)`` in the predict loop.
+    """Run a victim over batches ``(inputs, labels, index)`` in the predict loop.
 
     Clips of several lengths have these behind, as in :class:`HashModule`.
 
@@ -37,14 +37,13 @@ class Encoder(pl.LightningModule):
     def __init__(self, victim: Any = DEFAULT_VICTIM) -> None:
         super().__init__()
         self.victim = as_victim(victim)
-        self.network = FrozenNetwork(self.victim)
         self._batches: dict[int, list[Predicted]] = {}
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Predicted:
         """Return ``(codes (B, K) int8, labels (B, C), index (B,))``; 0 is a bit without a sign."""
         inputs, labels, index, *lengths = batch
         # A loader's worker shares a batch as open files, which live as long as its tensors.
-        return codes_of(self.network, inputs, *lengths), labels.clone(), index.clone()
+        return codes_of(self.victim, inputs, *lengths), labels.clone(), index.clone()
 
     def on_predict_start(self) -> None:
         """Forget the results of an earlier run."""
@@ -86,14 +85,14 @@ def float32_codes(
     Returns:
         int8 ``(N, K)`` on the CPU.
     """
-    network = FrozenNetwork(victim).to(device)
     rows = list(range(len(items)))  # type: ignore[arg-type]
     codes = []
-    with torch.autocast(device.type, enabled=False):
+    with borrowed(victim.network), torch.autocast(device.type, enabled=False):
+        victim.to(device)
         for start in range(0, len(rows), batch_size):
             batch = default_collate([items[i] for i in rows[start : start + batch_size]])
             inputs, _, _, *lengths = (part.to(device) for part in batch)
-            codes.append(codes_of(network, inputs, *lengths))
+            codes.append(codes_of(victim, inputs, *lengths))
     return torch.cat(codes).cpu()
 
 

@@ -13,7 +13,7 @@ from lightning_hash.data.split_data import SplitData
 from lightning_hash.functional import frame_mask
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.hash_module import HashModule
-from lightning_hash.victims.victim import weights_sha256
+from lightning_hash.utils.settings import sha256_of
 
 
 class FrameEncoder(pl.LightningModule):
@@ -124,7 +124,7 @@ def cache_frames(
             "train_frames: false and with data that training does not change (augment: false)"
         )
         raise ValueError(msg)
-    model.cached_sha256 = weights_sha256(network.extractor.frames)
+    model.cached_sha256 = sha256_of(network.extractor.frames.state_dict())
     files = {}
     for split in SPLITS:
         made_with = {

@@ -1,6 +1,6 @@
 """The hash model under training."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.functional import bit_correlation, code_balance, sign_code
-from lightning_hash.functional.average_precision import Empty, Normalizer, Ties
+from lightning_hash.functional.options import RankingOptions
 from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, PairwiseLoss
-from lightning_hash.metrics import HammingMAP, HammingPrecision
+from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.metrics.rows import by_index
 from lightning_hash.models.build import backbone_name, build_network
 from lightning_hash.models.network import HashNetwork, call_network
@@ -25,10 +25,12 @@ from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.utils.distributed import gather_rows, gather_rows_with_grad
+from lightning_hash.utils.settings import sha256_of
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
-from lightning_hash.victims.victim import Victim, freeze, weights_sha256
+from lightning_hash.victims.victim import Victim
 
 Batch = tuple[Tensor, ...]  # inputs, labels, index and, of clips of several lengths, lengths
+_KNOWN = ("database",)  # to metrics, beside codes and labels
 
 
 class HashModule(pl.LightningModule):
@@ -59,11 +61,10 @@ class HashModule(pl.LightningModule):
             stepped after every batch; ``None`` keeps the rate fixed, as both papers do.
         pretrained_lr_scale: learning rate of the layers before the hash layer, as a fraction of the
             hash layer's (and the loss's own parameters').
-        top_k: ranks that MAP looks at; ``None`` is the whole database.
-        normalizer: what AP divides by, ``"retrieved"`` or ``"relevant"``.
-        empty: a query without a relevant item in the top_k counts ``"zero"`` or is ``"skip"``ped.
-        ties: ``"expected"`` or ``"stable"``, see :class:`lightning_hash.metrics.HammingMAP`.
-        precision_n: N of precision at N.
+        ranking: how MAP, precision at N and every other ranked metric are computed.
+        metrics: further metrics, logged under their names: subclasses of
+            :class:`lightning_hash.metrics.HammingMetric` that are judged by the query's own label,
+            and of :class:`lightning_hash.metrics.PerQueryMetric` that look at codes and labels.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -80,11 +81,8 @@ class HashModule(pl.LightningModule):
         optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
         lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         pretrained_lr_scale: float = 1.0,
-        top_k: int | None = 1000,
-        normalizer: Normalizer = "retrieved",
-        empty: Empty = "zero",
-        ties: Ties = "expected",
-        precision_n: int = 100,
+        ranking: RankingOptions = RankingOptions(),
+        metrics: Sequence[QueryMetric] = (),
     ) -> None:
         super().__init__()
         if not pretrained_lr_scale >= 0:
@@ -108,8 +106,14 @@ class HashModule(pl.LightningModule):
         self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
         self.lr_scheduler = lr_scheduler
         self.pretrained_lr_scale = pretrained_lr_scale
-        self.map = HammingMAP(top_k=top_k, normalizer=normalizer, empty=empty, ties=ties)
-        self.precision_at_n = HammingPrecision(n=precision_n)
+        self.metrics = AttackMetrics(ranking, metrics)
+        for metric in metrics:
+            if metric.name not in self.metrics.names(_KNOWN):
+                msg = (
+                    f"metrics: {metric.name} is of attacks; that of a training may look at codes, "
+                    "labels and the database"
+                )
+                raise ValueError(msg)
         self.database_file: Path | None = None
         self._database: list[tuple[Tensor, Tensor, Tensor]] = []
         self._queries: list[tuple[Tensor, Tensor]] = []
@@ -137,9 +141,9 @@ class HashModule(pl.LightningModule):
         return logits
 
     def as_victim(self) -> Victim:
-        """Freeze the network and return it as the victim of an attack."""
+        """Return the network as the victim of an attack."""
         name = backbone_name(self.backbone, self.network)
-        return freeze(self.network, name, self.bits, type(self.loss).__name__)
+        return Victim(self.network, name, self.bits, type(self.loss).__name__)
 
     def setup(self, stage: str) -> None:
         """Make what the loss keeps for each class, before a checkpoint is loaded into it."""
@@ -170,7 +174,7 @@ class HashModule(pl.LightningModule):
     def _check_cache(self) -> None:
         """Refuse cached features that are not those of the network that is trained."""
         if self.cached_sha256 is not None and isinstance(self.network, VideoNetwork):
-            if weights_sha256(self.network.extractor.frames) != self.cached_sha256:
+            if sha256_of(self.network.extractor.frames.state_dict()) != self.cached_sha256:
                 msg = (
                     "feature_cache: the checkpoint's network of a frame is not the one that the "
                     "features were made with; go on with the same weights and seed, or "
@@ -261,8 +265,7 @@ class HashModule(pl.LightningModule):
             self._database.append((codes.to(torch.int8), labels, index))
             return
         self._queries.append((index, logits.float()))
-        for metric in (self.map, self.precision_at_n):
-            metric.update(codes, labels, index)
+        self.metrics.update(codes, labels, index)
 
     def on_test_start(self) -> None:
         """Take the database from ``database_file``, where there is one.
@@ -278,8 +281,7 @@ class HashModule(pl.LightningModule):
         if database.bits != self.bits:
             msg = f"codes {self.database_file}: {database.bits} bits, the model has {self.bits}"
             raise ValueError(msg)
-        for metric in (self.map, self.precision_at_n):
-            metric.set_database(database.codes, database.labels, database.index)
+        self.metrics.set_database(database.codes, database.labels, database.index)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect codes as :meth:`validation_step` does."""
@@ -294,30 +296,25 @@ class HashModule(pl.LightningModule):
         self._score("test")
 
     def _score(self, stage: str) -> None:
-        if self._database:  # gathered once, for both metrics
+        if self._database:
             columns = zip(*self._database, strict=True)
-            codes, labels, index = (gather_rows(torch.cat(column)) for column in columns)
-            for metric in (self.map, self.precision_at_n):
-                metric.set_database(codes, labels, index)
-        values = {
-            f"{stage}/map": self.map.compute(),
-            f"{stage}/precision_at_n": self.precision_at_n.compute(),
-        }
+            self.metrics.set_database(*(gather_rows(torch.cat(column)) for column in columns))
+        scores = self.metrics.compute(self.metrics.names(_KNOWN))
+        values: dict[str, Any] = {f"{stage}/{name}": each.value for name, each in scores.items()}
         index, logits = (gather_rows(torch.cat(c)) for c in zip(*self._queries, strict=True))
         _, logits = by_index("query", index, logits)
         codes = sign_code(logits)
         values[f"{stage}/code_imbalance"] = code_balance(codes).abs().mean()
         values[f"{stage}/bit_correlation"] = bit_correlation(codes)
         self.log_dict(
-            {key: value.float() for key, value in values.items()},
+            {key: float(value) for key, value in values.items()},
             prog_bar=stage == "val",
             sync_dist=True,
             rank_zero_only=True,  # the same on every process: there is nothing to average
         )
         if isinstance(self.logger, TensorBoardLogger) and not self.trainer.sanity_checking:
             self.logger.experiment.add_histogram(f"{stage}/logits", logits, self.global_step)
-        for metric in (self.map, self.precision_at_n):
-            metric.reset()
+        self.metrics.reset_queries()
         self._queries.clear()
         self._database.clear()
 

@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from rich import box
 from rich.table import Table
 
+from lightning_hash.results.tables import with_error
+
 SPREAD = 5e-4  # what rounding may change when threads or kernels are others
+SE = "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
+DEVIATION = "±: standard deviation over runs of several victims or seeds, their number in brackets."
 LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
 
 
@@ -20,10 +24,12 @@ class Cell:
     Attributes:
         values: the measurements, each of another seed or victim.
         spread: by how much measurements differ that no seed and no victim tells apart.
+        se: standard error over the queries, where there is one measurement.
     """
 
     values: tuple[float, ...]
     spread: float = 0.0
+    se: float | None = None
 
     @property
     def mean(self) -> float:
@@ -43,16 +49,19 @@ class Cell:
             digits: behind the point.
 
         Returns:
-            The mean; of several measurements with deviation and their number.
+            The value, its standard error in brackets; of several measurements the mean with
+            deviation and their number.
 
         Example:
-            >>> Cell((0.5,)).text(1, 4), Cell((0.5, 0.7)).text(100, 1)
-            ('0.5000', '60.0 ± 14.1 (2)')
+            >>> Cell((0.5,)).text(1, 4), Cell((0.5,), se=0.02).text(1, 4)
+            ('0.5000', '0.5000(200)')
+            >>> Cell((0.5, 0.7)).text(100, 1)
+            '60.0 ± 14.1 (2)'
         """
         text = f"{self.mean * scale:.{digits}f}"
-        if self.deviation is None:
-            return text
-        return f"{text} ± {self.deviation * scale:.{digits}f} ({len(self.values)})"
+        if self.deviation is not None:
+            return f"{text} ± {self.deviation * scale:.{digits}f} ({len(self.values)})"
+        return with_error(self.mean * scale, self.se and self.se * scale, digits)
 
 
 @dataclass(frozen=True)
@@ -103,16 +112,18 @@ class Grid:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The caption, the notes, and a warning where equal runs gave unequal numbers."""
-        spread = max(
-            (cell.spread for line in self.lines for cell in line.cells if cell), default=0.0
-        )
+        """Caption, notes, what stands behind numbers, a warning where equal runs were unequal."""
+        cells = [cell for line in self.lines for cell in line.cells if cell]
+        spread = max((cell.spread for cell in cells), default=0.0)
+        errors = SE if any(cell.se is not None for cell in cells) else ""
+        deviations = DEVIATION if any(cell.deviation is not None for cell in cells) else ""
         warning = (
             f"Runs of one victim, seed and setting differ by up to {spread * self.scale:.3g}; the "
             "table has their mean."
         )
         many = (warning,) if spread > SPREAD else ()
-        return tuple(text for text in (self.caption, *self.notes, *many) if text)
+        texts = (self.caption, *self.notes, errors, deviations, *many)
+        return tuple(text for text in texts if text)
 
     def texts(self) -> list[list[str]]:
         """Return label and cells of each line as text; blank where nothing was measured."""
@@ -154,13 +165,15 @@ class Grid:
         """Return a row per number, unrounded and unscaled."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("table", "line", "column", "published", "mean", "deviation", "n"))
+        writer.writerow(("table", "line", "column", "published", "mean", "deviation", "n", "se"))
         for line in self.lines:
             for column, cell in zip(self.columns, line.cells, strict=True):
                 if cell is not None:
                     many = ("", 1) if cell.deviation is None else (cell.deviation, len(cell.values))
                     source = "yes" if line.published else "no"
-                    writer.writerow((self.heading, line.label, column, source, cell.mean, *many))
+                    error = "" if cell.se is None else cell.se
+                    where = (self.heading, line.label, column, source)
+                    writer.writerow((*where, cell.mean, *many, error))
         return file.getvalue()
 
     def rich(self) -> Table:

@@ -1,26 +1,26 @@
 """Every attack on a victim, side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from lightning_hash.reports.grid import Cell, Grid, Line
-from lightning_hash.reports.numbered import (
-    ATTACK_FIELDS,
-    DATA_FIELDS,
+from lightning_hash.reports.lines import (
+    Key,
+    captions,
     cell_of,
-    differing,
+    distinct_names,
     final,
     grouped,
+    setting_key,
     setting_of,
 )
-from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.tables import format_epsilon, frames_of, protocol_of
+from lightning_hash.reports.papers import EPSILON, FRAMES, SIZE
+from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
+from lightning_hash.results.tables import LABELS, bits_text, metrics_of
 
 COLUMNS = (
     ("MAP", "map", False), ("MAP 8-bit", "map", True), ("t-MAP", "t_map", False),
     ("t-MAP 8-bit", "t_map", True), ("perceptibility", "perceptibility", False),
 )  # fmt: skip
-# Fields that must agree before numbers stand in one table.
-VICTIM_FIELDS = ("victim_sha256", "bits", "target_rule", *DATA_FIELDS)
 
 
 def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
@@ -31,66 +31,97 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
 
     Returns:
         The grids: a line for the clean queries, one per attack and setting, and one for the ceiling
-        of each size of anchor sets.
+        of each size of anchor sets. A metric that is none of COLUMNS and has no label has a column
+        of its own.
     """
-    single = [row for row in rows if row.combination is None and row.sources is None]
-    found = [panel for panel in grouped(single, VICTIM_FIELDS) if _has_attack(panel)]
-    found.sort(key=lambda rows: (str(rows[0].dataset), str(rows[0].backbone), rows[0].bits or 0))
-    return [_grid(panel) for panel in found]
+    single = [row for row in rows if row.transfer is None]
+    clean = [row for row in single if row.name == CLEAN]
+    panels = []
+    others = grouped(
+        (row for row in single if row.name != CLEAN), lambda row: (_victim(row), _targets(row))
+    )
+    for panel in others:
+        if any(row.is_attack for row in panel):
+            victim, targets = _victim(panel[0]), _targets(panel[0])
+            own = [r for r in clean if _victim(r) == victim and _targets(r) in ((), targets)]
+            panels.append([*panel, *own])
+    panels.sort(
+        key=lambda rows: (
+            *(str(rows[0].get(path)) for path in ("data.dataset", "victim.backbone")),
+            rows[0].get("victim.bits") or 0,
+        )
+    )
+    abouts = [_about(rows[0]) for rows in panels]
+    said = captions([rows[0] for rows in panels], without=("victim.name",), headings=abouts)
+    return [_grid(*each) for each in zip(panels, abouts, said, strict=True)]
 
 
-def _has_attack(rows: Sequence[ResultRow]) -> bool:
-    return any(row.attack not in ("none", "anchor") for row in rows)
+def _about(row: ResultRow) -> str:
+    bits = bits_text(row.get("victim.bits"))
+    return f"{row.get('data.dataset')}, {row.get('victim.backbone')}, {bits}"
 
 
-def _grid(panel: Sequence[ResultRow]) -> Grid:
-    lines = [_line("clean query", [row for row in panel if row.attack == "none"])]
+def _victim(row: ResultRow) -> Key:
+    return row.key("victim", "data", "ranking", without=("victim.name",))
+
+
+def _targets(row: ResultRow) -> Key:
+    """Return how targets are chosen, but for their number and seed; empty where it is not known."""
+    prefix = "attack.targets." if row.attack is not None else "run.draw.targets."
+    return tuple(
+        (path.removeprefix(prefix), text)
+        for path, text in row.leaves.items()
+        if path.startswith(prefix) and path.removeprefix(prefix) not in ("n_t", "seed")
+    )
+
+
+def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
+    more = [metric for metric in metrics_of(panel) if metric not in LABELS]
+    columns = (*COLUMNS, *((metric, metric, False) for metric in more))
+
+    def line(label: str, rows: Sequence[ResultRow]) -> Line:
+        def cell(metric: str, quantized: bool) -> Cell | None:
+            return cell_of([r for r in rows if (r.metric, r.quantized) == (metric, quantized)])
+
+        return Line(label, tuple(cell(metric, quantized) for _, metric, quantized in columns))
+
+    lines = [line("clean query", [row for row in panel if row.name == CLEAN])]
     notes = []
-    ended = [row for row in final(panel) if row.attack not in ("none", "anchor")]
-    unended = {row.attack for row in panel} - {row.attack for row in ended} - {"none", "anchor"}
-    attacks = grouped(sorted(ended, key=_rank), ("attack", *ATTACK_FIELDS))
+    ended = [row for row in final(panel) if row.is_attack]
+    unended = {row.name for row in panel if row.is_attack} - {row.name for row in ended}
+    attacks = grouped(sorted(ended, key=_rank), setting_key)
     names = distinct_names([rows[0] for rows in attacks])
     for name, rows in zip(names, attacks, strict=True):
-        lines.append(_line(name, rows))
-        seconds = max(row.seconds or 0.0 for row in rows)
-        notes.append(f"{name}: {setting_of(rows[0])}; {seconds:.1f} s on {rows[0].devices}.")
-    for n_t in sorted({row.n_t or 0 for row in panel if row.attack == "anchor"}):
-        ceiling = [row for row in panel if row.attack == "anchor" and row.n_t == n_t]
-        lines.append(_line(f"ceiling n_t={n_t}", ceiling))
+        lines.append(line(name, rows))
+        notes.append(f"{name}: {setting_of(rows[0])}; {_cost(rows)}.")
+    ceilings = [row for row in panel if row.name == CEILING]
+    for n_t in sorted({row.get(SIZE) or 0 for row in ceilings}):
+        own = [row for row in ceilings if (row.get(SIZE) or 0) == n_t]
+        lines.append(line(f"ceiling n_t={n_t}", own))
     notes += [f"{name}: not at its end, no number." for name in sorted(unended)]
     return Grid(
         title="Attacks",
-        about=f"{panel[0].dataset}, {panel[0].backbone}, {panel[0].bits} bits",
-        caption=protocol_of(panel[0]),
+        about=about,
+        caption=caption,
         corner="attack",
-        columns=tuple(name for name, *_ in COLUMNS),
+        columns=tuple(name for name, *_ in columns),
         lines=tuple(lines),
         notes=tuple(notes),
     )
 
 
+def _cost(rows: Sequence[ResultRow]) -> str:
+    """Say how long an attack took, and how often it asked where that is counted."""
+    seconds = max(row.get("run.seconds") or 0.0 for row in rows)
+    asked = [row.queries for row in rows if row.queries is not None]
+    questions = f"{max(asked):.6g} questions per query, " if asked else ""
+    return f"{questions}{seconds:.1f} s on {rows[0].get('run.devices')}"
+
+
 def _rank(row: ResultRow) -> tuple[str, int, float, float]:
-    return row.attack, row.n_t or 0, row.epsilon or 0.0, row.frames or float("inf")
-
-
-def _line(label: str, rows: Sequence[ResultRow]) -> Line:
-    def cell(metric: str, quantized: bool) -> Cell | None:
-        return cell_of([r for r in rows if (r.metric, r.quantized) == (metric, quantized)])
-
-    return Line(label, tuple(cell(metric, quantized) for _, metric, quantized in COLUMNS))
-
-
-def distinct_names(attacks: Sequence[ResultRow]) -> list[str]:
-    """Name attacks, with what tells those of one name apart."""
-    shown: dict[str, Callable[[ResultRow], str]] = {
-        "iterations": lambda row: f"{row.iterations} iterations",
-        "frames": frames_of,
-        "epsilon": lambda row: f"ε {format_epsilon(row.epsilon, row.epsilon_space)}",
-    }
-    names = []
-    for row in attacks:
-        same = [other for other in attacks if other.attack == row.attack]
-        differ = differing(same, ATTACK_FIELDS)
-        said = [shown[f](row) if f in shown else f"{f}={getattr(row, f)}" for f in differ]
-        names.append(", ".join([row.attack, *said]))
-    return names
+    return (
+        row.name,
+        row.get(SIZE) or 0,
+        row.get(EPSILON) or 0.0,
+        row.get(FRAMES) or float("inf"),
+    )

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.tables import format_epsilon
+from lightning_hash.results.tables import bits_text, format_epsilon
+
+BITS, EPSILON, SIZE = "victim.bits", "attack.budget.epsilon", "attack.targets.n_t"
+THRESHOLD, FRAMES = "attack.objective.threshold", "attack.perturbation.count"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,9 +17,9 @@ class Choice:
 
     Attributes:
         label: the line's name; with ``{}`` for the value of ``by``.
-        attack: the attack, ``none`` for clean queries.
+        attack: name of the attack, ``none`` for clean queries.
         metric: the number.
-        by: the field with a line for each of its values.
+        by: the dotted path with a line for each of its values.
     """
 
     label: str
@@ -33,11 +36,11 @@ class NumberedTable:
         name: of the experiment, as in configs/papers.
         title: its number and what it shows.
         choices: the lines.
-        column: the field that columns differ in.
+        column: the dotted path that columns differ in.
         least: numbers below which it is no line.
-        heading: makes a column's name of the field's value.
+        heading: makes a column's name of the value there.
         corner: what the lines are.
-        prefer: values of attack fields; other values are left out where there are these.
+        prefer: values at dotted paths; other values are left out where there are these.
         shown: values of ``by`` to show, beside that of the end; empty shows all.
         where: whether a row may be in it.
         scale: factor of the numbers.
@@ -47,9 +50,9 @@ class NumberedTable:
     name: str
     title: str
     choices: Sequence[Choice]
-    column: str = "bits"
+    column: str = BITS
     least: int = 1
-    heading: Callable[[Any], str] = "{} bits".format
+    heading: Callable[[Any], str] = bits_text
     corner: str = "method"
     prefer: Mapping[str, Any]
     shown: Sequence[int] = ()
@@ -58,12 +61,12 @@ class NumberedTable:
     digits: int = 4
 
 
-HAG_SETTING = {"epsilon": 10 / 255, "threshold": 0.5, "frames": None}
-DHTA_SETTING = {"epsilon": 0.032, "n_t": 9, "frames": None}
+HAG_SETTING = {EPSILON: 10 / 255, THRESHOLD: 0.5, FRAMES: None}
+DHTA_SETTING = {EPSILON: 0.032, SIZE: 9, FRAMES: None}
 
 
 def _closed(row: ResultRow) -> bool:
-    return row.target_database in (None, "database")
+    return row.get("data.target_database") in (None, "database")
 
 
 def _comparison(metric: str) -> list[Choice]:
@@ -114,21 +117,21 @@ TABLES = (
         name="dhta_table5",
         title="DHTA Table 5, MAP after all attacks (%)",
         choices=[*_comparison("map"), Choice(label="HAG", attack="hag", metric="map")],
-        prefer={**DHTA_SETTING, "threshold": 0.5}, **PERCENT,
+        prefer={**DHTA_SETTING, THRESHOLD: 0.5}, **PERCENT,
     ),
     NumberedTable(
         name="dhta_table6",
         title="DHTA Table 6, t-MAP of DHTA with targets of an open set (%)",
-        choices=[Choice(label="DHTA (n_t={})", attack="dhta", metric="t_map", by="n_t")],
-        prefer={"epsilon": 0.032}, scale=100.0, digits=2,
-        where=lambda row: row.target_database in ("open_set", "both"),
+        choices=[Choice(label="DHTA (n_t={})", attack="dhta", metric="t_map", by=SIZE)],
+        prefer={EPSILON: 0.032}, scale=100.0, digits=2,
+        where=lambda row: row.get("data.target_database") in ("open_set", "both"),
     ),
     NumberedTable(
         name="dhta_table8",
-        title="DHTA Table 8, t-MAP of DHTA against ε (%)", column="epsilon", least=2,
-        choices=[Choice(label="{} bits", attack="dhta", metric="t_map", by="bits")],
+        title="DHTA Table 8, t-MAP of DHTA against ε (%)", column=EPSILON, least=2,
+        choices=[Choice(label="{} bits", attack="dhta", metric="t_map", by=BITS)],
         heading=lambda epsilon: f"ε = {format_epsilon(epsilon, None)}", corner="",
-        prefer={"n_t": 9}, **PERCENT,
+        prefer={SIZE: 9}, **PERCENT,
     ),
     NumberedTable(
         name="dhta_table9",

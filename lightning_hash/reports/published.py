@@ -41,9 +41,9 @@ def published(name: str) -> dict[str, dict[tuple[str, str], float]]:
 
 def published_data(row: ResultRow) -> str | None:
     """Return the papers' name of the data of a row, or ``None`` where it is none of theirs."""
-    name = "".join(filter(str.isalnum, (row.dataset or "").lower()))
+    name = "".join(filter(str.isalnum, str(row.get("data.dataset") or "").lower()))
     found = next((PUBLISHED_DATA[key] for key in PUBLISHED_DATA if name.startswith(key)), None)
-    return f"{found}, HashNet" if found and row.loss == "HashNetLoss" else found
+    return f"{found}, HashNet" if found and row.get("victim.loss") == "HashNetLoss" else found
 
 
 def published_line(

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from safetensors import safe_open
 
-from lightning_hash.reports.numbered import setting_of
-from lightning_hash.reports.papers import DHTA_SETTING, HAG_SETTING
+from lightning_hash.reports.lines import setting_of
+from lightning_hash.reports.papers import BITS, DHTA_SETTING, HAG_SETTING
 from lightning_hash.reports.plots import Plot, panels_of, runs_of
+from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles
-from lightning_hash.results.tables import protocol_of
-from lightning_hash.victims.joint import source_names
+from lightning_hash.results.tables import bits_text, protocol_of
+from lightning_hash.utils.names import source_names
 
 # DHTA Fig. 9 shows frames 3, 6, ..., 21; of clips of fewer than nine frames the first are shown.
 EVERY, MOST = 3, 7
@@ -33,15 +34,15 @@ def perturbed_images(runs: Sequence[RunFiles]) -> Iterator[Plot]:
     Yields:
         A figure for HAG on each set of images that two victims or more were attacked with.
     """
-    for panel in panels_of(runs_of(runs, "hag", HAG_SETTING), without=("backbone", "loss")):
-        victims = {run.attack.victim_sha256: run for run in panel if run.attack}
+    for panel in panels_of(runs_of(runs, "hag", HAG_SETTING), _data):
+        victims = {run.last.get("victim.sha256"): run for run in panel if run.last}
         loaded = [(run, _queries(run.folder, 5)) for run in victims.values()]
         found = [(run, shown) for run, shown in loaded if shown and shown[1][0].ndim == 3]
-        if len(found) > 1 and found[0][0].attack is not None:
+        if len(found) > 1 and found[0][0].last is not None:
             yield Plot(
                 name="hag_fig7",
                 title="HAG Fig. 7, queries, and with perturbations of several victims",
-                caption=protocol_of(found[0][0].attack, victims=False),
+                caption=protocol_of(found[0][0].last, victims=False),
                 figure=_image_rows(found),
             )
 
@@ -56,15 +57,19 @@ def perturbed_clips(runs: Sequence[RunFiles]) -> Iterator[Plot]:
         A figure for the first run on each kind of victim of clips.
     """
     for panel in panels_of(runs_of(runs, "dhta", DHTA_SETTING)):
-        loaded = ((run.attack, _queries(run.folder, CLIPS)) for run in panel)
+        loaded = ((run.last, _queries(run.folder, CLIPS)) for run in panel)
         found = [(row, shown) for row, shown in loaded if row and shown and shown[1][0].ndim == 4]
         for row, shown in found[:1]:
             yield Plot(
                 name="dhta_fig9",
-                title=f"DHTA Fig. 9, clips before and after DHTA, {row.bits} bits",
+                title=f"DHTA Fig. 9, clips before and after DHTA, {bits_text(row.get(BITS))}",
                 caption=f"{protocol_of(row)} {setting_of(row)}.",
                 figure=_clip_rows(shown),
             )
+
+
+def _data(row: ResultRow) -> Any:
+    return row.key("data", "ranking")
 
 
 def _queries(folder: Path, count: int) -> Shown | None:
@@ -103,8 +108,8 @@ def _image_rows(found: Sequence[tuple[RunFiles, Shown]]) -> Figure:
     figure = Figure(figsize=(1.35 * (len(found) + 1), 1.45 * count), layout="constrained")
     FigureCanvasAgg(figure)
     places: Any = figure.subplots(count, len(found) + 1, squeeze=False)
-    attacks = [run.attack for run, _ in found if run.attack]
-    names = source_names([(row.backbone, row.bits, row.victim_sha256) for row in attacks])
+    victims = [run.last.victim for run, _ in found if run.last]
+    names = source_names([(v.get("backbone"), v.get("bits"), v.get("sha256")) for v in victims])
     for row in range(count):
         pictures = [found[0][1][1][row], *(shown[2][row] for _, shown in found)]
         for axes, picture in zip(places[row], pictures, strict=True):

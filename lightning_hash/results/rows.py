@@ -5,174 +5,169 @@ import json
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning_hash.results.settings import as_json, canonical, flatten, look_up
 from lightning_hash.utils.whole_file import write_whole
 
-METRICS = (
-    "map", "t_map", "precision_at_n", "hamming_to_clean", "hamming_to_anchor", "perceptibility",
-    "linf",
-)  # fmt: skip
+SCHEMA = 2
+CLEAN, CEILING = "none", "anchor"
+PARTS = ("attack", "transfer", "victim", "data", "ranking", "run")
+# Inside the mappings anything may stand; these values are computed with, so their types are fixed.
+_INNER_KINDS: dict[str, tuple[type, ...]] = {
+    "attack.name": (str,),
+    "attack.targeted": (bool, types.NoneType),
+    "attack.iterations": (int, types.NoneType),
+    "attack.budget.epsilon": (float, int, types.NoneType),
+    "transfer.sources": (str,),
+    "transfer.combination": (str,),
+    "victim.bits": (int, types.NoneType),
+    "data.input_shape": (list, types.NoneType),
+    "ranking.top_k": (int, types.NoneType),
+    "run.seconds": (float, int, types.NoneType),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResultRow:
     """One number and all that it depends on. What is unknown or has no meaning is ``None``.
 
+    The mappings hold JSON; the names in them are those of the parts' own settings.
+
     Attributes:
-        metric: one of METRICS.
+        schema: version of this format.
+        metric: name of the metric.
         value: the number.
-        n_at: N of precision_at_n.
+        se: its standard error over the queries.
+        n: queries that it is the mean of.
         iteration: iteration at which it was taken.
+        queries: questions asked of the victim so far, mean per query, where they are counted.
         quantized: whether the images had been rounded to 8 bits.
-        attack: ``none`` is the clean query, ``anchor`` the anchor code itself, the ceiling.
-        objective: class of the objective.
-        step_rule: class of the step rule.
-        lr: its learning rate.
-        momentum: its momentum.
-        iterations: length of the attack.
-        alpha_schedule: values and where each starts.
-        threshold: t of HAG Eq. 7.
-        inputs: the random change of the inputs before the victim sees them.
-        start_seed: seed of the random start; ``None`` is the clean query.
-        frames: how many frames of each clip were perturbed; ``None`` is all.
-        epsilon: budget in ``epsilon_space``.
-        epsilon_space: ``pixel`` or ``normalized``.
-        n_t: items in an anchor set.
-        anchor_tie: what a tie in the vote gives.
-        anchor_set: how the items were chosen.
-        target_rule: how the target differs from the query's label.
-        seed: seed of queries and targets.
-        sources: the victims that the perturbations were made on, where those are not the victim
-            alone: ``backbone-bits``, joined by +.
-        combination: how they were put together: single, sum, clipped (the sum, clipped to epsilon),
-            average, best (for each query the one that got furthest), or joint (one attack on all of
-            them).
-        restarts: perturbations that the best was taken of.
-        victim_sha256: fingerprint of the victim's weights.
-        backbone: the victim's network.
-        bits: code length.
-        loss: the victim's training loss.
-        dataset: name of the data.
-        data_seed: seed of its splits.
-        inputs_sha256: fingerprint of how queries become inputs: transform, frames, sizes of files.
-        input_shape: of one query, such as 3x224x224 or, of clips, 40x3x224x224.
-        list_sha256_train: fingerprint of the training split.
-        list_sha256_query: fingerprint of the query split.
-        list_sha256_database: fingerprint of the database.
-        list_sha256_open_set: fingerprint of the open set.
-        n_query: queries attacked.
-        n_database: items in the database.
         n_empty: queries without a relevant item in the top_k.
         n_finished: queries that were stepped no more when the number was taken, since their codes
             had nothing left to flip; ``None`` where all are stepped to the end.
-        n_leaked: queries of the query split that are in the database.
-        n_skipped: items of all splits that could not be read and were left out.
-        database_codes: the file, where the database's codes are another program's.
-        target_database: what t-MAP ranks: the database, the open set or both.
-        n_target_database: items that t-MAP ranks.
-        relevance: what relevant means.
-        top_k: ranks looked at; ``None`` is the whole database.
-        normalizer: what AP divides by.
-        empty: how empty queries count.
-        ties: how ties are treated.
-        seconds: time that the attack had taken.
-        devices: number and kind.
-        precision: the trainer's precision.
-        kernels: what the iterations ran on; codes are scored in ``precision``.
-        version: of this program.
-        commit: of this program, where it ran from a checkout.
+        attack: ``name``, ``targeted``, ``iterations``, ``seed`` and the settings of the parts
+            (``objective``, ``step``, ``budget``, ...). ``None`` is the clean query; ``name``
+            ``anchor`` is the anchor code itself, the ceiling.
+        transfer: where the perturbations were not made on the victim alone: ``sources``
+            (``backbone-bits`` joined by +), ``combination`` (single, sum, clipped, average, best,
+            joint) and ``restarts``.
+        victim: ``name``, ``sha256``, ``backbone``, ``bits``, ``loss``.
+        data: the data set, fingerprints and sizes of its splits, and how queries become inputs.
+        ranking: ``relevance``, ``top_k``, ``normalizer``, ``empty``, ``ties``, ``precision_n``.
+        run: what no number should depend on: ``kernels``, ``devices``, ``seconds``, ``version``...
+
+    Raises:
+        ValueError: if a field or a value in a mapping has a wrong type or is not finite; names it.
     """
 
+    schema: int = SCHEMA
     metric: str
     value: float
-    n_at: int | None = None
+    se: float | None = None
+    n: int
     iteration: int
+    queries: float | None = None
     quantized: bool
-    attack: str
-    objective: str | None = None
-    step_rule: str | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    iterations: int | None = None
-    alpha_schedule: str | None = None
-    threshold: float | None = None
-    inputs: str | None = None
-    start_seed: int | None = None
-    frames: int | None = None
-    epsilon: float | None = None
-    epsilon_space: str | None = None
-    n_t: int | None = None
-    anchor_tie: str | None = None
-    anchor_set: str | None = None
-    target_rule: str | None = None
-    seed: int | None = None
-    sources: str | None = None
-    combination: str | None = None
-    restarts: int | None = None
-    victim_sha256: str | None = None
-    backbone: str | None = None
-    bits: int | None = None
-    loss: str | None = None
-    dataset: str | None = None
-    data_seed: int | None = None
-    inputs_sha256: str | None = None
-    input_shape: str | None = None
-    list_sha256_train: str | None = None
-    list_sha256_query: str | None = None
-    list_sha256_database: str | None = None
-    list_sha256_open_set: str | None = None
-    n_query: int | None = None
-    n_database: int | None = None
     n_empty: int | None = None
     n_finished: int | None = None
-    n_leaked: int | None = None
-    n_skipped: int | None = None
-    database_codes: str | None = None
-    target_database: str | None = None
-    n_target_database: int | None = None
-    relevance: str | None = None
-    top_k: int | None = None
-    normalizer: str | None = None
-    empty: str | None = None
-    ties: str | None = None
-    seconds: float | None = None
-    devices: str | None = None
-    precision: str | None = None
-    kernels: str | None = None
-    version: str | None = None
-    commit: str | None = None
+    attack: Mapping[str, Any] | None
+    transfer: Mapping[str, Any] | None = None
+    victim: Mapping[str, Any]
+    data: Mapping[str, Any]
+    ranking: Mapping[str, Any]
+    run: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            msg = f"metric must be one of {', '.join(METRICS)}, got {self.metric!r}"
-            raise ValueError(msg)
         for field, kinds in _FIELD_KINDS.items():
-            value = getattr(self, field)
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                names = " or ".join(kind.__name__ for kind in kinds)
-                msg = f"{field} must be {names}, got {value!r}"
-                raise ValueError(msg)
-            if isinstance(value, float) and not math.isfinite(value):
-                msg = f"{field} of {self.metric} must be finite, got {value}"
-                raise ValueError(msg)
+            _check(field, getattr(self, field), kinds)
+        if self.schema != SCHEMA:
+            raise ValueError(_other_version(self.schema))
+        for part in PARTS:
+            if getattr(self, part) is not None:
+                object.__setattr__(self, part, as_json(getattr(self, part), part))
+        for path, kinds in _INNER_KINDS.items():
+            if getattr(self, path.partition(".")[0]) is not None:
+                _check(path, self.get(path), kinds)
+
+    @property
+    def name(self) -> str:
+        """The attack's name; ``none`` is the clean query, ``anchor`` the ceiling."""
+        return CLEAN if self.attack is None else str(self.attack["name"])
+
+    @property
+    def is_attack(self) -> bool:
+        """Whether it is a number of an attack: neither of clean queries nor the ceiling."""
+        return self.name not in (CLEAN, CEILING)
+
+    def get(self, path: str) -> Any:
+        """Return the value at a dotted path, such as ``attack.budget.epsilon``.
+
+        Args:
+            path: a field of the row, or a place in one of its mappings.
+
+        Returns:
+            The value; ``None`` where a mapping or key is absent.
+        """
+        field, _, inner = path.partition(".")
+        value = getattr(self, field)
+        return look_up(value, inner) if inner else value
+
+    @cached_property
+    def leaves(self) -> dict[str, str]:
+        """The dotted path of every value in the mappings that is not null, as canonical JSON."""
+        flat = {part: getattr(self, part) or {} for part in PARTS}
+        known = {path: value for path, value in flatten(flat).items() if value is not None}
+        return {path: canonical(known[path]) for path in sorted(known)}
+
+    def key(self, *parts: str, without: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
+        """Return what rows can be grouped by: equal for rows whose mappings are equal.
+
+        Args:
+            parts: names of mappings, such as ``attack``.
+            without: dotted paths of values or of whole mappings to leave out.
+        """
+        return tuple(
+            (path, text)
+            for path, text in self.leaves.items()
+            if path.partition(".")[0] in parts
+            and not any(path == out or path.startswith(f"{out}.") for out in without)
+        )
 
 
 def _kinds(annotation: Any) -> tuple[type, ...]:
     """Return the types that a field accepts; a whole number also passes for a float."""
     members = (
-        typing.get_args(annotation) if isinstance(annotation, types.UnionType) else [annotation]
+        typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     )
-    kinds = tuple(members)
+    kinds = tuple(typing.get_origin(member) or member for member in members)
     return (*kinds, int) if float in kinds else kinds
 
 
 _FIELD_KINDS = {
     name: _kinds(annotation) for name, annotation in typing.get_type_hints(ResultRow).items()
 }
+
+
+def _check(path: str, value: Any, kinds: tuple[type, ...]) -> None:
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join("null" if kind is types.NoneType else kind.__name__ for kind in kinds)
+        msg = f"{path} must be {names}, got {value!r}"
+        raise ValueError(msg)
+    if isinstance(value, float) and not math.isfinite(value):
+        msg = f"{path} must be finite, got {value}"
+        raise ValueError(msg)
+
+
+def _other_version(schema: Any) -> str:
+    return (
+        f"schema must be {SCHEMA}, got {schema!r}: made by another version of this program; run "
+        "the attack again"
+    )
 
 
 def write_results(path: Path, rows: Sequence[ResultRow]) -> None:
@@ -216,8 +211,26 @@ def read_results(path: Path) -> list[ResultRow]:
     rows = []
     for number, entry in enumerate(content):
         try:
-            rows.append(ResultRow(**entry))
-        except (TypeError, ValueError) as error:
+            rows.append(_row(entry))
+        except ValueError as error:
             msg = f"{path}, row {number}: {error}"
             raise ValueError(msg) from error
     return rows
+
+
+def _row(entry: Any) -> ResultRow:
+    if not isinstance(entry, dict):
+        msg = f"must be a mapping, got {type(entry).__name__}"
+        raise ValueError(msg)
+    if entry.get("schema") != SCHEMA:
+        raise ValueError(_other_version(entry.get("schema")))
+    fields = {field.name: field for field in dataclasses.fields(ResultRow)}
+    unknown = [name for name in entry if name not in fields]
+    if unknown:
+        msg = f"unknown field {unknown[0]!r}; known are {', '.join(fields)}"
+        raise ValueError(msg)
+    for name, field in fields.items():
+        if name not in entry and field.default is dataclasses.MISSING:
+            msg = f"field {name} is missing"
+            raise ValueError(msg)
+    return ResultRow(**entry)

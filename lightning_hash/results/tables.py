@@ -1,12 +1,14 @@
-"""The closing table of an attack, and how protocols are written."""
+"""The closing table of an attack, and how metrics and protocols are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from lightning_hash.results.rows import METRICS, ResultRow
+from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
 
+# How known metrics are called, in the order in which they are shown; others have their own name.
 LABELS = {
     "map": "MAP",
     "t_map": "t-MAP",
@@ -16,6 +18,21 @@ LABELS = {
     "perceptibility": "perceptibility",
     "linf": "largest change",
 }
+
+
+def metric_label(row: ResultRow) -> str:
+    """Return what the metric of a row is called; a metric unknown here has its own name."""
+    depth = row.get("ranking.precision_n")
+    if row.metric == "precision_at_n" and depth is not None:
+        return f"precision@{depth}"
+    return LABELS.get(row.metric, row.metric)
+
+
+def metrics_of(rows: Iterable[ResultRow]) -> list[str]:
+    """Return the metrics that rows have, known ones first, in the order to show them in."""
+    there = dict.fromkeys(row.metric for row in rows)
+    known = [metric for metric in LABELS if metric in there]
+    return [*known, *(metric for metric in there if metric not in LABELS)]
 
 
 def summary_table(rows: Sequence[ResultRow]) -> Table:
@@ -30,30 +47,37 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     Raises:
         ValueError: if there are no rows of an attack.
     """
-    attacks = [row for row in rows if row.attack not in ("none", "anchor")]
+    attacks = [row for row in rows if row.is_attack]
     if not attacks:
         msg = "the rows hold no attack, only clean queries or ceilings"
         raise ValueError(msg)
     first = attacks[0]
     last = max(row.iteration for row in attacks)
+    errors = any(row.se is not None for row in rows)
     table = Table(
-        title=f"{first.attack}, {first.bits} bits: {protocol_of(first)}", title_justify="left"
+        title=f"{first.name}, {bits_text(first.get('victim.bits'))}: {protocol_of(first)}",
+        title_justify="left",
+        caption="in brackets: standard error over the queries, in the last digits"
+        if errors
+        else None,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
     )
-    for header in ("", "clean", first.attack, "8-bit", "ceiling"):
+    for header in ("", "clean", first.name, "8-bit", "ceiling"):
         table.add_column(header, justify="right" if header else "left")
-    for metric in METRICS:
-        cells = [
-            _value(rows, metric=metric, attack="none"),
-            _value(attacks, metric=metric, iteration=last, quantized=False),
-            _value(attacks, metric=metric, iteration=last, quantized=True),
-            _value(rows, metric=metric, attack="anchor") if metric == "t_map" else "",
-        ]
-        if any(cells):
-            name = LABELS[metric]
-            if metric == "precision_at_n":
-                n_at = next(row.n_at for row in rows if row.metric == metric)
-                name = f"precision@{n_at}"
-            table.add_row(name, *cells)
+    ended = [row for row in attacks if row.iteration == last]
+    columns = [
+        [row for row in rows if row.name == CLEAN],
+        [row for row in ended if not row.quantized],
+        [row for row in ended if row.quantized],
+        [row for row in rows if row.name == CEILING],
+    ]
+    for metric in metrics_of(rows):
+        found = [next((r for r in column if r.metric == metric), None) for column in columns]
+        if any(found):
+            label = next(metric_label(row) for row in found if row)
+            table.add_row(label, *(with_error(r.value, r.se) if r else "" for r in found))
     return table
 
 
@@ -64,23 +88,32 @@ def protocol_of(row: ResultRow, *, victims: bool = True) -> str:
         row: one of its rows.
         victims: whether all are of one kind of victim, to be named.
     """
-    ranks = "the whole database" if row.top_k is None else f"the first {row.top_k}"
+    data, ranking = row.data, row.ranking
+    top_k, foreign = ranking.get("top_k"), data.get("database_codes")
+    target = data.get("target_database")
+    ranks = "the whole database" if top_k is None else f"the first {top_k}"
     parts = [
-        f"{row.dataset} ({row.n_query} queries, {row.n_database} database items)",
-        f"{row.backbone}, {row.loss or 'foreign model'}" if victims else "",
-        f"AP over {ranks}, divided by {row.normalizer}",
-        f"ties {row.ties}, empty {row.empty}",
-        "" if row.target_database in (None, "database") else f"t-MAP ranks {row.target_database}",
-        f"database codes of {row.database_codes}" if row.database_codes else "",
+        f"{data.get('dataset')} ({data.get('n_query')} queries, {data.get('n_database')} database "
+        "items)",
+        f"{row.victim.get('backbone')}, {row.victim.get('loss') or 'foreign model'}"
+        if victims
+        else "",
+        f"AP over {ranks}, divided by {ranking.get('normalizer')}",
+        f"ties {ranking.get('ties')}, empty {ranking.get('empty')}",
+        "" if target in (None, "database") else f"t-MAP ranks {target}",
+        f"database codes of {foreign}" if foreign else "",
     ]
     return "; ".join(part for part in parts if part) + "."
 
 
-def frames_of(row: ResultRow) -> str:
-    """Say how many frames of each clip were attacked."""
-    if row.frames is None:
-        return "all frames"
-    return f"{row.frames} frame" if row.frames == 1 else f"{row.frames} frames"
+def bits_text(bits: int | None) -> str:
+    """Write a code length."""
+    return "unknown bits" if bits is None else f"{bits} bits"
+
+
+def frames_text(count: int) -> str:
+    """Write how many frames of each clip were attacked."""
+    return f"{count} frame" if count == 1 else f"{count} frames"
 
 
 def format_epsilon(epsilon: float | None, space: str | None) -> str:
@@ -93,9 +126,12 @@ def format_epsilon(epsilon: float | None, space: str | None) -> str:
     return text if space in (None, "pixel") else f"{text} {space}"
 
 
-def _value(rows: Sequence[ResultRow], **wanted: object) -> str:
-    """Return the first value whose row has all wanted fields, or a blank."""
-    for row in rows:
-        if all(getattr(row, field) == value for field, value in wanted.items()):
-            return f"{row.value:.4f}"
-    return ""
+def with_error(value: float, error: float | None, digits: int = 4) -> str:
+    """Write a number with its standard error in brackets, in units of the last digit.
+
+    Example:
+        >>> with_error(0.0275, 0.004), with_error(0.0275, None)
+        ('0.0275(40)', '0.0275')
+    """
+    text = f"{value:.{digits}f}"
+    return text if error is None else f"{text}({round(error * 10**digits)})"

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_hash.results.rows import read_results
+from lightning_hash.results.rows import ResultRow, read_results
+from lightning_hash.results.runs import has_ended, stopped_at
+from lightning_hash.results.settings import canonical, differences
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.whole_file import write_whole
 
@@ -27,7 +29,8 @@ def made_by(run: Run, root: Path) -> Path:
     folder = folder_of(run, root)
     if run.verb == "fit":
         return folder / "best.ckpt"
-    whole = [path for path in folder.rglob("results.json") if _has_final_rows(path)]
+    # An attack that was killed has rows of its milestones only.
+    whole = [path for path in folder.rglob("results.json") if has_ended(read_results(path))]
     return max(whole, key=lambda path: path.stat().st_mtime).parent if whole else folder
 
 
@@ -81,9 +84,10 @@ def begin(run: Run, root: Path) -> None:
     """
     inputs = _inputs(run, root)
     before = _record(run, root)
-    if (before.get("configuration"), before.get("inputs")) != (run.configuration, inputs):
+    same = before.get("configuration") == run.configuration
+    if not same or before.get("inputs") != inputs:
         shutil.rmtree(folder_of(run, root), ignore_errors=True)
-    _write(run, root, inputs, {})
+    _write(run, root, inputs, {}, before.get("settings") if same else None)
 
 
 def complete(run: Run, root: Path) -> None:
@@ -97,6 +101,8 @@ def complete(run: Run, root: Path) -> None:
 
     Raises:
         FileNotFoundError: if it left nothing behind.
+        ValueError: if its rows are not of one attack, or of one stopped early, or were made with
+            other settings than when this configuration was finished before.
     """
     made = made_by(run, root)
     files = [made] if run.verb == "fit" else [made / "results.json"]
@@ -107,15 +113,65 @@ def complete(run: Run, root: Path) -> None:
     if missing:
         msg = f"{root / missing[0]} is missing, although the run ended with status 0"
         raise FileNotFoundError(msg)
+    settings = None
+    if run.verb != "fit":
+        path = made / "results.json"
+        settings = _settings_of(read_results(path), run, path)
+        before = _record(run, root).get("settings")
+        if before is not None:
+            _compare(before, settings, path, _path(run, root))
     for version in made.parent.glob("version_*"):
         if version != made:
             shutil.rmtree(version)
-    _write(run, root, _inputs(run, root), outputs)
+    _write(run, root, _inputs(run, root), outputs, settings)
 
 
-def _has_final_rows(path: Path) -> bool:
-    # An attack that was killed has rows of its milestones only; those after rounding come last.
-    return any(row.quantized for row in read_results(path))
+def _settings_of(rows: Sequence[ResultRow], run: Run, path: Path) -> dict[str, Any]:
+    """Return what the rows of a run were made with.
+
+    Args:
+        rows: all its rows.
+        run: the run.
+        path: their file, for errors.
+
+    Returns:
+        The mappings ``data`` and ``ranking`` that all rows have, and under ``attack`` that of an
+        attack, or those of a transfer in the order of their canonical text.
+
+    Raises:
+        ValueError: if the attack was stopped early, or rows that must agree do not.
+    """
+    stopped = stopped_at(rows) if run.verb == "attack" else None
+    if stopped is not None:
+        msg = f"{path}: stopped at iteration {stopped[0]} of {stopped[1]}; the same command goes on"
+        raise ValueError(msg)
+    attacks = [row for row in rows if row.is_attack]
+    agree = {"data": rows, "ranking": rows, "attack": [] if run.verb == "transfer" else attacks}
+    for part, members in agree.items():
+        for row in members[1:]:
+            found = differences(getattr(members[0], part), getattr(row, part), part)
+            for place, first, other in found:
+                msg = (
+                    f"{path}: its rows are not of one attack: {place} is {canonical(first)} in one "
+                    f"and {canonical(other)} in another; remove {path.parent} and run it again"
+                )
+                raise ValueError(msg)
+    distinct = {canonical(row.attack): row.attack for row in attacks}
+    made = [distinct[text] for text in sorted(distinct)]
+    return {
+        "attack": made if run.verb == "transfer" else next(iter(made), None),
+        "data": rows[0].data, "ranking": rows[0].ranking,
+    }  # fmt: skip
+
+
+def _compare(before: Any, settings: dict[str, Any], path: Path, record: Path) -> None:
+    """Refuse rows made otherwise than when the run was finished before."""
+    for place, first, other in differences(before, settings):
+        msg = (
+            f"{path}: {place} is {canonical(other)}, but was {canonical(first)} when this "
+            f"configuration was finished before; if that is meant, remove {record} and run it again"
+        )
+        raise ValueError(msg)
 
 
 def _path(run: Run, root: Path) -> Path:
@@ -128,10 +184,12 @@ def _record(run: Run, root: Path) -> dict[str, Any]:
     return content
 
 
-def _write(run: Run, root: Path, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+def _write(
+    run: Run, root: Path, inputs: dict[str, Any], outputs: dict[str, Any], settings: Any
+) -> None:
     content = {
         "title": run.title, "configuration": run.configuration, "inputs": inputs,
-        "outputs": outputs,
+        "outputs": outputs, "settings": settings,
     }  # fmt: skip
     write_whole(_path(run, root), f"{json.dumps(content, indent=1)}\n".encode())
 

@@ -1,1 +1,1 @@
-"""Files written whole, process groups and memory."""
+"""Files written whole, process groups, memory and names."""

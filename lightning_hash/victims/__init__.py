@@ -1,6 +1,17 @@
 """What is attacked: loaded, frozen, joined and put on kernels."""
 
+from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.foreign import ForeignNetwork, load_foreign
-from lightning_hash.victims.victim import Victim, freeze, load_victim
+from lightning_hash.victims.kernels import Kernels
+from lightning_hash.victims.resolve import as_victim
+from lightning_hash.victims.victim import Victim, load_victim
 
-__all__ = ["ForeignNetwork", "Victim", "freeze", "load_foreign", "load_victim"]
+__all__ = [
+    "ForeignNetwork",
+    "Kernels",
+    "Victim",
+    "as_victim",
+    "borrowed",
+    "load_foreign",
+    "load_victim",
+]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_hash.models.backbones import build_model, read_state_dict
 from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
-from lightning_hash.victims.victim import Victim, freeze
+from lightning_hash.victims.victim import Victim
 
 Output = Literal["logits", "tanh"]
 LARGEST_TANH = 1 - 1e-6  # float32 holds it; its logit is 7.25
@@ -103,7 +103,7 @@ def load_foreign(
         output: what it returns, ``"logits"`` or ``"tanh"`` of them.
 
     Returns:
-        The frozen victim, on the CPU.
+        The victim, on the CPU, frozen.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -123,7 +123,9 @@ def load_foreign(
             raise ValueError(msg)
         network, name = _from_state_dict(path, backbone, bits), backbone
         network.mean, network.std = torch.zeros(3), torch.ones(3)  # the wrapper normalises
-    return freeze(ForeignNetwork(network, mean, std, output), name, bits)
+    foreign = ForeignNetwork(network, mean, std, output).eval()
+    foreign.requires_grad_(requires_grad=False)
+    return Victim(foreign, name, bits, name=source)
 
 
 def _normalisation(

@@ -1,13 +1,13 @@
 """Several victims as one, for a perturbation that is to work on all of them."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lightning_hash.models.network import call_network
+from lightning_hash.utils.names import source_names
 from lightning_hash.victims.victim import Victim
 
 
@@ -52,10 +52,9 @@ def join_victims(members: Sequence[Victim]) -> Victim:
         msg = "victim: two victims of the list have the same weights; name each once"
         raise ValueError(msg)
     return Victim(
-        network=JointNetwork([member.network for member in members]).eval(),
+        network=JointNetwork([member.network for member in members]),
         backbone=victim_names(members),
         bits=sum(member.bits or 0 for member in members),
-        loss=None,
         sha256=hashlib.sha256("+".join(prints).encode()).hexdigest(),
         members=tuple(members),
     )
@@ -71,29 +70,5 @@ def member_bits(victim: Victim) -> list[slice]:
 
 
 def victim_names(victims: Sequence[Victim]) -> str:
-    """Name victims as ``backbone-bits``, joined by +; see :func:`source_names`."""
+    """Name victims as ``backbone-bits``, joined by +."""
     return source_names([(v.backbone, v.bits, v.sha256) for v in victims])
-
-
-def source_names(victims: Sequence[tuple[str | None, int | None, str | None]]) -> str:
-    """Name victims as ``backbone-bits``, joined by ``+``.
-
-    Args:
-        victims: backbone, code length and fingerprint of each; the fingerprint's first six digits
-            are added where two would have one name.
-
-    Returns:
-        The names.
-
-    Example:
-        >>> source_names([("vgg16", 32, "aaaaaaaa"), ("vgg16", 64, "b")])
-        'vgg16-32+vgg16-64'
-        >>> source_names([("vgg16", 32, "aaaaaaaa"), ("vgg16", 32, "bbbbbbbb")])
-        'vgg16-32-aaaaaa+vgg16-32-bbbbbb'
-    """
-    names = [f"{backbone}-{bits}" for backbone, bits, _ in victims]
-    times = Counter(names)
-    return "+".join(
-        name if times[name] == 1 else f"{name}-{str(sha256)[:6]}"
-        for name, (_, _, sha256) in zip(names, victims, strict=True)
-    )

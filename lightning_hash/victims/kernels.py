@@ -1,19 +1,21 @@
 """Which kernels an attack's iterations run on, by measurement on the device at hand."""
 
 import copy
-import dataclasses
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from pytorch_lightning.utilities import rank_zero_info
-from torch import Tensor
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
 from torch.nn.functional import cosine_similarity
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 from lightning_hash.utils.distributed import gather_objects
-from lightning_hash.victims.frozen import FrozenNetwork
 from lightning_hash.victims.victim import Victim
 
 # Queries that the candidates are timed on: more where their pass takes less than SECONDS, for
@@ -26,7 +28,7 @@ ROUNDS, GAIN = 3, 1.1
 COSINE = 0.9
 
 log = logging.getLogger(__name__)
-Loss = Callable[[FrozenNetwork, Tensor], Tensor]
+Loss = Callable[[Victim, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,40 @@ class Kernels:
         short: convolutions and linear layers in bfloat16.
         channels_last: images and weights in the channels-last layout.
         folded: batch norms folded into the convolutions before them.
+        compiled: run through ``torch.compile``.
     """
 
     short: bool = False
     channels_last: bool = False
     folded: bool = False
+    compiled: bool = False
 
     def __str__(self) -> str:
-        names = {"channels_last": self.channels_last, "folded": self.folded}
         kind = "bfloat16" if self.short else "float32"
-        return " ".join([kind, *(name for name, on in names.items() if on)])
+        names = ("channels_last", "folded", "compiled")
+        return " ".join([kind, *(name for name in names if getattr(self, name))])
 
-    def network(self, victim: Victim) -> FrozenNetwork:
-        """Return the victim's network on these kernels; a copy, unless they are float32 alone."""
-        if self.channels_last and not (self.folded or self.short):
-            victim = dataclasses.replace(victim, network=copy.deepcopy(victim.network))
-        return FrozenNetwork(
-            victim, channels_last=self.channels_last, folded=self.folded, short=self.short
-        )
+    def of(self, victim: Victim) -> Victim:
+        """Return the victim on these kernels; a copy, unless they are float32 alone.
+
+        Raises:
+            ValueError: if batch norms are to be folded and there is none behind a convolution.
+        """
+        if self == Kernels():
+            return victim
+        network = _fold(victim.network) if self.folded else copy.deepcopy(victim.network)
+        if self.short:
+            _shorten(network)
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)
+        if self.compiled:
+            network.compile()
+        found = Victim(
+            network.eval().requires_grad_(requires_grad=False),
+            victim.backbone, victim.bits, victim.loss, victim.name, victim.sha256, victim.members,
+        )  # fmt: skip
+        found.channels_last = self.channels_last
+        return found
 
 
 CANDIDATES = tuple(
@@ -78,7 +96,7 @@ def choose_kernels(victim: Victim, inputs: Tensor, loss: Loss) -> tuple[Kernels,
         The fastest and how many times as fast as float32 it was.
     """
     plain = CANDIDATES[0]
-    network = plain.network(victim)
+    network = plain.of(victim)
     few = inputs[:QUERIES].detach()
     exact = _gradient(network, few, loss).flatten()
     once = max(_seconds(network, few, loss), 1e-6)
@@ -87,7 +105,7 @@ def choose_kernels(victim: Victim, inputs: Tensor, loss: Loss) -> tuple[Kernels,
     seconds = {}
     for kernels in CANDIDATES:  # one after the other: no two copies of the weights at a time
         try:
-            network = kernels.network(victim).to(inputs.device)
+            network = kernels.of(victim).to(inputs.device)
             if kernels != plain and not _close(_gradient(network, few, loss).flatten(), exact):
                 continue
             if len(many) > len(few):  # the first pass prepares weights and memory
@@ -125,13 +143,13 @@ def agree_on_kernels(victim: Victim, inputs: Tensor | None, loss: Loss) -> Kerne
     return found
 
 
-def _seconds(network: FrozenNetwork, inputs: Tensor, loss: Loss) -> float:
+def _seconds(network: Victim, inputs: Tensor, loss: Loss) -> float:
     start = _now(inputs.device)
     _gradient(network, inputs, loss)
     return _now(inputs.device) - start
 
 
-def _gradient(network: FrozenNetwork, inputs: Tensor, loss: Loss) -> Tensor:
+def _gradient(network: Victim, inputs: Tensor, loss: Loss) -> Tensor:
     laid_out = network.lay_out(inputs).requires_grad_()
     (gradient,) = torch.autograd.grad(loss(network, laid_out), laid_out)
     return gradient
@@ -148,3 +166,41 @@ def _now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def _fold(network: nn.Module) -> nn.Module:
+    """Return a copy without the batch norms that follow a convolution."""
+    folded = _folded_parts(network)
+    if _batch_norms(folded) == _batch_norms(network):
+        msg = "folded: the network has no batch norm behind a convolution"
+        raise ValueError(msg)
+    return folded
+
+
+def _folded_parts(network: nn.Module) -> nn.Module:
+    """Fold the whole where it can be traced, or its parts."""
+    if not _batch_norms(network):
+        return network
+    try:
+        folded: nn.Module = fuse(network)
+    except Exception:  # tracing ends in many types, such as that of a branch that depends on data
+        folded = copy.deepcopy(network)  # what is not folded must not be the victim's own either
+        for name, part in folded.named_children():
+            setattr(folded, name, _folded_parts(part))
+    return folded
+
+
+def _batch_norms(network: nn.Module) -> int:
+    return sum(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+def _shorten(network: nn.Module) -> None:
+    """Give convolutions and linear layers bfloat16 weights, and cast what reaches them."""
+    for module in network.modules():
+        if isinstance(module, (_ConvNd, nn.Linear)):
+            module.to(torch.bfloat16)
+            module.register_forward_pre_hook(_to_bfloat16)
+
+
+def _to_bfloat16(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (inputs[0].to(torch.bfloat16), *inputs[1:])

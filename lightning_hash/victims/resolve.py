@@ -7,13 +7,13 @@ from torch import nn
 
 from lightning_hash.victims.foreign import load_foreign
 from lightning_hash.victims.joint import join_victims
-from lightning_hash.victims.victim import Victim, freeze, load_victim
+from lightning_hash.victims.victim import Victim, load_victim
 
 DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
 
 
 def as_victim(given: Any) -> Victim:
-    """Turn what the user gave into a frozen victim.
+    """Turn what the user gave into a victim; a module of the user's is not changed.
 
     Args:
         given: the path of a checkpoint of ``fit``; the options of
@@ -40,7 +40,7 @@ def as_victim(given: Any) -> Victim:
         victim: Victim = given.as_victim()
         return victim
     if isinstance(given, nn.Module):
-        return freeze(given)
+        return Victim(given)
     msg = (
         "victim must be the path of a checkpoint, the options of a foreign model or an nn.Module, "
         f"got {type(given).__name__}"

@@ -1,35 +1,127 @@
-"""The victim of an attack: a frozen hash model and what identifies it."""
+"""The victim of an attack: a hash model in eval mode, and what identifies it."""
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_hash.models.build import backbone_name, build_network
+from lightning_hash.models.network import HashNetwork, call_network
+from lightning_hash.utils.settings import public_name, sha256_of
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 
 
-@dataclass(frozen=True)
-class Victim:
-    """A frozen hash model.
+class Victim(nn.Module):
+    """A hash model as attacks and encoders run it: always in eval mode, logits of float32.
+
+    The network is the caller's own; it is frozen while it is attacked and given back as it came,
+    see :func:`lightning_hash.victims.borrowed`.
+
+    Args:
+        network: ``(B, ...)`` inputs in [0, 1] to ``(B, K)`` logits.
+        backbone: its name; the class path by default.
+        bits: K; by default the network's ``bits``, where it has them.
+        loss: name of its training loss, where known.
+        name: of the file or function that it came from, where known.
+        sha256: fingerprint of its weights; computed by default.
+        members: the victims that it joins, if it is several.
 
     Attributes:
-        network: eval mode, no parameter requires a gradient; [0, 1] inputs to ``(B, K)`` logits.
-        backbone: name or class path of the network.
-        bits: K, or ``None`` where it is known only after a forward pass.
-        loss: name of the loss it was trained with, or ``None`` where unknown.
-        sha256: fingerprint of its weights.
-        members: the victims that it joins, if it is several.
+        bits: K; ``None`` before the first batch, where nobody has said it.
+        channels_last: whether inputs are laid out channels-last.
+
+    Raises:
+        ValueError: by a call, if the network does not return ``(B, K)``.
+
+    Example:
+        >>> victim = Victim(nn.Sequential(nn.Flatten(), nn.Linear(12, 8)))
+        >>> victim(torch.rand(5, 3, 2, 2)).shape, victim.bits
+        (torch.Size([5, 8]), 8)
     """
 
-    network: nn.Module
-    backbone: str
-    bits: int | None
-    loss: str | None
-    sha256: str
-    members: tuple["Victim", ...] = ()
+    def __init__(
+        self,
+        network: nn.Module,
+        backbone: str | None = None,
+        bits: int | None = None,
+        loss: str | None = None,
+        name: str | None = None,
+        sha256: str | None = None,
+        members: tuple["Victim", ...] = (),
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.backbone = backbone or public_name(type(network))
+        self.bits: int | None = bits if bits is not None else getattr(network, "bits", None)
+        self.loss, self.name = loss, name
+        self.sha256 = sha256 or sha256_of(network.state_dict())
+        self.members = members
+        self.channels_last = False
+        self.training = False
+
+    def train(self, mode: bool = True) -> "Victim":
+        """Leave the mode of the network to :func:`lightning_hash.victims.borrowed`."""
+        return self
+
+    def lay_out(self, inputs: Tensor) -> Tensor:
+        """Return inputs in the layout that the network runs on."""
+        if self.channels_last and inputs.dim() == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+    def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
+        """Return H(x).
+
+        Args:
+            inputs: ``(B, ...)`` in [0, 1]; B may be 0 once K is known.
+            lengths: of clips; see :func:`lightning_hash.models.network.call_network`.
+
+        Returns:
+            ``(B, K)``, float32 where the network computes in a shorter type.
+
+        Raises:
+            ValueError: if the network returns another shape, or takes no lengths.
+        """
+        if len(inputs) == 0 and self.bits is not None:
+            return inputs.flatten(1).sum(dim=1, keepdim=True).expand(-1, self.bits)
+        return self._checked(call_network(self.network, inputs, *lengths), inputs)
+
+    def with_features(self, inputs: Tensor, *lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits ``(B, K)`` and what the hash layer sees, ``(B, D)``, in one pass.
+
+        Raises:
+            ValueError: if the network has no hash layer that is known.
+        """
+        network = self.check_features()
+        features = network.features(inputs, *lengths)
+        return self._checked(network.hash_layer(features), inputs), _float(features)
+
+    def check_features(self) -> HashNetwork:
+        """Return the network, whose hash layer is known.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        if not isinstance(self.network, HashNetwork):
+            msg = (
+                f"the attack sees what the hash layer sees; that of {self.backbone} is not known: "
+                "give a victim of a named backbone"
+            )
+            raise ValueError(msg)
+        return self.network
+
+    def _checked(self, logits: Tensor, inputs: Tensor) -> Tensor:
+        if logits.dim() != 2 or len(logits) != len(inputs):
+            msg = (
+                f"victim: must return logits of shape ({len(inputs)}, K), got {tuple(logits.shape)}"
+            )
+            raise ValueError(msg)
+        self.bits = logits.shape[1]
+        return _float(logits)
+
+
+def _float(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def load_victim(path: str | Path) -> Victim:
@@ -41,7 +133,7 @@ def load_victim(path: str | Path) -> Victim:
         path: the checkpoint.
 
     Returns:
-        The frozen victim, on the CPU.
+        The victim, on the CPU, frozen.
 
     Raises:
         FileNotFoundError: if there is no such file; the message names the command that makes it.
@@ -66,43 +158,6 @@ def load_victim(path: str | Path) -> Victim:
     except RuntimeError as error:
         msg = f"victim {path}: its weights do not fit {entry['backbone']}: {error}"
         raise ValueError(msg) from error
-    name = backbone_name(entry["backbone"], network)
-    return freeze(network, name, entry["bits"], entry["loss"])
-
-
-def freeze(
-    network: nn.Module,
-    backbone: str | None = None,
-    bits: int | None = None,
-    loss: str | None = None,
-) -> Victim:
-    """Make a victim of a network: eval mode, no gradients of its weights.
-
-    Args:
-        network: changed in place.
-        backbone: its name; the class path where not given.
-        bits: K, where known.
-        loss: name of its training loss, where known.
-
-    Returns:
-        The victim.
-    """
     network.eval().requires_grad_(requires_grad=False)
-    kind = type(network)
-    return Victim(
-        network=network,
-        backbone=backbone or f"{kind.__module__}.{kind.__qualname__}",
-        bits=bits if bits is not None else getattr(network, "bits", None),
-        loss=loss,
-        sha256=weights_sha256(network),
-    )
-
-
-def weights_sha256(network: nn.Module) -> str:
-    """Return the sha256 over names, dtypes, shapes and bytes of a network's state."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        flat = tensor.detach().cpu().reshape(-1).contiguous()
-        digest.update(flat.view(torch.uint8).numpy())  # no copy
-    return digest.hexdigest()
+    name = backbone_name(entry["backbone"], network)
+    return Victim(network, name, entry["bits"], entry["loss"], name=path.name)

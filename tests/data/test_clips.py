@@ -268,7 +268,7 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch, capsys):
             "class_path": "lightning_hash.models.VideoNetwork",
             "init_args": {"frames": "convnet", "hidden": 8, "train_frames": True},
         },
-        "bits": 8, "top_k": None,
+        "bits": 8, "ranking": {"top_k": None},
     }}))  # fmt: skip
     (tmp_path / "data.yaml").write_text(yaml.safe_dump({
         "data": {

@@ -20,7 +20,7 @@ CONFIG = {
             "class_path": "lightning_hash.models.VideoNetwork",
             "init_args": {"frames": "convnet", "hidden": 8},
         },
-        "bits": 8, "top_k": None,
+        "bits": 8, "ranking": {"top_k": None},
     },
 }  # fmt: skip
 

@@ -7,12 +7,19 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
+import torchmetrics
 from torch import nn
 
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.trainer import HashTrainer
-from lightning_hash.functional import mean_average_precision
-from lightning_hash.metrics import HammingMAP, HammingPrecision, MeanByIndex
+from lightning_hash.functional import RankingOptions, mean_average_precision
+from lightning_hash.metrics import (
+    AttackMetrics,
+    HammingMAP,
+    HammingMetric,
+    HammingPrecision,
+    MeanByIndex,
+)
 from lightning_hash.modules import AttackModule, HashModule
 from lightning_hash.utils.distributed import (
     any_process,
@@ -137,6 +144,50 @@ def test_metrics_do_not_depend_on_how_items_are_spread():
     assert mean == other_mean == 3.0
 
 
+class Recall(HammingMetric):
+    name, ranks = "recall", 5
+
+    def values(self, chunk):
+        return chunk.hits_at(5) / chunk.n_relevant
+
+
+NAMES = ("map", "precision_at_n", "recall", "hamming_to_clean", "linf", "t_map")
+
+
+def _together(rows):
+    queries, database = _some(7, 1), _some(40, 2)
+    metrics = AttackMetrics(RankingOptions(10, ties="stable", precision_n=5), [Recall()])
+    metrics.set_database(*database)
+    metrics.set_target_database(*database)
+    codes, labels, index = (column[rows] for column in queries)
+    images = torch.rand(7, 2, 3, generator=torch.Generator().manual_seed(0))[rows]
+    metrics.update(
+        codes, labels, index, clean_codes=codes.flip(1), target_labels=1 - labels,
+        clean=images, adversarial=images / 2,
+    )  # fmt: skip
+    return metrics
+
+
+def _shared(rank):
+    gathered, gather = [], torchmetrics.metric.gather_all_tensors
+    torchmetrics.metric.gather_all_tensors = lambda rows, group=None: (
+        gathered.append(tuple(rows.shape)) or gather(rows, group)
+    )
+    metrics = _together([[6, 0, 4], [1, 5, 4, 2, 3]][rank])
+    ranked = metrics.compute(NAMES[:3])
+    count = len([shape for shape in gathered if shape[1:] == (8,)])
+    return ranked | metrics.compute(NAMES[3:]), count
+
+
+def test_metrics_together_do_not_depend_on_how_items_are_spread():
+    expected = _together(list(range(7))).compute(NAMES)
+    assert len({score.value for score in expected.values()}) == len(NAMES)
+    assert all(score.n == 7 for score in expected.values())
+    for scores, gathered_codes in in_processes(_shared):
+        assert scores == expected
+        assert gathered_codes == 1  # for MAP, precision and recall
+
+
 def test_ddp_would_average_the_gradients_of_different_queries():
     runner = HashTrainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
     with pytest.raises(ValueError, match=r"DDPStrategy averages .* need strategy='query_parallel'"):
@@ -159,7 +210,10 @@ def _fit(rank=0, world=1):
     pl.seed_everything(0, verbose=False)
     backbone = {"class_path": "tests.ddp.test_collectives.Plain"}
     module = HashModule(
-        backbone, bits=8, optimizer=lambda p: torch.optim.SGD(p, lr=0.5, momentum=0.9), top_k=20
+        backbone,
+        bits=8,
+        optimizer=lambda p: torch.optim.SGD(p, lr=0.5, momentum=0.9),
+        ranking=RankingOptions(20),
     )
     losses = []
     module.on_before_zero_grad = lambda optimizer: losses.append(

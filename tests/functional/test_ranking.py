@@ -6,10 +6,18 @@ import pytest
 import torch
 
 from lightning_hash.functional import packed, ranking
-from lightning_hash.functional.average_precision import average_precision
+from lightning_hash.functional.average_precision import (
+    average_precision,
+    chunk_average_precision,
+)
 from lightning_hash.functional.packed import PackedRanking
-from lightning_hash.functional.precision import precision_at, precision_recall_curve
-from lightning_hash.functional.ranking import DenseRanking, make_ranking
+from lightning_hash.functional.precision import (
+    precision_at,
+    precision_at_n_curve,
+    precision_recall_curve,
+    retrieval_curves,
+)
+from lightning_hash.functional.ranking import DenseRanking, Measure, make_ranking, measure
 
 # The package has functions of the modules' names.
 MODULES = [
@@ -33,13 +41,13 @@ def test_packed_is_dense(monkeypatch, bits, labels):
     query, database, own, theirs = case(bits * 101 + labels, 5, 201, bits, labels)
     database[:50] = query[0]  # many at distance 0
     one, other = (kind(query, database, own, theirs) for kind in (PackedRanking, DenseRanking))
-    whole = slice(0, 5)
-    for found, expected in zip(one.histograms(whole), other.histograms(whole), strict=True):
-        assert torch.equal(found, expected)
-    assert torch.equal(one.n_relevant(whole), other.n_relevant(whole))
-    for cut in (1, 49, 50, 51, 200, 201):
-        found, expected = (r.ranked_relevance(slice(1, 4), cut) for r in (one, other))
-        assert torch.equal(found, expected), cut
+    assert (one.size, one.bits) == (other.size, other.bits) == (201, bits)
+    for cut in (0, 1, 49, 50, 51, 200, 201):
+        for rows in (slice(0, 5), slice(1, 4), slice(0, 0)):
+            found, expected = one.walk(rows, cut), other.walk(rows, cut)
+            assert found[2].shape == (rows.stop - rows.start, cut)
+            for mine, theirs_ in zip(found, expected, strict=True):
+                assert torch.equal(mine, theirs_), cut
 
 
 @pytest.mark.parametrize("ties", ["expected", "stable"])
@@ -59,6 +67,41 @@ def test_values_are_those_of_the_dense_ranking(monkeypatch, ties, normalizer, to
     )
     torch.testing.assert_close(precision, precision_at(*parts, top_k or 120, ties=ties))
     torch.testing.assert_close(curve, precision_recall_curve(*parts), equal_nan=True)
+
+
+@pytest.mark.parametrize("ties", ["expected", "stable"])
+def test_measures_together_are_measures_alone_and_each_query_is_looked_at_once(monkeypatch, ties):
+    parts = case(7, 11, 90, 5, 4)
+    looked, look = [], PackedRanking._look
+    monkeypatch.setattr(PackedRanking, "_look", lambda self, q: looked.append(q) or look(self, q))
+    monkeypatch.setattr(packed, "QUERIES", 4)  # three chunks
+    made = make_ranking(*parts)
+    measures = [
+        Measure(lambda chunk: chunk.hits_at(3), 3),
+        Measure(lambda chunk: chunk_average_precision(chunk, 30, "relevant"), 30),
+        Measure(lambda chunk: torch.stack([chunk.n_relevant, chunk.hits_at(500)], 1)),
+    ]
+    at_3, ap, counts = measure(made, measures, ties)
+    assert looked == list(range(11))
+    torch.testing.assert_close(at_3 / 3, precision_at(*parts, 3, ties=ties))
+    expected = average_precision(*parts, top_k=30, normalizer="relevant", ties=ties)
+    torch.testing.assert_close(ap, expected, rtol=0, atol=0, equal_nan=True)
+    similar = (parts[2].float() @ parts[3].float().T > 0).sum(dim=1).double()
+    torch.testing.assert_close(counts, torch.stack([similar, similar], 1))
+
+
+@pytest.mark.parametrize("ties", ["expected", "stable"])
+def test_curves_are_of_one_ranking(monkeypatch, ties):
+    parts = case(8, 6, 70, 5, 4)
+    expected = (
+        precision_at_n_curve(*parts, [1, 9, 30], ties=ties), *precision_recall_curve(*parts)
+    )  # fmt: skip
+    looked, look = [], PackedRanking._look
+    monkeypatch.setattr(PackedRanking, "_look", lambda self, q: looked.append(q) or look(self, q))
+    found = retrieval_curves(*parts, [1, 9, 30], ties=ties)
+    assert looked == list(range(6))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def test_which_ranking(monkeypatch):

@@ -6,14 +6,16 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from lightning_hash.functional import mean_average_precision, precision_at
+from lightning_hash.functional import average_precision, mean_average_precision, precision_at
 from lightning_hash.metrics import (
     HammingMAP,
     HammingPrecision,
     MeanByIndex,
+    Score,
     TargetedHammingMAP,
 )
 from lightning_hash.metrics.rows import by_index
+from tests.reference.ranking import standard_error
 
 KINDS = [
     lambda: HammingMAP(top_k=9),
@@ -66,7 +68,45 @@ def test_values_are_those_of_the_functions():
         *inputs, top_k=3, empty="skip", ties="stable", normalizer="relevant"
     )
     assert stable.compute() == expected
-    assert stable.n_empty == 3
+    score = stable.score()
+    assert (score.value, score.n, score.n_empty) == (float(expected), 8, 3)
+
+
+def test_a_score_carries_its_standard_error():
+    (codes, labels, _), (items, item_labels, _) = case()
+    values = average_precision(codes, items, labels, item_labels, top_k=3)
+    score = fed(HammingMAP(top_k=3)).score()
+    assert score.se == pytest.approx(standard_error(values.nan_to_num(0.0).tolist()))
+    assert (score.n, score.n_empty) == (11, int(values.isnan().sum()))
+    skipped = fed(HammingMAP(top_k=3, empty="skip")).score()
+    assert skipped.se == pytest.approx(standard_error(values[~values.isnan()].tolist()))
+    assert skipped.n == 11 - score.n_empty < 11
+    # Two queries with a precision of 1 and 1/2: deviation 1/(2 sqrt 2), error 1/4.
+    metric = HammingPrecision(n=2)
+    metric.set_database(torch.ones(2, 3), torch.tensor([[1, 1], [1, 0]]), torch.arange(2))
+    metric.update(torch.ones(2, 3), torch.tensor([[1, 0], [0, 1]]), torch.arange(2))
+    assert metric.score() == Score(0.75, pytest.approx(0.25), 2, None)
+    metric.reset_queries()
+    metric.update(torch.ones(1, 3), torch.tensor([[0, 1]]), torch.arange(1))
+    assert metric.score() == Score(0.5, None, 1, None)
+
+
+def test_every_query_skipped():
+    metric = HammingMAP(empty="skip")
+    metric.set_database(torch.ones(2, 3), torch.tensor([[1, 0], [1, 0]]), torch.arange(2))
+    metric.update(torch.ones(2, 3), torch.tensor([[0, 1], [0, 1]]), torch.arange(2))
+    score = metric.score()
+    assert math.isnan(score.value)
+    assert (score.se, score.n, score.n_empty) == (None, 0, 2)
+
+
+def test_a_database_that_is_set_again_counts():
+    metric = HammingPrecision(n=1)
+    labels = torch.tensor([[1, 0], [0, 1]])
+    metric.update(torch.ones(1, 3), labels[:1], torch.arange(1))
+    for row, expected in ((0, 1.0), (1, 0.0)):
+        metric.set_database(torch.ones(1, 3), labels[row : row + 1], torch.arange(1))
+        assert metric.compute() == expected
 
 
 def test_reset_queries_keeps_the_database():
@@ -162,6 +202,8 @@ def test_mean_by_index():
     largest = MeanByIndex("max")
     largest.update(torch.tensor([1.0, -2.0]), torch.tensor([0, 1]))
     assert largest.compute().item() == 1.0
+    assert largest.score() == Score(1.0, None, 2)
+    assert metric.score() == Score(3.0, pytest.approx(standard_error([1.0, 2.0, 6.0])), 3)
     metric.update(torch.tensor([7.0]), torch.tensor([5]))
     with pytest.raises(ValueError, match="index 5 was given twice"):
         metric.compute()

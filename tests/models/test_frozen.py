@@ -1,9 +1,9 @@
 import pytest
 import torch
+from lightning_hash.victims.frozen import FrozenNetwork
 from torch import nn
 
 from lightning_hash.models import build_model
-from lightning_hash.victims.frozen import FrozenNetwork
 from lightning_hash.victims.victim import freeze
 
 

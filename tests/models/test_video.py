@@ -3,12 +3,12 @@
 import pytest
 import torch
 import torchvision
+from lightning_hash.victims.frozen import FrozenNetwork
 
 from lightning_hash.models import VideoNetwork
 from lightning_hash.models.build import build_network
 from lightning_hash.modules import HashModule
 from lightning_hash.victims import freeze
-from lightning_hash.victims.frozen import FrozenNetwork
 from lightning_hash.victims.victim import load_victim
 
 

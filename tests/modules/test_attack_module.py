@@ -11,6 +11,7 @@ from lightning_hash.attacks import (
     AnchorCode,
     CgAT,
     DiverseInputs,
+    HAGCode,
     MomentumSignStep,
     NesterovSignStep,
     Noise,
@@ -18,47 +19,18 @@ from lightning_hash.attacks import (
     SignStep,
     TargetChoice,
     TargetFeatures,
-    project_,
 )
 from lightning_hash.commands.attack import run_attack
-from lightning_hash.engine.trainer import HashTrainer
-from lightning_hash.functional import center_code, mean_average_precision, sign_code
+from lightning_hash.functional import (
+    RankingOptions,
+    center_code,
+    mean_average_precision,
+    sign_code,
+)
 from lightning_hash.models import build_model
-from lightning_hash.modules import AttackModule
 from tests.conftest import TinyNet
-
-
-def small_step(parameters):
-    return SGD(parameters, lr=0.01, momentum=0.9)
-
-
-def make(victim=None, **options):
-    defaults = {
-        "objective": HAG(), "step": small_step, "n_queries": None, "batch_size": 5, "top_k": 20,
-        "evaluate_at": [0, 3], "targets": TargetChoice(n_t=5), "tune": False,
-    }  # fmt: skip
-    return AttackModule(victim=victim or TinyNet(), **{**defaults, **options})
-
-
-def trainer(tmp_path, iterations=6, **options):
-    defaults = {
-        "max_epochs": iterations, "accelerator": "cpu", "logger": False, "devices": 1,
-        "default_root_dir": tmp_path, "enable_progress_bar": False, "enable_model_summary": False,
-        "enable_checkpointing": False,
-    }  # fmt: skip
-    return HashTrainer(**{**defaults, **options})
-
-
-def attack(tmp_path, data, iterations=6, callbacks=None, ckpt_path=None, **options):
-    module = make(**options)
-    run_attack(
-        trainer(tmp_path, iterations, callbacks=callbacks), module, data, ckpt_path=ckpt_path
-    )
-    return module
-
-
-def rows_of(module, **wanted):
-    return [row for row in module.rows if all(row[k] == v for k, v in wanted.items())]
+from tests.helpers.attacks import attack, far_step, make, rows_of, small_step, trainer
+from tests.reference.attacks import project
 
 
 @pytest.mark.parametrize("objective", [HAG(), AnchorCode()])
@@ -70,7 +42,7 @@ def test_is_the_bare_loop(tmp_path, blobs, objective):
         torch.stack([torch.as_tensor(v) for v in c]) for c in zip(*blobs.query_set, strict=False)
     )
     reference = victim(clean)
-    if objective.targeted:
+    if objective.reference.targeted:
         reference = module.outcome().targets.anchor_codes.float()
     delta = torch.nn.Parameter(torch.zeros_like(clean))
     optimizer, alpha = small_step([delta]), AlphaSchedule()
@@ -79,19 +51,78 @@ def test_is_the_bare_loop(tmp_path, blobs, objective):
         objective(victim(clean + delta), reference, alpha(iteration, 6)).sum().backward()
         optimizer.step()
         with torch.no_grad():
-            project_(delta, clean, 10 / 255, 1.0)
+            delta.copy_(project(delta, clean, 10 / 255))
     assert torch.equal(module.outcome().tensors["perturbation"], delta.detach())
     assert delta.abs().max() > 1e-4
 
 
-def test_victim_is_left_alone(tmp_path, blobs, tiny):
-    before = {key: value.clone() for key, value in tiny.state_dict().items()}
-    module = attack(tmp_path, blobs, victim=tiny)
-    assert all(torch.equal(value, before[key]) for key, value in tiny.state_dict().items())
-    assert all(p.grad is None and not p.requires_grad for p in tiny.parameters())
-    assert not module.network.training
-    optimised = {p for group in module.configure_optimizers().param_groups for p in group["params"]}
-    assert optimised == set(module.perturbations)
+def state_of(network):
+    """All that must come back as it was (promise 9)."""
+    return {
+        "modes": [module.training for module in network.modules()],
+        "parameters": [(p.data_ptr(), p.clone(), p.requires_grad) for p in network.parameters()],
+        "gradients": [None if p.grad is None else p.grad.clone() for p in network.parameters()],
+        "buffers": [(b.data_ptr(), b.clone()) for b in network.buffers()],
+        "strides": [p.stride() for p in network.parameters()],
+        "hooks": [dict(module._forward_hooks) for module in network.modules()],
+        "random": torch.get_rng_state(),
+        "threads": torch.get_num_threads(),
+        "cudnn": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
+    }
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return one == other
+
+
+class CountingNet(TinyNet):
+    """Has a buffer that each pass changes, and drops values in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()))
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, inputs):
+        self.passes += 1
+        return self.drop(super().forward(inputs))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_victim_is_given_back_as_it_came(tmp_path, blobs, fails, precision):
+    """Promise 9, also after an exception in the midst of the attack."""
+    network = CountingNet().train()
+    network.linear.eval()
+    network.convolution.weight.requires_grad_(requires_grad=False)
+    network.linear.weight.grad = torch.ones_like(network.linear.weight)
+    network.convolution.register_forward_hook(lambda *_: None)
+    before = state_of(network)
+    module, callbacks = make(network), [StopAt(3)] if fails else []
+    run = trainer(tmp_path, 6, callbacks=callbacks, precision=precision)
+    if fails:
+        with pytest.raises(KeyError, match="killed"):
+            run_attack(run, module, blobs)
+    else:
+        scores = run_attack(run, module, blobs)
+        assert rows_of(scores, attack="hag", metric="linf", iteration=6)[0]["value"] > 0.005
+    after = state_of(network)
+    for name, value in before.items():
+        assert same(value, after[name]), name
+
+
+def test_only_perturbations_are_optimised(tmp_path, blobs, tiny):
+    module = make(tiny)
+    run_attack(trainer(tmp_path), module, blobs)
+    groups = [group for rule in module.configure_optimizers() for group in rule.param_groups]
+    optimised = {p for group in groups for p in group["params"]}
+    assert optimised == {perturbation.delta for perturbation in module.perturbations}
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7])
@@ -101,8 +132,8 @@ def test_a_query_is_attacked_the_same_in_any_batch(tmp_path, blobs, batch_size):
     for size in (13, batch_size):
         module = make(TinyNet().double(), batch_size=size)
         data = DoubleBlobs(blobs)
-        run_attack(trainer(tmp_path, 6, precision="64-true"), module, data)
-        results.append(module.outcome().tensors["perturbation"])
+        scores = run_attack(trainer(tmp_path, 6, precision="64-true"), module, data)
+        results.append(scores.outcome().tensors["perturbation"])
     assert results[0].dtype == torch.float64
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)
 
@@ -143,10 +174,9 @@ def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, s
 
     class Watch(Callback):
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            image = module.clean(batch_idx) + module.space.in_pixels(
-                module.perturbations[batch_idx]
-            )
-            seen.append((module.perturbations[batch_idx].abs().max(), image.min(), image.max()))
+            clean, delta = module.batches[batch_idx].inputs, module.perturbations[batch_idx].delta
+            image = clean + module.recipe.budget.in_pixels(delta)
+            seen.append((delta.abs().max(), image.min(), image.max()))
 
     module = attack(
         tmp_path, blobs, epsilon=epsilon, epsilon_space=space, start_seed=start_seed,
@@ -154,15 +184,15 @@ def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, s
     )  # fmt: skip
     assert len(seen) == 6 * 3
     largest, low, high = (torch.stack(column) for column in zip(*seen, strict=True))
-    assert largest.max() <= torch.tensor(module.space.epsilon)
-    assert largest.max() > 0.9 * module.space.epsilon
+    assert largest.max() <= torch.tensor(module.budget.epsilon)
+    assert largest.max() > 0.9 * module.budget.epsilon
     slack = 0 if space == "pixel" else 1e-7
     assert low.min() >= -slack
     assert high.max() <= 1 + slack
     sent = module.outcome().tensors["adversarial_8bit"].double()
     clean = blobs.query_set.images.double()
     scale = 1.0 if space == "pixel" else TinyNet().std.view(3, 1, 1).double()
-    assert ((sent - clean).abs() / 255 <= module.space.epsilon * scale + 1e-6).all()
+    assert ((sent - clean).abs() / 255 <= module.budget.epsilon * scale + 1e-6).all()
 
 
 class StopAt(Callback):
@@ -217,25 +247,39 @@ def test_checkpoint_holds_no_victim_and_loads_without_unpickling(tmp_path, blobs
     assert checkpoint["state_dict"] == {}
     packed = checkpoint["lightning_hash"]["queries"]
     assert packed["index"].tolist() == list(range(13))
-    assert packed["perturbation"].shape == (13, 3, 8, 8)
-    assert packed["rows"]["momentum_buffer"].shape == (13, 3, 8, 8)
+    assert packed["rows"]["parameter/delta"].shape == (13, 3, 8, 8)
+    assert packed["rows"]["state/delta/momentum_buffer"].shape == (13, 3, 8, 8)
+    assert packed["rows"]["asked"].tolist() == [6] * 13
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"epsilon": 0.02}, "its epsilon is"),
-        ({"objective": AnchorCode()}, "its objective is 'HAG', this run's is 'AnchorCode'"),
-        ({"step": lambda p: SGD(p, lr=0.02, momentum=0.9)}, "its lr is 0.01, this run's is 0.02"),
-        ({"n_queries": 4}, "its n_query is 13, this run's is 4"),
-        ({"alpha": AlphaSchedule([1.0], [0.0])}, "its alpha_schedule is"),
+        ({"epsilon": 0.02}, r"its attack.budget.epsilon is 0.039\d+, this run's is 0.02"),
+        ({"objective": AnchorCode()}, "its attack.name is 'hag', this run's is 'dhta'"),
+        ({"objective": HAGCode(beta=50.0)}, "its attack.objective.beta is 1.0, this run's is 50.0"),
+        (
+            {"step": lambda p: SGD(p, lr=0.02, momentum=0.9)},
+            "its attack.step.lr is 0.01, this run's is 0.02",
+        ),
+        (
+            {"step": lambda p: SGD(p, lr=0.01, momentum=0.9, nesterov=True)},
+            "its attack.step.nesterov is False, this run's is True",
+        ),
+        ({"targets": TargetChoice(n_t=5, seed=1)}, "its attack.targets.seed is 0, this run's is 1"),
+        ({"inputs": DiverseInputs(seed=1)}, "its attack.inputs is None, this run's is"),
+        ({"n_queries": 4}, "its data.n_query is 13, this run's is 4"),
+        ({"alpha": AlphaSchedule([1.0], [0.0])}, "its attack.alpha.values"),
+        ({"ranking": RankingOptions(top_k=10)}, "its ranking.top_k is 20, this run's is 10"),
     ],
 )
 def test_a_checkpoint_of_another_attack_is_refused(tmp_path, blobs, changed, message):
     saver = ModelCheckpoint(
         tmp_path, filename="last", every_n_epochs=3, save_on_train_epoch_end=True
     )
-    run_attack(trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True), make(), blobs)
+    first = {"objective": HAGCode()} if "beta" in message else {}
+    run = trainer(tmp_path, 6, callbacks=[saver], enable_checkpointing=True)
+    run_attack(run, make(**first), blobs)
     with pytest.raises(ValueError, match=message):
         attack(tmp_path, blobs, ckpt_path=str(tmp_path / "last.ckpt"), **changed)
 
@@ -312,7 +356,7 @@ def test_noise_is_scored_without_optimisation(tmp_path, blobs):
     perturbation = module.outcome().tensors["perturbation"]
     assert 0.09 < perturbation.abs().max() <= 0.1
     assert {row["iteration"] for row in module.rows} == {0}
-    assert rows_of(module, attack="noise")[0]["step_rule"] is None
+    assert rows_of(module, attack="noise")[0]["attack"]["step"] is None
 
 
 def test_epsilon_in_normalised_space_reaches_each_channel_by_its_std(tmp_path, blobs):
@@ -328,7 +372,7 @@ def test_epsilon_in_normalised_space_reaches_each_channel_by_its_std(tmp_path, b
 def test_same_numbers_twice(tmp_path, blobs):
     first, second = (attack(tmp_path, blobs, objective=AnchorCode()).rows for _ in range(2))
     for row in (*first, *second):
-        row.pop("seconds")
+        row["run"].pop("seconds")
     assert first == second
 
 
@@ -357,8 +401,8 @@ def test_nan_stops_saves_and_names_the_queries(tmp_path, blobs):
         run_attack(run, module, blobs)
     saved = next(tmp_path.rglob("not_finite.ckpt"))
     queries = torch.load(saved, weights_only=True)["lightning_hash"]["queries"]
-    assert torch.isfinite(queries["perturbation"]).all()
-    assert queries["perturbation"][0].abs().max() > 0
+    assert torch.isfinite(queries["rows"]["parameter/delta"]).all()
+    assert queries["rows"]["parameter/delta"][0].abs().max() > 0
 
 
 def test_bad_inputs(tmp_path, blobs):
@@ -371,7 +415,7 @@ def test_bad_inputs(tmp_path, blobs):
     with pytest.warns(UserWarning, match="t-MAP is not measured: n_t = 40"):
         attack(tmp_path, blobs, targets=TargetChoice(n_t=40))
     with pytest.raises(ValueError, match="top_k must be a positive whole number"):
-        make(top_k=0)
+        make(ranking=RankingOptions(top_k=0))
     with pytest.raises(ValueError, match="evaluate_at must hold iterations from 0 on"):
         make(evaluate_at=[-1])
     with pytest.raises(ValueError, match="needs a victim with a tensor attribute `std`"):
@@ -388,16 +432,21 @@ def test_rows_are_json_with_the_whole_protocol(tmp_path, blobs):
     write_results(tmp_path / "results.json", rows)
     assert read_results(tmp_path / "results.json") == rows
     row = json.loads((tmp_path / "results.json").read_text())[0]
-    assert (row["objective"], row["step_rule"], row["iterations"]) == ("HAG", "SGD", 6)
-    assert (row["n_query"], row["n_database"], row["top_k"]) == (13, 90, 20)
+    attack_settings, data = row["attack"], row["data"]
+    assert attack_settings["objective"] == {"class": "lightning_hash.attacks.HAG", "threshold": 0.5}
+    assert attack_settings["step"]["class"] == "torch.optim.SGD"
+    assert (attack_settings["step"]["lr"], attack_settings["iterations"]) == (0.01, 6)
+    assert (data["n_query"], data["n_database"], row["ranking"]["top_k"]) == (13, 90, 20)
+    assert (row["victim"]["backbone"], row["victim"]["bits"]) == ("tests.conftest.TinyNet", 8)
+    assert row["n"] == 13
 
 
 def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path, blobs):
-    victim = build_model("convnet", bits=8).eval()
+    victim = build_model("convnet", bits=8).eval().requires_grad_(requires_grad=False)
     module = make(victim, objective=TargetFeatures(), targets=TargetChoice(n_t=2))
     before = {key: value.clone() for key, value in victim.state_dict().items()}
-    run_attack(trainer(tmp_path, 4), module, blobs)
-    outcome = module.outcome()
+    scores = run_attack(trainer(tmp_path, 4), module, blobs)
+    outcome = scores.outcome()
     anchors = [
         torch.stack([torch.as_tensor(blobs.database_set[int(i)][0]) for i in items])
         for items in outcome.targets.anchor_index
@@ -412,13 +461,13 @@ def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path,
         distance.sum().backward()
         optimizer.step()
         with torch.no_grad():
-            project_(delta, clean, 10 / 255, 1.0)
+            delta.copy_(project(delta, clean, 10 / 255))
     torch.testing.assert_close(
         outcome.tensors["perturbation"], delta.detach(), rtol=1e-3, atol=1e-6
     )
     assert outcome.tensors["codes"].shape == (13, 8)  # codes are those of the logits alone
     assert all(torch.equal(value, before[key]) for key, value in victim.state_dict().items())
-    assert rows_of(module, attack="feature", metric="t_map", quantized=True)
+    assert rows_of(scores, attack="feature", metric="t_map", quantized=True)
 
 
 def test_features_of_a_foreign_network_are_not_known(blobs):
@@ -439,10 +488,6 @@ def test_label_codes_come_from_the_database(tmp_path, blobs):
     assert row["value"] > clean["value"]
 
 
-def far_step(parameters):
-    return SGD(parameters, lr=0.5, momentum=0.9)
-
-
 @pytest.mark.parametrize("batch_size", [4, 13])
 def test_finished_queries_are_stepped_and_passed_no_more(tmp_path, blobs, batch_size):
     """The perturbation of a finished query is the first whose code is the anchor code."""
@@ -451,17 +496,16 @@ def test_finished_queries_are_stepped_and_passed_no_more(tmp_path, blobs, batch_
         objective=AnchorCode(), step=far_step, epsilon=0.5, stop_finished=True,
         batch_size=batch_size, evaluate_at=[0, 3, 20],
     )  # fmt: skip
-    module.network.register_forward_hook(lambda _, inputs, __: passed.append(len(inputs[0])))
-    runner = trainer(tmp_path, 40)
-    run_attack(runner, module, blobs)
-    outcome = module.outcome()
+    module.victim.register_forward_hook(lambda _, inputs, __: passed.append(len(inputs[0])))
+    scores = run_attack(trainer(tmp_path, 40), module, blobs)
+    outcome = scores.outcome()
     done = (outcome.tensors["codes"] == outcome.targets.anchor_codes).all(dim=1)
     assert 3 <= done.sum() < 13
-    counts = [row["n_finished"] for row in rows_of(module, attack="dhta", metric="t_map")]
+    counts = [row["n_finished"] for row in rows_of(scores, attack="dhta", metric="t_map")]
     assert counts == sorted(counts)
     assert counts[-1] == done.sum()
     assert sum(passed) < 0.9 * 40 * 13
-    assert rows_of(module, attack="none", metric="map")[0]["n_finished"] is None
+    assert rows_of(scores, attack="none", metric="map")[0]["n_finished"] is None
 
     plain = make(
         objective=AnchorCode(), step=far_step, epsilon=0.5, batch_size=batch_size,
@@ -472,10 +516,10 @@ def test_finished_queries_are_stepped_and_passed_no_more(tmp_path, blobs, batch_
     class Keep(Callback):
         def on_train_epoch_start(self, trainer, module):
             for number, each in enumerate(module.batches):
-                codes = module.exact_logits(module.perturbed(number)) > 0
+                codes = module.clean.logits(module.perturbed(number)) > 0
                 same = (codes == (each.reference > 0)).all(dim=1)
                 new = same & ~reached[each.index]
-                found[each.index[new]] = module.perturbations[number].detach()[new]
+                found[each.index[new]] = module.perturbations[number].delta.detach()[new]
                 reached[each.index[new]] = True
 
     run_attack(trainer(tmp_path, 40, callbacks=[Keep()]), plain, blobs)
@@ -519,13 +563,14 @@ def test_milestones_score_the_perturbed_queries_themselves(tmp_path, blobs, opti
         def on_train_epoch_start(self, trainer, module):
             if module.current_epoch == 3:
                 clean = torch.cat([batch.clean_codes for batch in module.batches])
-                logits = [module.exact_logits(module.perturbed(i)) for i in range(3)]
+                logits = [module.clean.logits(module.perturbed(i)) for i in range(3)]
                 codes.append((sign_code(torch.cat(logits)) != clean).sum(dim=1))
 
     module = attack(tmp_path, blobs, callbacks=[Watch()], **options)
     (row,) = rows_of(module, metric="hamming_to_clean", iteration=3)
     assert row["value"] == pytest.approx(codes[0].double().mean().item())
-    assert row["inputs"] == (str(options["inputs"]) if "inputs" in options else None)
+    inputs = options["inputs"].settings() if "inputs" in options else None
+    assert row["attack"]["inputs"] == inputs
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])
@@ -536,6 +581,6 @@ def test_transferable_steps_treat_every_query_by_itself(tmp_path, blobs, batch_s
             TinyNet().double(), batch_size=size, step=MomentumSignStep,
             inputs=DiverseInputs(0.7, 0.5),
         )  # fmt: skip
-        run_attack(trainer(tmp_path, 6, precision="64-true"), module, DoubleBlobs(blobs))
-        results.append(module.outcome().tensors["perturbation"])
+        scores = run_attack(trainer(tmp_path, 6, precision="64-true"), module, DoubleBlobs(blobs))
+        results.append(scores.outcome().tensors["perturbation"])
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)

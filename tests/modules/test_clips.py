@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning_hash.victims.frozen import FrozenNetwork
 from torch.utils.data import TensorDataset
 
 import lightning_hash
@@ -21,7 +22,6 @@ from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import AttackModule
-from lightning_hash.victims.frozen import FrozenNetwork
 from lightning_hash.victims.kernels import choose_kernels
 from lightning_hash.victims.victim import freeze
 

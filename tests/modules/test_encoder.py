@@ -13,7 +13,7 @@ from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.encode import run_encode
 from lightning_hash.commands.test import run_test
 from lightning_hash.data import SamplePhotos
-from lightning_hash.functional import sign_code
+from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.modules import AttackModule, Encoder, HashModule
 from tests.conftest import TinyNet
 from tests.modules.test_attack_module import make, trainer
@@ -153,7 +153,7 @@ def test_codes_of_other_bits(tmp_path, blobs):
 
 def test_test_with_codes(tmp_path, blobs, monkeypatch):
     backbone = {"class_path": "tests.conftest.TinyNet"}
-    module = HashModule(backbone, bits=8, top_k=20)
+    module = HashModule(backbone, bits=8, ranking=RankingOptions(20))
     values = trainer(tmp_path).test(module, datamodule=blobs, verbose=False)[0]
     path = encode(tmp_path, blobs, module)
     monkeypatch.setattr(blobs, "test_dataloader", lambda: pytest.fail("the database was encoded"))

@@ -13,6 +13,7 @@ from lightning_hash.commands.fit import run_fit
 from lightning_hash.data import FolderDataModule
 from lightning_hash.data.cached_frames import CachedFrames, FrameFile
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.functional import RankingOptions
 from lightning_hash.modules import HashModule
 from tests.clips import write_classes
 
@@ -52,7 +53,7 @@ def trained(module, source, tmp_path, epochs=3, **options):
 
 def module(cache=None, **options):
     torch.manual_seed(0)
-    options = {"backbone": NETWORK, "bits": 8, "top_k": None, **options}
+    options = {"backbone": NETWORK, "bits": 8, "ranking": RankingOptions(None), **options}
     return HashModule(feature_cache=None if cache is None else str(cache), **options)
 
 

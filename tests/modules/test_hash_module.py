@@ -6,12 +6,36 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from lightning_hash.engine.trainer import HashTrainer
-from lightning_hash.functional import mean_average_precision, sign_code
+from lightning_hash.functional import RankingOptions, mean_average_precision, sign_code
 from lightning_hash.losses import PairwiseLoss
+from lightning_hash.metrics import HammingMetric, PerQueryMetric, hamming
 from lightning_hash.modules import HashModule, OneCycle
 from lightning_hash.victims import load_victim
 
 TINY = {"class_path": "tests.conftest.TinyNet", "init_args": {"bits": 8}}
+
+
+class Retrieved(HammingMetric):
+    def __init__(self, name):
+        super().__init__()
+        self.name, self.ranks = name, 3
+
+    def values(self, chunk):
+        return chunk.hits_at(3)
+
+
+class Moved(PerQueryMetric):
+    name = "moved"
+
+    def values(self, clean_codes, codes):
+        return (clean_codes != codes).sum(dim=1)
+
+
+class Norm(PerQueryMetric):
+    name = "positive_bits"
+
+    def values(self, codes):
+        return (codes > 0).sum(dim=1)
 
 
 def trainer(tmp_path, epochs=2, **options):
@@ -24,7 +48,7 @@ def trainer(tmp_path, epochs=2, **options):
 
 
 def module(**options):
-    return HashModule(**{"backbone": TINY, "bits": 8, "top_k": 20, **options})
+    return HashModule(**{"backbone": TINY, "bits": 8, "ranking": RankingOptions(20), **options})
 
 
 def test_training_learns_and_logs_the_map_of_the_functions(tmp_path, blobs):
@@ -43,6 +67,42 @@ def test_training_learns_and_logs_the_map_of_the_functions(tmp_path, blobs):
     )  # fmt: skip
     assert run.callback_metrics["val/map"].item() == pytest.approx(expected.item(), rel=1e-6)
     assert expected > 0.95
+
+
+def test_metrics_of_ones_own_are_logged_and_the_database_is_ranked_once(
+    tmp_path, blobs, monkeypatch
+):
+    rankings, make = [], hamming.make_ranking
+    monkeypatch.setattr(hamming, "make_ranking", lambda *a: rankings.append(make(*a)) or make(*a))
+    model = module(metrics=[Retrieved("found"), Norm()], ranking=RankingOptions(20, precision_n=3))
+    values = trainer(tmp_path).test(model, datamodule=blobs, verbose=False)[0]
+    assert len(rankings) == 1
+    assert values["test/found"] == pytest.approx(3 * values["test/precision_at_n"])
+    codes = sign_code(model.eval()(blobs.query_set.images.float() / 255))
+    assert values["test/positive_bits"] == pytest.approx((codes > 0).sum(dim=1).float().mean())
+
+
+def test_precision_of_a_training_honours_ties(tmp_path, blobs):
+    class Constant(nn.Module):
+        """One code for every image, so that all items are tied."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(8))
+
+        def forward(self, images):
+            return self.weight.expand(len(images), 8)
+
+    found = {}
+    for ties in ("expected", "stable"):
+        model = module(ranking=RankingOptions(20, ties=ties, precision_n=2))
+        model.network = Constant()
+        found[ties] = trainer(tmp_path).test(model, datamodule=blobs, verbose=False)[0]
+    similar = (blobs.query_set.labels.float() @ blobs.database_set.labels.float().T) > 0
+    assert found["expected"]["test/precision_at_n"] == pytest.approx(similar.float().mean())
+    first = similar[:, :2].float().mean()
+    assert found["stable"]["test/precision_at_n"] == pytest.approx(first)
+    assert abs(first - similar.float().mean()) > 0.01
 
 
 def test_first_step_is_the_gradient_of_the_loss(tmp_path, blobs):
@@ -169,7 +229,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoints(tmp_path, blo
         ({"bits": 0}, "bits must be at least 1, got 0"),
         ({"pretrained_lr_scale": -1.0}, "pretrained_lr_scale must not be negative"),
         ({"weights": "DEFAULT"}, "weights go with a named backbone"),
-        ({"precision_n": 0}, "n must be a positive whole number"),
+        ({"metrics": [Moved()]}, "metrics: moved is of attacks; that of a training may look at"),
+        ({"metrics": [Retrieved("map")]}, "must have a name of .* that no other metric has, got"),
     ],
 )
 def test_wrong_arguments(options, message):

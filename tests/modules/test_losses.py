@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import Callback
 from torch.optim import SGD, Adam
 
+from lightning_hash.functional import RankingOptions
 from lightning_hash.losses import (
     CSQLoss,
     DCHLoss,
@@ -114,7 +115,9 @@ def test_a_test_needs_no_more_than_the_network(name, tmp_path, blobs):
     assert any(key.startswith("loss.") for key in saved["state_dict"]) == (name != "bank")
     expected = run.callback_metrics["val/map"]
     # The same module, one of another loss, and one built from the file alone.
-    loaded = HashModule.load_from_checkpoint(tmp_path / "v.ckpt", weights_only=True, top_k=20)
+    loaded = HashModule.load_from_checkpoint(
+        tmp_path / "v.ckpt", weights_only=True, ranking=RankingOptions(top_k=20)
+    )
     for other in (model, module(), loaded):
         options = {"ckpt_path": tmp_path / "v.ckpt", "verbose": False, "weights_only": True}
         found = trainer(tmp_path).test(other, datamodule=blobs, **options)[0]

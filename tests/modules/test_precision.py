@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from lightning_hash.victims.frozen import FrozenNetwork
 
 from lightning_hash.attacks import HAG, AnchorCode, SignStep
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.models import build_model
-from lightning_hash.victims.frozen import FrozenNetwork
 from lightning_hash.victims.victim import freeze
 from tests.conftest import TinyNet
 from tests.modules.test_attack_module import make, rows_of, small_step, trainer

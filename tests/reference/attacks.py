@@ -113,3 +113,9 @@ def nesterov_sign_steps(gradient_at, start, lr, momentum, steps):
         speed = [momentum * s + v / norm for s, v in zip(speed, gradient, strict=True)]
         place = [p - lr * ((s > 0) - (s < 0)) for p, s in zip(place, speed, strict=True)]
     return place
+
+
+def project(perturbation, clean, epsilon):
+    """HAG Eq. 4 for tensors: the nearest perturbation in the ball that keeps inputs in [0, 1]."""
+    lowest, highest = (-clean).clamp(min=-epsilon), (1 - clean).clamp(max=epsilon)
+    return perturbation.maximum(lowest).minimum(highest)

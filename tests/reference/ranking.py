@@ -1,6 +1,7 @@
 """Slow oracles of rankings, in exact fractions, written from the definitions."""
 
 import itertools
+import math
 import random
 from fractions import Fraction
 
@@ -60,6 +61,20 @@ def sampled_average_precision(tied, top_k, normalizer, samples, seed):
         order = [hit for group in tied for hit in source.sample(group, len(group))]
         total += float(ap_of_order(order, top_k, normalizer) or 0)
     return total / samples
+
+
+def hits_at(tied, n, ties):
+    """Relevant items among the first n by going through every order, and of all items."""
+    total = sum(sum(group) for group in tied)
+    cut = min(n, sum(len(group) for group in tied))
+    return precision_at(tied, n, ties) * cut, total
+
+
+def standard_error(values):
+    """Standard deviation of values by n - 1, over the root of n."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
 
 
 def precision_at(tied, n, ties):

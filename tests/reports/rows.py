@@ -1,15 +1,93 @@
 """Result rows made by hand."""
 
+import copy
+
 from lightning_hash.results.rows import ResultRow
+
+# Where the short names of the tests stand in a row; any dotted path may be given as well.
+PLACES = {
+    "epsilon": "attack.budget.epsilon", "epsilon_space": "attack.budget.space",
+    "threshold": "attack.objective.threshold", "lr": "attack.step.lr",
+    "iterations": "attack.iterations", "seed": "attack.seed", "n_t": "attack.targets.n_t",
+    "target_rule": "attack.targets.rule", "start_seed": "attack.start_seed",
+    "victim_sha256": "victim.sha256", "backbone": "victim.backbone", "bits": "victim.bits",
+    "loss": "victim.loss", "dataset": "data.dataset", "input_shape": "data.input_shape",
+    "n_query": "data.n_query", "n_database": "data.n_database",
+    "list_sha256_query": "data.sha256.query", "target_database": "data.target_database",
+    "top_k": "ranking.top_k", "normalizer": "ranking.normalizer", "ties": "ranking.ties",
+    "seconds": "run.seconds", "devices": "run.devices",
+}  # fmt: skip
+LH = "lightning_hash.attacks."
+TARGETED = ("p2p", "dhta", "feature", "cgat-targeted")
+OBJECTIVES = {
+    "hag": "HAG", "hag-star": "HAG", "dhta": "AnchorCode", "p2p": "AnchorCode",
+    "feature": "TargetFeatures", "cgat": "CentreCode", "cgat-targeted": "CentreCode",
+}  # fmt: skip
+SGD = {
+    "class": "torch.optim.SGD", "lr": 0.0077, "momentum": 0.9, "dampening": 0, "weight_decay": 0,
+    "nesterov": False, "maximize": False, "foreach": None,
+}  # fmt: skip
+
+
+def settings(name):
+    """Return the mapping of an attack; ``anchor`` is the ceiling."""
+    targets = {
+        "class": f"{LH}TargetChoice", "n_t": 9, "rule": "different", "seed": 0, "file": None,
+    }  # fmt: skip
+    if name == "anchor":
+        return {"name": "anchor", "targets": targets}
+    objective = {"class": f"{LH}{OBJECTIVES.get(name, 'Noise')}"}
+    if objective["class"].endswith("HAG"):
+        objective["threshold"] = 0.5
+    return {
+        "name": name, "targeted": name in TARGETED, "objective": objective,
+        "reference": {"class": f"{LH}CleanLogits"},
+        "step": None if name == "noise" else dict(SGD),
+        "perturbation": {"class": f"{LH}PerQuery"},
+        "budget": {"class": f"{LH}LInf", "epsilon": 10 / 255, "space": "pixel"},
+        "alpha": None, "inputs": None, "start_seed": None, "stop_finished": False,
+        "targets": targets, "iterations": 0 if name == "noise" else 100, "seed": 0,
+    }  # fmt: skip
 
 
 def row(**changes):
+    """Make a row of ``attack`` (none: clean queries), its fields or values at paths changed."""
+    name = changes.pop("attack", "hag")
     given = {
-        "metric": "map", "value": 0.5, "iteration": 100, "quantized": False, "attack": "hag",
-        "epsilon": 10 / 255, "epsilon_space": "pixel", "n_t": 9, "seed": 0, "victim_sha256": "a",
-        "bits": 32, "top_k": 1000, "seconds": 1.25, "iterations": 100,
+        "metric": "map", "value": 0.5, "n": 100, "iteration": 0 if name == "noise" else 100,
+        "quantized": False, "attack": None if name == "none" else settings(name),
+        "victim": {
+            "name": "best.ckpt", "sha256": "a", "backbone": "convnet", "bits": 32,
+            "loss": "PairwiseLoss",
+        },
+        "data": {
+            "dataset": "photos", "seed": 0, "input_shape": [3, 64, 64],
+            "sha256": {"train": "t", "query": "q", "database": "d", "open_set": None},
+            "n_query": 100, "n_database": 3000, "database_codes": None,
+            "target_database": "database",
+        },
+        "ranking": {
+            "relevance": "shares a label", "top_k": 1000, "normalizer": "retrieved",
+            "empty": "zero", "ties": "expected", "precision_n": 100,
+        },
+        "run": {"kernels": "float32", "devices": "1 x cpu", "seconds": 1.25},
     }  # fmt: skip
-    return ResultRow(**{**given, **changes})
+    frames = changes.pop("frames", None)
+    if frames is not None and given["attack"] is not None:
+        given["attack"]["perturbation"] = {"class": f"{LH}ChosenFrames", "count": frames}
+    for path, value in changes.items():
+        _set(given, PLACES.get(path, path), value)
+    return ResultRow(**copy.deepcopy(given))
+
+
+def _set(given, path, value):
+    *keys, last = path.split(".")
+    for key in keys:
+        given = given.get(key)
+        if given is None:
+            return  # clean queries have no attack, the ceiling has no budget
+    if last != "threshold" or last in given:  # that of HAG alone
+        given[last] = value
 
 
 def run(attack, value, **changes):

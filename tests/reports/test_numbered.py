@@ -6,6 +6,8 @@ from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.papers import TABLES
 from lightning_hash.reports.published import published
 from lightning_hash.reports.readme import fill_readme, results_table
+from lightning_hash.results.rows import write_results
+from lightning_hash.results.runs import find_runs
 from tests.reports.rows import row
 
 NAMED = {table.name: table for table in TABLES}
@@ -13,7 +15,7 @@ COMMON = {
     "dataset": "photos", "backbone": "convnet", "loss": "PairwiseLoss", "n_query": 100,
     "n_database": 3000, "target_database": "database",
 }  # fmt: skip
-DHTA = {"attack": "dhta", "objective": "AnchorCode", "metric": "t_map", "epsilon": 0.032}
+DHTA = {"attack": "dhta", "metric": "t_map", "epsilon": 0.032}
 
 
 def made(**changes):
@@ -132,7 +134,10 @@ def test_readme(tmp_path):
     assert "62.04 JHMDB" in cells[1]
     assert cells[2] == "75.00"
     assert "photos (100 queries, 3000 database items); convnet" in table[-1]
-    assert "DHTA: 100 iterations, ε 0.032, n_t 9." in table[-1]
+    assert (
+        "DHTA: 100 iterations, LInf (ε 0.032), AnchorCode, CleanLogits, SGD (lr 0.0077" in table[-1]
+    )
+    assert "PerQuery, TargetChoice (n_t 9, rule different)." in table[-1]
     path = tmp_path / "README.md"
     path.write_text("a\n<!-- results -->\nold\n<!-- /results -->\nb\n")
     fill_readme(path, rows)
@@ -153,3 +158,67 @@ def test_an_attack_on_all_frames_is_the_papers():
     assert texts(first("dhta_table1", rows))["DHTA"] == ["80.00"]
     some = [rows[0], rows[1]]
     assert texts(first("dhta_table1", some))["DHTA"] == ["40.00"]
+
+
+def test_every_setting_makes_a_line_of_its_own_and_seeds_are_repetitions():
+    rows = [made(**{"attack.step.nesterov": n}, value=v) for n, v in ((False, 0.1), (True, 0.2))]
+    rows += [made(**{"attack.objective.beta": 50.0}, value=0.3), made(value=0.4, **OTHER_STEP)]
+    rows += [made(value=0.5, **{"attack.targets.seed": 1, "attack.seed": 1})]
+    assert texts(first("hag_table1", rows)) == {
+        "100 (step=SGD, nesterov=False)": ["0.3000 ± 0.2828 (2)"],
+        "100 (step=SGD, nesterov=True)": ["0.2000"],
+        "100 (beta=50, step=SGD, nesterov=False)": ["0.3000"],
+        "100 (step=SignStep)": ["0.4000"],
+    }
+
+
+def test_settings_that_are_alike_when_rounded_are_no_line_together():
+    rows = [made(lr=lr, value=v) for lr, v in ((0.0077, 0.1), (0.00770001, 0.2))]
+    assert texts(first("hag_table1", rows)) == {
+        "100 (step.lr=0.0077)": ["0.1000"], "100 (step.lr=0.00770001)": ["0.2000"],
+    }  # fmt: skip
+
+
+OTHER_STEP = {"attack.step": {"class": "lightning_hash.attacks.SignStep", "lr": 0.1}}
+
+
+def test_a_victim_of_unknown_length_and_loss_is_shown():
+    rows = [made(value=0.1, bits=b, loss=None) for b in (None, 16)]
+    grid = first("hag_table1", rows)
+    assert grid.columns == ("16 bits", "unknown bits")
+    assert texts(grid) == {"100": ["0.1000", "0.1000"]}
+    assert "convnet, foreign model" in grid.caption
+    rows = [made(**{**DHTA, "dataset": "imagenet", "bits": None, "loss": None, "value": 0.8})]
+    assert first("dhta_table9", rows).columns[-1] == "unknown bits"
+
+
+def test_tables_that_read_alike_say_what_they_differ_in():
+    rows = [made(value=0.1), made(value=0.2, **{"data.interpolation": "bilinear"})]
+    rows += [made(value=0.3, list_sha256_query="abcdefghijk")]
+    grids = numbered_grids(NAMED["hag_table1"], rows)[:3]
+    assert {texts(grid)["100"][0]: grid.caption.partition(" Here ")[2] for grid in grids} == {
+        "0.1000": "sha256.query=q.", "0.2000": "sha256.query=q, interpolation=bilinear.",
+        "0.3000": "sha256.query=abcdefgh.",
+    }  # fmt: skip
+
+
+def test_one_run_has_its_standard_error_and_several_their_deviation():
+    single = [made(value=0.0275, se=0.004)]
+    grid = first("hag_table1", single)
+    assert texts(grid) == {"100": ["0.0275(40)"]}
+    assert (
+        "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
+        in grid.remarks
+    )
+    several = first("hag_table1", [*single, made(value=0.0375, se=0.004, seed=1)])
+    assert texts(several) == {"100": ["0.0325 ± 0.0071 (2)"]}
+    assert not any("(se)" in remark for remark in several.remarks)
+
+
+def test_an_attacks_beginning_is_the_clean_query_of_its_draw(tmp_path):
+    for seed, value in ((0, 0.5), (1, 0.7)):
+        given = {"value": value, "iteration": 0}
+        rows = [made(attack="none", **given), made(seed=seed, **given), made(seed=seed)]
+        write_results(tmp_path / str(seed) / "results.json", rows)
+    rows = [row for run in find_runs([tmp_path]) for row in run.rows]
+    assert texts(first("hag_table1", rows))["0"] == ["0.6000 ± 0.1414 (2)"]

@@ -3,6 +3,8 @@
 import pytest
 
 from lightning_hash.reports.overview import overview_grids
+from lightning_hash.results.rows import write_results
+from lightning_hash.results.runs import find_runs
 from tests.reports.rows import row, run
 
 
@@ -19,7 +21,10 @@ def test_cells():
         "dhta": ["0.5000", "0.5100", "0.7000", "", ""],
         "ceiling n_t=9": ["", "", "0.9500", "", ""],
     }
-    assert grid.notes[1] == "hag: 100 iterations, ε 10/255; 1.2 s on None."
+    assert grid.notes[1] == (
+        "hag: 100 iterations, LInf (ε 10/255), HAG (threshold 0.5), CleanLogits, SGD (lr 0.0077, "
+        "momentum 0.9, dampening 0, weight_decay 0), PerQuery; 1.2 s on 1 x cpu."
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,7 @@ def test_cells():
     [
         {"top_k": 500}, {"victim_sha256": "b"}, {"bits": 16}, {"ties": "stable"},
         {"n_database": 7}, {"list_sha256_query": "other"}, {"target_database": "open_set"},
+        {"target_rule": "disjoint"}, {"data.interpolation": "bicubic"},
     ],
 )  # fmt: skip
 def test_numbers_under_different_protocols_are_not_mixed(changes):
@@ -62,3 +68,47 @@ def test_equal_runs_with_unequal_numbers_are_named():
     (grid,) = overview_grids([*run("hag", 0.2), *run("hag", 0.24)])
     assert texts(grid)["hag"][0] == "0.2200"
     assert "Runs of one victim, seed and setting differ by up to 0.04" in grid.remarks[-1]
+
+
+def test_a_metric_that_nobody_knows_has_a_column():
+    (grid,) = overview_grids([*run("hag", 0.25), row(metric="hit_rate", value=0.75)])
+    assert grid.columns[-1] == "hit_rate"
+    assert texts(grid)["hag"][-1] == "0.7500"
+    assert texts(grid)["clean query"][-1] == ""
+
+
+def test_clean_queries_of_another_draw_are_repetitions(tmp_path):
+    for seed, value in ((0, 0.5), (1, 0.7)):
+        rows = [row(attack="none", value=value, iteration=0), row(value=0.1, seed=seed)]
+        write_results(tmp_path / str(seed) / "results.json", [*rows, row(quantized=True)])
+    rows = [row for found in find_runs([tmp_path]) for row in found.rows]
+    (grid,) = overview_grids(rows)
+    assert texts(grid)["clean query"][0] == "0.6000 ± 0.1414 (2)"
+    assert not any("differ by up to" in remark for remark in grid.remarks)
+
+
+def test_clean_queries_stand_with_the_rule_of_their_targets(tmp_path):
+    for rule, value in (("different", 0.2), ("disjoint", 0.1)):
+        given = {"metric": "t_map", "value": value, "target_rule": rule}
+        rows = [row(attack="none", **{**given, "iteration": 0}), row(**given)]
+        write_results(tmp_path / rule / "results.json", rows)
+    rows = [row for found in find_runs([tmp_path]) for row in found.rows]
+    grids = overview_grids(rows)
+    assert [texts(grid)["clean query"][2] for grid in grids] == ["0.2000", "0.1000"]
+
+
+def test_questions_are_said_where_they_are_counted():
+    (grid,) = overview_grids([row(queries=300.0)])
+    assert grid.notes[0].endswith("; 300 questions per query, 1.2 s on 1 x cpu.")
+
+
+def test_tables_of_one_heading_say_which_victim():
+    rows = [r for sha in ("abcdefghijk", "b") for r in run("hag", 0.2, victim_sha256=sha)]
+    rows += run("hag", 0.2, victim_sha256="c", bits=16)
+    captions = {grid.about: [] for grid in overview_grids(rows)}
+    for grid in overview_grids(rows):
+        captions[grid.about].append(grid.caption.partition("zero.")[2])
+    assert captions == {
+        "photos, convnet, 16 bits": [""],
+        "photos, convnet, 32 bits": [" Here sha256=abcdefgh.", " Here sha256=b."],
+    }

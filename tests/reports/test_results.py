@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -34,12 +36,20 @@ def test_a_failed_write_keeps_the_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"value": float("nan")}, "value of map must be finite"),
-        ({"value": float("inf")}, "value of map must be finite"),
-        ({"metric": "mAP"}, "metric must be one of"),
-        ({"bits": "32"}, "bits must be int or NoneType, got '32'"),
+        ({"value": float("nan")}, "value must be finite"),
+        ({"value": float("inf")}, "value must be finite"),
+        ({"metric": 3}, "metric must be str, got 3"),
+        ({"se": float("nan")}, "se must be finite"),
+        ({"bits": "32"}, "victim.bits must be int or null, got '32'"),
         ({"quantized": 1}, "quantized must be bool, got 1"),
-        ({"bits": True}, "bits must be int or NoneType, got True"),
+        ({"bits": True}, "victim.bits must be int or null, got True"),
+        ({"n": None}, "n must be int, got None"),
+        ({"lr": float("inf")}, "attack.step.lr must be finite, got inf"),
+        ({"attack.step.betas": {0.9}}, r"attack.step.betas must be JSON .* got \{0.9\}"),
+        ({"attack.step": {1: 2}}, "attack.step must have names as keys, got 1"),
+        ({"attack.name": None}, "attack.name must be str, got None"),
+        ({"ranking": None}, "ranking must be Mapping, got None"),
+        ({"schema": 3}, "schema must be 2, got 3: made by another version"),
     ],
 )
 def test_wrong_rows(changes, message):
@@ -52,8 +62,11 @@ def test_wrong_rows(changes, message):
     [
         ("[", "is no JSON"),
         ("{}", "must hold a list of result rows, got dict"),
-        ('[{"metric": "map"}]', "row 0: .*missing"),
-        ('[{"colour": 1}]', "row 0: .*colour"),
+        ('[{"schema": 2, "metric": "map"}]', "row 0: field value is missing"),
+        ('[{"schema": 2, "colour": 1}]', "row 0: unknown field 'colour'; known are schema, metric"),
+        ("[3]", "row 0: must be a mapping, got int"),
+        ('[{"metric": "map"}]', "row 0: schema must be 2, got None: made by another version"),
+        ('[{"schema": 1}]', "row 0: schema must be 2, got 1: .* run the attack again"),
     ],
 )
 def test_wrong_files(tmp_path, text, message):
@@ -61,6 +74,51 @@ def test_wrong_files(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_results(path)
+
+
+def test_mappings_are_open_copied_and_looked_up():
+    step = {"class": "torch.optim.Adam", "betas": (0.9, 0.999), "fused": None}
+    made = row(**{"attack.step": step, "data.colours": {"mean": 0.5}})
+    step["lr"] = 1
+    assert made.get("attack.step.betas") == [0.9, 0.999]
+    assert made.get("attack.step.lr") is None
+    assert made.get("data.colours.mean") == 0.5
+    assert (made.get("attack.alpha.values"), made.get("value")) == (None, 0.5)
+    assert row(attack="none").get("attack.budget.epsilon") is None
+    with pytest.raises(AttributeError):
+        made.get("epsilon")
+
+
+def test_keys_of_rows_are_equal_where_settings_are():
+    one = row(**{"attack.step": {"class": "A", "lr": 1, "fused": None}})
+    same = row(**{"attack.step": {"lr": 1.0, "class": "A"}}, value=0.9)
+    assert one.key("attack", "data") == same.key("attack", "data")
+    other = row(**{"attack.step": {"lr": True, "class": "A"}})
+    assert one.key("attack") != other.key("attack")
+    assert one.key("attack", without=["attack.step.lr"]) == other.key(
+        "attack", without=["attack.step.lr"]
+    )
+    assert one.key("data") == other.key("data")
+
+
+@pytest.mark.parametrize("module", ["results.runs", "results.tables", "commands.report", "sweeps"])
+def test_reading_needs_no_torch(module):
+    code = (
+        f"import sys, lightning_hash.{module}\n"
+        "heavy = {'torch', 'pytorch_lightning', 'lightning', 'torchmetrics', 'jsonargparse'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_summary_shows_standard_errors_and_unknown_metrics():
+    rows = [row(value=0.25, se=0.0125), row(metric="hit_rate", value=0.75, quantized=True)]
+    table = summary_table([*rows, row(metric="precision_at_n", value=0.125)])
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[0] == ["MAP", "precision@100", "hit_rate"]
+    assert cells[2] == ["0.2500(125)", "0.1250", ""]
+    assert cells[3] == ["", "", "0.7500"]
+    assert table.caption == "in brackets: standard error over the queries, in the last digits"
 
 
 def test_summary_takes_the_last_iteration():

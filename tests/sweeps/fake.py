@@ -6,6 +6,14 @@ import time
 from pathlib import Path
 
 
+def row(attack, iteration, quantized=False):
+    return {
+        "schema": 2, "metric": "map", "value": 0.5, "n": 3, "iteration": iteration,
+        "quantized": quantized, "attack": attack, "victim": {}, "data": {"dataset": "blobs"},
+        "ranking": {"top_k": 5}, "run": {},
+    }  # fmt: skip
+
+
 def main(verb, folder, do, *found):
     folder.mkdir(parents=True, exist_ok=True)
     trail = folder.parent.parent / "trail.txt"
@@ -29,10 +37,22 @@ def main(verb, folder, do, *found):
     version.mkdir()
     if do == "die once" and version.name == "version_0":
         return 9
-    row = {"metric": "map", "value": 0.5, "iteration": 9, "quantized": True, "attack": "hag"}
+    settings = {"name": "hag", "iterations": 9, "step": {"class": "SGD", "lr": 0.1}}
+    clean, ceiling = row(None, 0), row({"name": "anchor", "targets": {"n_t": 9}}, 0)
+    rows = [clean, ceiling, row(settings, 4), row(settings, 9), row(settings, 9, True)]
     if do == "unfinished":
-        row["quantized"] = False
-    (version / "results.json").write_text(json.dumps([row]))
+        rows.pop()
+    if do == "stop early":
+        rows = [clean, row(settings, 4), row(settings, 4, True)]
+    if do == "change":
+        rows[-2] = row({**settings, "step": {"class": "SGD", "lr": 0.2}}, 9)
+    if do == "other data":
+        rows[0] = {**rows[0], "data": {"dataset": "photos"}}
+    if do == "other now" and found:  # as a program whose default has changed would
+        settings["step"]["beta"] = len(trail.read_text().split())
+    if verb == "transfer":
+        rows.append(row({**settings, "name": "dhta"}, 9, True))
+    (version / "results.json").write_text(json.dumps(rows))
     (version / "perturbations.safetensors").write_text("perturbed")
     return 0
 

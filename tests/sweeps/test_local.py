@@ -85,6 +85,66 @@ def test_milestones_alone_are_no_result(tmp_path):
     assert "results.json is missing, although the run ended with status 0" in text
 
 
+def test_an_attack_that_was_stopped_early_is_not_finished(tmp_path):
+    victim = fit()
+    run = attack(victim, do="stop early")
+    status, text = sweep(tmp_path, victim, run)
+    assert status == 1
+    assert "results.json: stopped at iteration 4 of 9; the same command goes on" in text
+    assert not finished(run, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("do", "message"),
+    [
+        ("change", "attack.step.lr is 0.1 in one and 0.2 in another"),
+        ("other data", 'data.dataset is "photos" in one and "blobs" in another'),
+    ],
+)
+def test_rows_that_are_not_of_one_attack_are_no_result(tmp_path, do, message):
+    victim = fit()
+    run = attack(victim, do=do)
+    status, text = sweep(tmp_path, victim, run)
+    assert status == 1
+    assert f"results.json: its rows are not of one attack: {message}; remove " in text
+    assert not finished(run, tmp_path)
+
+
+def test_a_transfer_has_rows_of_several_attacks(tmp_path):
+    victim = fit()
+    hag = attack(victim)
+    run = Run("transfer", "transfer", (), {"perturbations": [hag], "victims": [victim]})
+    assert sweep(tmp_path, victim, hag, run)[0] == 0
+    settings = record_of(run, tmp_path)["settings"]
+    assert [each["name"] for each in settings["attack"]] == ["dhta", "hag"]
+
+
+def record_of(run, root):
+    return json.loads((root / "sweep" / f"{run.digest}.json").read_text())
+
+
+def test_rows_are_compared_with_those_of_an_earlier_completion(tmp_path):
+    """One configuration must mean one attack, also where a default of the program has changed."""
+    victim = fit()
+    run = attack(victim, do="other now")
+    assert sweep(tmp_path, victim, run)[0] == 0
+    assert record_of(run, tmp_path)["settings"] == {
+        "attack": {"name": "hag", "iterations": 9, "step": {"class": "SGD", "lr": 0.1, "beta": 2}},
+        "data": {"dataset": "blobs"}, "ranking": {"top_k": 5},
+    }  # fmt: skip
+    (made_by(run, tmp_path) / "perturbations.safetensors").unlink()
+    for tries in (3, 4):  # a second try does not hide it
+        status, text = sweep(tmp_path, victim, run)
+        assert status == 1
+        assert (
+            f"attack.step.beta is {tries}, but was 2 when this configuration was finished" in text
+        )
+        assert not finished(run, tmp_path)
+    (tmp_path / "sweep" / f"{run.digest}.json").unlink()
+    assert sweep(tmp_path, victim, run)[0] == 0
+    assert record_of(run, tmp_path)["settings"]["attack"]["step"]["beta"] == 5
+
+
 @pytest.mark.parametrize("change", ["results", "perturbations", "record", "configuration"])
 def test_what_is_not_as_it_was_left_is_made_anew(tmp_path, change):
     victim, other = fit(), fit("other")

@@ -1,13 +1,14 @@
 """The experiments of the papers: what they ask for, and that the program takes it."""
 
+import json
 from pathlib import Path
 
 import pytest
 from pytorch_lightning.cli import LightningCLI
 
 import lightning_hash
-from lightning_hash import transfer
 from lightning_hash.__main__ import main
+from lightning_hash.commands import transfer
 from lightning_hash.commands.cli import HashCLI
 from lightning_hash.results.rows import read_results
 from lightning_hash.sweeps import read_plan
@@ -92,7 +93,7 @@ def test_nuswide_of_dhta_is_ranked_to_5000():
         (
             run.configs[-1],
             run.options["model.top_k"],
-            run.options["model.victim"].options["model.top_k"],
+            run.options["model.victim"].options["model.ranking.top_k"],
         )
         for run in attacks("dhta_table1")
     }
@@ -192,13 +193,18 @@ def test_demo_runs_run(tmp_path):
         for run in wanted.values()
         if run.verb == "attack"
     }
-    assert {row.alpha_schedule for row in rows["hag_star"]} == {"1"}
-    assert {row.target_database for row in rows["open_dhta"]} == {"open_set"}
-    assert {row.objective for row in rows["feature"]} == {"TargetFeatures"}
+
+    def seen(rows, path):
+        return {json.dumps(row.get(path)) for row in rows if row.is_attack}
+
+    assert seen(rows["hag_star"], "attack.alpha.values") == {"[1.0]"}
+    assert seen(rows["open_dhta"], "data.target_database") == {'"open_set"'}
+    (objective,) = seen(rows["feature"], "attack.objective.class")
+    assert objective.endswith('.TargetFeatures"')
     transfers = [run for run in wanted.values() if run.verb == "transfer"]
     found = [
         row for run in transfers for row in read_results(made_by(run, tmp_path) / "results.json")
     ]
-    assert {row.combination for row in found} >= {"single", "sum", "joint"}
-    assert {row.bits for row in found} == {16, 32}
-    assert {row.target_database for row in rows["dhta"]} == {"database"}
+    assert {row.get("transfer.combination") for row in found} >= {"single", "sum", "joint"}
+    assert {row.get("victim.bits") for row in found} == {16, 32}
+    assert seen(rows["dhta"], "data.target_database") == {'"database"'}

@@ -1,8 +1,8 @@
 """What attacks minimise, one file per idea."""
 
 from lightning_hash.attacks.objectives.anchor import AnchorCode
-from lightning_hash.attacks.objectives.base import Objective, ReferenceState
-from lightning_hash.attacks.objectives.centers import SAAT, CgAT, LabelCode
+from lightning_hash.attacks.objectives.base import Objective
+from lightning_hash.attacks.objectives.centers import SAAT, CgAT
 from lightning_hash.attacks.objectives.feature import TargetFeatures
 from lightning_hash.attacks.objectives.hag import HAG, HAGCode
 from lightning_hash.attacks.objectives.joint import JointObjective
@@ -15,9 +15,7 @@ __all__ = [
     "CgAT",
     "HAGCode",
     "JointObjective",
-    "LabelCode",
     "Noise",
     "Objective",
-    "ReferenceState",
     "TargetFeatures",
 ]

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from lightning_hash.attacks.objectives.base import Objective, ReferenceState
+from lightning_hash.attacks.objectives.base import Objective
+from lightning_hash.attacks.references import AnchorCodes
 
 
 class AnchorCode(Objective):
-    """Pull the code towards the target's anchor code (DHTA Eq. 9).
+    """Pull the code towards a code, that of the target's anchor set by default (DHTA Eq. 9).
 
     With one item in the anchor set this is the point-to-point attack P2P.
 
@@ -19,21 +20,10 @@ class AnchorCode(Objective):
     """
 
     name = "dhta"
-    targeted = True
 
-    def reference(self, state: ReferenceState) -> Tensor:
-        """Return the anchor codes ``(Q, K)``.
-
-        Raises:
-            ValueError: if no target was drawn for the queries.
-        """
-        if state.anchor_codes is None:
-            msg = (
-                "AnchorCode needs a target per query, but none could be drawn; give a database in "
-                "which at least two label vectors occur more than n_t times, or a target file"
-            )
-            raise ValueError(msg)
-        return state.anchor_codes
+    def __init__(self) -> None:
+        super().__init__()
+        self.reference = AnchorCodes()
 
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
         """Compute DHTA Eq. 9 per query; see :meth:`Objective.forward`."""

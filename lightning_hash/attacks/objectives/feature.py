@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from lightning_hash.attacks.objectives.base import Objective, ReferenceState
+from lightning_hash.attacks.objectives.base import Objective
+from lightning_hash.attacks.references import AnchorFeatures
 
 
 class TargetFeatures(Objective):
@@ -18,23 +19,10 @@ class TargetFeatures(Objective):
     """
 
     name = "feature"
-    targeted = True
-    sees = "features"
 
-    def reference(self, state: ReferenceState) -> Tensor:
-        """Return the features ``(Q, D)`` of the targets' items.
-
-        Raises:
-            ValueError: if there are none.
-        """
-        if state.anchor_features is None:
-            msg = (
-                "TargetFeatures needs a target per query and the images of the database, but none "
-                "could be drawn; give a database in which at least two label vectors occur more "
-                "than n_t times, or a target file"
-            )
-            raise ValueError(msg)
-        return state.anchor_features
+    def __init__(self) -> None:
+        super().__init__()
+        self.reference = AnchorFeatures()
 
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
         """Compute the distance per query, of features; see :meth:`Objective.forward`."""

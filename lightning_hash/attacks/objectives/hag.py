@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from lightning_hash.attacks.objectives.base import Objective, ReferenceState
+from lightning_hash.attacks.objectives.base import Objective
+from lightning_hash.attacks.references import CleanLogits
 
 
 class HAG(Objective):
@@ -27,7 +28,6 @@ class HAG(Objective):
     """
 
     name = "hag"
-    targeted = False
 
     def __init__(self, threshold: float = 0.5) -> None:
         super().__init__()
@@ -35,10 +35,7 @@ class HAG(Objective):
             msg = f"threshold must be in [0, 1] (t of HAG Eq. 7), got {threshold}"
             raise ValueError(msg)
         self.threshold = threshold
-
-    def reference(self, state: ReferenceState) -> Tensor:
-        """Return the clean logits ``(Q, K)``: F(x) is taken at the alpha of the iteration."""
-        return state.clean_logits
+        self.reference = CleanLogits()
 
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
         """Compute HAG Eq. 6 per query; see :meth:`Objective.forward`."""

@@ -2,19 +2,19 @@
 
 from torch import Tensor
 
-from lightning_hash.attacks.objectives.base import Objective, ReferenceState
+from lightning_hash.attacks.objectives.base import Objective
+from lightning_hash.attacks.references import CleanLogits
 
 
 class Noise(Objective):
     """No objective: uniform noise in the epsilon ball, the baseline of both papers."""
 
     name = "noise"
-    targeted = False
     iterative = False
 
-    def reference(self, state: ReferenceState) -> Tensor:
-        """Return the clean logits ``(Q, K)``; they are not used."""
-        return state.clean_logits
+    def __init__(self) -> None:
+        super().__init__()
+        self.reference = CleanLogits()
 
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
         """Return a zero loss per query."""

@@ -8,9 +8,9 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.functional import precision_at_n_curve, precision_recall_curve
-from lightning_hash.functional.average_precision import Ties
-from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.functional import retrieval_curves
+from lightning_hash.functional.options import Ties
+from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.utils.whole_file import write_whole
 
 GRID = (1, 2, 5, 10, 20, 50, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000)
@@ -33,7 +33,7 @@ class Curves(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute the curves of a finished attack."""
-        if not isinstance(pl_module, AttackModule) or pl_module.databases is None:
+        if not isinstance(pl_module, ScoreModule) or pl_module.databases is None:
             return
         if pl_module.victim.members:  # their codes stand in one another's databases
             return
@@ -41,7 +41,7 @@ class Curves(Callback):
         if not trainer.is_global_zero or pl_module.run_folder is None:
             return
         tensors, databases = outcome.tensors, pl_module.databases
-        ties: Ties = pl_module.protocol["ties"]
+        ties: Ties = pl_module.evaluation.ranking.ties
         judged = [("own", tensors["labels"], databases.database)]
         if outcome.targets is not None:
             judged.append(("target", outcome.targets.labels, databases.ranked))
@@ -50,15 +50,14 @@ class Curves(Callback):
             for query, codes in (("clean", "clean_codes"), ("adversarial", "codes"))
             for label, labels, ranked in judged
         ]
-        content = {"protocol": pl_module.protocol, "curves": curves}
+        content = {"protocol": pl_module.protocol(), "curves": curves}
         text = json.dumps(content, indent=1, allow_nan=False)
         write_whole(pl_module.run_folder / "curves.json", f"{text}\n".encode())
 
     def _curve(self, codes: Tensor, labels: Tensor, ranked: CodeSet, ties: Ties) -> dict[str, Any]:
         ns = [n for n in self.ns if n <= len(ranked.codes)]
         given = (codes, ranked.codes.cpu(), labels, ranked.labels.cpu())
-        at_n = precision_at_n_curve(*given, ns, ties=ties)
-        precision, recall = precision_recall_curve(*given)
+        at_n, precision, recall = retrieval_curves(*given, ns, ties=ties)
         return {
             "n": ns,
             "precision_at_n": at_n.tolist(),

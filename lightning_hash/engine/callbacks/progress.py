@@ -15,7 +15,9 @@ REFRESH_SECONDS = 0.25
 
 
 class IterationProgress(ProgressBar):
-    """Show the iterations of an attack with loss and mean Hamming distance.
+    """Show the iterations of an attack with mean loss and Hamming distance.
+
+    The distance is that to the clean code or, of targeted attacks, to the goal.
 
     Values are read from the device at most four times a second. Where stderr is no terminal, a line
     is printed at every tenth of the attack instead.
@@ -96,5 +98,5 @@ class IterationProgress(ProgressBar):
     def _values(self, module: pl.LightningModule) -> str:
         if not isinstance(module, AttackModule):
             return ""
-        values = module.live_metrics()
-        return f"loss {float(values['loss']):.4f}, Hamming {float(values['hamming']):.1f}"
+        values = module.tally.here()
+        return f"loss {values['loss']:.4f}, Hamming {values['hamming']:.1f}"

@@ -23,8 +23,8 @@ from lightning_hash.engine.callbacks.figures import (
     retrieval_strip,
 )
 from lightning_hash.functional import hamming_distance, shares_label
-from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.score_module import ScoreModule
 
 
 class RetrievalImages(Callback):
@@ -49,7 +49,7 @@ class RetrievalImages(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the pictures of a finished attack."""
-        if not isinstance(pl_module, AttackModule) or pl_module.databases is None:
+        if not isinstance(pl_module, ScoreModule) or pl_module.databases is None:
             return
         if pl_module.victim.members:
             rank_zero_info("no pictures: several victims retrieve different items; see transfer")
@@ -63,7 +63,7 @@ class RetrievalImages(Callback):
             rank_zero_info(f"no pictures: inputs of shape {tuple(adversarial.shape[1:])}")
             return
         shown = self._spread(outcome)
-        items: Any = pl_module.queries.source.query_set
+        items: Any = pl_module.data.source.query_set
         queries = [items[int(index)] for index in outcome.tensors["index"][shown]]
         clean = torch.stack([_still(item) for item in queries])
         sent = torch.stack(
@@ -74,7 +74,7 @@ class RetrievalImages(Callback):
         )
         folder = pl_module.run_folder / "strips"
         folder.mkdir(exist_ok=True)
-        step = (trainer.max_epochs or 0) if pl_module.objective.iterative else 0
+        step = int(pl_module.attack["iterations"])
         board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
         if board is not None:
             board.add_image("attack/clean_perturbation_adversarial", image_grid(clean, sent), step)
@@ -104,20 +104,20 @@ class RetrievalImages(Callback):
 
     def _strip(
         self,
-        module: AttackModule,
+        module: ScoreModule,
         databases: Databases,
         outcome: Outcome,
         row: int,
         clean: Tensor,
         sent: Tensor,
     ) -> Any:
-        tensors, source = outcome.tensors, module.queries.source
+        tensors, source = outcome.tensors, module.data.source
         own = tensors["labels"][row : row + 1]
         before = self._first(tensors["clean_codes"][row : row + 1], databases.database)
         ranked, items = databases.database, source.database_set
         names: Sequence[str] = source.class_names
         judged, goal = own, "relevant to the query"
-        if module.objective.targeted and outcome.targets is not None:
+        if module.targeted and outcome.targets is not None:
             ranked, items = databases.ranked, databases.ranked_items(source)
             judged, goal = outcome.targets.labels[row : row + 1], "of the target"
             names = source.class_names if databases.open_set is None else source.open_class_names

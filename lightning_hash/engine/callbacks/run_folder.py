@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
@@ -12,6 +11,7 @@ from torchvision.io import write_png
 
 from lightning_hash.attacks import write_targets
 from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow, write_results
 
 
@@ -55,29 +55,28 @@ class RunFolder(Callback):
         """Write the rows that are new; nothing at other iterations."""
         if isinstance(pl_module, AttackModule) and trainer.is_global_zero:
             written = getattr(self, "_written", 0)
-            if len(pl_module.rows) > written:
+            if len(pl_module.evaluation.rows) > written:
                 self._write_rows(pl_module)
-                self._written = len(pl_module.rows)
+                self._written = len(pl_module.evaluation.rows)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write everything."""
-        if not isinstance(pl_module, AttackModule):
+        if not isinstance(pl_module, ScoreModule):
             return
         outcome = pl_module.outcome()
         folder = pl_module.run_folder
         if not trainer.is_global_zero or folder is None:
             return
         self._write_rows(pl_module)
-        protocol = {**pl_module.protocol, "attack": pl_module.attack_name}
-        metadata = {"protocol": json.dumps(protocol)}
-        if pl_module.space.scale is not None:
-            metadata["scale"] = json.dumps(pl_module.space.scale.flatten().tolist())
+        metadata = {"protocol": json.dumps(pl_module.protocol())}
+        if pl_module.budget.scale is not None:
+            metadata["scale"] = json.dumps(pl_module.budget.scale.flatten().tolist())
         tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
         codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
         codes.pop("adversarial_8bit")
-        goal = "anchor_codes" if pl_module.objective.targeted else "clean_codes"
+        goal = "anchor_codes" if pl_module.targeted else "clean_codes"
         differ = (tensors["codes"] != tensors[goal]).float().mean(dim=1)
-        reached = 1 - differ if pl_module.objective.targeted else differ
+        reached = 1 - differ if pl_module.targeted else differ
         save_file(
             {key: tensors[key] for key in ("index", "perturbation", "length") if key in tensors}
             | {"reached": reached},
@@ -85,7 +84,7 @@ class RunFolder(Callback):
             metadata,
         )
         save_file(codes, folder / "codes.safetensors", metadata)
-        skipped = pl_module.queries.source.skipped
+        skipped = pl_module.data.source.skipped
         if skipped:
             (folder / "skipped.json").write_text(json.dumps(skipped, indent=1))
         if outcome.targets is not None:
@@ -104,7 +103,7 @@ class RunFolder(Callback):
             for number, frame in enumerate(outcome.frames(row, images), 1):
                 write_png(frame, str(place / f"{number:05d}.png"))
 
-    def _write_rows(self, module: AttackModule) -> None:
+    def _write_rows(self, module: AttackModule | ScoreModule) -> None:
         if module.run_folder is not None:
-            rows: list[Any] = [ResultRow(**row) for row in module.rows]
+            rows = [ResultRow(**row) for row in module.evaluation.rows]
             write_results(module.run_folder / "results.json", rows)

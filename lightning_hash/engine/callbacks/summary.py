@@ -5,7 +5,7 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.table import Table
 
-from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import summary_table
 
@@ -28,10 +28,11 @@ class SummaryTable(Callback):
         if not self._tested:
             return
         self._tested = False
-        if isinstance(pl_module, AttackModule):
+        if isinstance(pl_module, ScoreModule):
             rows = [ResultRow(**row) for row in pl_module.rows]
-            for victim in dict.fromkeys(row.victim_sha256 for row in rows):  # of a joint one, each
-                Console().print(summary_table([r for r in rows if r.victim_sha256 == victim]))
+            for victim in dict.fromkeys(row.get("victim.sha256") for row in rows):  # each, if joint
+                own = [row for row in rows if row.get("victim.sha256") == victim]
+                Console().print(summary_table(own))
             if pl_module.run_folder is not None:
                 print(pl_module.run_folder)
         else:

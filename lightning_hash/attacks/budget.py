@@ -1,0 +1,207 @@
+"""The budget of a perturbation: its norm, its radius and the space that it is measured in."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lightning_hash.attacks.draws import query_generator
+from lightning_hash.utils.settings import Part
+
+EpsilonSpace = Literal["pixel", "normalized"]
+
+
+class Budget(Part, nn.Module, ABC):
+    """Base of budgets: a ball around the clean input, cut by the box [0, 1] of inputs.
+
+    Args:
+        epsilon: radius, a number or a fraction such as ``"10/255"``.
+        space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (after subtracting the victim's mean and
+            dividing by its standard deviation); perturbation, gradient and step live in it.
+
+    Attributes:
+        epsilon: the radius as a number.
+        space: its space.
+        scale: pixels per unit of the space: ``None`` in pixel space; in normalised space the
+            victim's standard deviations ``(C, 1, 1)``, once :meth:`bind` was called.
+
+    Raises:
+        ValueError: if epsilon is no number or out of its range, or the space is unknown.
+    """
+
+    scale: Tensor | None
+
+    def __init__(self, epsilon: float | str, space: EpsilonSpace = "pixel") -> None:
+        super().__init__()
+        self.epsilon, self.space = parse_epsilon(epsilon, space), space
+        self.register_buffer("scale", None, persistent=False)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings, with epsilon as a number however it was written."""
+        return {**super().settings(), "epsilon": self.epsilon}
+
+    def bind(self, network: nn.Module) -> None:
+        """Take the scale of normalised space from a victim.
+
+        Args:
+            network: the victim's network, with a tensor ``std`` of one value per channel.
+
+        Raises:
+            ValueError: if the space is normalised and the network has no ``std``.
+        """
+        if self.space == "pixel":
+            return
+        std = getattr(network, "std", None)
+        if not isinstance(std, Tensor):
+            msg = (
+                "epsilon_space 'normalized' needs a victim with a tensor attribute `std` (one "
+                f"value per channel); {type(network).__name__} has none, give epsilon in pixel "
+                "space"
+            )
+            raise ValueError(msg)
+        self.scale = std.detach().float().reshape(-1, 1, 1)
+
+    def in_pixels(self, perturbation: Tensor) -> Tensor:
+        """Return what a perturbation ``(B, ...)`` adds to an input in [0, 1]."""
+        # A product with 1 would cost one pass forward and one backward.
+        return perturbation if self.scale is None else perturbation * self.scale
+
+    @abstractmethod
+    def project(self, perturbation: Tensor, clean: Tensor) -> None:
+        """Project in place onto the ball, then onto the box.
+
+        Args:
+            perturbation: ``(B, ...)`` in the budget's space.
+            clean: ``(B, ...)`` clean inputs in [0, 1].
+        """
+
+    def projection(self, clean: Tensor) -> Callable[[Tensor], Any]:
+        """Return :meth:`project` for inputs that stay the same for many iterations."""
+        return lambda perturbation: self.project(perturbation, clean)
+
+    @abstractmethod
+    def draw(self, shape: torch.Size, index: Tensor, seed: int) -> Tensor:
+        """Draw a perturbation of each query in the ball, by seed and query index alone.
+
+        Args:
+            shape: shape of one perturbation.
+            index: ``(B,)`` int, the queries' own indices.
+            seed: seed of the draws.
+
+        Returns:
+            float32 ``(B, *shape)``, not yet projected onto the box.
+        """
+
+    @abstractmethod
+    def round_to_8bit(self, adversarial: Tensor, clean: Tensor) -> Tensor:
+        """Round inputs ``(B, ...)`` in [0, 1] to uint8 without leaving the budget."""
+
+
+class LInf(Budget):
+    """The L-infinity ball: no value changes by more than epsilon (both papers).
+
+    Example:
+        >>> delta = torch.tensor([0.5, -0.5, 0.01])
+        >>> LInf(0.03).project(delta, torch.tensor([0.99, 0.5, 0.5]))
+        >>> delta
+        tensor([ 0.0100, -0.0300,  0.0100])
+    """
+
+    def project(self, perturbation: Tensor, clean: Tensor) -> None:
+        """Clamp in place onto the ball and the box (HAG Eq. 4)."""
+        lowest, highest = self._bounds(clean)
+        torch.clamp(perturbation, lowest, highest, out=perturbation)
+
+    def projection(self, clean: Tensor) -> Callable[[Tensor], Any]:
+        """Return the projection with its bounds computed once."""
+        lowest, highest = self._bounds(clean)
+        return lambda perturbation: perturbation.clamp_(lowest, highest)
+
+    def _bounds(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lowest and the highest perturbation of each value."""
+        # Dividing by a scale of 1 would be exact and cost two passes.
+        down, up = -clean, 1 - clean
+        if self.scale is not None:
+            down, up = down / self.scale, up / self.scale
+        return down.clamp_(min=-self.epsilon), up.clamp_(max=self.epsilon)
+
+    def draw(self, shape: torch.Size, index: Tensor, seed: int) -> Tensor:
+        """Draw U(-epsilon, epsilon) noise."""
+        if len(index) == 0:
+            return torch.empty(0, *shape)
+        draws = [torch.rand(shape, generator=query_generator(f"{seed}/{int(q)}")) for q in index]
+        return (torch.stack(draws) * 2 - 1) * self.epsilon
+
+    def round_to_8bit(self, adversarial: Tensor, clean: Tensor) -> Tensor:
+        """Round to uint8 inside the ball; see :func:`round_to_8bit`."""
+        radius = torch.as_tensor(self.epsilon * (1.0 if self.scale is None else self.scale))
+        rounded = torch.empty_like(clean, dtype=torch.uint8)
+        for row in range(len(clean)):  # one at a time: float64 has twice the size
+            rounded[row] = round_to_8bit(adversarial[row], clean[row], radius)
+        return rounded
+
+
+def parse_epsilon(epsilon: float | str, space: EpsilonSpace = "pixel") -> float:
+    """Read an epsilon.
+
+    Args:
+        epsilon: a number or a fraction such as ``"10/255"``.
+        space: ``"pixel"`` or ``"normalized"``.
+
+    Returns:
+        The value; positive, and at most 1 in pixel space.
+
+    Raises:
+        ValueError: if it is no number, out of range, or the space is unknown.
+
+    Example:
+        >>> parse_epsilon("51/255")
+        0.2
+    """
+    if space not in ("pixel", "normalized"):
+        msg = f"epsilon_space must be 'pixel' or 'normalized', got {space!r}"
+        raise ValueError(msg)
+    try:
+        value = float(Fraction(epsilon)) if isinstance(epsilon, str) else float(epsilon)
+    except (ValueError, ZeroDivisionError):
+        msg = f"epsilon must be a number or a fraction such as '10/255', got {epsilon!r}"
+        raise ValueError(msg) from None
+    if not 0 < value < float("inf") or (space == "pixel" and value > 1):
+        rule = "in (0, 1] in pixel space" if space == "pixel" else "positive and finite"
+        msg = f"epsilon must be {rule}, got {epsilon}"
+        if value > 1 and space == "pixel":
+            msg += f"; on the 0..255 scale write '{epsilon}/255'"
+        raise ValueError(msg)
+    return value
+
+
+def round_to_8bit(adversarial: Tensor, clean: Tensor, radius: Tensor | float) -> Tensor:
+    """Round to 8 bits without leaving an L-infinity ball: what a saved image can hold.
+
+    Args:
+        adversarial: ``(...)`` in [0, 1].
+        clean: ``(...)`` clean inputs in [0, 1].
+        radius: largest |x' - x| in [0, 1] units; broadcasts against ``clean``.
+
+    Returns:
+        uint8: the nearest level within ``radius`` of the clean value. Where the radius is smaller
+        than the way to any level, the level nearest to the clean value.
+
+    Example:
+        >>> clean = torch.tensor([100 / 255])
+        >>> round_to_8bit(clean + 0.032, clean, 0.032)  # 0.032 = 8.16 / 255
+        tensor([108], dtype=torch.uint8)
+    """
+    level = clean.double() * 255
+    reach = torch.as_tensor(radius, dtype=torch.float64, device=clean.device) * 255
+    slack = 1e-4  # levels: float32 images stand up to 1.5e-5 levels beside their true value
+    lowest = torch.ceil(level - reach - slack)
+    highest = torch.floor(level + reach + slack)
+    out_of_reach = lowest > highest
+    lowest = torch.where(out_of_reach, torch.round(level), lowest)
+    highest = torch.where(out_of_reach, torch.round(level), highest)
+    rounded = torch.round(adversarial.double() * 255)
+    return torch.clamp(rounded, lowest, highest).clamp(0, 255).to(torch.uint8)

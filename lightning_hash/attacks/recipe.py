@@ -1,0 +1,121 @@
+"""The parts of an attack, put together."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from lightning_hash.attacks.budget import Budget
+from lightning_hash.attacks.inputs import DiverseInputs
+from lightning_hash.attacks.objectives import JointObjective, Objective
+from lightning_hash.attacks.perturbations import Perturbation
+from lightning_hash.attacks.queries import Queries
+from lightning_hash.attacks.references import JointReference, Reference
+from lightning_hash.attacks.rules import Rule
+from lightning_hash.attacks.schedule import AlphaSchedule
+from lightning_hash.attacks.steps import step_of_the_papers_way
+from lightning_hash.attacks.targets import TargetChoice
+from lightning_hash.utils.settings import settings_of
+
+
+@dataclass(eq=False, kw_only=True)
+class Recipe:
+    """All that decides the perturbations, beside victim and data.
+
+    Attributes:
+        objective: what is minimised.
+        reference: what it compares with.
+        step: makes a rule of parameters; ``None`` is HAG's step for the attack's length.
+        perturbation: makes a perturbation of inputs, budget and lengths.
+        budget: the set it must stay in.
+        alpha: schedule of the hash activation's slope.
+        inputs: changes the perturbed inputs at random before the victim sees them.
+        start_seed: seed of a random start.
+        stop_finished: whether queries with nothing left to flip are stepped no more.
+        targets: how targets are chosen.
+        seed: seed of the choice of queries, and of the noise where that is the attack.
+        name: name of the attack; by default the objective's, ``p2p`` with one item.
+        iterations: length of the attack, once it is known; 0 where nothing is optimised.
+    """
+
+    objective: Objective
+    reference: Reference
+    step: Callable[[Iterable[Any]], Optimizer] | None
+    perturbation: Callable[[Any, Any, Any], Perturbation]
+    budget: Budget
+    alpha: AlphaSchedule
+    inputs: DiverseInputs | None
+    start_seed: int | None
+    stop_finished: bool
+    targets: TargetChoice
+    seed: int
+    name: str | None = None
+    iterations: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name is None:
+            point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
+            self.name = "p2p" if point_to_point else self.objective.name
+
+    def join(self, parts: list[slice]) -> None:
+        """Attack several victims, each on its bits of the code."""
+        self.objective = JointObjective(self.objective, parts)
+        self.reference = JointReference(self.reference, parts)
+
+    @property
+    def sees_features(self) -> bool:
+        """Whether the objective sees what the hash layer sees."""
+        return self.reference.sees == "features"
+
+    def rule(self, parameters: Iterable[Any]) -> Optimizer:
+        """Make the step rule or search over parameters."""
+        step = self.step or step_of_the_papers_way(self.iterations or 1)
+        return step(list(parameters))
+
+    def check(self) -> None:
+        """Refuse parts that do not go together.
+
+        Raises:
+            ValueError: naming them.
+        """
+        rule = self._example()
+        ahead = isinstance(rule, Rule) and rule.looks_ahead
+        if self.stop_finished and (self.inputs is not None or ahead):
+            msg = (
+                "stop_finished looks at the codes of the perturbed queries, which inputs and "
+                "NesterovSignStep change before the victim sees them; leave one of them out"
+            )
+            raise ValueError(msg)
+
+    def start(self, queries: Queries) -> Perturbation:
+        """Make the perturbation of a batch, where it begins."""
+        made = self.perturbation(queries.inputs, self.budget, queries.lengths)
+        seed = self.start_seed if self.objective.iterative else self.seed  # the Noise baseline
+        if seed is not None:
+            made.draw(queries.inputs, queries.index, seed)
+        return made
+
+    def settings(self, perturbation: Perturbation, **more: Any) -> dict[str, Any]:
+        """Describe the attack.
+
+        Args:
+            perturbation: one that was made.
+            more: what else decides the perturbations.
+        """
+        iterative = self.objective.iterative
+        said = {
+            "name": self.name, "targeted": self.reference.targeted, "objective": self.objective,
+            "reference": self.reference, "step": self._example() if iterative else None,
+            "perturbation": perturbation, "budget": self.budget,
+            "alpha": self.alpha if iterative else None, "inputs": self.inputs,
+            "start_seed": self.start_seed, "stop_finished": self.stop_finished,
+            "targets": self.targets, "iterations": self.iterations, "seed": self.seed, **more,
+        }  # fmt: skip
+        found: dict[str, Any] = settings_of(said)
+        return found
+
+    def _example(self) -> Optimizer:
+        return self.rule([nn.Parameter(torch.zeros(1, 1))])

@@ -1,0 +1,199 @@
+"""What an objective compares with, computed once before the first iteration."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lightning_hash.functional import center_code, mainstay_code
+from lightning_hash.utils.settings import Part
+
+Sight = Literal["logits", "features"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of Q queries before the first iteration.
+
+    Attributes:
+        clean_logits: ``(Q, K)`` floating, H(x) of the clean queries.
+        anchor_codes: ``(Q, K)`` of -1/+1, the anchor code of each query's target (DHTA Alg. 1), or
+            ``None`` where no target was drawn.
+        anchor_features: ``(Q, D)``, what the hash layer sees of the items of each anchor set, on
+            average; ``None`` unless the reference consists of features.
+        labels: ``(Q, C)`` of 0/1, the queries' own.
+        target_labels: ``(Q, C')`` of 0/1, those of the targets, or ``None``.
+        database: codes ``(N, K)`` of -1/+1 and labels ``(N, C)`` of the database, or ``None``.
+        voters: the same of the items that vote for targets, whose labels have C' columns; the
+            database's unless there is an open set.
+    """
+
+    clean_logits: Tensor
+    anchor_codes: Tensor | None = None
+    anchor_features: Tensor | None = None
+    labels: Tensor | None = None
+    target_labels: Tensor | None = None
+    database: tuple[Tensor, Tensor] | None = None
+    voters: tuple[Tensor, Tensor] | None = None
+
+
+class Reference(Part, ABC):
+    """Base of references.
+
+    Attributes:
+        targeted: whether it is that of a target, which the attack is to reach.
+        sees: whether it consists of ``"logits"`` or codes, or of ``"features"``.
+        needs_database: whether it needs the codes and labels of the database.
+    """
+
+    targeted: bool = False
+    sees: Sight = "logits"
+    needs_database: bool = False
+
+    @abstractmethod
+    def __call__(self, known: Known) -> Tensor:
+        """Compute the reference of each query.
+
+        Args:
+            known: what is known of the queries.
+
+        Returns:
+            ``(Q, K)``, or ``(Q, D)`` of features, whose rows the objective is given.
+
+        Raises:
+            ValueError: if something that it needs is not known.
+        """
+
+
+class CleanLogits(Reference):
+    """H(x) of the clean query: F(x) is taken at the alpha of the iteration (HAG Eq. 10)."""
+
+    def __call__(self, known: Known) -> Tensor:
+        """Return the clean logits ``(Q, K)``."""
+        return known.clean_logits
+
+
+class AnchorCodes(Reference):
+    """The anchor code of each query's target (DHTA Alg. 1)."""
+
+    targeted = True
+    needs_database = True
+
+    def __call__(self, known: Known) -> Tensor:
+        """Return the anchor codes ``(Q, K)``."""
+        if known.anchor_codes is None:
+            raise ValueError(_no_target("AnchorCodes"))
+        return known.anchor_codes
+
+
+class AnchorFeatures(Reference):
+    """What the hash layer sees of each query's anchor set, on average (DHTA Table 9)."""
+
+    targeted = True
+    needs_database = True
+    sees = "features"
+
+    def __call__(self, known: Known) -> Tensor:
+        """Return the features ``(Q, D)``."""
+        if known.anchor_features is None:
+            raise ValueError(_no_target("AnchorFeatures"))
+        return known.anchor_features
+
+
+class LabelCodes(Reference):
+    """A code that stands for a whole label; its negative is returned where it is to be left.
+
+    Args:
+        targeted: take the target's label, not the query's own.
+    """
+
+    needs_database = True
+
+    def __init__(self, targeted: bool = False) -> None:
+        self.targeted = targeted
+
+    @staticmethod
+    @abstractmethod
+    def code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tensor:
+        """Return b ``(Q, K)`` of labels ``(Q, C)`` from the codes and labels of N items."""
+
+    def __call__(self, known: Known) -> Tensor:
+        """Return b ``(Q, K)`` of the target's labels, or -b of the query's own."""
+        labels = known.target_labels if self.targeted else known.labels
+        items = known.voters if self.targeted else known.database
+        if labels is None or items is None:
+            what = "a target per query" if items is not None else "a database of codes and labels"
+            msg = f"{type(self).__name__} needs {what}"
+            raise ValueError(msg)
+        # A query's label is one of few: each code is computed once.
+        rows, place = torch.unique(labels.cpu(), dim=0, return_inverse=True)
+        codes = self.code(rows, items[0].cpu(), items[1].cpu())[place].to(known.clean_logits)
+        return codes if self.targeted else -codes
+
+
+class CenterCodes(LabelCodes):
+    """The centre code of a label (CgAT, Wang et al., WWW 2023)."""
+
+    code = staticmethod(center_code)
+
+
+class MainstayCodes(LabelCodes):
+    """The mainstay code of a label (SAAT, Yuan et al., TIFS 2023)."""
+
+    code = staticmethod(mainstay_code)
+
+
+class JointReference(Reference):
+    """The references of several victims, side by side.
+
+    Args:
+        reference: of each victim, on its own bits.
+        parts: the bits of each victim in the code.
+
+    Raises:
+        ValueError: if the reference consists of features.
+    """
+
+    context = frozenset({"parts"})
+
+    def __init__(self, reference: Reference, parts: Sequence[slice]) -> None:
+        if reference.sees != "logits":
+            msg = f"{type(reference).__name__} consists of features: it is for one victim at a time"
+            raise ValueError(msg)
+        self.reference, self.parts = reference, tuple(parts)
+        self.targeted, self.needs_database = reference.targeted, reference.needs_database
+
+    def settings(self) -> dict[str, object]:
+        """Return the settings of each victim's reference."""
+        return self.reference.settings()
+
+    def __call__(self, known: Known) -> Tensor:
+        """Return ``(Q, K_1 + K_2 + ...)``."""
+        return torch.cat([self.reference(_part(known, bits)) for bits in self.parts], dim=1)
+
+
+def _part(known: Known, bits: slice) -> Known:
+    """Return what is known as far as one victim's bits are concerned."""
+
+    def cut(items: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+        return None if items is None else (items[0][:, bits], items[1])
+
+    return dataclasses.replace(
+        known,
+        clean_logits=known.clean_logits[:, bits],
+        anchor_codes=None if known.anchor_codes is None else known.anchor_codes[:, bits],
+        database=cut(known.database),
+        voters=cut(known.voters),
+    )
+
+
+def _no_target(name: str) -> str:
+    return (
+        f"{name} needs a target per query and the items of its anchor set, but none could be "
+        "drawn; give a database in which at least two label vectors occur more than n_t times, or "
+        "a target file"
+    )

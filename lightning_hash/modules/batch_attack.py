@@ -1,0 +1,98 @@
+"""An attack on one batch: the idea, with what stands around it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lightning_hash.attacks import Answer, Perturbation, Queries, iterate
+from lightning_hash.attacks.around import Parts, Unfinished
+from lightning_hash.attacks.attack import Closure
+from lightning_hash.attacks.queries import Rows
+from lightning_hash.attacks.recipe import Recipe
+from lightning_hash.modules.victim_pass import VictimPass
+
+
+class BatchAttack:
+    """Iterations on one batch of queries, or of training items.
+
+    Args:
+        queries: the batch, on its device, whose references are known.
+        perturbation: what is optimised.
+        victim: what the batch is passed through.
+        recipe: the parts of the attack.
+        parts: splits the batch when memory runs out; the same for all batches.
+    """
+
+    def __init__(
+        self,
+        queries: Queries,
+        perturbation: Perturbation,
+        victim: VictimPass,
+        recipe: Recipe,
+        parts: Parts,
+    ) -> None:
+        self.queries, self.perturbation, self.victim = queries, perturbation, victim
+        self.objective, self.parts = recipe.objective, parts
+        self.unfinished = Unfinished(self._finished, queries) if recipe.stop_finished else None
+
+    def prepare(self, alpha: float) -> None:
+        """Lay the inputs out for the kernels, and let the perturbation look at them.
+
+        Args:
+            alpha: slope of the hash activation in the first iteration.
+        """
+        self.queries.inputs = self.victim.victim.lay_out(self.queries.inputs)
+
+        def gradient(rows: slice) -> Tensor:
+            return self.victim.gradient(partial(self.loss, rows=rows, alpha=alpha), rows)
+
+        self.perturbation.prepare(self.queries.inputs, gradient)
+        if self.perturbation.passes_live_frames and self.perturbation.live is not None:
+            self.victim.pass_only(self.perturbation.live)
+
+    def loss(self, seen: Tensor, rows: Rows, alpha: float) -> Tensor:
+        """Return the summed loss of what the objective sees of some rows."""
+        losses: Tensor = self.objective(seen, self.queries.reference[rows], alpha)
+        return losses.sum()
+
+    def iterate(
+        self,
+        optimizer: Optimizer,
+        iteration: int,
+        alpha: float,
+        backward: Callable[[Tensor], Any] | None = None,
+    ) -> Answer:
+        """Run one iteration.
+
+        Args:
+            optimizer: over the perturbation's parameters.
+            iteration: its number.
+            alpha: slope of the hash activation.
+            backward: as in :func:`lightning_hash.attacks.iterate`.
+        """
+        self.victim.iteration = iteration
+
+        def run() -> Answer:
+            return iterate(
+                self.victim, self.objective, self.perturbation, optimizer, self.queries, alpha,
+                backward=backward, around=self._around,
+            )  # fmt: skip
+
+        return run() if self.unfinished is None else self.unfinished.step(self.perturbation, run)
+
+    @property
+    def n_finished(self) -> int:
+        """Queries that are stepped no more."""
+        return 0 if self.unfinished is None else int(self.unfinished.done.sum())
+
+    def _around(self, closure: Closure) -> Closure:
+        asking = self.parts.around(closure, self.queries, self.perturbation)
+        return asking if self.unfinished is None else self.unfinished.around(asking)
+
+    def _finished(self, rows: Rows) -> Tensor:
+        with torch.no_grad():
+            return self.objective.finished(self.victim.logits, self.queries.reference[rows])

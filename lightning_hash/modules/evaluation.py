@@ -1,0 +1,158 @@
+"""Codes in, result rows out: one evaluation for attacks, their milestones and transfers."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+
+from lightning_hash.attacks import Queries
+from lightning_hash.data.queries import QueryData
+from lightning_hash.functional import RankingOptions
+from lightning_hash.metrics import AttackMetrics, QueryMetric
+from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.protocol import protocol_of, victim_settings
+from lightning_hash.victims.joint import member_bits, victim_names
+from lightning_hash.victims.victim import Victim
+
+
+class Evaluation(nn.Module):
+    """Takes codes batch by batch and turns them into result rows.
+
+    Of a joint victim each member is scored by itself, on its own bits and database.
+
+    Args:
+        victim: the victim.
+        ranking: options of the ranked metrics.
+        metrics: metrics beside the usual ones.
+
+    Attributes:
+        protocol: mappings that stand in every row: data, ranking, run, transfer.
+        rows: the rows so far.
+        has_targets: whether every query has a target.
+        has_database: whether there is anything to rank.
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        ranking: RankingOptions | None = None,
+        metrics: Sequence[QueryMetric] = (),
+    ) -> None:
+        super().__init__()
+        self.ranking = RankingOptions() if ranking is None else ranking
+        self.victims = victim.members or (victim,)
+        self.parts = member_bits(victim)
+        self.names = victim_names(self.victims).split("+") if victim.members else [""]
+        self.scores = nn.ModuleList(AttackMetrics(self.ranking, metrics) for _ in self.parts)
+        self.protocol: dict[str, Any] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.has_targets = self.has_database = False
+
+    def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
+        """Take what the queries are ranked against; nothing is ranked without databases.
+
+        Args:
+            data: the queries, set up.
+            databases: the codes, or ``None``.
+            trainer: the trainer that runs it.
+        """
+        self.has_database = databases is not None
+        self.protocol = protocol_of(
+            data.source, len(data.queries), databases, self.ranking, trainer
+        )
+        if self.names[0]:
+            joint = {"sources": "+".join(self.names), "combination": "joint", "restarts": None}
+            self.protocol["transfer"] = joint
+        if databases is None:
+            return
+        database, ranked = databases.database, databases.ranked
+        for score, part in self._scored:
+            score.set_database(database.codes[:, part], database.labels, database.index)
+            score.set_target_database(ranked.codes[:, part], ranked.labels, ranked.index)
+
+    def identity(self, attack: dict[str, Any]) -> dict[str, Any]:
+        """Return what a checkpoint and the run that goes on from it must agree in.
+
+        Args:
+            attack: settings of the attack.
+        """
+        victims = [victim_settings(victim) for victim in self.victims]
+        return {
+            "attack": attack,
+            "victim": [{**each, "bits": None} for each in victims],  # may be known after a pass
+            "data": self.protocol["data"],
+            "ranking": self.protocol["ranking"],
+        }
+
+    def add(
+        self, queries: Queries, codes: Tensor, clean: Tensor | None, adversarial: Tensor | None
+    ) -> None:
+        """Add the codes of a batch.
+
+        Args:
+            queries: the batch, whose clean codes are known.
+            codes: ``(B, K)`` of -1/+1, the codes to score.
+            clean: ``(B, ...)`` their clean inputs in [0, 1]; ``None`` measures no change.
+            adversarial: ``(B, ...)`` the inputs that the codes belong to.
+        """
+        targets, device = queries.targets, codes.device
+        for score, part in self._scored:
+            score.update(
+                codes[:, part],
+                queries.labels,
+                queries.index,
+                clean_codes=queries.clean_codes[:, part],
+                target_labels=None if targets is None else targets.labels.to(device),
+                anchor_codes=None if targets is None else targets.anchor_codes[:, part].to(device),
+                clean=clean,
+                adversarial=adversarial,
+                lengths=queries.lengths,
+            )
+
+    def take(
+        self, attack: dict[str, Any] | None, seconds: float, **fields: Any
+    ) -> dict[str, float]:
+        """Compute what can be measured of the codes added since the last time, and keep it as rows.
+
+        Args:
+            attack: settings of what was done to the queries; ``None`` is nothing, and ``name``
+                ``anchor`` stands for the targets' anchor codes in their place.
+            seconds: time that it had taken.
+            fields: iteration, quantized, queries, n_finished.
+
+        Returns:
+            The values by name; of a joint victim by ``name/backbone-bits``.
+        """
+        known = {"database"} if self.has_database else set()
+        if self.has_targets:
+            known |= {"target_database", "target_labels", "anchor_codes"}
+        if attack is not None:
+            ceiling = attack["name"] == "anchor"
+            known ^= {"database"} & known if ceiling else {"clean_codes", "clean", "adversarial"}
+        taken = {}
+        for number, (score, _) in enumerate(self._scored):
+            suffix = f"/{self.names[number]}" if self.names[number] else ""
+            for name, found in score.compute(score.names(known)).items():
+                taken[f"{name}{suffix}"] = found.value
+                self.rows.append(
+                    {
+                        "schema": 2,
+                        "metric": name,
+                        "value": found.value,
+                        "se": found.se,
+                        "n": found.n,
+                        "n_empty": found.n_empty,
+                        **{"queries": None, "quantized": False, "n_finished": None, **fields},
+                        **self.protocol,
+                        "attack": attack,
+                        "victim": victim_settings(self.victims[number]),
+                        "run": {**self.protocol["run"], "seconds": round(seconds, 3)},
+                    }
+                )
+            score.reset_queries()
+        return taken
+
+    @property
+    def _scored(self) -> list[tuple[AttackMetrics, slice]]:
+        return list(zip(cast(list[AttackMetrics], list(self.scores)), self.parts, strict=True))

@@ -1,0 +1,220 @@
+"""What an attack computes before its first iteration."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from lightning_hash.attacks import Known, Queries, Reference, TargetChoice, Targets
+from lightning_hash.attacks.recipe import Recipe
+from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.data.queries import QueryData
+from lightning_hash.models.network import HashNetwork
+from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.victim_pass import Context
+from lightning_hash.utils.distributed import any_process
+from lightning_hash.victims.kernels import Kernels, agree_on_kernels
+from lightning_hash.victims.victim import Victim
+
+
+class TargetLoader:
+    """Makes batches of items, each with its target.
+
+    Args:
+        databases: whose items vote for targets; ``None`` gives none.
+        choice: how targets are chosen.
+        targeted: whether an attack needs them: their lack is then an error, otherwise a warning.
+    """
+
+    def __init__(
+        self, databases: Databases | None, choice: TargetChoice, *, targeted: bool
+    ) -> None:
+        self.databases, self.choice, self.targeted = databases, choice, targeted
+
+    def queries(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        index: Tensor,
+        *lengths: Tensor,
+        with_targets: bool = True,
+    ) -> Queries:
+        """Make a batch of items ``(B, ...)``, as a loader gives them.
+
+        Args:
+            inputs: ``(B, ...)`` in [0, 1].
+            labels: ``(B, C)`` of 0/1.
+            index: ``(B,)`` int64.
+            lengths: nothing, or the frames ``(B,)`` of each clip.
+            with_targets: whether to choose targets.
+
+        Raises:
+            ValueError: if a targeted attack has no target for one of them.
+        """
+        targets = self._targets(labels, index) if with_targets else None
+        length = lengths[0] if lengths else None
+        return Queries(inputs, labels, index, length, targets, self.targeted)
+
+    def load(self, data: QueryData) -> list[Queries]:
+        """Load this process's batches of queries."""
+        return [self.queries(*data.load_batch(number)) for number in data.local_batches]
+
+    def _targets(self, labels: Tensor, index: Tensor) -> Targets | None:
+        if self.databases is None:
+            return None
+        own, voters = self.databases.query_labels(labels), self.databases.voters
+        try:
+            return self.choice(own, index, voters.codes, voters.labels, voters.index)
+        except ValueError as error:
+            if self.targeted or self.choice.file is not None:
+                raise
+            rank_zero_warn(f"t-MAP is not measured: {error}")
+            return None
+
+
+def have_targets(batches: Sequence[Queries]) -> bool:
+    """Return whether every query of every process has a target."""
+    return not any_process(any(queries.targets is None for queries in batches))
+
+
+class CleanPass:
+    """Computes codes and references of clean inputs.
+
+    Args:
+        victim: the victim, on its device.
+        databases: what the queries are ranked against, where anything is.
+        context: the precision's forward context.
+    """
+
+    def __init__(self, victim: Victim, databases: Databases | None, context: Context) -> None:
+        self.victim, self.databases, self.context = victim, databases, context
+
+    def logits(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
+        """Return H(x) ``(B, K)`` of inputs, without gradient, on the kernels that codes come of."""
+        with torch.no_grad(), self.context():
+            logits: Tensor = self.victim(inputs, *lengths)
+        return logits
+
+    def know_bits(self, data: QueryData, device: torch.device) -> None:
+        """Pass one query, so that a process without queries knows the code length too."""
+        if self.victim.bits is None:
+            inputs, _, _, *lengths = (part[:1].to(device) for part in data.load_batch(0))
+            self.logits(inputs, *lengths)
+
+    def set_clean(self, queries: Queries) -> None:
+        """Compute logits and codes of a batch.
+
+        Raises:
+            ValueError: if logits are not finite, or the database's codes have another length.
+        """
+        logits = self.logits(queries.inputs, *queries.lengths_of())
+        bad = queries.index[~torch.isfinite(logits).all(dim=1)]
+        if len(bad):
+            msg = (
+                f"victim: its logits are not finite for {len(bad)} clean queries, first index "
+                f"{int(bad[0])}; look at the weights and at these inputs"
+            )
+            raise ValueError(msg)
+        if self.databases is not None and self.databases.database.bits != logits.shape[1]:
+            msg = (
+                f"the database's codes have {self.databases.database.bits} bits, the victim "
+                f"{self.victim.backbone} makes {logits.shape[1]}; they must be of one model"
+            )
+            raise ValueError(msg)
+        queries.set_clean(logits)
+
+    def set_reference(self, queries: Queries, reference: Reference, items: Any = None) -> None:
+        """Compute what the objective compares with, and the goal.
+
+        Args:
+            queries: a batch whose clean codes are known.
+            reference: what to compute.
+            items: the data set that anchor sets are of, for a reference of features.
+
+        Raises:
+            ValueError: if the reference needs what is not there.
+        """
+        targets, databases = queries.targets, self.databases
+        features = reference.sees == "features" and targets is not None
+        queries.reference = reference(
+            Known(
+                queries.clean_logits,
+                None if targets is None else targets.anchor_codes.to(queries.clean_logits),
+                anchor_features=self._anchor_features(queries, items) if features else None,
+                labels=queries.labels,
+                target_labels=None if targets is None else targets.labels,
+                database=None if databases is None else _columns(databases.database),
+                voters=None if databases is None else _columns(databases.voters),
+            )
+        )
+        if queries.targeted:
+            codes = reference.sees == "logits" or targets is None
+            goal = queries.reference if codes else cast(Targets, targets).anchor_codes
+            queries.goal = goal.to(queries.clean_logits)
+
+    def _anchor_features(self, queries: Queries, items: Any) -> Tensor:
+        """Return the mean features ``(B, D)`` of each query's anchor set."""
+        network, rows = cast(HashNetwork, self.victim.network), []
+        for anchor in cast(Targets, queries.targets).anchor_index:
+            batch = default_collate([items[int(item)] for item in anchor])
+            inputs, _, _, *lengths = (part.to(queries.inputs.device) for part in batch)
+            with torch.no_grad(), self.context():
+                rows.append(network.features(inputs, *lengths).float().mean(dim=0))
+        return torch.stack(rows) if rows else queries.clean_logits.new_empty(0, 0)
+
+
+def _columns(codes: CodeSet) -> tuple[Tensor, Tensor]:
+    return codes.codes, codes.labels
+
+
+def choose_kernels(
+    victim: Victim, queries: Queries, recipe: Recipe, alpha: float, trainer: pl.Trainer
+) -> Kernels:
+    """Time the first loss of a few queries; rank 0 decides for all processes.
+
+    Args:
+        victim: the victim, on its device.
+        queries: the first batch of this process, whose references are known.
+        recipe: the parts of the attack.
+        alpha: slope of the hash activation in the first iteration.
+        trainer: runs the attack; nothing is measured in another precision than float32.
+
+    Returns:
+        The choice.
+    """
+
+    def loss(candidate: Victim, inputs: Tensor) -> Tensor:
+        first = slice(0, len(inputs))
+        lengths = queries.lengths_of(first)
+        if recipe.sees_features:
+            _, seen = candidate.with_features(inputs, *lengths)
+        else:
+            seen = candidate(inputs, *lengths)
+        losses: Tensor = recipe.objective(seen, queries.reference[first], alpha)
+        return losses.sum()
+
+    measured = trainer.is_global_zero and str(trainer.precision) == "32-true"
+    return agree_on_kernels(victim, queries.inputs if measured else None, loss)
+
+
+def check_strategy(trainer: pl.Trainer, *, shared: bool) -> None:
+    """Refuse a strategy that would average the gradients of different queries.
+
+    Args:
+        trainer: runs the attack.
+        shared: whether there is one perturbation for all queries.
+
+    Raises:
+        ValueError: naming the strategy.
+    """
+    alone = trainer.world_size == 1 or hasattr(trainer.strategy, "query_parallel")
+    if not (shared or alone):
+        msg = (
+            f"strategy {type(trainer.strategy).__name__} averages the gradients of different "
+            "queries; attacks by several processes need strategy='query_parallel'"
+        )
+        raise ValueError(msg)

@@ -1,0 +1,167 @@
+"""Perturbed queries, scored: what an attack or a transfer has come to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+
+from lightning_hash.attacks import Budget, Perturbation, Queries
+from lightning_hash.attacks.state import Outcome
+from lightning_hash.data.queries import QueryData
+from lightning_hash.functional import sign_code
+from lightning_hash.modules.attack_callbacks import log_equal
+from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.evaluation import Evaluation
+from lightning_hash.modules.preparation import CleanPass
+from lightning_hash.modules.protocol import victim_settings
+from lightning_hash.victims.victim import Victim
+
+
+class ScoreModule(pl.LightningModule):
+    """Score the clean queries, the ceiling and the perturbed queries, in float and in 8 bits.
+
+    It runs in the Trainer's test loop, on the batches dealt to this process.
+
+    Args:
+        victim: encodes the queries.
+        data: the queries, set up.
+        databases: what they are ranked against, where anything is.
+        batches: this process's batches of queries.
+        perturbations: that of each batch, or the shared one.
+        evaluation: the metrics, and the rows that there are already.
+        budget: what 8-bit rounding stays in.
+        attack: settings of what made the perturbations.
+        seconds: time that it took.
+        counts: what rows say of queries finished and questions asked.
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        data: QueryData,
+        databases: Databases | None,
+        batches: Sequence[Queries],
+        perturbations: Sequence[Perturbation],
+        evaluation: Evaluation,
+        budget: Budget,
+        attack: dict[str, Any],
+        *,
+        seconds: float = 0.0,
+        counts: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.victim, self.data, self.databases = victim, data, databases
+        self.batches, self.perturbations = batches, nn.ModuleList(perturbations)
+        self.evaluation, self.budget, self.attack = evaluation, budget, attack
+        self.seconds, self.counts = seconds, counts or {}
+        self.columns: list[dict[str, Tensor]] = []
+        self._outcome: Outcome | None = None
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Result rows."""
+        return self.evaluation.rows
+
+    @property
+    def attack_name(self) -> str:
+        """Name of the attack in tables."""
+        return str(self.attack["name"])
+
+    @property
+    def targeted(self) -> bool:
+        """Whether the attack had a goal to reach."""
+        return bool(self.attack["targeted"])
+
+    def protocol(self) -> dict[str, Any]:
+        """Return the mappings that a number of this attack depends on."""
+        return {
+            "attack": self.attack,
+            "victims": [victim_settings(victim) for victim in self.evaluation.victims],
+            **self.evaluation.protocol,
+        }
+
+    def setup(self, stage: str) -> None:
+        """Find the run folder."""
+        folder = self.trainer.log_dir  # all processes ask for it together
+        self.run_folder = None if folder is None else Path(folder)
+
+    def on_test_start(self) -> None:
+        """Compute the clean codes on the device."""
+        clean = CleanPass(
+            self.victim, self.databases, self.trainer.precision_plugin.forward_context
+        )
+        clean.know_bits(self.data, self.device)
+        for queries in self.batches:
+            queries.to(self.device)
+            clean.set_clean(queries)
+        self.columns = []
+
+    def test_step(self, batch: int, batch_idx: int) -> None:
+        """Encode what is left after projection, in float and rounded to 8 bits."""
+        queries = self.batches[batch_idx]
+        found: Any = self.perturbations[batch_idx if len(self.perturbations) > 1 else 0]
+        perturbation: Perturbation = found
+        inputs, lengths = queries.inputs, queries.lengths_of()
+        adversarial = perturbation(inputs).clamp(0, 1)
+        eight_bit = self.budget.round_to_8bit(adversarial, inputs)
+        columns = {
+            "index": queries.index,
+            "labels": queries.labels,
+            "clean_logits": queries.clean_logits,
+            "clean_codes": queries.clean_codes,
+            "codes": sign_code(self.victim(adversarial, *lengths)),
+            "codes_8bit": sign_code(self.victim(eight_bit.to(inputs.dtype) / 255, *lengths)),
+            "adversarial_8bit": eight_bit,
+            "perturbation": perturbation.values(inputs),
+        }
+        if queries.lengths is not None:
+            columns["length"] = queries.lengths
+        if queries.targets is not None:
+            columns["target_labels"] = queries.targets.labels
+            columns["anchor_codes"] = queries.targets.anchor_codes
+            columns["anchor_index"] = queries.targets.anchor_index
+        self.columns.append(columns)
+        self.evaluation.add(queries, columns["codes"], inputs, adversarial)
+
+    def on_test_epoch_end(self) -> None:
+        """Score the attack, the clean queries and the ceiling."""
+        last = int(self.attack["iterations"])
+        values = self._take(self.attack, last, **self.counts)
+        log_equal(self, {f"final/{name}": value for name, value in values.items()}, last)
+        for queries, columns in zip(self.batches, self.columns, strict=True):
+            eight_bit = columns["adversarial_8bit"].float() / 255
+            self.evaluation.add(queries, columns["codes_8bit"], queries.inputs, eight_bit)
+        values = self._take(self.attack, last, quantized=True, **self.counts)
+        log_equal(self, {f"final_8bit/{name}": value for name, value in values.items()}, last)
+        for queries in self.batches:
+            self.evaluation.add(queries, queries.clean_codes, None, None)
+        self.evaluation.protocol["run"]["draw"] = self.draw
+        self._take(None, 0)
+        if self.evaluation.has_targets:
+            for queries in self.batches:
+                if queries.targets is not None:
+                    anchors = queries.targets.anchor_codes.to(self.device)
+                    self.evaluation.add(queries, anchors, None, None)
+            targets = {"name": "anchor", "targets": self.attack["targets"]}
+            self._take(targets, 0)
+
+    def _take(
+        self, attack: dict[str, Any] | None, iteration: int, **fields: Any
+    ) -> dict[str, float]:
+        return self.evaluation.take(attack, self.seconds, iteration=iteration, **fields)
+
+    @property
+    def draw(self) -> dict[str, Any]:
+        """What decides which queries and targets there are, for rows that say no attack."""
+        return {"seed": self.attack["seed"], "targets": self.attack["targets"]}
+
+    def outcome(self) -> Outcome:
+        """Return what the attack made of all queries, ordered by index, on every process.
+
+        All processes call it together; they exchange the rows at the first call after a test.
+        """
+        if self._outcome is None:
+            self._outcome = Outcome.gather(self.columns)
+        return self._outcome

@@ -1,0 +1,49 @@
+"""What the iterations of an attack have come to so far."""
+
+import torch
+from torch import Tensor
+
+from lightning_hash.attacks import Answer
+from lightning_hash.utils.distributed import sum_over_processes
+
+
+class Tally:
+    """The answers of the last iteration, by local batch."""
+
+    def __init__(self) -> None:
+        self._answers: dict[int, tuple[Tensor, Answer]] = {}
+
+    def add(self, number: int, index: Tensor, answer: Answer) -> None:
+        """Take the answer about a batch of items ``(B,)``."""
+        self._answers[number] = index, answer
+
+    def losses(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return index and losses ``(B,)`` of a batch."""
+        index, answer = self._answers[number]
+        return index, answer.losses
+
+    def here(self) -> dict[str, float]:
+        """Return mean loss and mean Hamming distance to the goal of this process's queries."""
+        return _means(self._sums())
+
+    def everywhere(self) -> dict[str, float]:
+        """Return the same of the queries of all processes, which call it together."""
+        return _means(sum_over_processes(self._sums()))
+
+    def _sums(self) -> Tensor:
+        answers = [answer for _, answer in self._answers.values()]
+        losses = torch.cat([answer.losses for answer in answers]).double()
+        moved = torch.cat([answer.success for answer in answers]).double().abs()
+        return torch.stack([losses.sum(), moved.sum(), losses.new_tensor(len(losses))])
+
+
+def _means(sums: Tensor) -> dict[str, float]:
+    loss, moved, count = sums.tolist()
+    return {"loss": loss / max(count, 1), "hamming": moved / max(count, 1)}
+
+
+def mean_asked(asked: Tensor) -> float:
+    """Return the mean number of questions ``(Q,)`` over the queries of all processes."""
+    sums = torch.stack([asked.sum(), asked.new_tensor(len(asked))])
+    total, count = sum_over_processes(sums).tolist()
+    return float(total / count)

@@ -1,0 +1,169 @@
+"""Perturbations of finished attacks, scored on another victim (HAG IV-G)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from safetensors import SafetensorError, safe_open
+
+from lightning_hash.attacks import LInf, Queries, TargetChoice
+from lightning_hash.attacks.combine import Perturbations
+from lightning_hash.attacks.perturbations import Given
+from lightning_hash.data.queries import QueryData
+from lightning_hash.functional import RankingOptions
+from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.evaluation import Evaluation
+from lightning_hash.modules.preparation import TargetLoader, have_targets
+from lightning_hash.modules.protocol import data_settings
+from lightning_hash.modules.score_module import ScoreModule
+from lightning_hash.results.settings import differences
+from lightning_hash.victims.victim import Victim
+
+FREE = "database_codes"  # a database's codes are each victim's own
+
+
+def read_perturbations(folder: Path) -> Perturbations:
+    """Read the perturbations of a finished attack.
+
+    Args:
+        folder: its run folder.
+
+    Returns:
+        The perturbations, in [0, 1] units whatever space they were made in.
+
+    Raises:
+        FileNotFoundError: if the folder holds none.
+        ValueError: if the file cannot be read.
+    """
+    path = folder / "perturbations.safetensors"
+    if not path.is_file():
+        msg = f"{path} does not exist; give the run folder of a finished attack"
+        raise FileNotFoundError(msg)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            index, values = file.get_tensor("index"), file.get_tensor("perturbation").float()
+            reached = file.get_tensor("reached")
+        protocol: dict[str, Any] = json.loads(metadata["protocol"])
+        budget = protocol["attack"]["budget"]
+        epsilon, space = float(budget["epsilon"]), budget["space"]
+        found = {name: protocol[name] for name in ("attack", "victims", "data", "ranking")}
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        msg = f"{path} is no file of perturbations of this version, or a truncated one ({error!r})"
+        raise ValueError(msg) from error
+    if space == "normalized":
+        if "scale" not in metadata:
+            msg = f"{path} does not say the victim's std; make it anew with this version"
+            raise ValueError(msg)
+        scale = torch.tensor(json.loads(metadata["scale"]))
+        values = values * scale.reshape(-1, 1, 1)
+        epsilon *= float(scale.max())
+    combination = "joint" if len(found["victims"]) > 1 else "single"
+    return Perturbations(
+        index, values, epsilon, combination=combination, reached=reached, **found
+    )  # fmt: skip
+
+
+def check_together(parts: list[Perturbations]) -> None:
+    """Refuse perturbations whose numbers could not stand in one table.
+
+    Args:
+        parts: the perturbations of each attack.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        for name in ("data", "ranking"):
+            for path, one, other in differences(getattr(first, name), getattr(part, name)):
+                if path != FREE:
+                    _refuse(f"{name}.{path}", one, other, first, part)
+        if part.attack["seed"] != first.attack["seed"]:
+            _refuse("attack.seed", first.attack["seed"], part.attack["seed"], first, part)
+
+
+def _refuse(path: str, one: Any, other: Any, first: Perturbations, part: Perturbations) -> None:
+    msg = (
+        f"perturbations on {first.sources} and {part.sources} cannot stand in one table: {path} "
+        f"is {one!r} and {other!r}"
+    )
+    raise ValueError(msg)
+
+
+def transfer_module(
+    victim: Victim,
+    given: Perturbations,
+    targets: Path | None,
+    data: QueryData,
+    databases: Databases | None,
+    trainer: pl.Trainer,
+) -> ScoreModule:
+    """Make the module that scores perturbations on a victim; nothing is optimised.
+
+    Args:
+        victim: the victim.
+        given: what is added to the queries; the inputs are clipped to [0, 1].
+        targets: ``targets.json`` of the attacks; ``None`` measures no t-MAP.
+        data: the queries, set up.
+        databases: what they are ranked against.
+        trainer: runs it.
+
+    Returns:
+        The module, for the Trainer's test loop.
+
+    Raises:
+        ValueError: if the perturbations were not made for these queries; names what differs.
+    """
+    here = data_settings(data.source, len(data.queries), databases)
+    for path, wanted, found in differences(given.data, here):
+        if path != FREE:
+            msg = (
+                f"the perturbations on {given.sources} are of other data: their {path} is "
+                f"{wanted!r}, that of these data {found!r}; give the data of the attacks"
+            )
+            raise ValueError(msg)
+    options = {name: given.ranking[name] for name in RankingOptions.__dataclass_fields__}
+    evaluation = Evaluation(victim, RankingOptions(**options))
+    evaluation.attach(data, databases, trainer)
+    evaluation.protocol["transfer"] = {
+        "sources": given.sources, "combination": given.combination, "restarts": given.restarts,
+    }  # fmt: skip
+    batches = _load(given, targets, data, databases)
+    evaluation.has_targets = targets is not None and have_targets(batches)
+    budget = LInf(min(1.0, given.epsilon))
+    perturbations = [Given(q.inputs, budget, q.lengths, delta=_values(given, q)) for q in batches]
+    attack = {"targeted": False, "iterations": 0, "targets": None, **given.attack}
+    if given.combination not in ("single", "joint"):
+        attack["budget"] = {**attack.get("budget", {}), "epsilon": given.epsilon, "space": "pixel"}
+    return ScoreModule(victim, data, databases, batches, perturbations, evaluation, budget, attack)
+
+
+def _load(
+    given: Perturbations, targets: Path | None, data: QueryData, databases: Databases | None
+) -> list[Queries]:
+    n_t = 1
+    if targets is not None:
+        n_t = len(next(iter(json.loads(targets.read_text()).values()))["anchor"])
+    choice = TargetChoice(n_t, file=None if targets is None else str(targets))
+    loader = TargetLoader(databases if targets is not None else None, choice, targeted=False)
+    return loader.load(data)
+
+
+def _values(given: Perturbations, queries: Queries) -> torch.Tensor:
+    """Return the perturbations ``(B, ...)`` of a batch, cut so that the inputs stay in [0, 1]."""
+    place = torch.searchsorted(given.index, queries.index).clamp(max=len(given.index) - 1)
+    missing = queries.index[given.index[place] != queries.index]
+    if len(missing):
+        msg = f"the perturbations on {given.sources} have none for query {int(missing[0])}"
+        raise ValueError(msg)
+    values = given.values[place].to(queries.inputs)
+    if values.shape != queries.inputs.shape:
+        msg = (
+            f"the perturbations on {given.sources} have the shape {tuple(values.shape[1:])}, the "
+            f"queries {tuple(queries.inputs.shape[1:])}"
+        )
+        raise ValueError(msg)
+    return (queries.inputs + values).clamp_(0, 1) - queries.inputs

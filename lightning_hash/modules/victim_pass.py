@@ -1,0 +1,93 @@
+"""What an iteration passes the perturbed queries of one batch through."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from lightning_hash.attacks import Queries
+from lightning_hash.attacks.queries import Rows
+from lightning_hash.attacks.recipe import Recipe
+from lightning_hash.functional import frame_mask
+from lightning_hash.models.video import VideoNetwork
+from lightning_hash.victims.victim import Victim
+
+Context = Callable[[], AbstractContextManager[None]]
+
+
+class VictimPass:
+    """The victim on its kernels, with what an attack puts before it.
+
+    Args:
+        victim: the victim, on the kernels that were chosen.
+        queries: the batch.
+        recipe: the parts of the attack.
+        context: the precision's forward context.
+
+    Attributes:
+        iteration: its number, which random changes depend on.
+        logits: ``(n, K)`` of the last pass.
+    """
+
+    logits: Tensor
+
+    def __init__(self, victim: Victim, queries: Queries, recipe: Recipe, context: Context) -> None:
+        self.victim, self.queries, self.context = victim, queries, context
+        self.inputs, self.features = recipe.inputs, recipe.sees_features
+        self.iteration = 0
+        self._live: Tensor | None = None
+        self._known: Tensor | None = None
+
+    def __call__(self, perturbed: Tensor, rows: Rows) -> Tensor | tuple[Tensor, Tensor]:
+        """Return logits ``(n, K)``, or logits and features, of rows of the batch."""
+        if self.inputs is not None:
+            perturbed = self.inputs(perturbed, self.queries.index[rows].tolist(), self.iteration)
+        with self.context():
+            network = self.victim.network
+            if self._known is not None and self._live is not None:
+                assert isinstance(network, VideoNetwork)
+                live, known = self._live[rows], self._known[rows]
+                perturbed = network.frame_features(perturbed, live, known)
+            lengths = self.queries.lengths_of(rows)
+            if self.features:
+                both = self.victim.with_features(perturbed, *lengths)
+                self.logits = both[0].detach()
+                return both
+            logits: Tensor = self.victim(perturbed, *lengths)
+        self.logits = logits.detach()
+        return logits
+
+    @torch.no_grad()
+    def pass_only(self, live: Tensor) -> None:
+        """Pass some frames of the clips alone, where the features of the others can be known.
+
+        Args:
+            live: bool ``(B, T)``, the frames that may change.
+        """
+        network, clean = self.victim.network, self.queries.inputs
+        if not isinstance(network, VideoNetwork) or self.inputs is not None:
+            return
+        rows = []
+        with self.context():
+            for row in range(len(clean)):  # one at a time: memory holds a pass of one clip
+                one = slice(row, row + 1)
+                masks = (frame_mask(each, clean.shape[1]) for each in self.queries.lengths_of(one))
+                rows.append(network.frame_features(clean[one], *masks))
+        width = network.extractor.lstm.input_size
+        self._known = torch.cat(rows) if rows else clean.new_empty(0, clean.shape[1], width)
+        self._live = live
+
+    def gradient(self, loss: Callable[[Tensor], Tensor], rows: slice) -> Tensor:
+        """Return the gradient ``(n, ...)`` of a loss in some clean inputs.
+
+        Args:
+            loss: what the objective sees of the inputs to a scalar.
+            rows: which inputs.
+        """
+        clean = self.queries.inputs[rows].clone().requires_grad_()
+        with torch.enable_grad():
+            outputs = self(clean, rows)
+            seen = outputs[1] if isinstance(outputs, tuple) else outputs
+            (gradient,) = torch.autograd.grad(loss(seen), clean)
+        return gradient

@@ -1,0 +1,99 @@
+"""A victim is given back as it came."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
+HOOKS = (
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
+    "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_forward_hooks_always_called",
+)  # fmt: skip
+
+
+@contextmanager
+def borrowed(network: nn.Module) -> Iterator[None]:
+    """Freeze a network, in eval mode, and give it back as it came, also after an exception.
+
+    Given back are, for each submodule, mode and hooks; each parameter's tensor (and so its device,
+    type and memory format), requires_grad and grad; the buffers with their values; and the caller's
+    random state, number of threads and cuDNN flags. Parameters and buffers that the Trainer moves
+    are moved copies: the caller's own tensors come back without a copy.
+
+    Args:
+        network: the caller's.
+    """
+    modules = [(module, module.training, _hooks(module)) for module in network.modules()]
+    parameters = [(p, p.data, p.requires_grad, p.grad) for p in network.parameters()]
+    buffers = [
+        (module, name, buffer, None if buffer is None else buffer.clone())
+        for module in network.modules()
+        for name, buffer in module._buffers.items()
+    ]
+    process = _process_state()
+    _set_modes(network)
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for module, training, hooks in modules:
+            module.training = training
+            for name, content in hooks.items():
+                present = getattr(module, name)
+                present.clear()
+                present.update(content)
+        for parameter, data, requires_grad, grad in parameters:
+            parameter.data = data
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = grad
+        for module, name, buffer, value in buffers:
+            if buffer is not None and value is not None:
+                buffer.copy_(value)
+            module._buffers[name] = buffer
+        _restore(process)
+
+
+def _set_modes(network: nn.Module) -> None:
+    """Set eval mode; scripts and exported programs may refuse, whose mode is part of them."""
+    try:
+        network.eval()
+    except (AttributeError, NotImplementedError):
+        for module in network.modules():
+            module.training = False
+
+
+def _hooks(module: nn.Module) -> dict[str, dict[Any, Any]]:
+    found = {name: getattr(module, name, None) for name in HOOKS}
+    return {name: dict(hooks) for name, hooks in found.items() if hooks is not None}
+
+
+def _process_state() -> dict[str, Any]:
+    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(),  # noqa: NPY002 - the global one is the caller's
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if cuda else None,
+        "threads": torch.get_num_threads(),
+        "cudnn": {name: getattr(torch.backends.cudnn, name) for name in CUDNN},
+    }
+
+
+def _restore(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    if torch.get_num_threads() != state["threads"]:
+        torch.set_num_threads(state["threads"])
+    for name, value in state["cudnn"].items():
+        if getattr(torch.backends.cudnn, name) != value:
+            setattr(torch.backends.cudnn, name, value)
