@@ -32,8 +32,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--config", action="config", help="YAML with these options.")
     parser.add_function_arguments(score)
     parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
-    options = vars(parser.instantiate_classes(parser.parse_args(arguments)))
+    options = parser.parse_args(arguments).as_dict()
     options.pop("config")
+    options["ranking"] = RankingOptions(**options["ranking"])
     as_json = options.pop("json")
     rows = score(**options)
     if as_json:

@@ -1,5 +1,8 @@
+import json
+
 import pytest
 import torch
+from jsonargparse import CLI
 from torchmetrics import MetricCollection
 
 from lightning_hash.functional import RankingOptions, average_precision, precision_at
@@ -12,6 +15,7 @@ from lightning_hash.metrics import (
     Score,
     hamming,
 )
+from lightning_hash.modules import HashModule
 from tests.reference import ranking
 
 RANKED = ["map", "precision_at_n", "recall_at_3"]
@@ -20,7 +24,7 @@ RANKED = ["map", "precision_at_n", "recall_at_3"]
 class RecallAt(HammingMetric):
     """Share of the relevant items that is among the first n."""
 
-    def __init__(self, n, judged_by="own"):
+    def __init__(self, n: int, judged_by: str = "own"):
         super().__init__()
         self.name, self.ranks, self.judged_by = f"recall_at_{n}", n, judged_by
 
@@ -209,6 +213,20 @@ def test_it_is_a_collection_and_copies_what_it_is_given():
     assert recall.ties == other["recall_at_3"].ties == "expected"
 
 
+def built(model: HashModule):
+    return model
+
+
+def test_a_metric_of_ones_own_is_one_line_of_a_config():
+    recall = {"class_path": f"{__name__}.RecallAt", "init_args": {"n": 3}}
+    config = {"bits": 8, "ranking": {"ties": "stable", "top_k": 7}, "metrics": [recall]}
+    model = {"class_path": "lightning_hash.modules.HashModule", "init_args": config}
+    module = CLI(built, args=[f"--config={json.dumps({'model': model})}"])
+    assert module.metrics.ranking == RankingOptions(top_k=7, ties="stable")
+    assert module.metrics.names(["database"]) == RANKED
+    assert module.metrics["recall_at_3"].ties == "stable"
+
+
 @pytest.mark.parametrize(
     ("extra", "error", "message"),
     [
@@ -228,6 +246,6 @@ def test_wrong_names_and_parameters():
     with pytest.raises(ValueError, match=r"name must be one of 'map', .*, got 'mapp'"):
         metrics().compute(["mapp"])
     with pytest.raises(
-        ValueError, match=r"Strange.values: parameter must be one of 'codes', .* got"
+        ValueError, match=r"Strange\.values: parameter must be one of 'codes', .* got"
     ):
         Strange()

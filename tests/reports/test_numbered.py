@@ -212,7 +212,7 @@ def test_one_run_has_its_standard_error_and_several_their_deviation():
     )
     several = first("hag_table1", [*single, made(value=0.0375, se=0.004, seed=1)])
     assert texts(several) == {"100": ["0.0325 ± 0.0071 (2)"]}
-    assert not any("(se)" in remark for remark in several.remarks)
+    assert not any("standard error" in remark for remark in several.remarks)
 
 
 def test_an_attacks_beginning_is_the_clean_query_of_its_draw(tmp_path):
