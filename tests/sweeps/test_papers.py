@@ -67,7 +67,10 @@ def test_clips_are_attacked_as_in_the_paper():
     for run in runs:
         options = run.configuration["options"]
         assert options["model"]["alpha"]["init_args"] == {"values": [0.1], "starts": [0.0]}
-        assert (options["trainer"]["max_epochs"], options["model"]["ranking"]) == (500, {"top_k": None})
+        assert (options["trainer"]["max_epochs"], options["model"]["ranking"]) == (
+            500,
+            {"top_k": None},
+        )
         assert (options["model"]["epsilon"], options["model"]["n_queries"]) == (0.032, 100)
         victim = run.options["model.victim"].configuration["options"]["model"]
         assert victim["loss"]["class_path"].endswith("DeepVideoLoss")
