@@ -20,6 +20,7 @@ import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data import SamplePhotos
+from lightning_hash.results.rows import read_results
 
 ROOT = Path(lightning_hash.__file__).parent.parent
 # Those of clips: tests/data/test_sample_clips.py.
@@ -251,8 +252,9 @@ def test_options_of_the_demo_data_do_not_pass_over_to_the_users_data(there, tmp_
     assert checkpoint["global_step"] == 10  # 70 items in batches of 7
     small = ["--model.n_queries=5", f"--model.victim=checkpoints/other-{form}/best.ckpt"]
     assert main(["attack", *options, *common, *small]) == 0
-    results = Path(f"runs/attack/other-{form}/version_0/results.json").read_text()
-    assert {(row["dataset"], row["n_database"]) for row in json.loads(results)} == {("other", 210)}
+    rows = read_results(Path(f"runs/attack/other-{form}/version_0/results.json"))
+    found = {(row.get("data.dataset"), row.get("data.n_database")) for row in rows}
+    assert found == {("other", 210)}
 
 
 def test_default_step_goes_as_far_as_the_papers_in_the_iterations_there_are(there):
@@ -262,9 +264,9 @@ def test_default_step_goes_as_far_as_the_papers_in_the_iterations_there_are(ther
         options = [f"--trainer.max_epochs={iterations}", f"--name=default/{iterations}"]
         assert main(["attack", *options, *SMALL_ATTACK]) == 0
         results = there / f"runs/attack/default/{iterations}/version_0/results.json"
-        row = json.loads(results.read_text())[0]
-        assert (row["step_rule"], row["momentum"]) == ("SGD", 0.9)
-        rates[iterations] = row["lr"] * iterations
+        step = read_results(results)[0].get("attack.step")
+        assert (step["class"], step["momentum"]) == ("torch.optim.SGD", 0.9)
+        rates[iterations] = step["lr"] * iterations
     assert rates[1] == pytest.approx(2000 * 500 / 255**2)
     assert rates[4] == pytest.approx(2000 * 500 / 255**2)
 

@@ -66,13 +66,16 @@ def victim(tmp_path_factory):
     return folder / "checkpoints" / "demo" / "best.ckpt"
 
 
-HAG, PGD, SIGN = ("SGD", 500 / 255**2, 0.9), ("SGD", 1.0, 0.0), ("SignStep", 1 / 255, 0.0)
+LH = "lightning_hash.attacks."
+HAG, PGD = ("torch.optim.SGD", 500 / 255**2, 0.9), ("torch.optim.SGD", 1.0, 0)
+SIGN, MOMENTUM = (f"{LH}SignStep", 1 / 255, None), (f"{LH}MomentumSignStep", 1 / 255, 1.0)
+DIVERSE = {"class": f"{LH}DiverseInputs", "probability": 0.5, "smallest": 0.9, "seed": 0}
 PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "hag": ("hag", 10 / 255, HAG),
     "hag_star": ("hag-star", 10 / 255, HAG),
-    "hag_code": ("hag-code", 10 / 255, ("SGD", 100 / 255**2, 0.0)),
+    "hag_code": ("hag-code", 10 / 255, ("torch.optim.SGD", 100 / 255**2, 0)),
     "dhta": ("dhta", 0.032, PGD),
-    "dhta_code": ("dhta-code", 0.032, ("NormalizedStep", 1.0, 0.0)),
+    "dhta_code": ("dhta-code", 0.032, (f"{LH}NormalizedStep", 1.0, None)),
     "p2p": ("p2p", 0.032, PGD),
     "feature": ("feature", 0.032, SIGN),
     "noise": ("noise", 0.032, (None, None, None)),
@@ -83,8 +86,8 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
 }
 FRAGMENTS = {  # the preset below, what becomes of epsilon and of the step, and of the inputs
     "suite": ("dhta", 8 / 255, SIGN, None),
-    "transferable": ("hag", 10 / 255, ("MomentumSignStep", 1 / 255, 1.0), "diverse p=0.5 from 0.9"),
-    "quick/sgd": ("hag_star", 10 / 255, ("SGD", 10_000 / 255**2, 0.9), None),
+    "transferable": ("hag", 10 / 255, MOMENTUM, DIVERSE),
+    "quick/sgd": ("hag_star", 10 / 255, ("torch.optim.SGD", 10_000 / 255**2, 0.9), None),
     "quick/sign": ("p2p", 0.032, SIGN, None),
 }
 CLIPS = ("demo_video", "video")  # go with a victim of clips: see tests/data/test_sample_clips.py
@@ -111,13 +114,16 @@ def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_
     assert main([*arguments, "--runs", str(tmp_path), "--name", "x"]) == 0
     (found,) = tmp_path.rglob("results.json")
     rows = read_results(found)
-    assert {row.attack for row in rows} == {attack, "none", "anchor"}
-    (used,) = {row.epsilon for row in rows}
-    assert used == pytest.approx(epsilon)
-    assert {(row.step_rule, row.momentum) for row in rows} == {(step[0], step[2])}
-    assert rows[0].lr == pytest.approx(step[1])
-    assert {row.inputs for row in rows} == {inputs}
-    ceilings = [row.metric for row in rows if row.attack == "anchor"]
+    assert {row.name for row in rows} == {attack, "none", "anchor"}
+    made = [row for row in rows if row.is_attack]
+    assert {row.get("attack.budget.epsilon") for row in made} == {epsilon}
+    rule, rate, momentum = step
+    used = made[0].get("attack.step") or {"class": None}
+    assert used["class"] == rule
+    assert used.get("lr") == rate
+    assert used.get("momentum") == momentum
+    assert made[0].get("attack.inputs") == inputs
+    ceilings = [row.metric for row in rows if row.name == "anchor"]
     assert ceilings == ["t_map", "hamming_to_anchor"]
 
 
