@@ -60,16 +60,14 @@ def victim(tmp_path_factory):
         ("search", "step", {"class": "random_search.RandomSearch", "seed": 0}),
     ],
 )
-def test_a_part_of_ones_own_stands_in_the_rows(
-    page, part, settings, victim, tmp_path, monkeypatch
-):
+def test_a_part_of_ones_own_stands_in_the_rows(page, part, settings, victim, tmp_path, monkeypatch):
     run(page, tmp_path, monkeypatch, *ATTACK, f"--model.victim={victim}")
     last = [row for row in rows(tmp_path) if row["attack"] and row["attack"].get(part)][-1]
     assert settings.items() <= last["attack"][part].items()
     linf = [r["value"] for r in rows(tmp_path) if r["metric"] == "linf" and not r["quantized"]]
     assert 0 < linf[-1] <= 10 / 255 + 1e-6
     questions = 4.0 if page == "search" else None  # the start and one an iteration
-    assert [r["queries"] for r in rows(tmp_path) if r["quantized"]][0] == questions
+    assert next(r["queries"] for r in rows(tmp_path) if r["quantized"]) == questions
 
 
 def test_a_metric_of_ones_own_stands_in_rows_and_tables(victim, tmp_path, monkeypatch, capsys):
