@@ -7,7 +7,7 @@ import pytest
 import torch.distributed as dist
 import yaml
 
-from tests.clips import write_classes
+from tests.helpers.clips import write_classes
 from tests.ddp.test_attack import finish, run, same, start
 
 pytestmark = [
