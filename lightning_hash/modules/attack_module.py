@@ -40,7 +40,7 @@ from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
-    check_strategy,
+    check_trainer,
     choose_kernels,
     have_targets,
 )
@@ -201,7 +201,8 @@ class AttackModule(pl.LightningModule):
         """Load this process's batches of queries and make their perturbations.
 
         Raises:
-            ValueError: if no database was attached, or there is no iteration to run.
+            ValueError: if no data were attached, there is no iteration to run, or the Trainer would
+                change the perturbations.
         """
         if not hasattr(self, "data"):
             msg = "the attack has no data; run it with lightning_hash.commands.attack.run_attack"
@@ -219,7 +220,7 @@ class AttackModule(pl.LightningModule):
         made = [self.recipe.start(queries) for queries in self.batches]
         self.shared = self.data.learns = made[0].shared
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
-        check_strategy(self.trainer, shared=self.shared)
+        check_trainer(self.trainer, shared=self.shared)
 
     def perturbation(self, number: int) -> Perturbation:
         """Return the perturbation of a local batch."""

@@ -204,9 +204,7 @@ def test_frames_go_on_from_a_checkpoint(batch_size, tmp_path):
     with pytest.raises(HaltError):
         run_attack(saving, Interrupted(network(), **OPTIONS, **options), ClipData())
     saving.save_checkpoint(tmp_path / "half.ckpt")
-    again = attacked(
-        tmp_path, batch_size=batch_size, ckpt_path=tmp_path / "half.ckpt", **options
-    )
+    again = attacked(tmp_path, batch_size=batch_size, ckpt_path=tmp_path / "half.ckpt", **options)
     found, expected = (scores.outcome().tensors["perturbation"] for scores in (again, whole))
     assert torch.equal(found.flatten(2).any(dim=2), expected.flatten(2).any(dim=2))
     if batch_size == 3:
