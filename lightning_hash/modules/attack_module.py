@@ -40,7 +40,8 @@ from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
-    check_trainer,
+    check_precision,
+    check_strategy,
     choose_kernels,
     have_targets,
 )
@@ -177,9 +178,10 @@ class AttackModule(pl.LightningModule):
             trainer: the trainer that is going to run the attack.
 
         Raises:
-            ValueError: if the objective needs a database and there is none, or parts of the attack
-                do not go together.
+            ValueError: if the objective needs a database and there is none, parts of the attack do
+                not go together, or the Trainer's precision is too short for perturbations.
         """
+        check_precision(trainer)
         recipe = self.recipe
         if databases is None and recipe.reference.needs_database:
             msg = f"objective {recipe.objective.name} needs a database, whose items vote for codes"
@@ -201,8 +203,7 @@ class AttackModule(pl.LightningModule):
         """Load this process's batches of queries and make their perturbations.
 
         Raises:
-            ValueError: if no data were attached, there is no iteration to run, or the Trainer would
-                change the perturbations.
+            ValueError: if no database was attached, or there is no iteration to run.
         """
         if not hasattr(self, "data"):
             msg = "the attack has no data; run it with lightning_hash.commands.attack.run_attack"
@@ -220,7 +221,7 @@ class AttackModule(pl.LightningModule):
         made = [self.recipe.start(queries) for queries in self.batches]
         self.shared = self.data.learns = made[0].shared
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
-        check_trainer(self.trainer, shared=self.shared)
+        check_strategy(self.trainer, shared=self.shared)
 
     def perturbation(self, number: int) -> Perturbation:
         """Return the perturbation of a local batch."""

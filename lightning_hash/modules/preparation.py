@@ -171,6 +171,24 @@ def _columns(codes: CodeSet) -> tuple[Tensor, Tensor]:
     return codes.codes, codes.labels
 
 
+def check_precision(trainer: pl.Trainer) -> None:
+    """Refuse a precision in which perturbations would be shorter than float32.
+
+    Args:
+        trainer: runs the attack.
+
+    Raises:
+        ValueError: naming the precision and one that keeps them.
+    """
+    precision = str(trainer.precision)
+    if precision in ("bf16-true", "16-true"):
+        msg = (
+            f"precision {precision}: the perturbations would lose most of their bits; "
+            f"{precision.replace('true', 'mixed')} keeps them in float32"
+        )
+        raise ValueError(msg)
+
+
 def choose_kernels(
     victim: Victim, queries: Queries, recipe: Recipe, alpha: float, trainer: pl.Trainer
 ) -> Kernels:
@@ -201,24 +219,16 @@ def choose_kernels(
     return agree_on_kernels(victim, queries.inputs if measured else None, loss)
 
 
-def check_trainer(trainer: pl.Trainer, *, shared: bool) -> None:
-    """Refuse a precision and a strategy that would change the perturbations.
+def check_strategy(trainer: pl.Trainer, *, shared: bool) -> None:
+    """Refuse a strategy that would average the gradients of different queries.
 
     Args:
         trainer: runs the attack.
         shared: whether there is one perturbation for all queries.
 
     Raises:
-        ValueError: if perturbations would be shorter than float32, or gradients of different
-            queries averaged.
+        ValueError: naming the strategy.
     """
-    precision = str(trainer.precision)
-    if precision in ("bf16-true", "16-true"):
-        msg = (
-            f"precision {precision}: the perturbations would lose most of their bits; "
-            f"{precision.replace('true', 'mixed')} keeps them in float32"
-        )
-        raise ValueError(msg)
     alone = trainer.world_size == 1 or hasattr(trainer.strategy, "query_parallel")
     if not (shared or alone):
         msg = (
