@@ -171,6 +171,24 @@ def _columns(codes: CodeSet) -> tuple[Tensor, Tensor]:
     return codes.codes, codes.labels
 
 
+def check_precision(trainer: pl.Trainer) -> None:
+    """Refuse a precision in which perturbations would be shorter than float32.
+
+    Args:
+        trainer: runs the attack.
+
+    Raises:
+        ValueError: naming the precision and one that keeps them.
+    """
+    precision = str(trainer.precision)
+    if precision in ("bf16-true", "16-true"):
+        msg = (
+            f"precision {precision}: the perturbations would lose most of their bits; "
+            f"{precision.replace('true', 'mixed')} keeps them in float32"
+        )
+        raise ValueError(msg)
+
+
 def choose_kernels(
     victim: Victim, queries: Queries, recipe: Recipe, alpha: float, trainer: pl.Trainer
 ) -> Kernels:

@@ -7,8 +7,8 @@ import pytest
 import torch.distributed as dist
 import yaml
 
-from tests.clips import write_classes
 from tests.ddp.test_attack import finish, run, same, start
+from tests.helpers.clips import write_classes
 
 pytestmark = [
     pytest.mark.ddp,

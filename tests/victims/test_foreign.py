@@ -11,7 +11,7 @@ from torch import nn
 from lightning_hash.__main__ import main
 from lightning_hash.models import build_model
 from lightning_hash.victims import ForeignNetwork, load_foreign
-from tests.test_cli import SMALL_ATTACK
+from tests.helpers.commands import SMALL_ATTACK
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
