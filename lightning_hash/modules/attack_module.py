@@ -41,7 +41,6 @@ from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
     check_precision,
-    check_strategy,
     choose_kernels,
     have_targets,
 )
@@ -221,7 +220,6 @@ class AttackModule(pl.LightningModule):
         made = [self.recipe.start(queries) for queries in self.batches]
         self.shared = self.data.learns = made[0].shared
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
-        check_strategy(self.trainer, shared=self.shared)
 
     def perturbation(self, number: int) -> Perturbation:
         """Return the perturbation of a local batch."""
