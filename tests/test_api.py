@@ -3,8 +3,9 @@ import torch
 
 import lightning_hash
 from lightning_hash.attacks import AnchorCode, SignStep, TargetChoice
-from lightning_hash.functional import mean_average_precision, sign_code
+from lightning_hash.functional import RankingOptions, mean_average_precision, sign_code
 from tests.conftest import TinyNet
+from tests.helpers.attacks import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def test_without_a_database(images):
     flipped = (found.codes != found.clean_codes).sum(1).float().mean().item()
     (row,) = (row for row in found.rows if row["metric"] == "hamming_to_clean" and row["quantized"])
     assert row["value"] == pytest.approx(flipped)
-    assert row["n_database"] == 0
+    assert row["data"]["n_database"] == 0
 
 
 def test_with_a_database(images):
@@ -42,15 +43,13 @@ def test_with_a_database(images):
     found = lightning_hash.attack(
         TinyNet(), images, labels[:7], database_codes=codes, database_labels=labels,
         objective=AnchorCode(), targets=TargetChoice(n_t=3), iterations=5, step=sign_step,
-        top_k=20, accelerator="cpu", batch_size=3,
+        ranking=RankingOptions(top_k=20), accelerator="cpu", batch_size=3,
     )  # fmt: skip
-    (row,) = (
-        row for row in found.rows
-        if row["metric"] == "map" and row["quantized"] and row["attack"] == "dhta"
-    )  # fmt: skip
+    (row,) = rows_of(found, attack="dhta", metric="map", quantized=True)
     expected = mean_average_precision(found.codes, codes, labels[:7], labels, top_k=20)
     assert row["value"] == pytest.approx(expected.item(), abs=1e-9)
-    assert {row["attack"] for row in found.rows} == {"none", "anchor", "dhta"}
+    assert all(rows_of(found, attack=name) for name in ("none", "anchor", "dhta"))
+    assert {row["attack"]["name"] for row in found.rows if row["attack"]} == {"anchor", "dhta"}
 
 
 def test_the_images_are_left_alone(images):

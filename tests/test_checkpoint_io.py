@@ -1,31 +1,11 @@
-import errno
-import io
-from pathlib import Path
-
 import pytest
 import torch
 
 from lightning_hash.__main__ import main
 from lightning_hash.engine.checkpoint_io import WholeCheckpointIO
 from lightning_hash.engine.trainer import HashTrainer
-from tests.test_cli import SMALL_DATA
-
-
-class Full(io.FileIO):
-    """A file on a disk that is full after 100 bytes."""
-
-    def write(self, data):
-        super().write(bytes(data[:100]))
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def fill(monkeypatch):
-    whole = Path.open
-
-    def full(self, mode="r", *args, **kwargs):
-        return Full(self, mode) if ".ckpt." in self.name else whole(self, mode, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "open", full)
+from tests.helpers.commands import SMALL_DATA
+from tests.helpers.disk import fill
 
 
 def test_trainer_writes_with_it(tmp_path):

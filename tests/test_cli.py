@@ -25,15 +25,11 @@ from lightning_hash.commands.table import VERBS
 from lightning_hash.data import SamplePhotos
 from lightning_hash.results.rows import read_results
 from lightning_hash.victims.resolve import DEFAULT_VICTIM
+from tests.helpers.commands import SMALL_ATTACK, SMALL_DATA
 
 ROOT = Path(lightning_hash.__file__).parent.parent
 # Those of clips: tests/data/test_sample_clips.py.
 FITS = [p for p in sorted((ROOT / "configs" / "fit").glob("*.yaml")) if "video" not in p.stem]
-SMALL_DATA = ["--data.n_train=100", "--data.n_query=20", "--data.n_database=200"]
-SMALL_ATTACK = [
-    *SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5", "--trainer.accelerator=cpu",
-    "--checkpoint_every=2", "--model.tune=false",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

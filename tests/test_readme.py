@@ -15,7 +15,7 @@ from lightning_hash import data
 from lightning_hash.__main__ import main
 from lightning_hash.sweeps import read_plan
 from lightning_hash.victims import load_foreign
-from tests.clips import write_classes
+from tests.helpers.clips import write_classes
 
 ROOT = Path(lightning_hash.__file__).parent.parent
 README = (ROOT / "README.md").read_text()

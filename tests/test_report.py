@@ -69,19 +69,20 @@ def test_files(world, capsys):
 
 def test_table_and_rows_agree(world):
     (run,) = find_runs([world / "runs" / "attack" / "hag8"])
-    (value,) = [
-        r.value for r in run.rows
+    (found,) = [
+        r for r in run.rows
         if (r.name, r.metric, r.iteration, r.quantized) == ("hag", "map", 4, False)
     ]  # fmt: skip
     table = (world / "out" / "tables" / "hag_table1-sample-photos-convnet.md").read_text()
     (line,) = [line for line in table.splitlines() if line.startswith("| 4 |")]
-    assert line.split("|")[2].strip() == f"{value:.4f}"
+    assert found.se > 0
+    assert line.split("|")[2].strip() == f"{found.value:.4f}({round(found.se * 1e4)})"
 
 
 def test_curves_are_those_of_the_codes(world):
     folder = latest_version(world / "runs" / "attack" / "dhta")
     content = json.loads((folder / "curves.json").read_text())
-    assert content["protocol"]["victim"]["bits"] == 16
+    assert [victim["bits"] for victim in content["protocol"]["victims"]] == [16]
     assert [(c["query"], c["label"]) for c in content["curves"]] == [
         ("clean", "own"), ("clean", "target"), ("adversarial", "own"), ("adversarial", "target"),
     ]  # fmt: skip

@@ -39,10 +39,12 @@ def test_values_by_hand(files):
         "hamming_to_clean": 1.0,
     }  # fmt: skip
     assert {row.metric: row.value for row in rows} == pytest.approx(expected)
-    assert {(row.attack, row.n_query, row.n_database, row.bits) for row in rows} == {
-        ("dhta", 2, 4, 3)
-    }
-    assert {row.database_codes for row in rows} == {"database_code.txt"}
+    data = rows[0].data
+    assert (data["n_query"], data["n_database"]) == (2, 4)
+    assert data["database_codes"] == "database_code.txt"
+    assert all((row.name, row.victim["bits"], row.data) == ("dhta", 3, data) for row in rows)
+    # The standard error of a mean of two is half of what they differ.
+    assert {row.metric: row.se for row in rows}["map"] == pytest.approx((first - second) / 2)
 
 
 def test_command(files, capsys):
@@ -57,7 +59,7 @@ def test_command(files, capsys):
     assert [(row["metric"], row["value"]) for row in rows] == [
         ("map", 0.5), ("precision_at_n", 0.5),
     ]  # fmt: skip
-    assert {row["top_k"] for row in rows} == {1}
+    assert {row["ranking"]["top_k"] for row in rows} == {1}
 
 
 def test_precision_honours_ties(tmp_path, capsys):
@@ -74,8 +76,9 @@ def test_precision_honours_ties(tmp_path, capsys):
         ]  # fmt: skip
         assert main(arguments) == 0
         rows = {row["metric"]: row for row in json.loads(capsys.readouterr().out)}
-        found[ties] = (rows["precision_at_n"]["value"], rows["precision_at_n"]["n_at"])
-        assert rows["precision_at_n"]["ties"] == ties
+        row = rows["precision_at_n"]
+        found[ties] = (row["value"], row["ranking"]["precision_n"])
+        assert row["ranking"]["ties"] == ties
     assert found == {"expected": (0.5, 1), "stable": (0.0, 1)}
 
 

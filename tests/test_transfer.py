@@ -13,7 +13,7 @@ from lightning_hash.functional import mean_average_precision, sign_code
 from lightning_hash.results.rows import read_results
 from lightning_hash.victims.victim import load_victim
 from tests.conftest import TinyNet
-from tests.modules.test_attack_module import make, rows_of, trainer
+from tests.helpers.attacks import make, rows_of, trainer
 
 SMALL = ["--data.n_train=60", "--data.n_query=20", "--data.n_database=150"]
 QUIET = ["--trainer.enable_progress_bar=false", "--model.tune=false"]
@@ -51,15 +51,21 @@ def test_white_box_rows_are_those_of_the_attack(world):
     attack = read_results(run / "version_0" / "results.json")
     for metric in ("map", "t_map", "hamming_to_clean", "perceptibility"):
         for quantized in (False, True):
-            wanted = {"metric": metric, "quantized": quantized, "attack": "hag"}
+            wanted = {"metric": metric, "quantized": quantized, "name": "hag"}
             (here,) = [r for r in found if all(getattr(r, k) == v for k, v in wanted.items())]
             there = [r for r in attack if all(getattr(r, k) == v for k, v in wanted.items())][-1]
             assert here.value == pytest.approx(there.value, abs=1e-6)
-            assert (here.iteration, here.sources, here.combination) == (5, "convnet-8", "single")
-            for field in ("objective", "lr", "iterations", "epsilon", "anchor_set", "threshold"):
-                assert getattr(here, field) == getattr(there, field)
-    clean = [row for row in found if row.attack == "none"]
-    assert (clean[0].metric, clean[0].sources) == ("map", None)
+            assert here.iteration == 5
+            assert here.transfer == {
+                "sources": "convnet-8", "combination": "single", "restarts": None,
+            }  # fmt: skip
+            assert here.attack == there.attack
+            assert (here.se, here.n, here.ranking) == (there.se, there.n, there.ranking)
+    for path in ("objective.class", "step.lr", "budget.epsilon", "objective.threshold"):
+        assert here.get(f"attack.{path}") is not None
+    assert here.get("attack.iterations") == 5
+    clean = [row for row in found if row.name == "none"]
+    assert (clean[0].metric, clean[0].transfer) == ("map", None)
 
 
 def test_combinations_on_another_victim(world, capsys):
@@ -70,13 +76,16 @@ def test_combinations_on_another_victim(world, capsys):
         world, "--perturbations", *runs, "--combination", *how, "--victims", *victims, name="c"
     ) == 0  # fmt: skip
     found = rows(world, "c")
-    attacks = {(r.sources, r.combination) for r in found if r.attack == "hag"}
+    attacks = {
+        (r.get("transfer.sources"), r.get("transfer.combination"))
+        for r in found if r.name == "hag"
+    }  # fmt: skip
     both = "convnet-8+convnet-12"
     assert attacks == {
         ("convnet-8", "single"), ("convnet-12", "single"),
         (both, "sum"), (both, "clipped"), (both, "average"),
     }  # fmt: skip
-    assert len([r for r in found if r.attack == "none" and r.metric == "map"]) == 2
+    assert len([r for r in found if r.name == "none" and r.metric == "map"]) == 2
     # MAP of the sum on the 12-bit victim, from the files alone.
     parts = [load_file(f"{run}/version_0/perturbations.safetensors") for run in runs]
     total = parts[0]["perturbation"] + parts[1]["perturbation"]
@@ -92,10 +101,11 @@ def test_combinations_on_another_victim(world, capsys):
     expected = mean_average_precision(queries, database, labels, database_labels, top_k=1000)
     (row,) = [
         r for r in found
-        if (r.metric, r.combination, r.quantized, r.bits) == ("map", "sum", False, 12)
+        if (r.metric, r.quantized) == ("map", False)
+        and (r.get("transfer.combination"), r.get("victim.bits")) == ("sum", 12)
     ]  # fmt: skip
     assert row.value == pytest.approx(float(expected), abs=1e-6)
-    assert row.epsilon == pytest.approx(2 * 10 / 255)
+    assert row.get("attack.budget.epsilon") == pytest.approx(2 * 10 / 255)
     printed = capsys.readouterr().out
     assert "convnet-8 (r1), ε 10/255" in printed
     assert "clip(r1 + r2), ε 10/255" in printed
@@ -123,16 +133,17 @@ def test_the_best_of_restarts(world, objective, metric, capsys):
     assert transfer(world, "--perturbations", *runs, *how, name=f"best-{metric}") == 0
     found = [
         r for r in rows(world, f"best-{metric}")
-        if r.metric == f"hamming_to_{metric}" and r.combination and not r.quantized
+        if r.metric == f"hamming_to_{metric}" and r.transfer and not r.quantized
     ]  # fmt: skip
     files = [load_file(f"{run}/version_0/perturbations.safetensors") for run in runs]
     reached = torch.stack([file["reached"] for file in files])
     bits = 12 * (reached if metric == "clean" else 1 - reached)
-    single = [row.value for row in found if row.combination == "single"]
-    assert [row.start_seed for row in found if row.combination == "single"] == [1, 2, 3]
+    alone = [row for row in found if row.get("transfer.combination") == "single"]
+    single = [row.value for row in alone]
+    assert [row.get("attack.start_seed") for row in alone] == [1, 2, 3]
     assert single == pytest.approx(bits.mean(dim=1).tolist(), abs=1e-5)
-    (best,) = [row for row in found if row.combination == "best"]
-    assert (best.restarts, best.start_seed) == (3, None)
+    (best,) = [row for row in found if row.get("transfer.combination") == "best"]
+    assert (best.get("transfer.restarts"), best.get("attack.start_seed")) == (3, None)
     top = bits.amax(dim=0) if metric == "clean" else bits.amin(dim=0)
     assert best.value == pytest.approx(float(top.mean()), abs=1e-5)
     assert float(bits.std()) > 0  # there was something to choose from
@@ -153,7 +164,7 @@ def test_runs_that_do_not_go_together(world, capsys, tmp_path):
     )
     options = ["--perturbations", runs[0], "--data", str(config)]
     assert transfer(world, *options, *victim) == 1
-    assert "are of other data: their list_sha256_database" in capsys.readouterr().err
+    assert "are of other data: their sha256.database is" in capsys.readouterr().err
     assert transfer(world, "--perturbations", str(tmp_path), *victim) == 1
     assert "give the run folder of a finished attack" in capsys.readouterr().err
 
@@ -163,8 +174,8 @@ def test_one_perturbation_on_two_victims(tmp_path, blobs):
     networks = [TinyNet(8), TinyNet(6)]
     networks[0].bits, networks[1].bits = 8, 6
     module = make([*networks], objective=AnchorCode(), n_queries=6)
-    run_attack(trainer(tmp_path, 6), module, blobs)
-    outcome = module.outcome().tensors
+    scores = run_attack(trainer(tmp_path, 6), module, blobs)
+    outcome = scores.outcome().tensors
     assert outcome["codes"].shape == (6, 14)
     items = [blobs.database_set[i] for i in range(len(blobs.database_set))]
     images = torch.stack([torch.as_tensor(item[0]) for item in items])
@@ -174,8 +185,9 @@ def test_one_perturbation_on_two_victims(tmp_path, blobs):
         expected = mean_average_precision(
             outcome["codes"][:, part], database, outcome["labels"], labels, top_k=20
         )
-        found = rows_of(module, metric="map", attack="dhta", bits=network.bits, quantized=False)
+        found = rows_of(scores, metric="map", attack="dhta", quantized=False)
+        found = [row for row in found if row["victim"]["bits"] == network.bits]
         assert found[-1]["value"] == pytest.approx(float(expected), abs=1e-6)
-        assert found[-1]["combination"] == "joint"
-        assert found[-1]["sources"].count("+") == 1
-        assert json.dumps(found[-1]["bits"]) == str(network.bits)
+        assert found[-1]["transfer"]["combination"] == "joint"
+        assert found[-1]["transfer"]["sources"].count("+") == 1
+        assert json.dumps(found[-1]["victim"]["bits"]) == str(network.bits)

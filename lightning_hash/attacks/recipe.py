@@ -91,8 +91,18 @@ class Recipe:
             raise ValueError(msg)
 
     def start(self, queries: Queries) -> Perturbation:
-        """Make the perturbation of a batch, where it begins."""
+        """Make the perturbation of a batch, where it begins.
+
+        Raises:
+            ValueError: if it chooses frames by their gradient and there is none.
+        """
         made = self.perturbation(queries.inputs, self.budget, queries.lengths)
+        if made.passes_live_frames and not self.objective.iterative:
+            msg = (
+                f"{type(made).__name__} chooses frames by their gradient, and objective "
+                f"{self.objective.name} has none; leave perturbation out"
+            )
+            raise ValueError(msg)
         seed = self.start_seed if self.objective.iterative else self.seed  # the Noise baseline
         if seed is not None:
             made.draw(queries.inputs, queries.index, seed)

@@ -28,6 +28,7 @@ from lightning_hash.modules.databases import (
     choose_target_database,
 )
 from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.modules.preparation import check_strategy
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.victims.borrow import borrowed
@@ -63,11 +64,9 @@ def run_attack(
         OSError: after the attack, if its last checkpoint could not be written.
     """
     with borrowed(module.victim.network):
-        data, databases = prepare_queries(
-            trainer, module.victim, datamodule, n_queries=module.n_queries,
-            batch_size=module.batch_size, seed=module.seed,
-            target_database=module.target_database, codes=codes,
-        )  # fmt: skip
+        data = _queries(trainer, module, datamodule)
+        target = choose_target_database(module.target_database, datamodule)
+        databases = find_databases(trainer, module.victim, datamodule, target, codes)
         if ckpt_path == "last":
             ckpt_path = _newest_checkpoint(trainer.log_dir)
         scores = _attack(trainer, module, data, databases, ckpt_path)
@@ -98,8 +97,7 @@ def attack_encoded(
     Raises:
         ValueError: if the objective needs a database and there is none.
     """
-    data = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
-    data.setup("predict")
+    data = _queries(trainer, module, datamodule)
     databases = None
     if database is not None:
         target = choose_target_database(module.target_database, datamodule)
@@ -130,40 +128,38 @@ def _attack(
     return scores
 
 
-def prepare_queries(
+def _queries(trainer: pl.Trainer, module: AttackModule, datamodule: HashDataModule) -> QueryData:
+    """Draw the queries; a strategy that does not fit is refused before any process starts."""
+    datamodule.prepare_data()
+    data = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
+    data.setup("predict")
+    check_strategy(trainer, module.recipe, data)
+    return data
+
+
+def find_databases(
     trainer: pl.Trainer,
     victim: Victim,
     datamodule: HashDataModule,
-    *,
-    n_queries: int | None,
-    batch_size: int,
-    seed: int,
-    target_database: TargetDatabase = "auto",
+    target: TargetDatabase,
     codes: str | None = None,
-) -> tuple[QueryData, Databases]:
-    """Set up the queries, and encode or read what they are ranked against.
+) -> Databases:
+    """Encode or read what queries are ranked against.
 
     Args:
         trainer: encodes.
         victim: whose codes.
-        datamodule: the queries and the database.
-        n_queries: how many queries, drawn by seed; ``None`` takes all.
-        batch_size: queries per batch.
-        seed: seed of the draw.
-        target_database: what t-MAP ranks.
+        datamodule: the database, set up.
+        target: what t-MAP ranks, chosen by :func:`choose_target_database`.
         codes: as in :func:`run_attack`.
 
     Returns:
-        The queries and what they are ranked against.
+        What the queries are ranked against.
 
     Raises:
-        ValueError: if there are too few queries, no open set, or the codes do not fit.
+        ValueError: if the codes do not fit.
     """
-    data = QueryData(datamodule, n_queries, batch_size, seed)
-    datamodule.prepare_data()
-    data.setup("predict")
     splits = [] if codes is not None else ["database"]
-    target = choose_target_database(target_database, datamodule)
     if target != "database":
         splits.append(OPEN_SET)
     found = encode_splits(trainer, victim, datamodule, splits) if splits else {}
@@ -172,7 +168,7 @@ def prepare_queries(
         found["database"] = database_codes(Path(codes), datamodule, made)
         if found["database"].foreign is not None:
             rank_zero_warn(f"codes {codes} do not say which model they are of")
-    return data, Databases(found["database"], found.get(OPEN_SET), target)
+    return Databases(found["database"], found.get(OPEN_SET), target)
 
 
 def _newest_checkpoint(folder: str | None) -> str | None:

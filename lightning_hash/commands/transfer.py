@@ -11,11 +11,13 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from lightning_hash.attacks.combine import Perturbations, combine
-from lightning_hash.commands.attack import prepare_queries
+from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.loggers import RunLogger
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.modules.databases import choose_target_database
 from lightning_hash.modules.transfer import check_together, read_perturbations, transfer_module
 from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
@@ -92,10 +94,11 @@ def run_transfer(
     first = groups[0][0]
     rows = []
     with borrowed(victim.network):
-        data, databases = prepare_queries(
-            trainer, victim, datamodule, n_queries=first.data["n_query"], batch_size=batch_size,
-            seed=first.attack["seed"], target_database=first.data["target_database"] or "auto",
-        )  # fmt: skip
+        datamodule.prepare_data()
+        data = QueryData(datamodule, first.data["n_query"], batch_size, first.attack["seed"])
+        data.setup("predict")
+        target = choose_target_database(first.data["target_database"] or "auto", datamodule)
+        databases = find_databases(trainer, victim, datamodule, target)
         for number, (given, file) in enumerate(groups):
             module = transfer_module(victim, given, file, data, databases, trainer)
             trainer.test(module, datamodule=data, verbose=False, weights_only=True)

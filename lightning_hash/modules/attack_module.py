@@ -40,7 +40,7 @@ from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
-    check_strategy,
+    check_precision,
     choose_kernels,
     have_targets,
 )
@@ -177,9 +177,10 @@ class AttackModule(pl.LightningModule):
             trainer: the trainer that is going to run the attack.
 
         Raises:
-            ValueError: if the objective needs a database and there is none, or parts of the attack
-                do not go together.
+            ValueError: if the objective needs a database and there is none, parts of the attack do
+                not go together, or the Trainer's precision is too short for perturbations.
         """
+        check_precision(trainer)
         recipe = self.recipe
         if databases is None and recipe.reference.needs_database:
             msg = f"objective {recipe.objective.name} needs a database, whose items vote for codes"
@@ -219,7 +220,6 @@ class AttackModule(pl.LightningModule):
         made = [self.recipe.start(queries) for queries in self.batches]
         self.shared = self.data.learns = made[0].shared
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
-        check_strategy(self.trainer, shared=self.shared)
 
     def perturbation(self, number: int) -> Perturbation:
         """Return the perturbation of a local batch."""

@@ -94,5 +94,6 @@ class BatchAttack:
         return asking if self.unfinished is None else self.unfinished.around(asking)
 
     def _finished(self, rows: Rows) -> Tensor:
+        assert self.victim.logits is not None  # these rows were passed just now
         with torch.no_grad():
-            return self.objective.finished(self.victim.logits, self.queries.reference[rows])
+            return self.objective.finished(self.victim.logits[rows], self.queries.reference[rows])

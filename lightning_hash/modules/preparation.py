@@ -171,6 +171,24 @@ def _columns(codes: CodeSet) -> tuple[Tensor, Tensor]:
     return codes.codes, codes.labels
 
 
+def check_precision(trainer: pl.Trainer) -> None:
+    """Refuse a precision in which perturbations would be shorter than float32.
+
+    Args:
+        trainer: runs the attack.
+
+    Raises:
+        ValueError: naming the precision and one that keeps them.
+    """
+    precision = str(trainer.precision)
+    if precision in ("bf16-true", "16-true"):
+        msg = (
+            f"precision {precision}: the perturbations would lose most of their bits; "
+            f"{precision.replace('true', 'mixed')} keeps them in float32"
+        )
+        raise ValueError(msg)
+
+
 def choose_kernels(
     victim: Victim, queries: Queries, recipe: Recipe, alpha: float, trainer: pl.Trainer
 ) -> Kernels:
@@ -201,18 +219,21 @@ def choose_kernels(
     return agree_on_kernels(victim, queries.inputs if measured else None, loss)
 
 
-def check_strategy(trainer: pl.Trainer, *, shared: bool) -> None:
+def check_strategy(trainer: pl.Trainer, recipe: Recipe, data: QueryData) -> None:
     """Refuse a strategy that would average the gradients of different queries.
 
     Args:
         trainer: runs the attack.
-        shared: whether there is one perturbation for all queries.
+        recipe: the parts of the attack.
+        data: the queries, set up.
 
     Raises:
         ValueError: naming the strategy.
     """
-    alone = trainer.world_size == 1 or hasattr(trainer.strategy, "query_parallel")
-    if not (shared or alone):
+    if trainer.world_size == 1 or hasattr(trainer.strategy, "query_parallel"):
+        return
+    inputs, _, _, *lengths = default_collate([data.queries[0]])
+    if not recipe.perturbation(inputs, recipe.budget, lengths[0] if lengths else None).shared:
         msg = (
             f"strategy {type(trainer.strategy).__name__} averages the gradients of different "
             "queries; attacks by several processes need strategy='query_parallel'"

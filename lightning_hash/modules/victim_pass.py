@@ -27,15 +27,15 @@ class VictimPass:
 
     Attributes:
         iteration: its number, which random changes depend on.
-        logits: ``(n, K)`` of the last pass.
+        logits: ``(B, K)``, of each query those of its last pass; ``None`` before any.
     """
 
-    logits: Tensor
+    logits: Tensor | None
 
     def __init__(self, victim: Victim, queries: Queries, recipe: Recipe, context: Context) -> None:
         self.victim, self.queries, self.context = victim, queries, context
         self.inputs, self.features = recipe.inputs, recipe.sees_features
-        self.iteration = 0
+        self.iteration, self.logits = 0, None
         self._live: Tensor | None = None
         self._known: Tensor | None = None
 
@@ -52,11 +52,16 @@ class VictimPass:
             lengths = self.queries.lengths_of(rows)
             if self.features:
                 both = self.victim.with_features(perturbed, *lengths)
-                self.logits = both[0].detach()
+                self._keep(both[0], rows)
                 return both
             logits: Tensor = self.victim(perturbed, *lengths)
-        self.logits = logits.detach()
+        self._keep(logits, rows)
         return logits
+
+    def _keep(self, logits: Tensor, rows: Rows) -> None:
+        if self.logits is None:
+            self.logits = logits.new_zeros(len(self.queries.index), logits.shape[1])
+        self.logits[rows] = logits.detach()
 
     @torch.no_grad()
     def pass_only(self, live: Tensor) -> None:

@@ -3,18 +3,18 @@ import signal
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import Callback
 
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.engine.callbacks.stop_request import StopRequest
-from tests.modules.test_attack_module import make, trainer
-from tests.test_checkpoint_io import fill
+from tests.helpers.attacks import make, trainer
+from tests.helpers.disk import fill
 
 
 @pytest.mark.filterwarnings("ignore:.*could not be saved")
 def test_full_disk_is_reported_and_the_attack_goes_on(tmp_path, monkeypatch, blobs):
-    plain, module = make(), make()
-    run_attack(trainer(tmp_path, 6), plain, blobs)
+    plain, module = run_attack(trainer(tmp_path, 6), make(), blobs), make()
     callback = AttackCheckpoint(every=2)
     runner = trainer(tmp_path, 6, callbacks=[callback], enable_checkpointing=True)
     with monkeypatch.context() as patch:
@@ -22,9 +22,9 @@ def test_full_disk_is_reported_and_the_attack_goes_on(tmp_path, monkeypatch, blo
         message = r"the results are written, but iteration 6 could not be saved in .*last\.ckpt"
         with pytest.raises(OSError, match=message):
             run_attack(runner, module, blobs)
-    perturbations = [m.outcome().tensors["perturbation"] for m in (plain, module)]
-    assert torch.equal(*perturbations)
-    assert len(module.rows) == len(plain.rows)
+    left = torch.cat([perturbation.delta for perturbation in module.perturbations])
+    assert torch.equal(left, plain.outcome().tensors["perturbation"])
+    assert len(module.evaluation.rows) == len(plain.rows)
 
 
 @pytest.mark.filterwarnings("ignore:.*could not be saved")
@@ -70,9 +70,13 @@ def test_signals_are_given_back(tmp_path, blobs):
     before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
     callback = AttackCheckpoint()
     seen = []
-    module = make()
-    module.on_train_start = lambda: seen.append(signal.getsignal(signal.SIGINT))
-    run_attack(trainer(tmp_path, 2, callbacks=[callback], enable_checkpointing=True), module, blobs)
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer, module, batch, batch_idx):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    run = trainer(tmp_path, 2, callbacks=[callback, Look()], enable_checkpointing=True)
+    run_attack(run, make(), blobs)
     assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == before
     assert seen[0].__self__ is callback._stop
 
@@ -90,7 +94,6 @@ def test_requeue_of_an_array_job(tmp_path, monkeypatch):
 
 
 def test_last_without_a_run_starts_anew(tmp_path, blobs):
-    module = make()
     with pytest.warns(UserWarning, match="no run of this name has a checkpoint, this one is new"):
-        run_attack(trainer(tmp_path, 2), module, blobs, ckpt_path="last")
-    assert json.loads(json.dumps(module.rows[0]))["iterations"] == 2
+        scores = run_attack(trainer(tmp_path, 2), make(), blobs, ckpt_path="last")
+    assert json.loads(json.dumps(scores.rows[0]))["attack"]["iterations"] == 2

@@ -6,7 +6,7 @@ from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import IterationProgress
 from lightning_hash.engine.callbacks import progress as progress_module
 from lightning_hash.engine.trainer import HashTrainer
-from tests.modules.test_attack_module import make
+from tests.helpers.attacks import make
 
 
 def run(tmp_path, data, iterations):
@@ -25,7 +25,7 @@ def test_without_a_terminal_a_line_at_every_tenth(tmp_path, blobs, capsys):
     assert [line.split(",")[0] for line in lines] == [
         f"hag: iteration {n}/20" for n in range(2, 21, 2)
     ]
-    loss = torch.cat([batch.losses for batch in module.batches]).mean()
+    loss = torch.cat([module.tally.losses(number)[1] for number in range(3)]).mean()
     assert f"loss {loss:.4f}, Hamming" in lines[-1]
 
 

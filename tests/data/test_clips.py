@@ -17,7 +17,7 @@ from lightning_hash.data.clips import ClipReading, _upright, frame_files
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.data.table import Table
 from lightning_hash.results.rows import read_results
-from tests.clips import pictures, write_classes, write_frames, write_video
+from tests.helpers.clips import pictures, write_classes, write_frames, write_video
 
 SPLITS = {
     "train": "4 per class from all", "query": "2 per class from all", "database": "rest of all",

@@ -91,7 +91,7 @@ def test_any_number_of_processes_gives_the_same_bits(folder, devices):
     finish(start(folder, *arguments, f"--trainer.devices={devices}"))
     same(run(folder, name), run(folder, "one"))
     rows = json.loads((run(folder, name) / "results.json").read_text())
-    assert {row["devices"] for row in rows} == {f"{devices} x cpu"}
+    assert {row["run"]["devices"] for row in rows} == {f"{devices} x cpu"}
     assert len(list(run(folder, name).glob("events*"))) == 1
     logged = []
     for each in (name, "one"):

@@ -7,8 +7,8 @@ import pytest
 import torch.distributed as dist
 import yaml
 
-from tests.clips import write_classes
 from tests.ddp.test_attack import finish, run, same, start
+from tests.helpers.clips import write_classes
 
 pytestmark = [
     pytest.mark.ddp,
@@ -70,9 +70,10 @@ def test_processes_change_the_frames_that_one_changes(folder, devices):
     attack = [
         "attack", "--config=data.yaml", f"--model.victim={victim}", "--model.n_queries=9",
         "--model.batch_size=4", "--trainer.accelerator=cpu", "--model.targets.n_t=2",
-        "--model.evaluate_at=[2]", "--model.objective=AnchorCode", "--model.frames=2",
+        "--model.evaluate_at=[2]", "--model.objective=AnchorCode",
+        "--model.perturbation=lightning_hash.attacks.ChosenFrames", "--model.perturbation.count=2",
         "--model.step=lightning_hash.attacks.SignStep", "--model.step.lr=0.004",
-        "--model.tune=false", "--model.top_k=null", "--trainer.max_epochs=4",
+        "--model.tune=false", "--model.ranking.top_k=null", "--trainer.max_epochs=4",
     ]  # fmt: skip
     if not run(folder, "one").exists():
         finish(start(folder, *attack, "--name=one"))

@@ -191,7 +191,7 @@ def test_metrics_together_do_not_depend_on_how_items_are_spread():
 def test_ddp_would_average_the_gradients_of_different_queries():
     runner = HashTrainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
     with pytest.raises(ValueError, match=r"DDPStrategy averages .* need strategy='query_parallel'"):
-        run_attack(runner, AttackModule(TinyNet()), BlobData())
+        run_attack(runner, AttackModule(TinyNet(), n_queries=None), BlobData())
 
 
 class Plain(nn.Sequential):

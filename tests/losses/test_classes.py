@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_hash.losses import CSQLoss, GreedyHashLoss, hash_centers
-from tests.losses.test_pairwise import batch
+from tests.helpers.logits import batch
 from tests.reference import losses as oracle
 
 

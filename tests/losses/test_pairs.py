@@ -13,7 +13,7 @@ from lightning_hash.losses import (
     PairwiseLoss,
     balanced_mean,
 )
-from tests.losses.test_pairwise import batch
+from tests.helpers.logits import batch
 from tests.reference import losses as oracle
 
 CASES = {

@@ -4,14 +4,8 @@ import pytest
 import torch
 
 from lightning_hash.losses import PairwiseLoss
+from tests.helpers.logits import batch
 from tests.reference.pairwise import pairwise_loss
-
-
-def batch(rows, bits, classes, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(rows, bits, generator=generator, dtype=torch.float64)
-    labels = (torch.rand(rows, classes, generator=generator) < 0.4).to(torch.uint8)
-    return logits, labels
 
 
 def test_two_items_by_hand():

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from lightning_hash.victims.frozen import FrozenNetwork
 from torch.utils.data import TensorDataset
 
 import lightning_hash
 from lightning_hash.attacks import (
     HAG,
     AnchorCode,
+    ChosenFrames,
     DiverseInputs,
     Noise,
     NormalizedStep,
@@ -19,11 +19,12 @@ from lightning_hash.attacks import (
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.callbacks import AttackCheckpoint
-from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.functional import RankingOptions
 from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import AttackModule
-from lightning_hash.victims.kernels import choose_kernels
-from lightning_hash.victims.victim import freeze
+from lightning_hash.victims.kernels import Kernels, choose_kernels
+from lightning_hash.victims.victim import Victim
+from tests.helpers.attacks import rows_of, trainer
 
 LENGTHS = (4, 7, 2, 5, 7, 3)
 
@@ -59,21 +60,20 @@ class ClipData(HashDataModule):
         return {"train": "0", "query": "1", "database": "2"}
 
 
+def chosen(count):
+    return lambda *given: ChosenFrames(*given, count=count)
+
+
+OPTIONS = {
+    "step": lambda p: SignStep(p, 1 / 255), "epsilon": "4/255", "n_queries": None, "batch_size": 3,
+    "ranking": RankingOptions(top_k=None), "tune": False, "targets": TargetChoice(n_t=2),
+}  # fmt: skip
+
+
 def attacked(tmp_path, victim=None, iterations=4, ckpt_path=None, **options):
-    module = AttackModule(
-        victim or network(),
-        **{
-            "step": lambda p: SignStep(p, 1 / 255), "epsilon": "4/255", "n_queries": None,
-            "batch_size": 3, "top_k": None, "tune": False, "targets": TargetChoice(n_t=2),
-            **options,
-        },
-    )  # fmt: skip
-    trainer = HashTrainer(
-        max_epochs=iterations, accelerator="cpu", logger=False, default_root_dir=tmp_path,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    run_attack(trainer, module, ClipData(), ckpt_path=ckpt_path)
-    return module, trainer
+    """Run an attack and return its scores, with rows and outcome."""
+    module = AttackModule(victim or network(), **{**OPTIONS, **options})
+    return run_attack(trainer(tmp_path, iterations), module, ClipData(), ckpt_path=ckpt_path)
 
 
 def test_a_padded_clip_has_the_code_of_the_clip_alone():
@@ -118,32 +118,28 @@ def test_a_clip_alone_and_beside_longer_ones_gets_the_same_perturbation(step):
 
 
 def test_the_whole_attack_with_lengths(tmp_path):
-    module, _ = attacked(tmp_path, objective=HAG())
-    tensors, rows = module.outcome().tensors, module.rows
+    scores = attacked(tmp_path, objective=HAG())
+    tensors = scores.outcome().tensors
     inputs, lengths = clips()
     assert torch.equal(tensors["length"], lengths)
     assert tensors["perturbation"].abs().max() <= 4 / 255 + 1e-7
-    values = {
-        row["metric"]: row["value"]
-        for row in rows
-        if row["attack"] == "hag" and row["iteration"] == 4 and not row["quantized"]
-    }
     by_hand = [
         tensors["perturbation"][row, :length].double().square().mean().sqrt()
         for row, length in enumerate(LENGTHS)
     ]
-    assert values["perceptibility"] == pytest.approx(float(sum(by_hand) / 6), rel=1e-5)
-    assert {row["input_shape"] for row in rows} == {"7x3x16x16"}
+    (row,) = rows_of(scores, "hag", metric="perceptibility", iteration=4, quantized=False)
+    assert row["value"] == pytest.approx(float(sum(by_hand) / 6), rel=1e-5)
+    assert all(row["data"]["input_shape"] == [7, 3, 16, 16] for row in scores.rows)
     with torch.no_grad():
         sent = (inputs + tensors["perturbation"]).clamp(0, 1)
-        codes = FrozenNetwork(freeze(network()))(sent, lengths) > 0
+        codes = Victim(network().eval())(sent, lengths) > 0
     assert torch.equal(codes, tensors["codes"] > 0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_only_the_frames_of_the_largest_gradient_change(count, tmp_path):
-    module, _ = attacked(tmp_path, objective=HAG(), frames=count)
-    change = module.outcome().tensors["perturbation"].flatten(2).abs().sum(dim=2)
+    scores = attacked(tmp_path, objective=HAG(), perturbation=chosen(count))
+    change = scores.outcome().tensors["perturbation"].flatten(2).abs().sum(dim=2)
     victim, (inputs, lengths) = network().eval(), clips()
     inputs.requires_grad_()
     logits = victim(inputs, lengths)
@@ -152,7 +148,8 @@ def test_only_the_frames_of_the_largest_gradient_change(count, tmp_path):
     for row, length in enumerate(LENGTHS):
         expected = set(norms[row, :length].topk(min(count, length)).indices.tolist())
         assert set(change[row].nonzero().flatten().tolist()) == expected
-    assert {row["frames"] for row in module.rows} == {count}
+    described = {"class": "lightning_hash.attacks.ChosenFrames", "count": count}
+    assert all(row["attack"]["perturbation"] == described for row in rows_of(scores, "hag"))
 
 
 class Plain(torch.nn.Module):
@@ -170,8 +167,9 @@ def test_only_frames_that_change_are_passed():
     """The others' features are those of the clean clip: the same attack for k of T passes."""
     (inputs, lengths), found = clips(), []
     options = {
-        "objective": HAG(), "step": lambda p: SignStep(p, 1 / 255), "iterations": 5, "frames": 2,
-        "epsilon": "6/255", "tune": False, "accelerator": "cpu", "batch_size": 4,
+        "objective": HAG(), "step": lambda p: SignStep(p, 1 / 255), "iterations": 5,
+        "perturbation": chosen(2), "epsilon": "6/255", "tune": False, "accelerator": "cpu",
+        "batch_size": 4,
     }  # fmt: skip
     for wrap in (lambda model: model, Plain):
         model, passed = network().double(), []
@@ -200,21 +198,14 @@ class Interrupted(AttackModule):
 @pytest.mark.parametrize("batch_size", [3, 2])
 def test_frames_go_on_from_a_checkpoint(batch_size, tmp_path):
     """Killed after two iterations and resumed, the same frames change to the same values."""
-    whole, _ = attacked(tmp_path, objective=HAG(), frames=2)
-    module = Interrupted(
-        network(), HAG(), step=lambda p: SignStep(p, 1 / 255), epsilon="4/255", n_queries=None,
-        batch_size=3, top_k=None, tune=False, frames=2, targets=TargetChoice(n_t=2),
-    )  # fmt: skip
-    trainer = HashTrainer(
-        max_epochs=4, accelerator="cpu", logger=False, default_root_dir=tmp_path,
-        callbacks=[AttackCheckpoint(2)], enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
+    options = {"objective": HAG(), "perturbation": chosen(2)}
+    whole = attacked(tmp_path, **options)
+    saving = trainer(tmp_path, 4, callbacks=[AttackCheckpoint(2)], enable_checkpointing=True)
     with pytest.raises(HaltError):
-        run_attack(trainer, module, ClipData())
-    trainer.save_checkpoint(tmp_path / "half.ckpt")
-    again, _ = attacked(tmp_path, objective=HAG(), frames=2, batch_size=batch_size,
-                        ckpt_path=tmp_path / "half.ckpt")  # fmt: skip
-    found, expected = (m.outcome().tensors["perturbation"] for m in (again, whole))
+        run_attack(saving, Interrupted(network(), **OPTIONS, **options), ClipData())
+    saving.save_checkpoint(tmp_path / "half.ckpt")
+    again = attacked(tmp_path, batch_size=batch_size, ckpt_path=tmp_path / "half.ckpt", **options)
+    found, expected = (scores.outcome().tensors["perturbation"] for scores in (again, whole))
     assert torch.equal(found.flatten(2).any(dim=2), expected.flatten(2).any(dim=2))
     if batch_size == 3:
         assert torch.equal(found, expected)
@@ -222,30 +213,31 @@ def test_frames_go_on_from_a_checkpoint(batch_size, tmp_path):
 
 @pytest.mark.parametrize("stop_finished", [False, True])
 def test_a_random_start_is_in_the_chosen_frames_alone(stop_finished, tmp_path):
-    module, _ = attacked(tmp_path, objective=HAG(threshold=0.0), frames=2, start_seed=1,
-                         stop_finished=stop_finished, evaluate_at=[0])  # fmt: skip
-    changed = module.outcome().tensors["perturbation"].flatten(2).any(dim=2).sum(dim=1)
+    scores = attacked(
+        tmp_path, objective=HAG(threshold=0.0), perturbation=chosen(2), start_seed=1,
+        stop_finished=stop_finished, evaluate_at=[0],
+    )  # fmt: skip
+    changed = scores.outcome().tensors["perturbation"].flatten(2).any(dim=2).sum(dim=1)
     assert (changed <= 2).all()
-    sizes = [r["value"] for r in module.rows if r["metric"] == "perceptibility"]
+    sizes = [r["value"] for r in scores.rows if r["metric"] == "perceptibility"]
     assert sizes[0] < 4 / 255 * 0.8  # at iteration 0, over all frames: uniform noise in two
 
 
 def test_targets_features_noise_and_diverse_inputs(tmp_path):
     """Everything that passes clips passes their lengths."""
-    found, _ = attacked(tmp_path, objective=AnchorCode(), stop_finished=True,
-                        targets=TargetChoice(n_t=1))  # fmt: skip
+    found = attacked(
+        tmp_path, objective=AnchorCode(), stop_finished=True, targets=TargetChoice(n_t=1)
+    )
     assert any(row["metric"] == "t_map" for row in found.rows)
     for options in (
         {"objective": TargetFeatures()},
         {"objective": HAG(), "inputs": DiverseInputs(1.0, 0.7)},
     ):
-        module, _ = attacked(tmp_path, **options)
-        change = module.outcome().tensors["perturbation"]
+        change = attacked(tmp_path, **options).outcome().tensors["perturbation"]
         for row, length in enumerate(LENGTHS):
             assert (change[row, length:] == 0).all()
             assert (change[row, :length].flatten(1).abs().max(dim=1).values > 3 / 255).all()
-    noise, _ = attacked(tmp_path, objective=Noise())
-    change = noise.outcome().tensors["perturbation"]
+    change = attacked(tmp_path, objective=Noise()).outcome().tensors["perturbation"]
     for row, length in enumerate(LENGTHS):
         assert (change[row, length:] == 0).all()
         assert (change[row, :length].flatten(1).abs().max(dim=1).values > 3 / 255).all()
@@ -253,14 +245,14 @@ def test_targets_features_noise_and_diverse_inputs(tmp_path):
 
 def test_two_victims_of_clips(tmp_path):
     other = network(bits=5, hidden=4)
-    module, _ = attacked(tmp_path, victim=[network(), other], objective=HAG())
-    assert {row["bits"] for row in module.rows} == {8, 5}
+    scores = attacked(tmp_path, victim=[network(), other], objective=HAG())
+    assert {row["victim"]["bits"] for row in scores.rows} == {8, 5}
 
 
 def test_tuned_kernels_fold_the_network_of_a_frame():
     model, (inputs, lengths) = network().eval(), clips()
-    folded = FrozenNetwork(freeze(model), folded=True)
-    assert not any("BatchNorm" in type(m).__name__ for m in folded.network.modules())
+    folded = Kernels(folded=True).of(Victim(model))
+    assert not any("BatchNorm" in type(m).__name__ for m in folded.modules())
     assert any("BatchNorm" in type(m).__name__ for m in model.modules())
     torch.testing.assert_close(
         folded(inputs, lengths), model(inputs, lengths), atol=1e-5, rtol=1e-5
@@ -269,14 +261,14 @@ def test_tuned_kernels_fold_the_network_of_a_frame():
 
 def test_a_choice_of_kernels_leaves_the_victim_alone():
     """The candidates shorten and fold copies, of the parts that cannot be traced too."""
-    victim, (inputs, lengths) = freeze(network()), clips()
+    victim, (inputs, lengths) = Victim(network().eval()), clips()
     with torch.no_grad():
-        before = victim.network(inputs, lengths)
+        before = victim(inputs, lengths)
     loss = lambda candidate, x: candidate(x, lengths[: len(x)]).square().sum()  # noqa: E731
     choose_kernels(victim, inputs, loss)
-    assert {p.dtype for p in victim.network.parameters()} == {torch.float32}
+    assert {p.dtype for p in victim.parameters()} == {torch.float32}
     with torch.no_grad():
-        assert torch.equal(victim.network(inputs, lengths), before)
+        assert torch.equal(victim(inputs, lengths), before)
 
 
 class TakesNone(torch.nn.Module):
@@ -287,15 +279,15 @@ class TakesNone(torch.nn.Module):
 def test_wrong_use(tmp_path):
     with pytest.raises(ValueError, match=r"TakesNone takes no lengths.*short: repeat"):
         attacked(tmp_path, victim=TakesNone(), objective=HAG())
-    with pytest.raises(ValueError, match="frames must be at least 1 or null, got 0"):
-        AttackModule(network(), frames=0)
-    with pytest.raises(ValueError, match=r"frames = 8 chooses .* inputs \(7, 3, 16, 16\)"):
-        attacked(tmp_path, objective=HAG(), frames=8)
-    with pytest.raises(ValueError, match=r"frames = 2 chooses frames of clips .* objective noise"):
-        attacked(tmp_path, objective=Noise(), frames=2)
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
+        attacked(tmp_path, objective=HAG(), perturbation=chosen(0))
+    with pytest.raises(ValueError, match=r"count 8 chooses .* got inputs \(7, 3, 16, 16\)"):
+        attacked(tmp_path, objective=HAG(), perturbation=chosen(8))
+    with pytest.raises(ValueError, match=r"ChosenFrames chooses frames .* objective noise has"):
+        attacked(tmp_path, objective=Noise(), perturbation=chosen(2))
     inputs, lengths = clips()
     for wrong in (lengths[:3], lengths * 0, lengths + 9, lengths - 0.5):
         with pytest.raises(ValueError, match=r"lengths must be \(Q,\) whole numbers in \[1, T\]"):
             lightning_hash.attack(network(), inputs, lengths=wrong)
-    with pytest.raises(ValueError, match="frames = 2 chooses frames"):
-        lightning_hash.attack(TakesNone(), torch.rand(2, 3, 8, 8), frames=2)
+    with pytest.raises(ValueError, match="count 2 chooses frames"):
+        lightning_hash.attack(TakesNone(), torch.rand(2, 3, 8, 8), perturbation=chosen(2))

@@ -6,7 +6,7 @@ from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import mean_average_precision, sign_code
 from lightning_hash.modules.databases import choose_target_database
 from tests.conftest import Blobs, TinyNet
-from tests.modules.test_attack_module import make, rows_of, trainer
+from tests.helpers.attacks import make, rows_of, trainer
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def opened(blobs):
 
 
 def attacked(tmp_path, data, **options):
+    """Return the scores of an attack on targets."""
     module = make(
         objective=AnchorCode(), step=lambda p: SignStep(p, 0.01), targets=TargetChoice(n_t=5),
         **options,
     )  # fmt: skip
-    run_attack(trainer(tmp_path), module, data)
-    return module
+    return run_attack(trainer(tmp_path), module, data)
 
 
 def codes_of(items):
@@ -41,8 +41,8 @@ def codes_of(items):
 
 @pytest.mark.parametrize(("target", "n"), [("auto", 40), ("open_set", 40), ("both", 130)])
 def test_open_set_votes_and_is_ranked(tmp_path, opened, target, n):
-    module = attacked(tmp_path, opened, target_database=target)
-    outcome = module.outcome()
+    scores = attacked(tmp_path, opened, target_database=target)
+    outcome = scores.outcome()
     targets = outcome.targets
     assert targets.labels.shape == (13, 4)
     assert targets.anchor_index.max() < 40
@@ -55,27 +55,27 @@ def test_open_set_votes_and_is_ranked(tmp_path, opened, target, n):
     expected = mean_average_precision(
         outcome.tensors["codes"], codes, targets.labels, labels, top_k=20
     )
-    row = rows_of(module, metric="t_map", iteration=6, quantized=False)[0]
+    row = rows_of(scores, metric="t_map", iteration=6, quantized=False)[0]
     assert row["value"] == float(expected)
-    assert (row["n_target_database"], row["n_database"]) == (n, 90)
-    assert row["target_database"] == ("both" if target == "both" else "open_set")
-    assert row["list_sha256_open_set"] == "3"
+    assert (row["data"]["n_target_database"], row["data"]["n_database"]) == (n, 90)
+    assert row["data"]["target_database"] == ("both" if target == "both" else "open_set")
+    assert row["data"]["sha256"]["open_set"] == "3"
     clean = mean_average_precision(
         outcome.tensors["clean_codes"], codes_of(opened.database_set), outcome.tensors["labels"],
         opened.database_set.labels, top_k=20,
     )  # fmt: skip
-    assert rows_of(module, attack="none", metric="map")[0]["value"] == float(clean)
+    assert rows_of(scores, attack="none", metric="map")[0]["value"] == float(clean)
 
 
 def test_open_set_can_be_left_alone(tmp_path, opened, blobs):
-    module = attacked(tmp_path, opened, target_database="database")
-    assert module.outcome().targets.labels.shape == (13, 3)
-    assert {row["n_target_database"] for row in module.rows} == {90}
+    scores = attacked(tmp_path, opened, target_database="database")
+    assert scores.outcome().targets.labels.shape == (13, 3)
+    assert {row["data"]["n_target_database"] for row in scores.rows} == {90}
 
 
 def test_items_of_both_are_those_of_the_index(tmp_path, opened):
-    module = attacked(tmp_path, opened, target_database="both")
-    items, ranked = module.databases.ranked_items(opened), module.databases.ranked
+    scores = attacked(tmp_path, opened, target_database="both")
+    items, ranked = scores.databases.ranked_items(opened), scores.databases.ranked
     for row in (0, 89, 90, 129):
         image = items[int(ranked.index[row])][0]
         assert torch.equal(sign_code(TinyNet()(image[None]))[0].to(torch.int8), ranked.codes[row])

@@ -16,8 +16,8 @@ from lightning_hash.data import SamplePhotos
 from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.modules import AttackModule, Encoder, HashModule
 from tests.conftest import TinyNet
-from tests.modules.test_attack_module import make, trainer
-from tests.test_cli import SMALL_ATTACK, SMALL_DATA
+from tests.helpers.attacks import make, rows_of, trainer
+from tests.helpers.commands import SMALL_ATTACK, SMALL_DATA
 
 
 def encode(tmp_path, data, victim=None, **options):
@@ -59,21 +59,17 @@ def test_logits_that_are_not_finite(tmp_path, blobs):
 
 def test_reused_codes_give_the_same_numbers_without_encoding(tmp_path, blobs, monkeypatch):
     path = encode(tmp_path, blobs)
-    before, after = make(), make()
-    run_attack(trainer(tmp_path), before, blobs)
+    before = run_attack(trainer(tmp_path), make(), blobs)
 
     def never(*_):
         pytest.fail("the database was encoded again")
 
     monkeypatch.setattr(Encoder, "predict_step", never)
-    run_attack(trainer(tmp_path), after, blobs, codes=str(path))
-    drop = ("seconds",)
-    rows = [
-        [{k: v for k, v in row.items() if k not in drop} for row in module.rows]
-        for module in (before, after)
-    ]
-    assert rows[0] == rows[1]
-    assert len(rows[0]) > 10
+    after = run_attack(trainer(tmp_path), make(), blobs, codes=str(path))
+    for row in (*before.rows, *after.rows):
+        del row["run"]["seconds"]
+    assert before.rows == after.rows
+    assert len(before.rows) > 10
 
 
 @pytest.mark.parametrize(
@@ -119,15 +115,11 @@ def test_codes_of_another_program(tmp_path, blobs, name):
     """A database whose model we do not have: flipped codes turn the ranking round."""
     found = read_codes(encode(tmp_path, blobs))
     write_codes(tmp_path / name, type(found)(-found.codes, found.labels, found.index))
-    module, plain = make(), make()
-    run_attack(trainer(tmp_path, 1), plain, blobs)
+    plain = run_attack(trainer(tmp_path, 1), make(), blobs)
     with pytest.warns(UserWarning, match="do not say which model they are of"):
-        run_attack(trainer(tmp_path, 1), module, blobs, codes=str(tmp_path / name))
-    assert {row["database_codes"] for row in module.rows} == {name}
-    clean = [
-        next(r["value"] for r in m.rows if r["attack"] == "none" and r["metric"] == "map")
-        for m in (plain, module)
-    ]
+        flipped = run_attack(trainer(tmp_path, 1), make(), blobs, codes=str(tmp_path / name))
+    assert {row["data"]["database_codes"] for row in flipped.rows} == {name}
+    clean = [rows_of(s, attack="none", metric="map")[0]["value"] for s in (plain, flipped)]
     assert clean[0] > clean[1] + 0.2
 
 

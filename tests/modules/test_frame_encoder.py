@@ -15,7 +15,7 @@ from lightning_hash.data.cached_frames import CachedFrames, FrameFile
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import RankingOptions
 from lightning_hash.modules import HashModule
-from tests.clips import write_classes
+from tests.helpers.clips import write_classes
 
 NETWORK = {
     "class_path": "lightning_hash.models.VideoNetwork",

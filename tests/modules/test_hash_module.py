@@ -5,14 +5,12 @@ from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import RankingOptions, mean_average_precision, sign_code
 from lightning_hash.losses import PairwiseLoss
 from lightning_hash.metrics import HammingMetric, PerQueryMetric, hamming
 from lightning_hash.modules import HashModule, OneCycle
 from lightning_hash.victims import load_victim
-
-TINY = {"class_path": "tests.conftest.TinyNet", "init_args": {"bits": 8}}
+from tests.helpers.training import TINY, module, trainer
 
 
 class Retrieved(HammingMetric):
@@ -36,19 +34,6 @@ class Norm(PerQueryMetric):
 
     def values(self, codes):
         return (codes > 0).sum(dim=1)
-
-
-def trainer(tmp_path, epochs=2, **options):
-    defaults = {
-        "max_epochs": epochs, "accelerator": "cpu", "logger": False, "default_root_dir": tmp_path,
-        "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0,
-        "enable_checkpointing": False,
-    }  # fmt: skip
-    return HashTrainer(**{**defaults, **options})
-
-
-def module(**options):
-    return HashModule(**{"backbone": TINY, "bits": 8, "ranking": RankingOptions(20), **options})
 
 
 def test_training_learns_and_logs_the_map_of_the_functions(tmp_path, blobs):

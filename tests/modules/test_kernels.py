@@ -5,14 +5,15 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
+from lightning_hash.attacks import AnchorCode
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
-from lightning_hash.modules import kernels
+from lightning_hash.victims import kernels
 from lightning_hash.victims.kernels import CANDIDATES, Kernels, choose_kernels
-from lightning_hash.victims.victim import freeze
+from lightning_hash.victims.victim import Victim
 from tests.conftest import TinyNet
-from tests.modules.test_attack_module import make, rows_of, trainer
+from tests.helpers.attacks import far_step, make, rows_of, trainer
 
 SHORT = Kernels(short=True, channels_last=True)
 
@@ -48,7 +49,7 @@ def clock(monkeypatch, seconds):
 )
 def test_the_fastest_is_chosen(monkeypatch, seconds, chosen, gain):
     clock(monkeypatch, dict(zip(CANDIDATES, seconds, strict=True)))
-    victim = freeze(build_model("convnet", 8))
+    victim = Victim(build_model("convnet", 8).eval())
     found = choose_kernels(victim, torch.rand(6, 3, 32, 32), loss)
     assert found == (chosen, pytest.approx(gain))
     weight = next(victim.network.parameters())
@@ -66,7 +67,7 @@ def test_quick_passes_are_timed_on_more_queries(monkeypatch):
     times = itertools.count(step=0.01)
     monkeypatch.setattr(kernels, "_gradient", gradient)
     monkeypatch.setattr(kernels, "_now", lambda device: next(times))
-    choose_kernels(freeze(TinyNet()), torch.rand(60, 3, 8, 8), loss)
+    choose_kernels(Victim(TinyNet()), torch.rand(60, 3, 8, 8), loss)
     assert set(sizes) == {4, 40}  # four take 0.01 s, 0.1 s are wanted
     assert sizes.count(40) == 3 * (1 + kernels.ROUNDS)  # TinyNet has no batch norm to fold
 
@@ -107,56 +108,56 @@ def test_what_changes_the_gradient_or_fails_is_left_out(monkeypatch, network):
     torch.manual_seed(0)
     clock(monkeypatch, {kernels: 0.1 if kernels.short else 4.0 for kernels in CANDIDATES})
     found = choose_kernels(
-        freeze(network()), torch.rand(4, 3, 8, 8), lambda n, x: n(x)[:, ::2].sum()
+        Victim(network()), torch.rand(4, 3, 8, 8), lambda n, x: n(x)[:, ::2].sum()
     )
     assert found == (CANDIDATES[0], 1.0)
 
 
 def attacked(tmp_path, blobs, **options):
+    """Return the module and its scores."""
     module = make(**{"tune": True, **options})
-    run_attack(trainer(tmp_path, 6), module, blobs)
-    return module
+    return module, run_attack(trainer(tmp_path, 6), module, blobs)
 
 
 def test_short_iterations_exact_scores(tmp_path, blobs, monkeypatch):
     monkeypatch.setattr(kernels, "choose_kernels", lambda *_: (SHORT, 4.0))
     victim = TinyNet()
-    module = attacked(tmp_path, blobs, victim=victim)
-    assert {row["kernels"] for row in module.rows} == {"bfloat16 channels_last"}
-    outcome = module.outcome().tensors
+    module, scores = attacked(tmp_path, blobs, victim=victim)
+    assert {row["run"]["kernels"] for row in scores.rows} == {"bfloat16 channels_last"}
+    outcome = scores.outcome().tensors
     assert outcome["perturbation"].dtype == torch.float32
     assert next(victim.parameters()).dtype == torch.float32  # the user's model is left alone
     shifts = module.runner.network.convolution.weight.float() - victim.convolution.weight
     assert 0 < shifts.abs().max() < 0.02
-    clean = torch.cat([module.clean(number) for number in range(3)])
+    clean = torch.cat([queries.inputs for queries in module.batches])
     moved = (clean + outcome["perturbation"]).clamp(0, 1)
     assert torch.equal(outcome["codes"], sign_code(victim(moved)).to(torch.int8))
-    plain = attacked(tmp_path, blobs, tune=False)
-    assert {row["kernels"] for row in plain.rows} == {"float32"}
+    _, plain = attacked(tmp_path, blobs, tune=False)
+    assert {row["run"]["kernels"] for row in plain.rows} == {"float32"}
     assert not torch.equal(plain.outcome().tensors["perturbation"], outcome["perturbation"])
     for metric in ("map", "t_map", "hamming_to_clean"):
         found, expected = (
-            [row["value"] for row in rows_of(m, metric=metric, attack="hag")]
-            for m in (module, plain)
+            [row["value"] for row in rows_of(each, metric=metric, attack="hag")]
+            for each in (scores, plain)
         )
         assert found == pytest.approx(expected, abs=0.1), metric
-    start = rows_of(module, metric="hamming_to_clean", iteration=0)
+    start = rows_of(scores, metric="hamming_to_clean", iteration=0)
     assert [row["value"] for row in start] == [0.0]  # exact codes at a milestone
 
 
 def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
     monkeypatch.setattr(kernels, "choose_kernels", lambda *_: (SHORT, 4.0))
-    whole = attacked(tmp_path, blobs)
+    _, whole = attacked(tmp_path, blobs)
     keep = ModelCheckpoint(
         tmp_path, filename="{epoch}", every_n_epochs=1, save_top_k=-1, save_on_train_epoch_end=True
     )
     saved = make(tune=True)
     run_attack(trainer(tmp_path, 6, callbacks=[keep], enable_checkpointing=True), saved, blobs)
     monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("chosen again"))
-    resumed = make(tune=True)
-    run_attack(trainer(tmp_path, 6), resumed, blobs, ckpt_path=str(tmp_path / "epoch=2.ckpt"))
+    resumed, last = make(tune=True), str(tmp_path / "epoch=2.ckpt")
+    scores = run_attack(trainer(tmp_path, 6), resumed, blobs, ckpt_path=last)
     assert resumed.kernels == SHORT
-    found, expected = (m.outcome().tensors["perturbation"] for m in (resumed, whole))
+    found, expected = (each.outcome().tensors["perturbation"] for each in (scores, whole))
     assert torch.equal(found, expected)
 
 
@@ -166,9 +167,9 @@ def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
 def test_a_choice_of_the_users_is_not_tuned(tmp_path, blobs, monkeypatch, options, precision):
     monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("tuned"))
     module = make(tune=True, **options)
-    run_attack(trainer(tmp_path, 2, precision=precision), module, blobs)
+    scores = run_attack(trainer(tmp_path, 2, precision=precision), module, blobs)
     expected = "float32 channels_last" if options else "float32"
-    assert {row["kernels"] for row in module.rows} == {expected}
+    assert {row["run"]["kernels"] for row in scores.rows} == {expected}
 
 
 class Limited(TinyNet):
@@ -198,19 +199,38 @@ class Limited(TinyNet):
 @pytest.mark.filterwarnings("ignore:.*do not fit into")
 def test_out_of_memory_halves_the_parts_and_loses_nothing(tmp_path, blobs, in_backward):
     expected = make(batch_size=13)
-    run_attack(trainer(tmp_path, 4), expected, blobs)
+    whole = run_attack(trainer(tmp_path, 4), expected, blobs)
     victim = Limited(4, in_backward)
     module = make(victim, batch_size=13)
     with pytest.warns(UserWarning, match="13 queries do not fit .* going on with 7 at a time"):
-        run_attack(trainer(tmp_path, 4), module, blobs)
-    assert module.passes.size == 4
+        scores = run_attack(trainer(tmp_path, 4), module, blobs)
+    assert module.parts.size == 4
     assert victim.sizes[-4:] == [4, 4, 4, 1]
-    found, whole = (m.outcome().tensors["perturbation"] for m in (module, expected))
-    torch.testing.assert_close(found, whole, rtol=1e-5, atol=1e-7)
-    losses = [torch.cat([batch.losses for batch in m.batches]) for m in (module, expected)]
-    torch.testing.assert_close(*losses)
-    logits = [torch.cat([batch.logits for batch in m.batches]) for m in (module, expected)]
-    torch.testing.assert_close(*logits)
+    found = [each.outcome().tensors["perturbation"] for each in (scores, whole)]
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(*[each.tally.losses(0) for each in (module, expected)])
+    torch.testing.assert_close(*[each.attacks[0].victim.logits for each in (module, expected)])
+    asked = [each.batches[0].asked.tolist() for each in (module, expected)]
+    assert asked == [[4] * 13] * 2  # passes that failed are no questions
+
+
+@pytest.mark.filterwarnings("ignore:.*do not fit into")
+def test_queries_that_are_finished_are_found_in_parts_too(tmp_path, blobs):
+    """The parts are of the queries left; each is judged by its own code."""
+    options = {
+        "objective": AnchorCode(), "step": far_step, "epsilon": 0.5, "stop_finished": True,
+        "batch_size": 13,
+    }  # fmt: skip
+    whole = run_attack(trainer(tmp_path, 40), make(**options), blobs)
+    scores = run_attack(trainer(tmp_path, 40), make(Limited(4, True), **options), blobs)
+    counts = [
+        [row["n_finished"] for row in rows_of(each, attack="dhta", metric="t_map")]
+        for each in (scores, whole)
+    ]
+    assert counts[0] == counts[1]
+    assert 3 <= counts[0][-1] < 13
+    found, expected = (each.outcome().tensors["perturbation"] for each in (scores, whole))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("in_backward", [False, True])

@@ -21,7 +21,7 @@ from lightning_hash.losses import (
 )
 from lightning_hash.modules import HashModule
 from lightning_hash.modules.code_bank import CodeBank
-from tests.modules.test_hash_module import module, trainer
+from tests.helpers.training import module, trainer
 
 LOSSES = {
     "pairwise": PairwiseLoss, "hashnet": HashNetLoss, "dpsh": DPSHLoss, "dch": DCHLoss,

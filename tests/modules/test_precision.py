@@ -2,27 +2,28 @@
 
 import pytest
 import torch
-from lightning_hash.victims.frozen import FrozenNetwork
+from pytorch_lightning.callbacks import Callback
 
 from lightning_hash.attacks import HAG, AnchorCode, SignStep
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.models import build_model
-from lightning_hash.victims.victim import freeze
+from lightning_hash.victims.kernels import Kernels
+from lightning_hash.victims.victim import Victim
 from tests.conftest import TinyNet
-from tests.modules.test_attack_module import make, rows_of, small_step, trainer
+from tests.helpers.attacks import make, rows_of, small_step, trainer
 
 # Measured: 0 here; docs/cluster.md has the demo's.
 TOLERANCE = 0.01
 
 
 def attacked(tmp_path, blobs, precision="32-true", victim=None, **options):
+    """Return the module and its scores."""
     module = make(victim or TinyNet(), **options)
-    run_attack(trainer(tmp_path, 20, precision=precision), module, blobs)
-    return module
+    return module, run_attack(trainer(tmp_path, 20, precision=precision), module, blobs)
 
 
-def final(module, metric):
-    rows = rows_of(module, metric=metric, attack=module.attack_name, iteration=20)
+def final(scores, metric):
+    rows = rows_of(scores, metric=metric, attack=scores.attack_name, iteration=20)
     return [row["value"] for row in rows]
 
 
@@ -45,14 +46,14 @@ def final(module, metric):
 )
 @pytest.mark.filterwarnings("ignore")
 def test_other_kernels_find_the_same(tmp_path, blobs, precision, options, attack):
-    plain = attacked(tmp_path, blobs, **attack)
-    module = attacked(tmp_path, blobs, precision, **options, **attack)
-    assert module.outcome().tensors["perturbation"].dtype == torch.float32
-    assert all(batch.logits.dtype == torch.float32 for batch in module.batches)
+    _, plain = attacked(tmp_path, blobs, **attack)
+    module, scores = attacked(tmp_path, blobs, precision, **options, **attack)
+    assert scores.outcome().tensors["perturbation"].dtype == torch.float32
+    assert all(each.victim.logits.dtype == torch.float32 for each in module.attacks)
     for metric in ("map", "t_map"):
-        assert final(module, metric) == pytest.approx(final(plain, metric), abs=TOLERANCE), metric
-    assert {row["precision"] for row in module.rows} == {precision}
-    assert final(plain, "linf")[0] == pytest.approx(final(module, "linf")[0])
+        assert final(scores, metric) == pytest.approx(final(plain, metric), abs=TOLERANCE), metric
+    assert {row["run"]["precision"] for row in scores.rows} == {precision}
+    assert final(plain, "linf")[0] == pytest.approx(final(scores, "linf")[0])
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
@@ -62,8 +63,8 @@ def test_short_perturbations_are_refused(tmp_path, blobs, precision):
         attacked(tmp_path, blobs, precision)
 
 
-def test_frozen_network():
-    network = FrozenNetwork(freeze(build_model("convnet", 12)), channels_last=True)
+def test_a_victim_on_kernels():
+    network = Kernels(channels_last=True).of(Victim(build_model("convnet", 12)))
     images = network.lay_out(torch.rand(3, 3, 32, 32))
     assert images.is_contiguous(memory_format=torch.channels_last)
     network.train()
@@ -77,19 +78,28 @@ def test_frozen_network():
     assert empty.grad.shape == (0, 3, 32, 32)
 
 
-def build_like(network):
+def build_like(victim):
     plain = build_model("convnet", 12)
-    plain.load_state_dict(network.network.state_dict())
+    plain.load_state_dict(victim.network.state_dict())
     return plain.eval()
 
 
 def test_a_network_of_another_shape():
-    network = FrozenNetwork(freeze(torch.nn.Identity()))
+    network = Victim(torch.nn.Identity())
     with pytest.raises(ValueError, match=r"logits of shape \(2, K\), got \(2, 3, 4, 4\)"):
         network(torch.rand(2, 3, 4, 4))
 
-    def forward(self, inputs):
-        return super().forward(inputs) / max(1, len(inputs))
+
+class Gradients(Callback):
+    """Keep the gradient of each query."""
+
+    def __init__(self):
+        self.of = {}
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        gradients = module.perturbations[batch_idx].delta.grad.clone()
+        index = module.batches[batch_idx].index.tolist()
+        self.of.update(zip(index, gradients, strict=True))
 
 
 @pytest.mark.parametrize("objective", [HAG(), AnchorCode()], ids=["hag", "dhta"])
@@ -97,21 +107,10 @@ def test_gradients_of_the_first_iteration_in_any_batch(tmp_path, blobs, objectiv
     """float32; a mean over the batch fails the same comparison."""
     found = {}
     for size in (16, 7, 1):
-        module = make(objective=objective, batch_size=size, step=small_step)
-        gradients = {}
-
-        def keep(optimizer, module=module, gradients=gradients):
-            gradients.update(
-                (int(index), gradient)
-                for batch, p in zip(module.batches, module.perturbations, strict=True)
-                if p.grad is not None
-                for index, gradient in zip(batch.index, p.grad.clone(), strict=True)
-            )
-
-        module.on_before_optimizer_step = keep
-        run_attack(trainer(tmp_path, 1), module, blobs)
-        logits = torch.cat([batch.logits for batch in module.batches])
-        found[size] = torch.stack([gradients[i] for i in range(13)]), logits
+        module, kept = make(objective=objective, batch_size=size, step=small_step), Gradients()
+        run_attack(trainer(tmp_path, 1, callbacks=[kept]), module, blobs)
+        logits = torch.cat([attack.victim.logits for attack in module.attacks])
+        found[size] = torch.stack([kept.of[i] for i in range(13)]), logits
     for size in (7, 1):
         for one, other in zip(found[16], found[size], strict=True):
             assert (one - other).abs().max() <= 1e-6 * one.abs().max()
@@ -126,13 +125,13 @@ def test_a_whole_attack_in_any_batch(tmp_path, blobs):
         module = make(
             objective=AnchorCode(), batch_size=size, step=lambda p: torch.optim.SGD(p, lr=0.02)
         )
-        run_attack(trainer(tmp_path, 60), module, blobs)
-        values[size] = [row["value"] for row in module.rows if row["metric"] in ("map", "t_map")]
+        scores = run_attack(trainer(tmp_path, 60), module, blobs)
+        values[size] = [row["value"] for row in scores.rows if row["metric"] in ("map", "t_map")]
     for size in (7, 1):
         assert values[size] == pytest.approx(values[16], abs=TOLERANCE)
     averaged = make(
         objective=AnchorCode(), batch_size=16, step=lambda p: torch.optim.SGD(p, lr=0.02 / 13)
     )
-    run_attack(trainer(tmp_path, 60), averaged, blobs)
-    mean = [row["value"] for row in averaged.rows if row["metric"] in ("map", "t_map")]
+    scores = run_attack(trainer(tmp_path, 60), averaged, blobs)
+    mean = [row["value"] for row in scores.rows if row["metric"] in ("map", "t_map")]
     assert max(abs(a - b) for a, b in zip(mean, values[16], strict=True)) > 5 * TOLERANCE

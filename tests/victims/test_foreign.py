@@ -11,7 +11,7 @@ from torch import nn
 from lightning_hash.__main__ import main
 from lightning_hash.models import build_model
 from lightning_hash.victims import ForeignNetwork, load_foreign
-from tests.test_cli import SMALL_ATTACK
+from tests.helpers.commands import SMALL_ATTACK
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
@@ -268,7 +268,8 @@ def test_attack_on_a_foreign_victim_from_a_config(tmp_path, monkeypatch):
     options = ["--config", "victim.yaml", *SMALL_ATTACK, "--trainer.max_epochs=3"]
     assert main(["attack", *options, "--name=foreign"]) == 0
     rows = json.loads(Path("runs/attack/foreign/version_0/results.json").read_text())
-    assert {(row["backbone"], row["epsilon_space"]) for row in rows} == {
-        (f"{__name__}:make_small", "pixel")
-    }
+    assert {row["victim"]["backbone"] for row in rows} == {f"{__name__}:make_small"}
+    assert {row["victim"]["bits"] for row in rows} == {8}  # nobody said it: the logits did
+    spaces = {(row["attack"] or {}).get("budget", {}).get("space") for row in rows}
+    assert spaces == {"pixel", None}  # None: the clean queries and the ceiling
     assert max(row["value"] for row in rows if row["metric"] == "linf") <= 10 / 255 + 1e-6
