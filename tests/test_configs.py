@@ -42,7 +42,7 @@ def test_recipes(recipe, verb, monkeypatch, tmp_path):
         raise StoppedError
 
     monkeypatch.setattr(LightningCLI, "instantiate_trainer", construct)
-    victim = ["--model.victim={source: tests.models.test_foreign:make_small}"]
+    victim = ["--model.victim={source: tests.victims.test_foreign:make_small}"]
     arguments = [verb, "--config", str(recipe), *(victim if verb == "attack" else [])]
     with pytest.raises(StoppedError):
         HashCLI(arguments[0], arguments[1:])
