@@ -323,7 +323,7 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch, capsys):
     again = [*attack, *quiet, "--data.stride=2", "--ckpt_path=last", "--name=all"]
     again.remove("--codes=codes.safetensors")
     assert main(again) == 1
-    assert "belongs to another attack: its inputs_sha256" in capsys.readouterr().err
+    assert "belongs to another attack: its data.inputs_sha256" in capsys.readouterr().err
     assert main(["report", "runs"]) == 0
     figures = {path.name for path in Path("runs/report/figures").glob("*.png")}
     assert {"frames.png", "dhta_fig9.png"} <= figures
