@@ -9,6 +9,7 @@ from importlib import import_module
 
 from lightning_hash._version import __version__
 from lightning_hash.commands.configs import resolve_configs
+from lightning_hash.commands.help import verb_help
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 
 
@@ -44,6 +45,9 @@ def main(args: list[str] | None = None) -> int:
 
 def _run(verb: str, arguments: list[str]) -> int:
     entry = VERBS[verb]
+    if (entry.options or entry.model) and {"--help", "-h"} & set(arguments):
+        print(verb_help(verb))
+        return 0
     if not entry.model:
         status: int = getattr(import_module(entry.module), entry.function)(arguments)
         return status

@@ -1,6 +1,5 @@
 """``python -m lightning_hash attack``: attack the queries of a data set."""
 
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.commands.defaults import DEMO_DATA
 from lightning_hash.commands.encode import encode_splits
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import OPEN_SET, HashDataModule
@@ -36,17 +34,6 @@ from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.checkpoints import read_checkpoint
 from lightning_hash.victims.victim import Victim
-
-DEFAULTS: dict[str, Any] = {
-    **DEMO_DATA,
-    "trainer.max_epochs": 100,
-    "trainer.log_every_n_steps": 10,
-    "trainer.devices": 1,
-    "trainer.enable_model_summary": False,
-    "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
-    "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
-    "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
-}
 
 
 def run_attack(
@@ -201,19 +188,6 @@ def _newest_checkpoint(folder: str | None) -> str | None:
         rank_zero_warn("ckpt_path last: no run of this name has a checkpoint, this one is new")
     chosen: str | None = gather_objects(newest)[0]
     return chosen
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add the names of folders and the interval of checkpoints."""
-    parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
-    parser.add_argument(
-        "--name", default=None, type=str | None,  # type: ignore[arg-type] # jsonargparse's
-        help="The run goes to RUNS/attack/NAME/version_N; the attack's name by default.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--checkpoint_every", default=50, type=int,
-        help="Iterations between two checkpoints of the attack.",
-    )  # fmt: skip
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

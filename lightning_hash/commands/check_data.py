@@ -7,10 +7,12 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
+from lightning_hash.commands.table import VERBS
 from lightning_hash.data import ImageDataModule
 from lightning_hash.data.check import DataCheck, check_data
 
 LABELS_SHOWN = 25
+OPTIONS = VERBS["check-data"].options
 
 
 def main(arguments: list[str]) -> int:
@@ -25,7 +27,7 @@ def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="lightning_hash check-data", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with a `data` entry.")
     parser.add_subclass_arguments(ImageDataModule, "data", required=True)
-    parser.add_argument("--json", action="store_true", help="Print JSON instead of tables.")
+    parser.add_argument("--json", action="store_true", help=OPTIONS["json"].help)
     options = parser.parse_args(arguments)
     check = check_data(parser.instantiate_classes(options).data)
     if options.json:

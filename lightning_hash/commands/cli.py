@@ -1,6 +1,5 @@
 """The verbs that run a LightningModule: LightningCLI with the options of one verb."""
 
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -21,11 +20,6 @@ from lightning_hash.victims.checkpoints import read_checkpoint
 class LightningVerb(Protocol):
     """What the module of a verb has beside the function that the table names."""
 
-    DEFAULTS: Mapping[str, Any]  # dotted names of options, and their values
-
-    def add_options(self, parser: ArgumentParser) -> None:
-        """Add options that are neither the function's nor those of trainer, model and data."""
-
     def trainer_options(
         self, options: Mapping[str, Any], model: pl.LightningModule
     ) -> dict[str, Any]:
@@ -41,7 +35,7 @@ class HashCLI(LightningCLI):
     """
 
     def __init__(self, verb: str, arguments: list[str]) -> None:
-        entry = VERBS[verb]
+        self._entry = entry = VERBS[verb]
         module = import_module(entry.module)
         self._part = cast(LightningVerb, module)
         self._function = getattr(module, entry.function)
@@ -64,9 +58,10 @@ class HashCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the verb, and what it takes where the user says nothing."""
-        self._part.add_options(parser)
+        for name, option in self._entry.options.items():
+            parser.add_argument(f"--{name}", **option._asdict())
         self._options = parser.add_function_arguments(self._function, skip={3})
-        parser.set_defaults(keep_defaults(self._part.DEFAULTS, self._arguments))
+        parser.set_defaults(keep_defaults(self._entry.defaults, self._arguments))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and take from a checkpoint of ``fit`` what its network is built with."""

@@ -8,8 +8,6 @@ import yaml
 
 from lightning_hash.commands.configs import config_names
 
-DEMO_DATA = {"data": {"class_path": "lightning_hash.data.SamplePhotos"}}
-
 
 def keep_defaults(defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
     """Return the defaults of a verb, without the classes that the user replaces.

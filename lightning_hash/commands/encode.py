@@ -1,7 +1,6 @@
 """``python -m lightning_hash encode``: the codes of a split."""
 
 import dataclasses
-from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from torch.utils.data import Subset
 
 from lightning_hash.codes.code_files import CodeForm, check_suffix, write_codes
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.commands.defaults import DEMO_DATA
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.engine.trainer import quiet_trainer
@@ -21,8 +19,6 @@ from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
-
-DEFAULTS: dict[str, Any] = {**DEMO_DATA, "trainer.logger": False}
 
 
 def encode(
@@ -154,10 +150,6 @@ def encode_splits(
         made = made_with(victim, datamodule, split, trainer)
         found[split] = dataclasses.replace(joined, paths=datamodule.paths_of(split), made_with=made)
     return found
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add nothing: one file is written, which says what made it."""
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``python -m lightning_hash fit``: train a hash model."""
 
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,23 +8,11 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
 
-from lightning_hash.commands.defaults import DEMO_DATA
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.callbacks import SummaryTable
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
-
-DEFAULTS: dict[str, Any] = {
-    **DEMO_DATA,
-    "trainer.max_epochs": 40,
-    "trainer.num_sanity_val_steps": 0,
-    "trainer.check_val_every_n_epoch": 5,
-    "trainer.log_every_n_steps": 10,
-    "model.loss": {"class_path": "lightning_hash.losses.PairwiseLoss"},
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
-    "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
-}
 
 
 def run_fit(
@@ -57,18 +44,6 @@ def run_fit(
         trainer.test(
             model, datamodule=datamodule, ckpt_path="best", verbose=False, weights_only=True
         )
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add the names of folders."""
-    parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
-    parser.add_argument(
-        "--name", default="demo",
-        help="Checkpoints go to CHECKPOINTS/NAME, the run to RUNS/fit/NAME/version_N.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--checkpoints", default="checkpoints", help="Folder of all trained victims."
-    )
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

@@ -1,10 +1,29 @@
 """The verbs of the command line: the only list of them, and nothing that takes time to import."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PROGRAM = "lightning_hash"
 PURPOSE = "How robust is retrieval by deep hashing? Train a victim, attack it, read the answer."
+
+
+class Option(NamedTuple):
+    """An option of a verb that is neither its function's nor of trainer or model.
+
+    Attributes:
+        help: what it does.
+        default: its value where the user says nothing.
+        type: what its text becomes.
+        nargs: ``"+"`` where it takes several.
+        required: whether it must be given.
+    """
+
+    help: str
+    default: Any = None
+    type: Any = str
+    nargs: str | None = None
+    required: bool = False
 
 
 class Verb(NamedTuple):
@@ -15,44 +34,112 @@ class Verb(NamedTuple):
         module: module of this package.
         function: called with the arguments behind the verb, returns the exit status. With a
             ``model`` it is called with ``(trainer, model, datamodule)`` and its further parameters
-            are options; the module then has what
-            :class:`lightning_hash.commands.cli.LightningVerb` lists.
+            are options; the module then has
+            :meth:`lightning_hash.commands.cli.LightningVerb.trainer_options`.
         model: the LightningModule that the verb runs, whose arguments are options ``--model.*``.
+        options: further options, by name.
+        defaults: dotted names of options, and what they are where the user says nothing.
     """
 
     help: str
     module: str
     function: str = "main"
     model: str = ""
+    options: Mapping[str, Option] = {}
+    defaults: Mapping[str, Any] = {}
 
 
 _HERE = "lightning_hash.commands"
 _MODULES = "lightning_hash.modules"
+_DEMO_DATA = {"data": {"class_path": "lightning_hash.data.SamplePhotos"}}
+_RUNS = Option("folder under which runs are written", "runs")
+_FIT = {
+    "runs": _RUNS,
+    "name": Option(
+        "checkpoints go to CHECKPOINTS/NAME, the run to RUNS/fit/NAME/version_N", "demo"
+    ),
+    "checkpoints": Option("folder of all trained victims", "checkpoints"),
+}
+_ATTACK = {
+    "runs": _RUNS,
+    "name": Option(
+        "the run goes to RUNS/attack/NAME/version_N; the attack's name by default",
+        type=str | None,
+    ),
+    "checkpoint_every": Option("iterations between two checkpoints of the attack", 50, int),
+}
+_TRANSFER = {
+    "perturbations": Option("run folders of finished attacks", nargs="+", required=True),
+    "combination": Option(
+        "single: each run alone; of all runs together: sum (may exceed epsilon), clipped (the sum, "
+        "clipped to epsilon), average, best (for each query the run that got furthest on its own "
+        "victim: the best of restarts, or of several attacks); several may be given",
+        ["single"], nargs="+",
+    ),
+    "victims": Option(
+        "checkpoints of fit, or options of foreign models as {source: ..., ...}",
+        nargs="+", required=True,
+    ),
+    "data": Option("config of the data; that of the first run by default", type=str | None),
+    "runs": _RUNS,
+    "name": Option("the rows go to RUNS/transfer/NAME/version_N", "transfer"),
+    "batch_size": Option("queries at a time", 100, int),
+    "accelerator": Option("as in Lightning's Trainer", "auto"),
+    "devices": Option("as in Lightning's Trainer", "1"),
+}  # fmt: skip
+_CHECK_DATA = {
+    "data": Option("a data module; its options are --data.OPTION"),
+    "json": Option("print JSON instead of tables", False, bool),
+}
 VERBS = {
     "fit": Verb(
         "train a hash model and test its best checkpoint",
-        f"{_HERE}.fit", "run_fit", f"{_MODULES}.hash_module.HashModule",
+        f"{_HERE}.fit", "run_fit", f"{_MODULES}.hash_module.HashModule", _FIT,
+        {
+            **_DEMO_DATA,
+            "trainer.max_epochs": 40,
+            "trainer.num_sanity_val_steps": 0,
+            "trainer.check_val_every_n_epoch": 5,
+            "trainer.log_every_n_steps": 10,
+            "model.loss": {"class_path": "lightning_hash.losses.PairwiseLoss"},
+            "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
+            "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
+        },
     ),
     "test": Verb(
         "score the clean queries of a data set on a trained hash model",
-        f"{_HERE}.test", "run_test", f"{_MODULES}.hash_module.HashModule",
+        f"{_HERE}.test", "run_test", f"{_MODULES}.hash_module.HashModule", _FIT,
+        {**_DEMO_DATA, "ckpt_path": "checkpoints/demo/best.ckpt"},
     ),
     "encode": Verb(
         "write the codes of one split of a data set into a file",
-        f"{_HERE}.encode", "run_encode", f"{_MODULES}.encoder.Encoder",
+        f"{_HERE}.encode", "run_encode", f"{_MODULES}.encoder.Encoder", {},
+        {**_DEMO_DATA, "trainer.logger": False},
     ),
     "attack": Verb(
         "perturb the queries of a data set and measure what a victim then retrieves",
-        f"{_HERE}.attack", "run_attack", f"{_MODULES}.attack_module.AttackModule",
+        f"{_HERE}.attack", "run_attack", f"{_MODULES}.attack_module.AttackModule", _ATTACK,
+        {
+            **_DEMO_DATA,
+            "trainer.max_epochs": 100,
+            "trainer.log_every_n_steps": 10,
+            "trainer.devices": 1,
+            "trainer.enable_model_summary": False,
+            "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
+            "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
+            "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
+        },
     ),
     "transfer": Verb(
-        "score the perturbations of finished attacks on other victims", f"{_HERE}.transfer"
+        "score the perturbations of finished attacks on other victims",
+        f"{_HERE}.transfer", options=_TRANSFER,
     ),
     "score": Verb("compute MAP and t-MAP of codes in files", f"{_HERE}.score"),
     "report": Verb("make tables, figures and one page of finished runs", f"{_HERE}.report"),
     "sweep": Verb("run many experiments from lists of values, here or on SLURM", f"{_HERE}.sweep"),
     "check-data": Verb(
-        "count the items of a data set and say what is wrong with them", f"{_HERE}.check_data"
+        "count the items of a data set and say what is wrong with them", f"{_HERE}.check_data",
+        options=_CHECK_DATA,
     ),
 }  # fmt: skip
 

@@ -1,6 +1,5 @@
 """``python -m lightning_hash test``: score clean queries on a trained hash model."""
 
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,12 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
-from lightning_hash.commands import fit
-from lightning_hash.commands.defaults import DEMO_DATA
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.engine.callbacks import SummaryTable
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.victims.checkpoints import read_checkpoint
-from lightning_hash.victims.resolve import DEFAULT_VICTIM
-
-DEFAULTS: dict[str, Any] = {**DEMO_DATA, "ckpt_path": DEFAULT_VICTIM}
 
 
 def run_test(
@@ -57,11 +51,6 @@ def run_test(
     finally:
         model.database_file = None
     return {name: value for values in loaders for name, value in values.items()}
-
-
-def add_options(parser: ArgumentParser) -> None:
-    """Add the names of folders."""
-    fit.add_options(parser)
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

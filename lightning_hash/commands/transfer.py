@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
+from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.loggers import RunLogger
@@ -113,29 +114,8 @@ def make_parser() -> ArgumentParser:
     """Return the parser of the verb's options."""
     parser = ArgumentParser(prog="lightning_hash transfer", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with these options.")
-    parser.add_argument(
-        "--perturbations", nargs="+", required=True, help="Run folders of finished attacks."
-    )
-    parser.add_argument(
-        "--combination", nargs="+", default=["single"],
-        help="single: each run alone; of all runs together: sum (may exceed epsilon), clipped (the "
-        "sum, clipped to epsilon), average, best (for each query the run that got furthest on its "
-        "own victim: the best of restarts, or of several attacks). Several may be given.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--victims", nargs="+", required=True,
-        help="Checkpoints of fit, or options of foreign models as {source: ..., ...}.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--data", default=None, help="Config of the data; that of the first run by default."
-    )
-    parser.add_argument("--runs", default="runs", help="Folder under which runs are written.")
-    parser.add_argument(
-        "--name", default="transfer", help="The rows go to RUNS/transfer/NAME/version_N."
-    )
-    parser.add_argument("--batch_size", type=int, default=100, help="Queries at a time.")
-    parser.add_argument("--accelerator", default="auto", help="As in Lightning's Trainer.")
-    parser.add_argument("--devices", default="1", help="As in Lightning's Trainer.")
+    for name, option in VERBS["transfer"].options.items():
+        parser.add_argument(f"--{name}", **option._asdict())
     return parser
 
 
