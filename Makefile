@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNS ?= runs
 ATTACK = $(PY) -m lightning_hash attack --runs $(RUNS)
 
-.PHONY: demo papers test check bench clean
+.PHONY: demo papers test test-slow check bench clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -31,8 +31,13 @@ papers: $(STAMP)
 	$(PY) -m lightning_hash sweep configs/papers/*.yaml --scale $(SCALE) --runs $(RUNS)/papers --jobs $(JOBS)
 	$(PY) -m lightning_hash report $(RUNS)/papers --output $(RUNS)/report/papers
 
+WORKERS ?= 2
 test: $(STAMP) check
-	OMP_NUM_THREADS=1 $(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'
+
+# What takes longer: every preset and paper's experiment in small, several processes, kills and resumptions.
+test-slow: $(STAMP)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile -m slow
 
 check: $(STAMP)
 	$(PY) -m ruff check .

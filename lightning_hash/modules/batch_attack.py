@@ -14,6 +14,7 @@ from lightning_hash.attacks.attack import Closure
 from lightning_hash.attacks.queries import Rows
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.modules.victim_pass import VictimPass
+from lightning_hash.utils.distributed import several_processes
 
 
 class BatchAttack:
@@ -90,7 +91,10 @@ class BatchAttack:
         return 0 if self.unfinished is None else int(self.unfinished.done.sum())
 
     def _around(self, closure: Closure) -> Closure:
-        asking = self.parts.around(closure, self.queries, self.perturbation)
+        asking = closure
+        # DDP's reducer would wait for as many backward passes of every process.
+        if not (self.perturbation.shared and several_processes()):
+            asking = self.parts.around(closure, self.queries, self.perturbation)
         return asking if self.unfinished is None else self.unfinished.around(asking)
 
     def _finished(self, rows: Rows) -> Tensor:

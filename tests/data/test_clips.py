@@ -290,15 +290,18 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch, capsys):
     assert main([*test, "--codes=codes.safetensors", *quiet]) == 0
     attack = ["attack", f"--model.victim={victim}", *data, "--model.targets.init_args.n_t=3"]
     attack += ["--model.objective=AnchorCode", "--trainer.max_epochs=3", "--model.n_queries=null"]
-    attack += ["--model.top_k=null", "--model.batch_size=4", "--codes=codes.safetensors"]
-    for name, frames in (("all", "null"), ("two", "2"), ("one", "1")):
-        assert main([*attack, *quiet, f"--model.frames={frames}", f"--name={name}"]) == 0
+    attack += ["--model.ranking.top_k=null", "--model.batch_size=4", "--codes=codes.safetensors"]
+    assert main([*attack, *quiet, "--name=all"]) == 0
+    for name, count in (("two", 2), ("one", 1)):
+        some = ["--model.perturbation=ChosenFrames", f"--model.perturbation.count={count}"]
+        assert main([*attack, *quiet, *some, f"--name={name}"]) == 0
     rows = {
         name: read_results(Path(f"runs/attack/{name}/version_0/results.json"))
         for name in ("all", "two", "one")
     }
-    assert {row.input_shape for row in rows["all"]} == {"6x3x24x24"}
-    assert [{row.frames for row in rows[name]} for name in rows] == [{None}, {2}, {1}]
+    assert all(row.data["input_shape"] == [6, 3, 24, 24] for row in rows["all"])
+    counts = [{r.get("attack.perturbation.count") for r in rows[n] if r.is_attack} for n in rows]
+    assert counts == [{None}, {2}, {1}]
     source = folder(classes, size=24)
     source.setup("fit")
     lengths = [source.query_set[index][3] for index in range(6)]
@@ -311,7 +314,7 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch, capsys):
     moved = read_results(Path("runs/transfer/transfer/version_0/results.json"))
     for metric in ("map", "t_map", "perceptibility", "linf"):
         own, other = (
-            [r.value for r in group if (r.metric, r.attack, r.iteration) == (metric, "dhta", 3)]
+            [r.value for r in group if (r.metric, r.name, r.iteration) == (metric, "dhta", 3)]
             for group in (rows["all"], moved)
         )
         assert own == pytest.approx(other, abs=1e-6), metric
@@ -320,7 +323,7 @@ def test_files_go_through_every_command(classes, tmp_path, monkeypatch, capsys):
     again = [*attack, *quiet, "--data.stride=2", "--ckpt_path=last", "--name=all"]
     again.remove("--codes=codes.safetensors")
     assert main(again) == 1
-    assert "belongs to another attack: its inputs_sha256" in capsys.readouterr().err
+    assert "belongs to another attack: its data.inputs_sha256" in capsys.readouterr().err
     assert main(["report", "runs"]) == 0
     figures = {path.name for path in Path("runs/report/figures").glob("*.png")}
     assert {"frames.png", "dhta_fig9.png"} <= figures

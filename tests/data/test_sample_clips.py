@@ -96,10 +96,11 @@ def test_fit_and_attack_by_the_configs(tmp_path):
     figures = tmp_path / "runs" / "report" / "figures"
     assert (figures / "dhta_fig9.png").is_file()
     assert not (figures / "frames.png").exists()  # one number of frames is no course
-    rows = [row for row in read_results(path) if row.attack == "dhta"]
-    assert {(row.alpha_schedule, row.top_k, row.step_rule) for row in rows} == {
-        ("0.1", None, "SignStep")
-    }
+    rows = [row for row in read_results(path) if row.name == "dhta"]
+    alpha = {"class": "lightning_hash.attacks.AlphaSchedule", "values": [0.1], "starts": [0.0]}
+    step = {"class": "lightning_hash.attacks.SignStep", "lr": 1 / 255}
+    assert all((row.attack["alpha"], row.attack["step"]) == (alpha, step) for row in rows)
+    assert {row.ranking["top_k"] for row in rows} == {None}
     (change,) = {row.value for row in rows if row.metric == "linf" and row.iteration == 3
                  and not row.quantized}  # fmt: skip
     assert change == pytest.approx(3 / 255, abs=1e-6)
@@ -160,8 +161,14 @@ def test_the_papers_recipes_on_embedded_clips(tmp_path, monkeypatch):
     attack += ["--model.victim=checkpoints/clips/best.ckpt", "--trainer.max_epochs=2"]
     assert main([*attack, *quiet]) == 0
     (path,) = Path("runs/attack").rglob("results.json")
-    rows = [row for row in read_results(path) if row.attack == "p2p"]
-    assert {(r.alpha_schedule, r.top_k, r.lr, r.bits, r.backbone, r.loss, r.input_shape)
-            for r in rows} == {
-        ("0.1", None, 1.0, 12, "alexnet-lstm", "DeepVideoLoss", "3x3x64x64")
-    }  # fmt: skip
+    rows = [row for row in read_results(path) if row.name == "p2p"]
+    found = [
+        (
+            row.get("attack.alpha.values"), row.get("ranking.top_k"), row.get("attack.step.lr"),
+            row.get("victim.bits"), row.get("victim.backbone"), row.get("victim.loss"),
+            row.get("data.input_shape"),
+        )
+        for row in rows
+    ]  # fmt: skip
+    expected = ([0.1], None, 1.0, 12, "alexnet-lstm", "DeepVideoLoss", [3, 3, 64, 64])
+    assert all(each == expected for each in found)

@@ -6,6 +6,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
+import lightning_hash
 import lightning_hash.commands.encode
 from lightning_hash.__main__ import main
 from lightning_hash.codes.code_files import read_codes, write_codes
@@ -18,6 +19,7 @@ from lightning_hash.modules import AttackModule, Encoder, HashModule
 from tests.conftest import TinyNet
 from tests.helpers.attacks import make, rows_of, trainer
 from tests.helpers.commands import SMALL_ATTACK, SMALL_DATA
+from tests.helpers.lent import lent, same, state_of
 
 
 def encode(tmp_path, data, victim=None, **options):
@@ -187,6 +189,41 @@ def test_commands(tmp_path, monkeypatch, capsys):
 def test_any_victim_can_be_encoded(tmp_path, blobs):
     victim = AttackModule(TinyNet()).victim
     assert read_codes(encode(tmp_path, blobs, victim)).bits == 8
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_model_in_training_is_encoded_and_given_back(tmp_path, blobs, fails, precision):
+    """Promise 9: its codes are those of eval mode, and it comes back as it was."""
+    network, path = lent(), tmp_path / "a.safetensors"
+    before = state_of(network)
+    runner = trainer(tmp_path, precision=precision, callbacks=[Stop()] if fails else [])
+    options = {"output": str(path), "split": "query", "compare": 5}
+    if fails:
+        with pytest.raises(KeyError, match="stopped"):
+            run_encode(runner, Encoder(network), blobs, **options)
+    else:
+        run_encode(runner, Encoder(network), blobs, **options)
+    after = state_of(network)
+    for name, value in before.items():
+        assert same(value, after[name]), name
+    if not fails and precision == "32-true":
+        images = torch.stack([blobs.query_set[i][0] for i in range(13)])
+        assert torch.equal(read_codes(path).codes, sign_code(TinyNet()(images)).to(torch.int8))
+
+
+class Stop(Callback):
+    def on_predict_batch_end(self, *_):
+        raise KeyError("stopped")
+
+
+def test_the_python_call_gives_the_model_back(blobs):
+    network = lent()
+    before = state_of(network)
+    found = lightning_hash.encode(network, blobs, "query", accelerator="cpu")
+    assert all(same(value, state_of(network)[name]) for name, value in before.items())
+    images = torch.stack([blobs.query_set[i][0] for i in range(13)])
+    assert torch.equal(found.codes, sign_code(TinyNet()(images)).to(torch.int8))
 
 
 @pytest.mark.parametrize("precision", ["32-true", "64-true"])

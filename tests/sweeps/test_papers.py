@@ -67,9 +67,9 @@ def test_clips_are_attacked_as_in_the_paper():
     for run in runs:
         options = run.configuration["options"]
         assert options["model"]["alpha"]["init_args"] == {"values": [0.1], "starts": [0.0]}
-        assert (options["trainer"]["max_epochs"], options["model"]["ranking"]) == (
+        assert (options["trainer"]["max_epochs"], options["model"]["ranking"]["top_k"]) == (
             500,
-            {"top_k": None},
+            None,
         )
         assert (options["model"]["epsilon"], options["model"]["n_queries"]) == (0.032, 100)
         victim = run.options["model.victim"].configuration["options"]["model"]
@@ -86,9 +86,12 @@ def test_clips_are_attacked_as_in_the_paper():
 def test_the_study_of_frames_is_taken():
     for scale in ("full", "demo"):
         runs = [run for run in read_plan(FRAMES, scale) if run.verb == "attack"]
-        counts = [run.options.get("model.perturbation.init_args.count") for run in runs]
-        assert counts.count(None) == 2
+        given = [run.configuration["options"]["model"].get("perturbation") for run in runs]
+        counts = [None if each is None else each["init_args"]["count"] for each in given]
+        assert counts.count(None) == 2  # all frames, as in the paper
         assert len(counts) == 2 * len(set(counts))
+        paper = {run.digest for run in attacks("dhta_table2", scale)}
+        assert {r.digest for r, count in zip(runs, counts, strict=True) if not count} <= paper
 
 
 def test_nuswide_of_dhta_is_ranked_to_5000():
