@@ -21,14 +21,14 @@ from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.evaluator import peak_memory
-from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice, project_
+from lightning_hash.attacks import AlphaSchedule, AnchorCode, LInf, SignStep, TargetChoice
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
-from lightning_hash.victims import freeze
-from lightning_hash.victims.kernels import Kernels, choose_kernels
+from lightning_hash.victims import Kernels, Victim
+from lightning_hash.victims.kernels import choose_kernels
 
 EPSILON, STEP = 8 / 255, 1 / 255
 # Network, side, queries per batch, iterations; the authors' loop takes fewer queries.
@@ -83,8 +83,8 @@ class Case:
     def __init__(self, name, size, queries, iterations, few, device, tune=True):
         torch.manual_seed(0)
         self.iterations, self.few, self.device = iterations, few, device
-        self.victim = freeze(build_model(name, 32))
-        self.victim.network.to(device)
+        network = build_model(name, 32).eval().requires_grad_(requires_grad=False)
+        self.victim = Victim(network.to(device))
         self.data = RandomData(queries, size)
         self.data.setup("predict")
         self.clean = self.data.query_set.images.to(device)
@@ -133,11 +133,10 @@ class Case:
 
     def bare(self, kernels=None):
         """Forward, gradient of the input, step and projection, and nothing else."""
-        network = self.victim.network if kernels is None else kernels.network(self.victim)
-        lay_out = (lambda x: x) if kernels is None else network.lay_out
-        clean = lay_out(self.clean)
+        network = self.victim.network if kernels is None else kernels.of(self.victim)
+        clean = self.clean if kernels is None else network.lay_out(self.clean)
         perturbation = nn.Parameter(torch.zeros_like(clean))
-        step, alpha = SignStep([perturbation], STEP), AlphaSchedule()
+        step, alpha, budget = SignStep([perturbation], STEP), AlphaSchedule(), LInf(EPSILON)
         start = self.now()
         for iteration in range(self.iterations):
             logits = network(clean + perturbation)
@@ -146,7 +145,7 @@ class Case:
             self.objective(logits, self.targets, value).sum().backward()
             step.step()
             with torch.no_grad():
-                project_(perturbation, clean, EPSILON, 1.0)
+                budget.project(perturbation, clean)
         return (self.now() - start) / len(self.clean) / self.iterations
 
     def module(self, tune):
@@ -164,7 +163,6 @@ class Case:
         )  # fmt: skip
         module.now = self.now
         run_attack(trainer, module, self.data)
-        self.victim.network.to(self.device)
         return (module.ended - module.began) / len(self.clean) / self.iterations
 
     def operations(self):
@@ -177,6 +175,7 @@ class Case:
 
 class Timed(AttackModule):
     def on_train_start(self):
+        super().on_train_start()
         self.began = self.now()
 
     def on_train_end(self):

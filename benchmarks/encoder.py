@@ -24,7 +24,7 @@ from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
 from lightning_hash.modules import Encoder
-from lightning_hash.victims import freeze
+from lightning_hash.victims import Victim
 
 CASES = (("convnet", 64, 256, 4096), ("vgg11", 224, 16, 48))
 
@@ -91,7 +91,7 @@ def main():
     print("|---|---|---:|---:|---:|")
     for name, size, batch, items in CASES[: 1 if options.quick else None]:
         torch.manual_seed(0)
-        victim = freeze(build_model(name, 32))
+        victim = Victim(build_model(name, 32).eval().requires_grad_(requires_grad=False))
         data = RandomData(items, size)
         data.setup("predict")
         batches = data.query_set.images.split(batch)
@@ -105,7 +105,7 @@ def main():
     count = 48 if options.quick else 192
     with tempfile.TemporaryDirectory() as folder:
         pictures(Path(folder), count)
-        victim = freeze(build_model("alexnet", 32))
+        victim = Victim(build_model("alexnet", 32).eval().requires_grad_(requires_grad=False))
         data = FolderDataModule(
             folder, train="1 per class from all", query="rest of all", database="all", resize=256,
             size=224,

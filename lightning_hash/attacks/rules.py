@@ -46,12 +46,16 @@ class Rule(Part, Optimizer):
         self.perturbation, self.queries, self.iterations = perturbation, queries, iterations
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state; torch gives each tensor the type of the parameter, counts keep theirs."""
+        """Load a state; each tensor keeps its type; torch would give it the parameter's.
+
+        Args:
+            state_dict: of :meth:`state_dict`.
+        """
         super().load_state_dict(state_dict)
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             for parameter, number in zip(group["params"], saved["params"], strict=True):
                 for name, value in state_dict["state"].get(number, {}).items():
-                    if isinstance(value, Tensor) and not value.is_floating_point():
+                    if isinstance(value, Tensor):
                         self.state[parameter][name] = value.to(parameter.device)
 
 

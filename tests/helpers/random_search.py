@@ -6,11 +6,11 @@ from lightning_hash.attacks import Answer, Search, query_generator
 
 
 class RandomSearch(Search):
-    """Try two random signs a step for each unfinished query, and keep the best.
+    """Ask three times a step about each unfinished query: try random signs, keep the best.
 
     Args:
         params: the perturbation's parameters.
-        bits: queries of this success or more are finished.
+        bits: a query of this success or more is finished, and asked no more.
         seed: seed of the draws.
     """
 
@@ -19,24 +19,22 @@ class RandomSearch(Search):
         super().__init__(params, {})
 
     def search(self, closure):
-        (delta,) = self.param_groups[0]["params"]
-        state, index = self.state[delta], self.queries.index
-        state["iteration"] = state.get("iteration", -1) + 1
-        if "losses" not in state:
-            first = closure()
-            state["losses"], state["success"] = first.losses, first.success
-        rows = torch.nonzero(state["success"] < self.bits).flatten()
-        for attempt in range(3 if state["iteration"] else 2):
-            before, start = delta[rows].clone(), (state["iteration"], attempt)
-            keys = [f"{self.seed}/{int(query)}/{start}" for query in index[rows]]
-            draws = [torch.randn(delta.shape[1:], generator=query_generator(k)) for k in keys]
-            if draws:
-                delta[rows] = self.perturbation.budget.epsilon * torch.stack(draws).sign()
+        (delta,), index = self.param_groups[0]["params"], self.queries.index
+        state, first = self.state[delta], not self.state[delta]
+        if first:
+            start, tries = closure(), torch.zeros_like(index)
+            state |= {"losses": start.losses, "success": start.success, "tries": tries}
+        for _ in range(2 if first else 3):
+            rows = torch.nonzero(state["success"] < self.bits).flatten()
+            before, signs = delta[rows], torch.zeros(len(rows), *delta.shape[1:])
+            for row, place in enumerate(rows):
+                key = f"{self.seed}/{index[place]}/{state['tries'][place]}"
+                signs[row] = torch.randn(signs[row].shape, generator=query_generator(key)).sign()
+            delta[rows] = self.perturbation.budget.epsilon * signs.to(delta)
             self.perturbation.project(self.queries.inputs)
             answer = closure(rows)
             better = answer.success > state["success"][rows]
             for name in ("losses", "success"):
-                state[name][rows] = torch.where(better, getattr(answer, name), state[name][rows])
-            kept = better.view(-1, *[1] * (delta.dim() - 1))
-            delta[rows] = torch.where(kept, delta[rows], before)
+                state[name][rows[better]] = getattr(answer, name)[better]
+            delta[rows[~better]], state["tries"][rows] = before[~better], state["tries"][rows] + 1
         return Answer(state["losses"], state["success"], self.queries.asked)

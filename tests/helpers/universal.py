@@ -27,7 +27,8 @@ class Universal(Perturbation):
 
     @torch.no_grad()
     def project(self, inputs):
-        self.delta.clamp_(-self.budget.epsilon, self.budget.epsilon)
+        limit = self.budget.epsilon / self.gain
+        self.delta.clamp_(-limit, limit)
 
     def values(self, inputs):
         return (self(inputs) - inputs).detach()

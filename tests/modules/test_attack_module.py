@@ -29,7 +29,15 @@ from lightning_hash.functional import (
 )
 from lightning_hash.models import build_model
 from tests.conftest import TinyNet
-from tests.helpers.attacks import attack, far_step, make, rows_of, small_step, trainer
+from tests.helpers.attacks import (
+    StopAt,
+    attack,
+    far_step,
+    make,
+    rows_of,
+    small_step,
+    trainer,
+)
 from tests.helpers.lent import lent, same, state_of
 from tests.reference.attacks import project
 
@@ -152,17 +160,6 @@ def test_budget_and_box_hold_after_every_step(tmp_path, blobs, epsilon, space, s
     clean = blobs.query_set.images.double()
     scale = 1.0 if space == "pixel" else TinyNet().std.view(3, 1, 1).double()
     assert ((sent - clean).abs() / 255 <= module.budget.epsilon * scale + 1e-6).all()
-
-
-class StopAt(Callback):
-    """Stands for a kill: leaves the loop at an iteration without any ceremony."""
-
-    def __init__(self, iteration):
-        self.iteration = iteration
-
-    def on_train_epoch_start(self, trainer, module):
-        if trainer.current_epoch == self.iteration:
-            raise KeyError("killed")
 
 
 @pytest.mark.parametrize("step", [small_step, lambda p: torch.optim.Adam(p, lr=0.01)])
