@@ -1,9 +1,15 @@
+import fcntl
+import os
+import shutil
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from lightning_hash.__main__ import main
 from lightning_hash.data import HashDataModule
+from tests.helpers.commands import SHORT_FIT, SMALL_DATA
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +73,25 @@ def blobs():
 @pytest.fixture
 def tiny():
     return TinyNet()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with a small victim under the names of the demo, trained once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    place.mkdir(exist_ok=True)
+    with (place / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (place / "checkpoints" / "demo" / "best.ckpt").is_file():
+            folders = [f"--checkpoints={place / 'checkpoints'}", f"--runs={place / 'runs'}"]
+            assert main(["fit", *SMALL_DATA, *SHORT_FIT, *folders]) == 0
+    return place
+
+
+@pytest.fixture
+def with_victim(trained, tmp_path, monkeypatch):
+    """A folder of one's own with the small victim in it, where the test then runs."""
+    shutil.copytree(trained / "checkpoints", tmp_path / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

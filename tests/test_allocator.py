@@ -30,6 +30,7 @@ def run(**variables):
     return done, int(faults)
 
 
+@pytest.mark.slow
 def test_what_an_iteration_frees_is_there_for_the_next():
     done, faults = run()
     if done == "False":
@@ -37,5 +38,6 @@ def test_what_an_iteration_frees_is_there_for_the_next():
     assert faults < 1000  # ten iterations of 90 MB are 219,727 pages
 
 
+@pytest.mark.slow
 def test_the_users_own_setting_stays():
     assert run(MALLOC_TRIM_THRESHOLD_="100000")[0] == "False"

@@ -1,9 +1,9 @@
 import importlib
 import io
 import json
-import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -33,17 +33,10 @@ FITS = [p for p in sorted((ROOT / "configs" / "fit").glob("*.yaml")) if "video" 
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder in which a small victim has been trained."""
+def workplace(trained, tmp_path_factory):
+    """A folder with the small victim, for the attacks of this file."""
     folder = tmp_path_factory.mktemp("work")
-    before = Path.cwd()
-    os.chdir(folder)
-    status = main(
-        ["fit", *SMALL_DATA, "--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=1",
-         "--trainer.accelerator=cpu"]
-    )  # fmt: skip
-    os.chdir(before)
-    assert status == 0
+    shutil.copytree(trained / "checkpoints", folder / "checkpoints")
     return folder
 
 
@@ -228,6 +221,7 @@ def test_test_takes_the_bits_from_the_checkpoint(there, tmp_path):
     assert main(["test", *options, "--ckpt_path=checkpoints/other/last.ckpt"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", FITS, ids=lambda path: path.stem)
 def test_every_fit_config(there, config):
     options = [*SMALL_DATA, "--trainer.accelerator=cpu", "--trainer.max_epochs=1"]
@@ -281,6 +275,7 @@ class OtherData(SamplePhotos):
         super().__init__(n_train=70, n_query=n_query, n_database=n_database, batch_size=batch_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["argument", "config"])
 def test_options_of_the_demo_data_do_not_pass_over_to_the_users_data(there, tmp_path, form):
     path = f"{__name__}.OtherData"
@@ -299,6 +294,7 @@ def test_options_of_the_demo_data_do_not_pass_over_to_the_users_data(there, tmp_
     assert found == {("other", 210)}
 
 
+@pytest.mark.slow
 def test_default_step_goes_as_far_as_the_papers_in_the_iterations_there_are(there):
     """100 short steps would make any model look robust."""
     rates = {}
@@ -334,6 +330,7 @@ def test_run_folder(there, capsys):
     assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3
 
 
+@pytest.mark.slow
 def test_tensorboard_has_scalars_and_images(there):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -352,6 +349,7 @@ def test_tensorboard_has_scalars_and_images(there):
     assert sum(tag.startswith("retrieval/") for tag in images) == 6
 
 
+@pytest.mark.slow
 def test_resume_from_the_command_line(there):
     options = [*SMALL_ATTACK, "--trainer.max_epochs=6", "--checkpoint_every=4"]
     assert main(["attack", *options, "--name=whole"]) == 0
@@ -364,6 +362,7 @@ def test_resume_from_the_command_line(there):
     assert torch.equal(whole, resumed)
 
 
+@pytest.mark.slow
 def test_targets_of_a_run_can_be_given_to_another(there):
     assert main(["attack", "--trainer.max_epochs=1", *SMALL_ATTACK, "--name=first"]) == 0
     given = "--model.targets.init_args.file=runs/attack/first/version_0/targets.json"

@@ -97,6 +97,7 @@ RUNS += [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("presets", "attack", "epsilon", "step", "inputs"), RUNS)
 def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_path):
     """Each preset and each fragment over one of them, for two iterations."""

@@ -49,6 +49,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_commands_run_one_after_the_other(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     assert len(COMMANDS) >= 8

@@ -260,6 +260,7 @@ def test_videos_without_frames_are_no_images(tmp_path):
         FolderDataModule(str(tmp_path)).setup("fit")
 
 
+@pytest.mark.slow
 def test_files_go_through_every_command(classes, tmp_path, monkeypatch, capsys):
     """Train on videos, frames and arrays of several lengths, encode, test, attack, transfer."""
     monkeypatch.chdir(tmp_path)

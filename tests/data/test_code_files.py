@@ -177,6 +177,7 @@ def _write_often(path, bit):
         write_codes(path, CodeSet(codes, labels, torch.arange(4000), made_with=made))
 
 
+@pytest.mark.slow
 def test_two_processes_never_leave_a_torn_file(tmp_path):
     path, context = tmp_path / "a.safetensors", multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write_often, args=(path, bit)) for bit in (-1, 1)]

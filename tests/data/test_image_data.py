@@ -274,6 +274,7 @@ def test_shift_moves_each_image_by_its_own_draw_and_mirrors_the_border():
     assert 60 < (flipped == 0).sum() < 140
 
 
+@pytest.mark.slow
 def test_fit_and_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = [

@@ -76,6 +76,7 @@ def test_jitter_is_that_of_the_clip():
     torch.testing.assert_close(ClipJitter(0.0, flip=1.0)(order), order)
 
 
+@pytest.mark.slow
 def test_fit_and_attack_by_the_configs(tmp_path):
     small = [f"--data.{name}={value}" for name, value in SMALL.items()]
     folders = ["--runs", str(tmp_path / "runs"), "--trainer.enable_progress_bar=false"]
@@ -138,6 +139,7 @@ def test_wrong_options():
         SampleClips(frames=1)
 
 
+@pytest.mark.slow
 def test_the_papers_recipes_on_embedded_clips(tmp_path, monkeypatch):
     """AlexNet's frames, cached features, the deep video loss; then the attack of DHTA 4.3."""
     monkeypatch.chdir(tmp_path)

@@ -91,6 +91,7 @@ def _gradient(rank):
     return joined.detach(), own.grad
 
 
+@pytest.mark.slow
 def test_gradient_of_gathered_rows_is_summed_over_processes():
     everything = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3).requires_grad_()
     (torch.pdist(everything).pow(3).sum() * 3).backward()
@@ -129,6 +130,7 @@ def _metrics(rank):
     return found, float(mean.compute())
 
 
+@pytest.mark.slow
 def test_metrics_do_not_depend_on_how_items_are_spread():
     (first, mean), (second, other_mean) = in_processes(_metrics)
     queries, database = _some(7, 1), _some(40, 2)
@@ -242,6 +244,7 @@ def _fit_in_process(rank):
     return _fit(rank, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_training_by_two_processes_is_that_of_one_with_the_global_batch():
     start = Plain().state_dict()

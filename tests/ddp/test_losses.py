@@ -48,6 +48,7 @@ def _fits_in_process(rank):
     return _fits(2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_training_by_two_processes_is_that_of_one_with_the_global_batch():
     alone = _fits()

@@ -10,12 +10,13 @@ import pytest
 
 import lightning_hash
 from lightning_hash.__main__ import main
+from tests.helpers.commands import SMALL_DATA
 
 PAGES = Path(lightning_hash.__file__).parent.parent / "docs" / "howto"
-SMALL = [
-    "--data.n_train=90", "--data.n_query=20", "--data.n_database=120", "--trainer.accelerator=cpu",
+ATTACK = [
+    *SMALL_DATA, "--trainer.accelerator=cpu", "--model.n_queries=6", "--trainer.max_epochs=3",
+    "--model.tune=false",
 ]  # fmt: skip
-ATTACK = [*SMALL, "--model.n_queries=6", "--trainer.max_epochs=3", "--model.tune=false"]
 
 
 def read(page):
@@ -43,14 +44,6 @@ def rows(folder):
     return json.loads(path.read_text())
 
 
-@pytest.fixture(scope="module")
-def victim(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("victim")
-    where = ["--checkpoints", str(folder), "--runs", str(folder)]
-    assert main(["fit", *SMALL, "--trainer.max_epochs=1", "--model.bits=8", *where]) == 0
-    return str(folder / "demo" / "best.ckpt")
-
-
 @pytest.mark.parametrize(
     ("page", "part", "settings"),
     [
@@ -60,8 +53,9 @@ def victim(tmp_path_factory):
         ("search", "step", {"class": "random_search.RandomSearch", "seed": 0}),
     ],
 )
-def test_a_part_of_ones_own_stands_in_the_rows(page, part, settings, victim, tmp_path, monkeypatch):
-    run(page, tmp_path, monkeypatch, *ATTACK, f"--model.victim={victim}")
+def test_a_part_of_ones_own_stands_in_the_rows(page, part, settings, with_victim, monkeypatch):
+    tmp_path = with_victim
+    run(page, tmp_path, monkeypatch, *ATTACK)
     last = [row for row in rows(tmp_path) if row["attack"] and row["attack"].get(part)][-1]
     assert settings.items() <= last["attack"][part].items()
     linf = [r["value"] for r in rows(tmp_path) if r["metric"] == "linf" and not r["quantized"]]
@@ -70,10 +64,10 @@ def test_a_part_of_ones_own_stands_in_the_rows(page, part, settings, victim, tmp
     assert next(r["queries"] for r in rows(tmp_path) if r["quantized"]) == questions
 
 
-def test_a_metric_of_ones_own_stands_in_rows_and_tables(victim, tmp_path, monkeypatch, capsys):
-    run("metric", tmp_path, monkeypatch, *ATTACK, f"--model.victim={victim}")
-    recall = [row for row in rows(tmp_path) if row["metric"] == "recall"]
-    # 500 ranks of 120 items are the whole database, in which everything relevant is found.
+def test_a_metric_of_ones_own_stands_in_rows_and_tables(with_victim, monkeypatch, capsys):
+    run("metric", with_victim, monkeypatch, *ATTACK)
+    recall = [row for row in rows(with_victim) if row["metric"] == "recall"]
+    # 500 ranks of 200 items are the whole database, in which everything relevant is found.
     assert {row["value"] for row in recall} == {1.0}
     assert {row["n"] for row in recall} == {6}
     assert "recall" in capsys.readouterr().out

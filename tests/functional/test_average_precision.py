@@ -49,6 +49,7 @@ def test_against_every_order(normalizer, ties, top_k):
                 assert got[row] == pytest.approx(float(expected), abs=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalizer", NORMALIZERS)
 def test_a_cut_through_many_ties_against_sampled_orders(normalizer):
     case = random_case(3, queries=2, items=400, bits=4)

@@ -232,6 +232,7 @@ def _share(rank, path, results):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.ddp
 def test_two_processes_give_the_value_of_one(tmp_path):
     if not (dist.is_available() and dist.is_gloo_available()):

@@ -159,10 +159,9 @@ def test_test_with_codes(tmp_path, blobs, monkeypatch):
         run_test(trainer(tmp_path), other, blobs, codes=str(path))
 
 
-def test_commands(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    cpu = ["--trainer.accelerator=cpu"]
-    assert main(["fit", *SMALL_DATA, *cpu, "--trainer.max_epochs=1"]) == 0
+@pytest.mark.slow
+def test_commands(with_victim, capsys):
+    tmp_path, cpu = with_victim, ["--trainer.accelerator=cpu"]
     assert main(["encode", *SMALL_DATA, *cpu]) == 0
     assert main(["encode", *SMALL_DATA, *cpu, "--split=query", "--output=q.txt"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "q.txt", "runs"]

@@ -86,6 +86,7 @@ def randomised(network):
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "backbone"),
     [
@@ -117,6 +118,7 @@ def test_names_of_torchvision_in_any_order(tmp_path):
     torch.testing.assert_close(victim.network(images), ours(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "bits", "message"),
     [
@@ -260,6 +262,7 @@ def test_torchscript_that_is_truncated(tmp_path):
         load_foreign(str(tmp_path / "a.ts"))
 
 
+@pytest.mark.slow
 def test_attack_on_a_foreign_victim_from_a_config(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("victim.yaml").write_text(
