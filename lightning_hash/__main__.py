@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import signal
 import sys
 import warnings
 from importlib import import_module
@@ -21,7 +22,7 @@ def main(args: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 after a message on stderr where the input was wrong; 2 where there is
-        no verb, or no such option.
+        no verb, or no such option; 141 where nobody reads what is printed.
     """
     verb, *arguments = (sys.argv[1:] if args is None else args) or [""]
     if verb in ("--version", "-V"):
@@ -36,6 +37,9 @@ def main(args: list[str] | None = None) -> int:
     _quieten()
     try:
         return _run(verb, resolve_configs(arguments))
+    except BrokenPipeError:  # such as `... | head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise
@@ -46,7 +50,7 @@ def main(args: list[str] | None = None) -> int:
 def _run(verb: str, arguments: list[str]) -> int:
     entry = VERBS[verb]
     if (entry.options or entry.model) and {"--help", "-h"} & set(arguments):
-        print(verb_help(verb))
+        print(verb_help(verb), flush=True)
         return 0
     if not entry.model:
         status: int = getattr(import_module(entry.module), entry.function)(arguments)

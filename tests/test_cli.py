@@ -486,3 +486,13 @@ def test_a_run_folder_that_cannot_be_written_to(there, capsys):
     status = main(["attack", "--trainer.max_epochs=1", *SMALL_ATTACK, "--runs=occupied"])
     assert status == 1
     assert re.search("occupied", capsys.readouterr().err)
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightning_hash", "attack", "--help"], cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.close()
+    assert process.wait() == 128 + 13
+    assert process.stderr.read() == b""
