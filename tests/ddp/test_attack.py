@@ -17,6 +17,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import lightning_hash
 from lightning_hash.codes.code_files import read_codes
 
 pytestmark = [
@@ -31,6 +32,7 @@ ATTACK = [
     "--model.step=lightning_hash.attacks.SignStep", "--model.step.lr=0.004",
     "--trainer.log_every_n_steps=2", "--model.tune=false",
 ]  # fmt: skip
+ROOT = Path(lightning_hash.__file__).parent.parent
 TIMEOUT = 240
 
 
@@ -46,8 +48,8 @@ def folder(tmp_path_factory):
 def start(folder, *arguments, before=(), **environment):
     return subprocess.Popen(
         [*(before or [sys.executable]), "-m", "lightning_hash", *arguments], cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
 
 

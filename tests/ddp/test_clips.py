@@ -7,7 +7,7 @@ import pytest
 import torch.distributed as dist
 import yaml
 
-from tests.ddp.test_attack import finish, run, same, start
+from tests.ddp.test_attack import finish, run, same, start, values
 from tests.helpers.clips import write_classes
 
 pytestmark = [
@@ -81,3 +81,6 @@ def test_processes_change_the_frames_that_one_changes(folder, devices):
     options = [f"--name={name}", f"--trainer.devices={devices}", "--checkpoint_every=2"]
     finish(start(folder, *attack, *options))
     same(run(folder, name), run(folder, "one"))
+    attacks = [attack for attack, *_ in values(run(folder, name)) if attack]
+    counts = [a["perturbation"]["count"] for a in attacks if a["name"] != "anchor"]
+    assert set(counts) == {2}
