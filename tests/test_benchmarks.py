@@ -11,6 +11,9 @@ import lightning_hash
 ROOT = Path(lightning_hash.__file__).parent.parent
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     ("name", "options", "rows"),
     [

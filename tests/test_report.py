@@ -16,6 +16,8 @@ from lightning_hash.results.rows import write_results
 from lightning_hash.results.runs import find_runs, latest_version
 from tests.reports.rows import row, run
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--data.n_train=60", "--data.n_query=20", "--data.n_database=150"]
 QUIET = ["--trainer.enable_progress_bar=false", "--model.tune=false"]
 

@@ -15,6 +15,8 @@ from lightning_hash.victims.victim import load_victim
 from tests.conftest import TinyNet
 from tests.helpers.attacks import make, rows_of, trainer
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--data.n_train=60", "--data.n_query=20", "--data.n_database=150"]
 QUIET = ["--trainer.enable_progress_bar=false", "--model.tune=false"]
 

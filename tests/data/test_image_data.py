@@ -286,7 +286,9 @@ def test_fit_and_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
     attack = ["--model.victim=checkpoints/mine/best.ckpt", "--model.n_queries=6"]
     assert main(["attack", *data, *attack, "--trainer.max_epochs=3", "--name=mine"]) == 0
     rows = json.loads(Path("runs/attack/mine/version_0/results.json").read_text())
-    assert {(row["dataset"], row["n_database"], row["bits"]) for row in rows} == {("photos", 36, 8)}
+    assert {
+        (row["data"]["dataset"], row["data"]["n_database"], row["victim"]["bits"]) for row in rows
+    } == {("photos", 36, 8)}
 
 
 def test_class_list_picks_folders_in_its_order(folder, tmp_path):
@@ -382,13 +384,13 @@ def test_skipped_items_are_listed_in_the_result(lists, tmp_path, monkeypatch):
         f"--data.root={lists.parent / 'photos'}", "--data.strip_prefix=/data/me/photos/",
         "--data.size=32", "--data.on_bad_image=skip", "--data.seed=4", "--trainer.accelerator=cpu",
     ]  # fmt: skip
-    attack = ["--model.victim={source: tests.models.test_foreign:make_small}", "--name=skip"]
+    attack = ["--model.victim={source: tests.victims.test_foreign:make_small}", "--name=skip"]
     few = ["--trainer.max_epochs=1", "--model.n_queries=6"]
     with pytest.warns(UserWarning, match="query: 1 of 12 items left out"):
         assert main(["attack", *data, *attack, *few]) == 0
     run = Path("runs/attack/skip/version_0")
     rows = json.loads((run / "results.json").read_text())
-    assert {(row["n_skipped"], row["data_seed"]) for row in rows} == {(1, 4)}
+    assert {(row["data"]["n_skipped"], row["data"]["seed"]) for row in rows} == {(1, 4)}
     skipped = json.loads((run / "skipped.json").read_text())
     assert list(skipped) == ["query"]
     assert "test.txt:9" in skipped["query"][0]
@@ -402,14 +404,14 @@ def test_open_set_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
         "--data.class_names=[blue,green]", "--data.open_class_names=[red]",
         "--trainer.accelerator=cpu", "--model.targets.n_t=3", "--model.objective=AnchorCode",
     ]  # fmt: skip
-    attack = ["--model.victim={source: tests.models.test_foreign:make_small}", "--name=open"]
+    attack = ["--model.victim={source: tests.victims.test_foreign:make_small}", "--name=open"]
     few = ["--trainer.max_epochs=2", "--model.n_queries=6"]
     assert main(["attack", *data, *attack, *few]) == 0
     run = Path("runs/attack/open/version_0")
     rows = json.loads((run / "results.json").read_text())
     t_map = [row for row in rows if row["metric"] == "t_map"]
-    assert {(row["target_database"], row["n_target_database"]) for row in t_map} == {
-        ("open_set", 12)
-    }
+    assert {
+        (row["data"]["target_database"], row["data"]["n_target_database"]) for row in t_map
+    } == {("open_set", 12)}
     assert {row["value"] for row in t_map} == {1.0}  # all of the open set is the target
     assert len(list((run / "strips").glob("*.png"))) == 6

@@ -22,6 +22,7 @@ from lightning_hash.codes.code_files import read_codes
 
 pytestmark = [
     pytest.mark.ddp,
+    pytest.mark.slow,
     pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
 ]
 DATA = ["--data.n_train=100", "--data.n_query=30", "--data.n_database=200"]

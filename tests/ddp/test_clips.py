@@ -12,6 +12,7 @@ from tests.helpers.clips import write_classes
 
 pytestmark = [
     pytest.mark.ddp,
+    pytest.mark.slow,
     pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
 ]
 CONFIG = {

@@ -13,6 +13,7 @@ from tests.helpers.own_parts import killed, run, search, told, universal
 
 pytestmark = [
     pytest.mark.ddp,
+    pytest.mark.slow,
     pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
 ]
 
