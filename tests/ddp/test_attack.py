@@ -6,7 +6,6 @@ import random
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,11 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_hash
 from lightning_hash.codes.code_files import read_codes
+from tests.helpers.processes import TIMEOUT, finish, run, same, start
 
 pytestmark = [
     pytest.mark.ddp,
@@ -34,7 +33,6 @@ ATTACK = [
     "--trainer.log_every_n_steps=2", "--model.tune=false",
 ]  # fmt: skip
 ROOT = Path(lightning_hash.__file__).parent.parent
-TIMEOUT = 240
 
 
 @pytest.fixture(scope="module")
@@ -44,46 +42,6 @@ def folder(tmp_path_factory):
     finish(start(folder, "fit", *DATA, "--trainer.max_epochs=2", "--trainer.accelerator=cpu"))
     finish(start(folder, *ATTACK, "--name=one", "--trainer.max_epochs=8"))
     return folder
-
-
-def start(folder, *arguments, before=(), **environment):
-    return subprocess.Popen(
-        [*(before or [sys.executable]), "-m", "lightning_hash", *arguments], cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def finish(process, status=0):
-    try:
-        output, _ = process.communicate(timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        pytest.fail(f"still running after {TIMEOUT} s:\n{output[-3000:]}")
-    assert process.returncode == status, output[-3000:]
-    return output
-
-
-def run(folder, name, version=0):
-    return folder / "runs" / "attack" / name / f"version_{version}"
-
-
-def tensors(path):
-    return load_file(path / "perturbations.safetensors") | load_file(path / "codes.safetensors")
-
-
-def values(path):
-    rows = json.loads((path / "results.json").read_text())
-    return [(r["attack"], r["metric"], r["iteration"], r["quantized"], r["value"]) for r in rows]
-
-
-def same(found, expected):
-    a, b = tensors(found), tensors(expected)
-    assert a.keys() == b.keys()
-    assert all(torch.equal(a[name], b[name]) for name in a)
-    assert values(found) == values(expected)
-    assert len(values(found)) > 20
 
 
 @pytest.mark.parametrize("devices", [2, 6])

@@ -7,8 +7,8 @@ import pytest
 import torch.distributed as dist
 import yaml
 
-from tests.ddp.test_attack import finish, run, same, start, values
 from tests.helpers.clips import write_classes
+from tests.helpers.processes import finish, run, same, start, values
 
 pytestmark = [
     pytest.mark.ddp,

@@ -1,14 +1,10 @@
 """Two gloo processes in one call of torch.multiprocessing."""
 
-import socket
-from collections import OrderedDict
-
 import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 import torchmetrics
-from torch import nn
 
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.trainer import HashTrainer
@@ -30,34 +26,12 @@ from lightning_hash.utils.distributed import (
     sum_over_processes,
 )
 from tests.conftest import BlobData, TinyNet
+from tests.helpers.processes import Plain, in_processes
 
 pytestmark = [
     pytest.mark.ddp,
     pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
 ]
-
-
-def _free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def _in_process(rank, function, world, port, results):
-    torch.set_num_threads(1)
-    address = f"tcp://127.0.0.1:{port}"
-    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=world)
-    results[rank] = function(rank)
-    dist.destroy_process_group()
-
-
-def in_processes(function, world=2):
-    """Call a function of the rank in each process; return what each returned."""
-    with torch.multiprocessing.Manager() as manager:
-        results = manager.dict()
-        arguments = (function, world, _free_port(), results)
-        torch.multiprocessing.spawn(_in_process, arguments, nprocs=world)
-        return [results[rank] for rank in range(world)]
 
 
 def _collectives(rank):
@@ -194,18 +168,6 @@ def test_ddp_would_average_the_gradients_of_different_queries():
     runner = HashTrainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
     with pytest.raises(ValueError, match=r"DDPStrategy averages .* need strategy='query_parallel'"):
         run_attack(runner, AttackModule(TinyNet(), n_queries=None), BlobData())
-
-
-class Plain(nn.Sequential):
-    """No batch norm, whose statistics are each process's own."""
-
-    def __init__(self, bits=8):
-        generator = torch.Generator().manual_seed(11)
-        super().__init__(
-            OrderedDict(a=nn.Conv2d(3, 6, 3, 2), b=nn.Tanh(), c=nn.Flatten(), d=nn.Linear(54, bits))
-        )
-        for parameter in self.parameters():
-            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.2
 
 
 def _fit(rank=0, world=1):

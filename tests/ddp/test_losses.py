@@ -11,7 +11,7 @@ from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.losses import GreedyHashLoss, HashNetLoss
 from lightning_hash.modules import HashModule
 from tests.conftest import BlobData
-from tests.ddp.test_collectives import Plain, in_processes
+from tests.helpers.processes import Plain, in_processes
 
 pytestmark = [
     pytest.mark.ddp,

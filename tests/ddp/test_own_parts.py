@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.ddp.test_collectives import in_processes
 from tests.helpers.own_parts import killed, run, search, told, universal
+from tests.helpers.processes import in_processes
 
 pytestmark = [
     pytest.mark.ddp,
