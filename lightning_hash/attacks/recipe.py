@@ -14,7 +14,7 @@ from lightning_hash.attacks.objectives import JointObjective, Objective
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.references import JointReference, Reference
-from lightning_hash.attacks.rules import Rule
+from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.attacks.targets import TargetChoice
@@ -94,13 +94,20 @@ class Recipe:
         """Make the perturbation of a batch, where it begins.
 
         Raises:
-            ValueError: if it chooses frames by their gradient and there is none.
+            ValueError: if it chooses frames by their gradient and there is none, or a search is to
+                find a shared perturbation.
         """
         made = self.perturbation(queries.inputs, self.budget, queries.lengths)
         if made.passes_live_frames and not self.objective.iterative:
             msg = (
                 f"{type(made).__name__} chooses frames by their gradient, and objective "
                 f"{self.objective.name} has none; leave perturbation out"
+            )
+            raise ValueError(msg)
+        if made.shared and isinstance(self._example(), Search):
+            msg = (
+                f"step: {type(self._example()).__name__} asks about queries one by one, and "
+                f"{type(made).__name__} is shared by all of them; give a step rule"
             )
             raise ValueError(msg)
         seed = self.start_seed if self.objective.iterative else self.seed  # the Noise baseline

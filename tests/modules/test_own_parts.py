@@ -12,6 +12,7 @@ from tests.conftest import Blobs, TinyNet
 from tests.helpers.attacks import attack, rows_of
 from tests.helpers.own_parts import GLOBAL_BATCH, WIDE, killed, run, search, sgd, told, universal
 from tests.helpers.random_search import RandomSearch
+from tests.helpers.universal import Universal
 
 EPSILON = 10 / 255
 
@@ -195,3 +196,8 @@ def test_the_state_of_a_rule_keeps_its_types(kept):
     state = loaded.state[parameter]
     assert (state["kept"].dtype, state["number"]) == (kept, 7)
     assert torch.equal(state["kept"], value.to(kept))
+
+
+def test_a_search_for_a_shared_perturbation_is_refused(tmp_path, blobs):
+    with pytest.raises(ValueError, match="RandomSearch asks about queries one by one, and Univer"):
+        attack(tmp_path, blobs, perturbation=Universal, step=RandomSearch)
