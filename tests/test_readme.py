@@ -100,8 +100,7 @@ def test_snippet_of_an_attack_in_two_lines():
     assert found.codes.shape == (4, 48)
 
 
-def test_snippet_of_an_attack(folder, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_snippet_of_an_attack(with_victim, monkeypatch):
     small = lambda: data_class(n_train=100, n_query=20, n_database=200)  # noqa: E731
     data_class = data.SamplePhotos
     monkeypatch.setattr(data, "SamplePhotos", small)
