@@ -85,20 +85,16 @@ class Parts:
 
 
 class Unfinished:
-    """Ask and step the queries of a batch alone that still have something to flip.
+    """Ask about and step only the queries of a batch that still have something to flip.
 
     Args:
         finished: ``(rows) -> bool (n,)``, whether the rows that were asked about last had nothing
             left to flip.
-        queries: the batch.
-
-    Attributes:
-        done: bool ``(B,)``, the queries that are asked about and stepped no more.
+        queries: the batch, whose ``done`` is kept.
     """
 
     def __init__(self, finished: Callable[[Rows], Tensor], queries: Queries) -> None:
-        self.finished = finished
-        self.done = torch.zeros_like(queries.index, dtype=torch.bool)
+        self.finished, self.queries = finished, queries
         self._last: Answer | None = None
 
     def around(self, closure: Closure) -> Closure:
@@ -107,9 +103,11 @@ class Unfinished:
         def ask(rows: Rows = ALL) -> Answer:
             if isinstance(rows, Tensor):
                 return closure(rows)
-            places = torch.nonzero(~self.done).flatten()
+            done = self.queries.done
+            asked = torch.ones_like(done) if self._last is None else ~done  # all after a resumption
+            places = torch.nonzero(asked).flatten()
             answer = closure(places)
-            self.done[places] = self.finished(places)
+            done[places] |= self.finished(places)
             if self._last is None:
                 self._last = answer
             else:
@@ -131,7 +129,7 @@ class Unfinished:
         answer = iterate()
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):
-                done = self.done.view(-1, *[1] * (old.dim() - 1))
+                done = self.queries.done.view(-1, *[1] * (old.dim() - 1))
                 parameter.copy_(torch.where(done, old, parameter))
         return answer
 

@@ -91,6 +91,12 @@ def iterate(
 def _leave_gradients(
     loss: Tensor, parameters: list[torch.nn.Parameter], backward: Backward | None
 ) -> None:
+    if not loss.requires_grad:
+        msg = (
+            "no gradient of the loss reaches the input: the victim cuts it (detach, sign); give "
+            "logits that depend on the input, or a search as step"
+        )
+        raise ValueError(msg)
     if backward is None:
         gradients = torch.autograd.grad(loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):

@@ -28,6 +28,7 @@ class Queries:
         goal: ``(B, K)`` of -1/+1, the codes that success is measured by.
         targeted: whether the goal is to be reached, not left.
         asked: ``(B,)`` int64, how often the victim was asked about each query.
+        done: bool ``(B,)``, the queries with nothing left to flip, where these are stepped no more.
     """
 
     inputs: Tensor
@@ -41,9 +42,11 @@ class Queries:
     reference: Tensor = field(init=False)
     goal: Tensor = field(init=False)
     asked: Tensor = field(init=False)
+    done: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.asked = torch.zeros(len(self.index), dtype=torch.int64, device=self.index.device)
+        self.asked = torch.zeros_like(self.index)
+        self.done = torch.zeros_like(self.index, dtype=torch.bool)
 
     @classmethod
     def untargeted(cls, inputs: Tensor, logits: Tensor) -> "Queries":
@@ -82,6 +85,7 @@ class Queries:
         """Move what an iteration needs to a device."""
         self.inputs, self.labels = self.inputs.to(device), self.labels.to(device)
         self.index, self.asked = self.index.to(device), self.asked.to(device)
+        self.done = self.done.to(device)
         self.lengths = None if self.lengths is None else self.lengths.to(device)
 
     def lengths_of(self, rows: Rows = ALL) -> tuple[Tensor, ...]:

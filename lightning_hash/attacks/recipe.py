@@ -82,6 +82,15 @@ class Recipe:
             ValueError: naming them.
         """
         rule = self._example()
+        if isinstance(rule, torch.optim.LBFGS):
+            msg = "step: LBFGS needs one loss for all queries, which are attacked one by one here"
+            raise ValueError(msg)
+        if self.stop_finished and isinstance(rule, Search):
+            msg = (
+                f"stop_finished: {type(rule).__name__} is a search, which asks and accepts by "
+                "itself; leave stop_finished out"
+            )
+            raise ValueError(msg)
         ahead = isinstance(rule, Rule) and rule.looks_ahead
         if self.stop_finished and (self.inputs is not None or ahead):
             msg = (
@@ -103,6 +112,9 @@ class Recipe:
                 f"{type(made).__name__} chooses frames by their gradient, and objective "
                 f"{self.objective.name} has none; leave perturbation out"
             )
+            raise ValueError(msg)
+        if made.shared and self.stop_finished:
+            msg = f"stop_finished: {type(made).__name__} is shared by all queries; leave it out"
             raise ValueError(msg)
         if made.shared and isinstance(self._example(), Search):
             msg = (

@@ -93,7 +93,7 @@ def pack(
 
 
 def _packed(queries: Queries, perturbation: Perturbation, optimizer: Optimizer) -> dict[str, Any]:
-    rows: dict[str, Tensor] = {"asked": queries.asked.cpu()}
+    rows: dict[str, Tensor] = {"asked": queries.asked.cpu(), "done": queries.done.cpu()}
     shared: dict[str, Any] = {}
     for name, parameter in perturbation.named_parameters():
         rows[f"parameter/{name}"] = parameter.detach().cpu()
@@ -138,6 +138,7 @@ def unpack(
             raise ValueError(msg)
         rows = {name: values[place] for name, values in packed["rows"].items()}
         queries.asked = rows["asked"].to(queries.asked.device)
+        queries.done = rows["done"].to(queries.done.device)
         names = [name for name, _ in perturbation.named_parameters()]
         parameters.append({name: rows[f"parameter/{name}"] for name in names})
         state = {number: _state(packed, rows, name) for number, name in enumerate(names)}

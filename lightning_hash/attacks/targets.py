@@ -1,9 +1,10 @@
 """Which label each query is to retrieve, and whose codes vote for it (DHTA 3.2, 4.2)."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -60,6 +61,13 @@ class TargetChoice(Part):
             msg = f"rule must be 'different' or 'disjoint', got {rule!r}"
             raise ValueError(msg)
         self.n_t, self.rule, self.seed, self.file = n_t, rule, seed, file
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings, with the sha256 of the file's content."""
+        file = None if self.file is None else Path(self.file)
+        known = file is not None and file.is_file()
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file and known else None
+        return {**super().settings(), "file_sha256": digest}
 
     def __call__(
         self,

@@ -1,6 +1,5 @@
 """An attack in two lines of Python."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from lightning_hash.codes.code_set import plain_code_set
+from lightning_hash.codes.code_set import CodeSet, plain_code_set
 from lightning_hash.commands.attack import attack_encoded
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.functional.checks import check_codes, check_labels
 from lightning_hash.functional.frames import frame_mask, per_frame
 from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.utils.settings import sha256_of
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,21 @@ class _TensorData(HashDataModule):
 
     name = "tensors"
 
-    def __init__(self, images: Tensor, labels: Tensor, *lengths: Tensor) -> None:
+    def __init__(
+        self, images: Tensor, labels: Tensor, *lengths: Tensor, database: CodeSet | None
+    ) -> None:
         super().__init__()
-        self.tensors = (images, labels, *lengths)
+        self.tensors, self.database = (images, labels, *lengths), database
         items: Any = TensorDataset(images, labels, torch.arange(len(images)), *lengths)
         self.query_set = self.train_set = self.database_set = items
         self.class_names = [str(column) for column in range(labels.shape[1])]
 
     def fingerprints(self) -> dict[str, str]:
-        digest = hashlib.sha256()
-        for tensor in self.tensors:
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return {"train": "", "query": digest.hexdigest(), "database": ""}
+        named = {str(number): tensor for number, tensor in enumerate(self.tensors)}
+        ranked = {}
+        if self.database is not None:
+            ranked = {"codes": self.database.codes, "labels": self.database.labels}
+        return {"train": "", "query": sha256_of(named), "database": sha256_of(ranked)}
 
 
 def attack(
@@ -138,7 +141,8 @@ def attack(
     module = AttackModule(model, **{"n_queries": None, **options})
     with quiet_trainer(max_epochs=iterations, accelerator=accelerator) as trainer:
         clips = () if lengths is None else (lengths.long().cpu(),)
-        data = _TensorData(images.detach().cpu(), labels.to(torch.uint8).cpu(), *clips)
+        labels = labels.to(torch.uint8).cpu()
+        data = _TensorData(images.detach().cpu(), labels, *clips, database=database)
         scores = attack_encoded(trainer, module, data, database)
     tensors = scores.outcome().tensors
     return Attacked(

@@ -159,6 +159,7 @@ class AttackModule(pl.LightningModule):
         self.recipe.budget.bind(self.victim.network)
         if self.victim.members:
             self.recipe.join(member_bits(self.victim))
+        self.objective = self.recipe.objective  # a part of this module: its buffers move along
         if self.recipe.sees_features:
             self.victim.check_features()
         self.target_database: TargetDatabase = target_database

@@ -88,7 +88,7 @@ class BatchAttack:
     @property
     def n_finished(self) -> int:
         """Queries that are stepped no more."""
-        return 0 if self.unfinished is None else int(self.unfinished.done.sum())
+        return int(self.queries.done.sum())
 
     def _around(self, closure: Closure) -> Closure:
         asking = closure

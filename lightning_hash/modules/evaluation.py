@@ -57,7 +57,7 @@ class Evaluation(nn.Module):
             databases: the codes, or ``None``.
             trainer: the trainer that runs it.
         """
-        self.has_database = databases is not None
+        self.has_database, self.rows = databases is not None, []
         self.protocol = protocol_of(
             data.source, len(data.queries), databases, self.ranking, trainer
         )
@@ -83,6 +83,7 @@ class Evaluation(nn.Module):
             "victim": [{**each, "bits": None} for each in victims],  # may be known after a pass
             "data": self.protocol["data"],
             "ranking": self.protocol["ranking"],
+            "precision": self.protocol["run"]["precision"],
         }
 
     def add(
@@ -128,8 +129,10 @@ class Evaluation(nn.Module):
         if self.has_targets:
             known |= {"target_database", "target_labels", "anchor_codes"}
         if attack is not None:
-            ceiling = attack["name"] == "anchor"
-            known ^= {"database"} & known if ceiling else {"clean_codes", "clean", "adversarial"}
+            if attack["name"] == "anchor":  # the ceiling: no query of one's own
+                known -= {"database"}
+            else:
+                known |= {"clean_codes", "clean", "adversarial"}
         taken = {}
         for number, (score, _) in enumerate(self._scored):
             suffix = f"/{self.names[number]}" if self.names[number] else ""

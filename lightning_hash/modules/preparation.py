@@ -181,6 +181,12 @@ def check_precision(trainer: pl.Trainer) -> None:
         ValueError: naming the precision and one that keeps them.
     """
     precision = str(trainer.precision)
+    if precision == "16-mixed":
+        msg = (
+            "precision 16-mixed: the gradients of single queries under- or overflow in float16; "
+            "bf16-mixed has float32's range"
+        )
+        raise ValueError(msg)
     if precision in ("bf16-true", "16-true"):
         msg = (
             f"precision {precision}: the perturbations would lose most of their bits; "

@@ -1,5 +1,6 @@
 """What a number of a run depends on, as the mappings of its result rows."""
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -12,7 +13,7 @@ from lightning_hash._version import __version__
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
 from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.databases import Databases
-from lightning_hash.utils.settings import settings_of
+from lightning_hash.victims.foreign import ForeignNetwork
 from lightning_hash.victims.victim import Victim
 
 
@@ -38,7 +39,7 @@ def protocol_of(
     return {
         "transfer": None,
         "data": data_settings(source, n_query, databases),
-        "ranking": {"relevance": "shares a label", **settings_of(ranking)},
+        "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
         "run": {
             "kernels": None,
             "devices": f"{trainer.world_size} x {trainer.strategy.root_device.type}",
@@ -72,13 +73,15 @@ def data_settings(
 
 
 def victim_settings(victim: Victim) -> dict[str, Any]:
-    """Describe a victim that was run: its name, weights, network, bits and training loss."""
+    """Describe a victim that was run: name, weights, network, bits, training loss and output."""
+    network = victim.network
     return {
         "name": victim.name,
         "sha256": victim.sha256,
         "backbone": victim.backbone,
         "bits": victim.bits,
         "loss": victim.loss,
+        "output": network.output if isinstance(network, ForeignNetwork) else "logits",
     }
 
 

@@ -116,6 +116,8 @@ class ScoreModule(pl.LightningModule):
             "adversarial_8bit": eight_bit,
             "perturbation": perturbation.values(inputs),
         }
+        if hasattr(queries, "goal"):
+            columns["goal"] = queries.goal
         if queries.lengths is not None:
             columns["length"] = queries.lengths
         if queries.targets is not None:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import torch
@@ -120,9 +121,11 @@ def settings_of(value: Any) -> Any:
     if isinstance(value, Tensor):
         return {"class": "torch.Tensor", "sha256": sha256_of({"": value})}
     if isinstance(value, nn.Module):
-        return {"class": public_name(type(value)), "sha256": sha256_of(value.state_dict())}
+        digest = sha256_of({**value.state_dict(), "": repr(value)})
+        return {"class": public_name(type(value)), "sha256": digest}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: settings_of(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: settings_of(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"class": public_name(type(value)), **fields}
     if isinstance(value, functools.partial):
         given = {"args": list(value.args), **value.keywords}
         return {"call": settings_of(value.func), **settings_of(given)}
@@ -131,7 +134,8 @@ def settings_of(value: Any) -> Any:
 
 def _callable_name(value: Any) -> str:
     name = getattr(value, "__qualname__", "")
-    if not callable(value) or not name or "<" in name:
+    bound = not isinstance(getattr(value, "__self__", None), ModuleType | type | None)
+    if not callable(value) or not name or "<" in name or bound:
         msg = (
             f"a part of the attack holds {value!r}, which has no name to stand in result rows; "
             "give a function or class that can be imported, or an object with a method settings()"
@@ -160,10 +164,13 @@ def public_name(value: Any) -> str:
     return f"{module}.{name}"
 
 
-def sha256_of(tensors: Mapping[str, Tensor]) -> str:
-    """Return the sha256 over names, dtypes, shapes and bytes of tensors."""
+def sha256_of(state: Mapping[str, Any]) -> str:
+    """Return the sha256 over names, dtypes, shapes and bytes of tensors, and what else there is."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
+    for name, tensor in sorted(state.items()):
+        if not isinstance(tensor, Tensor):  # a module's extra state
+            digest.update(f"{name} {tensor!r}\n".encode())
+            continue
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         flat = tensor.detach().cpu().reshape(-1).contiguous()
         digest.update(flat.view(torch.uint8).numpy().data)  # no copy

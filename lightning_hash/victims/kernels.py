@@ -111,6 +111,10 @@ def choose_kernels(victim: Victim, inputs: Tensor, loss: Loss) -> tuple[Kernels,
             if len(many) > len(few):  # the first pass prepares weights and memory
                 _gradient(network, many, loss)
         except Exception as error:  # whatever torch.fx, copies and foreign networks raise
+            if kernels == plain and isinstance(error, torch.OutOfMemoryError):
+                many = few  # the attack will halve its batch
+                seconds[kernels] = min(_seconds(network, many, loss) for _ in range(rounds))
+                continue
             if kernels == plain:
                 raise
             log.debug("kernels %s left out: %s", kernels, error)

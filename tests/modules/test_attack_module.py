@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from lightning_hash.functional import (
     sign_code,
 )
 from lightning_hash.models import build_model
+from lightning_hash.modules.preparation import check_precision
 from tests.conftest import TinyNet
 from tests.helpers.attacks import (
     StopAt,
@@ -540,3 +542,64 @@ def test_transferable_steps_treat_every_query_by_itself(tmp_path, blobs, batch_s
         scores = run_attack(trainer(tmp_path, 6, precision="64-true"), module, DoubleBlobs(blobs))
         results.append(scores.outcome().tensors["perturbation"])
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)
+
+
+class CutNet(TinyNet):
+    def forward(self, inputs):
+        return super().forward(inputs).detach()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"victim": CutNet()}, "no gradient of the loss reaches the input"),
+        ({"step": torch.optim.LBFGS}, "LBFGS needs one loss for all queries"),
+    ],
+)
+def test_what_cannot_be_attacked_by_gradient_says_so(tmp_path, blobs, options, message):
+    with pytest.raises(ValueError, match=message):
+        attack(tmp_path, blobs, **options)
+
+
+def test_what_is_finished_is_known_after_a_resumption(tmp_path, blobs):
+    options = {
+        "objective": AnchorCode(), "step": far_step, "epsilon": 0.5, "stop_finished": True,
+    }  # fmt: skip
+    saver = ModelCheckpoint(
+        tmp_path, filename="last", every_n_epochs=30, save_on_train_epoch_end=True
+    )
+    run = trainer(tmp_path, 30, callbacks=[saver], enable_checkpointing=True)
+    whole = run_attack(run, make(**options), blobs)
+    ended = attack(tmp_path, blobs, iterations=30, ckpt_path=str(tmp_path / "last.ckpt"), **options)
+    expected, found = (rows_of(each, attack="dhta", quantized=True) for each in (whole, ended))
+    assert expected[0]["n_finished"] > 0
+    assert [row["n_finished"] for row in found] == [row["n_finished"] for row in expected]
+
+
+def test_one_module_run_twice_has_rows_of_its_own(tmp_path, blobs):
+    module = make()
+    first = run_attack(trainer(tmp_path), module, blobs).rows
+    second = run_attack(trainer(tmp_path), module, blobs).rows
+    assert len(first) == len(second)
+
+
+def test_another_precision_is_another_attack(tmp_path, blobs):
+    saver = ModelCheckpoint(
+        tmp_path, filename="last", every_n_epochs=3, save_on_train_epoch_end=True
+    )
+    run_attack(trainer(tmp_path, callbacks=[saver], enable_checkpointing=True), make(), blobs)
+    with pytest.raises(ValueError, match="its precision is '32-true', this run's is 'bf16-mixed'"):
+        run_attack(
+            trainer(tmp_path, precision="bf16-mixed"), make(), blobs,
+            ckpt_path=str(tmp_path / "last.ckpt"),
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="bf16-mixed has float32's range"):
+        check_precision(SimpleNamespace(precision="16-mixed"))  # Lightning has none on a CPU
+
+
+def test_a_target_files_content_is_a_setting(tmp_path):
+    file = tmp_path / "targets.json"
+    file.write_text('{"0": {"target": [1, 0]}}')
+    before = TargetChoice(file=str(file)).settings()
+    file.write_text('{"0": {"target": [0, 1]}}')
+    assert TargetChoice(file=str(file)).settings() != before

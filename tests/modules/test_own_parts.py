@@ -201,3 +201,17 @@ def test_the_state_of_a_rule_keeps_its_types(kept):
 def test_a_search_for_a_shared_perturbation_is_refused(tmp_path, blobs):
     with pytest.raises(ValueError, match="RandomSearch asks about queries one by one, and Univer"):
         attack(tmp_path, blobs, perturbation=Universal, step=RandomSearch)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step": RandomSearch}, "stop_finished: RandomSearch is a search"),
+        ({"perturbation": Universal}, "stop_finished: Universal is shared by all queries"),
+    ],
+)
+def test_finished_queries_are_those_of_step_rules_and_queries_of_their_own(
+    tmp_path, blobs, options, message
+):
+    with pytest.raises(ValueError, match=message):
+        attack(tmp_path, blobs, stop_finished=True, **options)

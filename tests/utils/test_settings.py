@@ -109,14 +109,23 @@ def test_values_that_are_no_json():
     assert before["class"] == "torch.nn.Linear"
     network.bias.data += 1
     assert settings_of(network)["sha256"] != before["sha256"]
-    assert settings_of(Options()) == {"top": 3}
+    assert settings_of(Options())["top"] == 3
+    assert settings_of(Options())["class"].endswith("test_settings.Options")
     assert settings_of(weight).endswith("test_settings.weight")
     given = settings_of(functools.partial(weight, value=2))
     assert (given["call"], given["value"]) == (settings_of(weight), 2)
     assert settings_of({"a": (1, None)}) == {"a": [1, None]}
 
 
-@pytest.mark.parametrize("nameless", [lambda value: value, object(), functools.partial(lambda: 0)])
+def test_modules_without_weights_are_told_apart():
+    assert settings_of(nn.LeakyReLU(0.1)) != settings_of(nn.LeakyReLU(0.9))
+    assert settings_of(nn.AvgPool2d(2)) == settings_of(nn.AvgPool2d(2))
+
+
+@pytest.mark.parametrize(
+    "nameless",
+    [lambda value: value, object(), functools.partial(lambda: 0), AlphaSchedule().settings],
+)
 def test_what_has_no_name_is_refused(nameless):
     with pytest.raises(TypeError, match="which has no name to stand in result rows"):
         Outer(nameless).settings()

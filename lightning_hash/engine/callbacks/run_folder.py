@@ -6,13 +6,14 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_info
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torchvision.io import write_png
 
 from lightning_hash.attacks import write_targets
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow, write_results
+from lightning_hash.utils.whole_file import write_whole
 
 
 class RunFolder(Callback):
@@ -74,16 +75,13 @@ class RunFolder(Callback):
         tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
         codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
         codes.pop("adversarial_8bit")
-        goal = "anchor_codes" if pl_module.targeted else "clean_codes"
+        goal = "goal" if "goal" in tensors else "clean_codes"
         differ = (tensors["codes"] != tensors[goal]).float().mean(dim=1)
         reached = 1 - differ if pl_module.targeted else differ
-        save_file(
-            {key: tensors[key] for key in ("index", "perturbation", "length") if key in tensors}
-            | {"reached": reached},
-            folder / "perturbations.safetensors",
-            metadata,
-        )
-        save_file(codes, folder / "codes.safetensors", metadata)
+        names = ("index", "perturbation", "length")
+        kept = {**{key: tensors[key] for key in names if key in tensors}, "reached": reached}
+        write_whole(folder / "perturbations.safetensors", save(kept, metadata))
+        write_whole(folder / "codes.safetensors", save(codes, metadata))
         skipped = pl_module.data.source.skipped
         if skipped:
             (folder / "skipped.json").write_text(json.dumps(skipped, indent=1))
