@@ -292,11 +292,13 @@ def trace(pipe, files, base, number):
 
 
 def attempt(pipe, mutant, seconds, base, number):
-    sys.meta_path.insert(0, MutantFinder(mutant))
+    if mutant is not None:
+        sys.meta_path.insert(0, MutantFinder(mutant))
     plugin = Chosen(seconds)
     files = sorted({test.split("::")[0] for test in seconds})
     status = run_pytest(plugin, ["-x", *files], base, number)
-    pipe.send("killed" if status else "survived")
+    broken = status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+    pipe.send("killed" if plugin.failed or broken else "survived")
 
 
 def in_child(function, *arguments, timeout=None):
@@ -355,6 +357,9 @@ def main():
     inside = defaultdict(set)
     for key, tests in entered.items():
         inside[key.rpartition(":")[0]] |= set(tests)
+    quick = {test: time_of_test for test, time_of_test in seconds.items() if time_of_test < 1}
+    if in_child(attempt, None, quick, base, 0) != "survived":
+        sys.exit("the tests fail in this order without a change: nothing can be said")
     free = list(range(options.jobs))
     start, results = time.monotonic(), {}
 
