@@ -62,8 +62,10 @@ class Evaluation(nn.Module):
             data.source, len(data.queries), databases, self.ranking, trainer
         )
         if self.names[0]:
-            joint = {"sources": "+".join(self.names), "combination": "joint", "restarts": None}
-            self.protocol["transfer"] = joint
+            self.protocol["transfer"] = {
+                "sources": "+".join(self.names), "combination": "joint", "restarts": None,
+                "sha256": [victim.sha256 for victim in self.victims],
+            }  # fmt: skip
         if databases is None:
             return
         database, ranked = databases.database, databases.ranked

@@ -14,7 +14,7 @@ from rich.table import Table
 from lightning_hash.results.tables import with_error
 
 SE = "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
-DEVIATION = "±: standard deviation over runs of several victims or seeds, their number in brackets."
+DEVIATION = "±: standard deviation over runs of several seeds, their number in brackets."
 # What LaTeX would take for a command, and signs that are none of its fonts'.
 LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
@@ -33,8 +33,8 @@ class Cell:
     """A number that was measured once or several times.
 
     Attributes:
-        values: the measurements, each of another seed or victim.
-        spread: by how much measurements differ that no seed and no victim tells apart.
+        values: the measurements, each of another seed.
+        spread: by how much measurements differ that no seed tells apart.
         se: standard error over the queries, where there is one measurement.
         queries: how many queries the measurements are means of, each number once; empty if unknown.
     """
@@ -247,11 +247,11 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def escape_markdown(text: str) -> str:
-    """Return a text that Markdown shows as it is, in one line.
+    r"""Return a text that Markdown shows as it is, in one line.
 
     Example:
         >>> escape_markdown("a|b, n_t, HAG*, <i>")
-        'a\\\\|b, n_t, HAG\\\\*, &lt;i&gt;'
+        'a\\|b, n_t, HAG\\*, &lt;i&gt;'
     """
     plain = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split()))
     plain = plain.replace("<", "&lt;").replace(">", "&gt;")

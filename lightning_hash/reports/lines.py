@@ -56,6 +56,17 @@ def final(rows: Iterable[ResultRow]) -> list[ResultRow]:
     ]
 
 
+def unended(rows: Iterable[ResultRow]) -> list[list[ResultRow]]:
+    """Return the rows of attacks that have none of their end, by setting, seed and victim."""
+    attacks = [row for row in rows if row.is_attack]
+
+    def key(row: ResultRow) -> Key:
+        return row.key("attack", "victim", "data", "ranking")
+
+    whole = {key(row) for row in final(attacks)}
+    return grouped((row for row in attacks if key(row) not in whole), key)
+
+
 def in_order(value: Any) -> tuple[bool, bool, float, str]:
     """Return what sorts any values: numbers first, the unknown ones last."""
     is_number = isinstance(value, int | float)
@@ -140,9 +151,52 @@ def distinct_headings(headings: Sequence[str], settings: Sequence[Mapping[str, A
     return distinct
 
 
+def shared_protocol(row: ResultRow) -> dict[str, Any]:
+    """Return what the numbers of a numbered table share: data, ranking and kind of victim."""
+    victim = pruned(row.victim, "victim", VICTIM_ITSELF)
+    return {"data": row.data, "ranking": row.ranking, "victim": victim}
+
+
 def draw_of(row: ResultRow) -> Any:
     """Return the seed that queries were drawn with; ``None`` where it is not known."""
     return row.get("run.draw.seed" if row.attack is None else "attack.seed")
+
+
+def preferred(
+    rows: Iterable[ResultRow], setting: Mapping[str, Any]
+) -> tuple[list[ResultRow], list[ResultRow]]:
+    """Divide rows by a setting.
+
+    Args:
+        rows: of attacks.
+        setting: values at dotted paths.
+
+    Returns:
+        The rows of this setting and the others; a path that no row has the value at counts not.
+    """
+    kept, left_out = list(rows), list[ResultRow]()
+    for path, value in setting.items():
+        close = [row for row in kept if close_to(row.get(path), value)]
+        if close:
+            left_out += [row for row in kept if not close_to(row.get(path), value)]
+            kept = close
+    return kept, left_out
+
+
+def left_out_note(
+    kept: Sequence[ResultRow], left_out: Sequence[ResultRow], varied: Sequence[str] = ()
+) -> str:
+    """Say which settings are not shown since the paper's is there; empty where all are shown.
+
+    Args:
+        kept: rows that are shown.
+        left_out: rows that are not.
+        varied: dotted paths that the table or figure is of.
+    """
+    groups = grouped(left_out, lambda row: setting_key(row, varied))
+    said = settings_apart([kept[0], *(group[0] for group in groups)], varied)[1:] if groups else []
+    others = "; ".join(", ".join(texts) for texts in said)
+    return f"left out, since the paper's setting is there: {others}." if others else ""
 
 
 def of_draws(clean: Iterable[ResultRow], attacks: Iterable[ResultRow]) -> list[ResultRow]:
@@ -171,9 +225,10 @@ def settings_apart(rows: Sequence[ResultRow], without: Sequence[str] = ()) -> li
         rows: a row of each.
         without: dotted paths that are said elsewhere.
     """
+    names = {path: path.partition(".")[2] for path in ARITHMETIC}
     return told_apart(
         [
-            {**_setting(row, without), **{path.partition(".")[2]: row.get(path) for path in ARITHMETIC}}
+            {**_setting(row, without), **{name: row.get(path) for path, name in names.items()}}
             for row in rows
         ]
     )

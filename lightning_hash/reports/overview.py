@@ -16,6 +16,7 @@ from lightning_hash.reports.lines import (
     of_draws,
     setting_key,
     setting_of,
+    unended,
 )
 from lightning_hash.reports.papers import BITS, EPSILON, FRAMES, SIZE
 from lightning_hash.reports.settings import differing_settings, one_for_all
@@ -86,9 +87,11 @@ def _targets(row: ResultRow) -> Key:
 def _shared(row: ResultRow) -> dict[str, Any]:
     """Return what the numbers of a table share, beside the victim."""
     targets = look_up(row.attack, "targets")
-    rule = {key: value for key, value in targets.items() if key not in ("n_t", "seed")} if (
-        isinstance(targets, Mapping)
-    ) else targets
+    rule = (
+        {key: value for key, value in targets.items() if key not in ("n_t", "seed")}
+        if (isinstance(targets, Mapping))
+        else targets
+    )
     return {"data": row.data, "ranking": row.ranking, "targets": rule}
 
 
@@ -125,29 +128,20 @@ def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
         f"{name}: {setting_of(rows[0])}; {_cost(rows)}."
         for name, rows in zip(names, attacks, strict=True)
     ]
-    notes += [note for rows in _unended(panel, ended) for note in _stopped(rows)]
+    notes += [note for rows in unended(panel) for note in _stopped(rows)]
     return Grid(
         title="Attacks",
         about=about,
-        caption=f"{caption} Victim: {checkpoint_of(panel[0])}.",
+        caption=caption,
         corner="attack",
         columns=tuple(name for name, *_ in columns),
         lines=tuple(
             Line(label, cells(rows), settings=tuple(texts[number] for texts in settings.values()))
             for number, (label, rows) in enumerate(groups)
         ),
-        notes=(*notes, *one_for_all(panel)),
+        notes=(*notes, f"Victim: {checkpoint_of(panel[0])}.", *one_for_all(panel)),
         settings=tuple(settings),
     )
-
-
-def _unended(
-    panel: Sequence[ResultRow], ended: Sequence[ResultRow]
-) -> list[list[ResultRow]]:
-    """Return the rows of attacks that have none of their end, by setting and seed."""
-    whole = {row.key("attack") for row in ended}
-    attacks = [row for row in panel if row.is_attack and row.key("attack") not in whole]
-    return grouped(attacks, lambda row: row.key("attack"))
 
 
 def _stopped(rows: Sequence[ResultRow]) -> list[str]:

@@ -1,6 +1,7 @@
 """Columns for the settings that the lines of a table differ in."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from lightning_hash.reports.apart import short_class, told_apart
@@ -14,11 +15,14 @@ from lightning_hash.results.tables import format_epsilon
 PROGRAM = {"kernels": "run.kernels", "precision": "run.precision", "version": "run.version"}
 
 
-def differing_settings(lines: Sequence[Sequence[ResultRow]]) -> dict[str, list[str]]:
+def differing_settings(
+    lines: Sequence[Sequence[ResultRow]], varied: Sequence[str] = ()
+) -> dict[str, list[str]]:
     """Return columns for what the lines of a table differ in.
 
     Args:
         lines: the rows of each line; of clean queries and ceilings only what draws them is told.
+        varied: dotted paths that the table's columns are of.
 
     Returns:
         By heading, a text for each line, blank where it has no such setting: budget, iterations,
@@ -28,17 +32,15 @@ def differing_settings(lines: Sequence[Sequence[ResultRow]]) -> dict[str, list[s
     attacks = [[row for row in rows if row.is_attack] for rows in lines]
     steps = iter(_steps([rows[0] for rows in attacks if rows]))
     columns: dict[str, list[str]] = {
-        "ε": [_joined(rows, _budget) for rows in attacks],
+        "ε": [] if EPSILON in varied else [_joined(rows, _budget) for rows in attacks],
         "iterations": [_joined(rows, _iterations) for rows in attacks],
         "step": [next(steps) if rows else "" for rows in attacks],
         "seeds": [_joined(rows, draw_of) for rows in lines],
         "questions": [_joined(rows, _questions) for rows in attacks],
     }
     for name, path in PROGRAM.items():
-        columns[name] = [_joined(rows, lambda row, path=path: row.get(path)) for rows in lines]
-    return {
-        name: texts for name, texts in columns.items() if len(set(filter(None, texts))) > 1
-    }
+        columns[name] = [_joined(rows, partial(ResultRow.get, path=path)) for rows in lines]
+    return {name: texts for name, texts in columns.items() if len(set(filter(None, texts))) > 1}
 
 
 def one_for_all(rows: Sequence[ResultRow]) -> list[str]:

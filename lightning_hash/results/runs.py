@@ -140,11 +140,11 @@ def find_runs(roots: Iterable[Path]) -> Runs:
         roots: run folders, or folders at any height above them.
 
     Returns:
-        A run for each setting that a ``results.json`` is of. Of runs on one victim (by sha256) whose
-        attack, seeds, data, ranking and kernels are equal the newest that has ended counts, or the
-        newest where none has: the highest version of a name, and of several names the one written
-        last. All others, and what cannot be read, are named with the reason. Rows of clean queries
-        and of ceilings say under ``run.draw`` which queries and targets they are of.
+        A run for each setting that a ``results.json`` is of. Of runs on one victim (by sha256)
+        whose attack, seeds, data, ranking and kernels are equal the newest that has ended counts,
+        or the newest where none has: the highest version of a name, and of several names the one
+        written last. All others, and what cannot be read, are named with the reason. Rows of clean
+        queries and of ceilings say under ``run.draw`` which queries and targets they are of.
 
     Raises:
         FileNotFoundError: if no root exists or holds results.
@@ -165,7 +165,8 @@ def find_runs(roots: Iterable[Path]) -> Runs:
         first = (damaged or left_out)[0]
         kind = ValueError if damaged else FileNotFoundError
         more = f"; nor can {len(damaged) - 1} others" if len(damaged) > 1 else ""
-        raise kind(f"{first.path} {first.reason}{more}")
+        msg = f"{first.path} {first.reason}{more}"
+        raise kind(msg)
     return Runs(tuple(_newest(found.values(), left_out)), tuple(left_out))
 
 
@@ -208,8 +209,8 @@ def _read_run(folder: Path, left_out: list[LeftOut]) -> RunFiles | None:
         rows = read_results(path)
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split()).removeprefix(str(path)).lstrip(", ")
-        reason = f"cannot be read ({error.strerror})" if getattr(error, "strerror", None) else said
-        left_out.append(LeftOut(path, reason))
+        system = error.strerror if isinstance(error, OSError) else None
+        left_out.append(LeftOut(path, f"cannot be read ({system})" if system else said))
         return None
     if not rows:
         left_out.append(LeftOut(path, "holds no rows"))
@@ -272,9 +273,7 @@ def _age(run: RunFiles) -> tuple[bool, float]:
 def _replaced(run: RunFiles, newest: RunFiles) -> str:
     """Say why a run is not shown, and by how much its numbers are others."""
     values = {_number(row): row.value for row in newest.rows}
-    changes = [
-        abs(row.value - values[_number(row)]) for row in run.rows if _number(row) in values
-    ]
+    changes = [abs(row.value - values[_number(row)]) for row in run.rows if _number(row) in values]
     largest = max(changes, default=0.0)
     differ = f"its numbers differ by up to {largest:.3g}" if largest else "with equal numbers"
     stopped = stopped_at(run.rows)

@@ -116,9 +116,7 @@ def test_repetitions_are_bands_and_said_to_be(tmp_path):
             write_results(tmp_path / f"{seed}{n_t}" / "results.json", rows)
     plots = {plot.name: plot for plot in numbered_plots(find_runs([tmp_path]))}
     assert lines(plots["dhta_fig7"])["32 bits"].get_ydata() == pytest.approx([33, 35, 39])
-    assert plots["dhta_fig7"].caption.endswith(
-        "Bands: one standard deviation over victims and seeds."
-    )
+    assert plots["dhta_fig7"].caption.endswith("Bands: one standard deviation over seeds.")
 
 
 @pytest.fixture(scope="module")

@@ -105,10 +105,10 @@ def test_questions_are_said_where_they_are_counted():
 def test_tables_of_one_heading_say_which_victim():
     rows = [r for sha in ("abcdefghijk", "b") for r in run("hag", 0.2, victim_sha256=sha)]
     rows += run("hag", 0.2, victim_sha256="c", bits=16)
-    captions = {grid.about: [] for grid in overview_grids(rows)}
-    for grid in overview_grids(rows):
-        captions[grid.about].append(grid.caption.partition("zero.")[2])
-    assert captions == {
-        "photos, convnet, 16 bits": [""],
-        "photos, convnet, 32 bits": [" Here sha256=abcdefgh.", " Here sha256=b."],
+    grids = overview_grids(rows)
+    assert {grid.about: grid.notes[-2] for grid in grids} == {
+        "photos, convnet, 16 bits": "Victim: best.ckpt c.",
+        "photos, convnet, 32 bits, best.ckpt abcdefgh": "Victim: best.ckpt abcdefgh.",
+        "photos, convnet, 32 bits, best.ckpt b": "Victim: best.ckpt b.",
     }
+    assert [texts(grid)["hag"][0] for grid in grids] == ["0.2000"] * 3
