@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
 
 from lightning_hash._version import __version__
 from lightning_hash.reports.figure import Plot
@@ -30,7 +29,7 @@ from lightning_hash.reports.victims import checkpoint_of
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles, Runs, find_runs, stopped_at
 from lightning_hash.results.settings import flatten
-from lightning_hash.results.tables import bits_text
+from lightning_hash.results.tables import bits_text, print_table
 from lightning_hash.utils.whole_file import write_whole
 
 STRIPS = 3  # pictures of single queries shown of each run
@@ -53,7 +52,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     runs = find_runs(options.roots)
     for grid in overview_grids([row for run in runs for row in run.rows]):
-        Console().print(grid.rich())
+        print_table(grid.rich())
     page = _report(runs, options.output or options.roots[0] / "report", options.readme)
     for path, reason in _left_out(runs):
         print(f"left out: {path}: {reason}", file=sys.stderr)

@@ -82,7 +82,8 @@ class Evaluation(nn.Module):
         victims = [victim_settings(victim) for victim in self.victims]
         return {
             "attack": attack,
-            "victim": [{**each, "bits": None} for each in victims],  # may be known after a pass
+            # Bits may be known after a pass; a file may be moved.
+            "victim": [{**each, "bits": None, "name": None} for each in victims],
             "data": self.protocol["data"],
             "ranking": self.protocol["ranking"],
             "precision": self.protocol["run"]["precision"],

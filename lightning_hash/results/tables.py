@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
@@ -84,6 +86,17 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
             label = next(metric_label(row) for row in found if row)
             table.add_row(escape(label), *(with_error(r.value, r.se) if r else "" for r in found))
     return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table, wider than the terminal where its numbers would not fit."""
+    console = Console()
+    for column in table.columns:
+        column.overflow, column.no_wrap = "fold", column.justify == "right"
+        words = [word for cell in (column.header, *column.cells) for word in str(cell).split()]
+        column.min_width = max(map(len, words), default=0)
+    least = Measurement.get(console, console.options, table).minimum
+    Console(width=max(console.width, least)).print(table)
 
 
 def protocol_of(row: ResultRow, *, victims: bool = True) -> str:
