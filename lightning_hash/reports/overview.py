@@ -22,7 +22,7 @@ from lightning_hash.reports.papers import BITS, EPSILON, FRAMES, SIZE
 from lightning_hash.reports.settings import differing_settings, one_for_all
 from lightning_hash.reports.victims import add_checkpoints, checkpoint_of, victim_key
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
-from lightning_hash.results.settings import look_up
+from lightning_hash.results.settings import canonical, look_up
 from lightning_hash.results.tables import LABELS, bits_text, metrics_of
 
 COLUMNS = (
@@ -114,14 +114,12 @@ def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
     names = distinct_names([rows[0] for rows in attacks])
     clean = [row for row in panel if row.name == CLEAN]
     ceilings = [row for row in panel if row.name == CEILING]
-    sizes = sorted({row.get(SIZE) or 0 for row in ceilings}, key=in_order)
+    by_size = grouped(ceilings, lambda row: canonical(row.get(SIZE) or 0))
+    by_size.sort(key=lambda rows: in_order(rows[0].get(SIZE) or 0))
     groups = [
         ("clean query", clean),
         *zip(names, attacks, strict=True),
-        *(
-            (f"ceiling n_t={size}", [row for row in ceilings if (row.get(SIZE) or 0) == size])
-            for size in sizes
-        ),
+        *((f"ceiling n_t={rows[0].get(SIZE) or 0}", rows) for rows in by_size),
     ]
     settings = differing_settings([rows for _, rows in groups])
     notes = [
