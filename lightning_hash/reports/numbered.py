@@ -38,12 +38,15 @@ from lightning_hash.results.settings import canonical
 START, RANDOM_START = "attack.start_seed", "(random start)"
 
 
-def numbered_grids(table: NumberedTable, rows: Sequence[ResultRow]) -> list[Grid]:
+def numbered_grids(
+    table: NumberedTable, rows: Sequence[ResultRow], *, alone: bool = False
+) -> list[Grid]:
     """Lay out a numbered table.
 
     Args:
         table: the table.
         rows: of any runs.
+        alone: whether a single line, which compares nothing, is a table as well.
 
     Returns:
         A grid for each protocol that the rows were measured under, no two of one heading, with the
@@ -54,7 +57,7 @@ def numbered_grids(table: NumberedTable, rows: Sequence[ResultRow]) -> list[Grid
     usable = [r for r in rows if r.transfer is None and not r.quantized and table.where(r)]
     panels = grouped(usable, protocol_key)
     panels.sort(key=lambda rows: (str(rows[0].get("data.dataset")), _backbone(rows[0])))
-    made = [(panel, *_grid(table, panel)) for panel in panels]
+    made = [(panel, *_grid(table, panel, alone)) for panel in panels]
     firsts = [panel[0] for panel, grid, _ in made if grid is not None]
     abouts = [f"{row.get('data.dataset')}, {_backbone(row)}" for row in firsts]
     said = zip(
@@ -83,7 +86,9 @@ def _backbone(row: ResultRow) -> str:
     return str(row.get("victim.backbone"))
 
 
-def _grid(table: NumberedTable, panel: Sequence[ResultRow]) -> tuple[Grid | None, str | None]:
+def _grid(
+    table: NumberedTable, panel: Sequence[ResultRow], alone: bool
+) -> tuple[Grid | None, str | None]:
     """Return the grid of one protocol, without heading and caption, and the paper's data of it."""
     attacks = [row for row in panel if row.is_attack]
     clean = of_draws([row for row in panel if row.name == CLEAN], attacks)
@@ -102,7 +107,7 @@ def _grid(table: NumberedTable, panel: Sequence[ResultRow]) -> tuple[Grid | None
     lines = {label: rows for label, rows in lines.items() if len(places[label]) >= table.least}
     data = published_data(panel[0])
     known = published(table.name).get(data or "", {})
-    compared = len(lines) > 1 or known or any(choice.by for choice in table.choices)
+    compared = alone or len(lines) > 1 or known or any(choice.by for choice in table.choices)
     if not compared or all(rows[0].name == CLEAN for rows in lines.values()):
         return None, None
     shown = [row for rows in lines.values() for row in rows]

@@ -41,7 +41,7 @@ def results_table(rows: Sequence[ResultRow]) -> str:
     """
     tables = {table.name: table for table in TABLES}
     used = dict.fromkeys(name for name, *_ in SHOWN)
-    grids = {name: numbered_grids(tables[name], rows) for name in used}
+    grids = {name: numbered_grids(tables[name], rows, alone=True) for name in used}
     columns: dict[tuple[str, str], dict[int, list[str]]] = {}  # of a protocol and victim each
     said: dict[tuple[str, str], dict[str, None]] = {}
     for number, (name, label, _) in enumerate(SHOWN):

@@ -174,8 +174,10 @@ def _prints(row: ResultRow) -> Any:
     return row.get("transfer.sha256")
 
 
-def _source(row: ResultRow) -> tuple[str, str, str]:
-    return row.get("transfer.sources"), canonical(_prints(row)), canonical(row.get(START))
+def _source(row: ResultRow) -> tuple[str, str]:
+    """Return what tells single perturbations apart: weights, or the name, and the random start."""
+    known = _prints(row) or row.get("transfer.sources")
+    return canonical(known), canonical(row.get(START))
 
 
 def _rank(group: Sequence[ResultRow]) -> tuple[int, int]:
@@ -202,7 +204,7 @@ def _label(row: ResultRow, numbers: Mapping[Any, str], several: set[str]) -> str
     ]
     combination: str = row.get("transfer.combination")
     parts = [
-        numbers.get((source, canonical([sha] if sha else None), "null"), _short(name))
+        numbers.get((canonical([sha] if sha else source), canonical(None)), _short(name))
         for source, sha, name in zip(sources, prints, called, strict=True)
     ]
     victims = _short(" + ".join(called))
