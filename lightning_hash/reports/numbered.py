@@ -30,7 +30,7 @@ from lightning_hash.reports.published import (
     published_grid,
     published_line,
 )
-from lightning_hash.reports.settings import differing_settings, one_for_all
+from lightning_hash.reports.settings import differing_settings, one_for_all, warnings_of
 from lightning_hash.reports.victims import length_names, victim_key, victims_note
 from lightning_hash.results.rows import CLEAN, ResultRow
 from lightning_hash.results.settings import canonical
@@ -128,7 +128,7 @@ def _grid(
     varied = (table.column, *(choice.by for choice in table.choices))
     compare = [compare_protocols(table.name, data, shown, varied)] if known and data else []
     stopped = [f"{name}: not at its end, {reached}." for name, reached in _milestones(shown)]
-    more = [*stopped, victims_note(shown), *one_for_all(shown), *compare]
+    more = [*stopped, *warnings_of(lines), victims_note(shown), *one_for_all(shown), *compare]
     return Grid(
         title=table.title, about="", corner=table.corner,
         columns=tuple(headings), lines=tuple(body), notes=(*notes, *filter(None, more)),

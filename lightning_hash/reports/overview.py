@@ -19,7 +19,7 @@ from lightning_hash.reports.lines import (
     unended,
 )
 from lightning_hash.reports.papers import BITS, EPSILON, FRAMES, SIZE
-from lightning_hash.reports.settings import differing_settings, one_for_all
+from lightning_hash.reports.settings import differing_settings, one_for_all, warnings_of
 from lightning_hash.reports.victims import add_checkpoints, checkpoint_of, victim_key
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
 from lightning_hash.results.settings import canonical, look_up
@@ -137,7 +137,12 @@ def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
             Line(label, cells(rows), settings=tuple(texts[number] for texts in settings.values()))
             for number, (label, rows) in enumerate(groups)
         ),
-        notes=(*notes, f"Victim: {checkpoint_of(panel[0])}.", *one_for_all(panel)),
+        notes=(
+            *notes,
+            *warnings_of(dict(groups)),
+            f"Victim: {checkpoint_of(panel[0])}.",
+            *one_for_all(panel),
+        ),
         settings=tuple(settings),
     )
 
@@ -156,11 +161,15 @@ def _stopped(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def _cost(rows: Sequence[ResultRow]) -> str:
-    """Say how long an attack took, and how often it asked where that is counted."""
+    """Say how long an attack took, how often it asked and how much of its budget it used."""
     seconds = max(row.get("run.seconds") or 0.0 for row in rows)
     asked = [row.queries for row in rows if row.queries is not None]
     questions = f"{max(asked):.6g} questions per query, " if asked else ""
-    return f"{questions}{seconds:.1f} s on {rows[0].get('run.devices')}"
+    shares = [
+        used for used in (getattr(row, "budget_used", None) for row in rows) if used is not None
+    ]
+    used = f"{max(shares):.0%} of the budget used, " if shares else ""
+    return f"{used}{questions}{seconds:.1f} s on {rows[0].get('run.devices')}"
 
 
 def _rank(row: ResultRow) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Columns for the settings that the lines of a table differ in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from lightning_hash.results.settings import canonical
 from lightning_hash.results.tables import format_epsilon
 
 # What says nothing of an attack, but of the arithmetic and the program that its numbers come from.
+SOURCE = {"interpolation": "data.interpolation", "checkpoint selected on": "victim.selected_on"}
 PROGRAM = {"kernels": "run.kernels", "precision": "run.precision", "version": "run.version"}
 
 
@@ -50,15 +51,33 @@ def one_for_all(rows: Sequence[ResultRow]) -> list[str]:
         rows: those of the table.
 
     Returns:
-        A sentence with interpolation, kernels, precision and version, as far as they are known and
-        the same for all; none where nothing is.
+        A sentence with interpolation, what the checkpoint was selected on, kernels, precision and
+        version, as far as they are known and the same for all; none where nothing is.
     """
     said = []
-    for name, path in {"interpolation": "data.interpolation", **PROGRAM}.items():
+    for name, path in {**SOURCE, **PROGRAM}.items():
         values = {canonical(row.get(path)) for row in rows}
         if len(values) == 1 and rows[0].get(path) is not None:
             said.append(f"{name} {rows[0].get(path)}")
     return [f"All numbers: {', '.join(said)}."] if said else []
+
+
+def warnings_of(lines: Mapping[str, Sequence[ResultRow]]) -> list[str]:
+    """Say what runs doubted of their own numbers.
+
+    Args:
+        lines: the rows of each line, by its label.
+
+    Returns:
+        A sentence for each line and warning.
+    """
+    return [
+        f"{label}: warning: {warning}"
+        for label, rows in lines.items()
+        for warning in dict.fromkeys(
+            str(each) for row in rows for each in getattr(row, "warnings", None) or ()
+        )
+    ]
 
 
 def _joined(rows: Sequence[ResultRow], value: Callable[[ResultRow], Any]) -> str:

@@ -20,7 +20,7 @@ from lightning_hash.reports.lines import (
 )
 from lightning_hash.reports.papers import EPSILON, SIZE
 from lightning_hash.reports.published import published_data, published_grid
-from lightning_hash.reports.settings import differing_settings, one_for_all
+from lightning_hash.reports.settings import differing_settings, one_for_all, warnings_of
 from lightning_hash.reports.victims import add_checkpoints, checkpoint_of, victim_key
 from lightning_hash.results.rows import CLEAN, ResultRow
 from lightning_hash.results.settings import canonical
@@ -126,6 +126,7 @@ def _grid(
     setting = setting_of(first, (EPSILON, START, FILE, *sizes))
     pairs = zip(columns, victims, strict=True)
     carried = [f"{column}: {checkpoint_of(row)}" for column, row in pairs]
+    doubts = warnings_of(dict(zip(labels, groups, strict=True)))
     stopped = [f"{rows[0].name}: not at its end, no number." for rows in unended(panel)]
     return Grid(
         title=TITLE.format(name),
@@ -137,7 +138,7 @@ def _grid(
         notes=(
             f"{first.name}: {setting}. Sums may exceed ε; clip: the sum, "
             "clipped to ε; joint: one attack on all its victims. Images before rounding to 8 bits.",
-            *stopped, f"Victims: {'; '.join(carried)}.", *one_for_all([*clean, *found]),
+            *stopped, *doubts, f"Victims: {'; '.join(carried)}.", *one_for_all([*clean, *found]),
         ),
         settings=tuple(settings),
     )  # fmt: skip
@@ -163,10 +164,21 @@ def _labels(groups: Sequence[Sequence[ResultRow]]) -> list[str]:
     labels = [_label(row, numbers, several) for row in firsts]
     for same in grouped(range(len(groups)), labels.__getitem__):
         apart = settings_apart([firsts[number] for number in same], (EPSILON, START))
-        prints = [{"sha256": _prints(firsts[number])} for number in same]
-        for number, said, source in zip(same, apart, told_apart(prints), strict=True):
+        origins = told_apart([_origin(firsts[number]) for number in same])
+        for number, said, source in zip(same, apart, origins, strict=True):
             labels[number] = ", ".join([labels[number], *said, *source])
     return labels
+
+
+def _origin(row: ResultRow) -> dict[str, Any]:
+    """Return what a perturbation was made of, beyond its name: weights, and runs where known."""
+    parts = row.get("transfer.parts")
+    runs = (
+        [part.get("run") for part in parts if isinstance(part, Mapping)]
+        if (isinstance(parts, list))
+        else None
+    )
+    return {"sha256": _prints(row), "runs": runs}
 
 
 def _prints(row: ResultRow) -> Any:

@@ -189,3 +189,12 @@ def test_any_small_difference_of_equal_runs_is_said():
     assert "differ by up to 0.0002" in grid.remarks[-1]
     (grid,) = overview_grids([row(value=0.2), row(value=0.2)])
     assert not any("differ by up to" in remark for remark in grid.remarks)
+
+
+def test_what_a_run_doubts_of_its_own_numbers_is_said():
+    doubted = row(value=0.77)
+    for field, value in (("warnings", ["the budget is hardly used"]), ("budget_used", 0.25)):
+        object.__setattr__(doubted, field, value)
+    (grid,) = overview_grids([doubted])
+    assert "hag: warning: the budget is hardly used" in grid.notes
+    assert grid.notes[0].endswith("; 25% of the budget used, 1.2 s on 1 x cpu.")

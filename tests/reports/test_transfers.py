@@ -147,3 +147,13 @@ def test_clean_queries_are_those_of_the_same_draw():
     rows = [clean(SMALL, v, **{"run.draw": {"seed": s}}) for s, v in ((0, 0.9), (1, 0.5))]
     (grid,) = transfer_grids([*rows, on(SMALL, "a", "single", 0.1)])
     assert texts(grid)["None"] == ["0.9000"]
+
+
+def test_combinations_of_other_runs_are_lines_of_their_own():
+    rows = []
+    for run, value in (("runs/a", 0.1), ("runs/b", 0.2)):
+        given = {"sources": "x+y", "combination": "sum", "restarts": None, "parts": [{"run": run}]}
+        rows.append(row(**SMALL, value=value, transfer=given))
+    (grid,) = transfer_grids(rows)
+    assert texts(grid)["x + y, ε 10/255, runs=runs/a"] == ["0.1000"]
+    assert texts(grid)["x + y, ε 10/255, runs=runs/b"] == ["0.2000"]
