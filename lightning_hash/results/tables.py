@@ -22,6 +22,7 @@ LABELS = {
     "perceptibility": "perceptibility",
     "linf": "largest change",
 }
+SHORT = 16  # letters of a label that a narrow terminal keeps in one line
 
 
 def metric_label(row: ResultRow) -> str:
@@ -93,7 +94,8 @@ def print_table(table: Table) -> None:
     console = Console()
     for column in table.columns:
         column.overflow, column.no_wrap = "fold", column.justify == "right"
-        words = [word for cell in (column.header, *column.cells) for word in str(cell).split()]
+        texts = [str(cell) for cell in (column.header, *column.cells)]
+        words = [word for text in texts for word in (text[:SHORT], *text.split())]
         column.min_width = max(map(len, words), default=0)
     least = Measurement.get(console, console.options, table).minimum
     Console(width=max(console.width, least)).print(table)
