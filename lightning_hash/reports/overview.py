@@ -22,7 +22,7 @@ from lightning_hash.reports.papers import BITS, EPSILON, FRAMES, SIZE
 from lightning_hash.reports.settings import differing_settings, one_for_all, warnings_of
 from lightning_hash.reports.victims import add_checkpoints, checkpoint_of, victim_key
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
-from lightning_hash.results.settings import canonical, look_up
+from lightning_hash.results.settings import canonical
 from lightning_hash.results.tables import LABELS, bits_text, metrics_of
 
 COLUMNS = (
@@ -51,7 +51,11 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
     for panel in others:
         if any(row.is_attack for row in panel):
             victim, targets = _victim(panel[0]), _targets(panel[0])
-            own = [r for r in clean if _victim(r) == victim and _targets(r) in ((), targets)]
+            own = [
+                r
+                for r in clean
+                if _victim(r) == victim and _targets(r) in (canonical(None), targets)
+            ]
             panels.append([*panel, *of_draws(own, panel)])
     panels.sort(
         key=lambda rows: (
@@ -74,25 +78,22 @@ def _victim(row: ResultRow) -> Key:
     return (*victim_key(row), *row.key("data", "ranking"))
 
 
-def _targets(row: ResultRow) -> Key:
-    """Return how targets are chosen, but for their number and seed; empty where it is not known."""
-    prefix = "attack.targets." if row.attack is not None else "run.draw.targets."
-    return tuple(
-        (path.removeprefix(prefix), text)
-        for path, text in row.leaves.items()
-        if path.startswith(prefix) and path.removeprefix(prefix) not in ("n_t", "seed")
-    )
+def _targets(row: ResultRow) -> str:
+    """Return how targets are chosen, as JSON text; ``null`` where it is not known."""
+    return canonical(_rule(row))
+
+
+def _rule(row: ResultRow) -> Any:
+    """Return the settings that targets are chosen by, but for their number and seed."""
+    targets = row.get("run.draw.targets" if row.attack is None else "attack.targets")
+    if not isinstance(targets, Mapping):
+        return targets
+    return {key: value for key, value in targets.items() if key not in ("n_t", "seed")}
 
 
 def _shared(row: ResultRow) -> dict[str, Any]:
     """Return what the numbers of a table share, beside the victim."""
-    targets = look_up(row.attack, "targets")
-    rule = (
-        {key: value for key, value in targets.items() if key not in ("n_t", "seed")}
-        if (isinstance(targets, Mapping))
-        else targets
-    )
-    return {"data": row.data, "ranking": row.ranking, "targets": rule}
+    return {"data": row.data, "ranking": row.ranking, "targets": _rule(row)}
 
 
 def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:

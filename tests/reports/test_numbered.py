@@ -1,7 +1,11 @@
 """Numbered tables: which number stands where, and the published ones beside."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
+import lightning_hash
 from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.papers import TABLES
 from lightning_hash.reports.published import published
@@ -10,6 +14,7 @@ from lightning_hash.results.rows import write_results
 from lightning_hash.results.runs import find_runs
 from tests.reports.rows import row
 
+PUBLISHED = Path(lightning_hash.__file__).parent / "reports" / "published"
 NAMED = {table.name: table for table in TABLES}
 COMMON = {
     "dataset": "photos", "backbone": "convnet", "loss": "PairwiseLoss", "n_query": 100,
@@ -118,6 +123,14 @@ def test_published_values_are_those_of_the_papers():
     assert {
         value for data in published("dhta_table3").values() for value in data.values() if value > 90
     } == set()
+
+
+@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.csv")), ids=lambda path: path.stem)
+def test_no_published_value_overwrites_another(path):
+    lines = list(csv.reader(path.read_text().splitlines()))
+    names = [(line[0], line[1]) for line in lines]
+    assert len(set(names)) == len(names)
+    assert len(set(lines[0])) == len(lines[0])
 
 
 def test_readme(tmp_path):
