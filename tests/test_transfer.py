@@ -60,6 +60,7 @@ def test_white_box_rows_are_those_of_the_attack(world):
             assert here.iteration == 5
             assert here.transfer == {
                 "sources": "convnet-8", "combination": "single", "restarts": None,
+                "sha256": [here.get("victim.sha256")],
             }  # fmt: skip
             assert here.attack == there.attack
             assert (here.se, here.n, here.ranking) == (there.se, there.n, there.ranking)

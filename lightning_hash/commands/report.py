@@ -7,29 +7,33 @@ import io
 import itertools
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
+from PIL import Image
 
 from lightning_hash._version import __version__
+from lightning_hash.reports.figure import Plot
 from lightning_hash.reports.grid import Grid
 from lightning_hash.reports.lines import close_to, setting_of
 from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.overview import overview_grids
 from lightning_hash.reports.page import Picture, Section, render_page
 from lightning_hash.reports.papers import BITS, DHTA_SETTING, HAG_SETTING, TABLES
-from lightning_hash.reports.plots import Plot, numbered_plots
+from lightning_hash.reports.plots import numbered_plots
 from lightning_hash.reports.queries import perturbed_clips, perturbed_images
 from lightning_hash.reports.readme import fill_readme
 from lightning_hash.reports.transfers import published_transfers, transfer_grids
+from lightning_hash.reports.victims import checkpoint_of
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.runs import RunFiles, find_runs
+from lightning_hash.results.runs import RunFiles, Runs, find_runs, stopped_at
 from lightning_hash.results.settings import flatten
-from lightning_hash.results.tables import bits_text
+from lightning_hash.results.tables import bits_text, print_table
 from lightning_hash.utils.whole_file import write_whole
 
 STRIPS = 3  # pictures of single queries shown of each run
+LONGEST = 120  # letters of a file's name
 
 
 def main(arguments: list[str]) -> int:
@@ -39,17 +43,19 @@ def main(arguments: list[str]) -> int:
         arguments: what stands behind ``report``.
 
     Returns:
-        0.
+        0, also where some runs could not be read: they are named on the page and on stderr.
 
     Raises:
-        FileNotFoundError: if a root does not exist or holds no results.
-        ValueError: if a file is damaged, or the README has no place for the table.
+        FileNotFoundError: if no root exists or holds results.
+        ValueError: if no run can be read, or the README has no place for the table.
     """
     options = _parser().parse_args(arguments)
     runs = find_runs(options.roots)
     for grid in overview_grids([row for run in runs for row in run.rows]):
-        Console().print(grid.rich())
+        print_table(grid.rich())
     page = _report(runs, options.output or options.roots[0] / "report", options.readme)
+    for path, reason in _left_out(runs):
+        print(f"left out: {path}: {reason}", file=sys.stderr)
     print(f"{len(runs)} runs: {page}")
     if options.readme is not None:
         print(options.readme)
@@ -68,18 +74,18 @@ def report(
             the table of results is put as well.
 
     Returns:
-        The page.
+        The page, which names what could not be read.
 
     Raises:
-        FileNotFoundError: if a root does not exist or holds no results.
-        ValueError: if a file is damaged, or the README has no place for the table.
+        FileNotFoundError: if no root exists or holds results.
+        ValueError: if no run can be read, or the README has no place for the table.
     """
     place = Path(roots[0]) / "report" if output is None else Path(output)
     runs = find_runs([Path(root) for root in roots])
     return _report(runs, place, None if readme is None else Path(readme))
 
 
-def _report(runs: Sequence[RunFiles], place: Path, readme: Path | None) -> Path:
+def _report(runs: Runs, place: Path, readme: Path | None) -> Path:
     rows = [row for run in runs for row in run.rows]
     _write_report(place, runs, rows, overview_grids(rows))
     if readme is not None:
@@ -103,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write_report(
-    place: Path, runs: Sequence[RunFiles], rows: Sequence[ResultRow], overview: Sequence[Grid]
+    place: Path, runs: Runs, rows: Sequence[ResultRow], overview: Sequence[Grid]
 ) -> None:
     numbered = {table.name: numbered_grids(table, rows) for table in TABLES}
     transfers = transfer_grids(rows)
@@ -121,8 +127,11 @@ def _write_report(
             write_whole(path.with_suffix(".md"), grid.markdown().encode())
             write_whole(path.with_suffix(".tex"), grid.latex().encode())
             write_whole(path.with_suffix(".csv"), grid.csv().encode())
-    write_whole(place / "rows.csv", _flat(rows).encode())
+    write_whole(place / "rows.csv", _flat(runs).encode())
     pictures = list(_pictures(place / "figures", plots))
+    examples = list(_examples(runs))
+    left_out = _left_out(runs)
+    write_whole(place / "left_out.csv", _csv([("path", "reason"), *left_out]).encode())
     sections = [
         Section(
             name="overview", title="Attacks on each victim", grids=overview,
@@ -139,14 +148,22 @@ def _write_report(
         Section(name="figures", title="Figures of the papers", pictures=pictures),
         Section(
             name="examples", title="What single queries retrieve",
-            text="HAG Fig. 5, DHTA Figs. 4, 6, 8 and 10; of clips the frame in the middle.",
-            pictures=list(_examples(runs)),
+            text="HAG Fig. 5, DHTA Figs. 4, 6, 8 and 10; of clips the frame in the middle. Of each "
+            "attack on one data set and network the run whose settings are nearest the paper's, "
+            f"and of it the first {STRIPS} pictures.",
+            pictures=examples,
+        ),
+        Section(
+            name="left_out", title="What was left out",
+            text="Runs count once for each victim (by the sha256 of its weights), attack, seeds, "
+            "data, ranking and kernels; names of runs count for nothing.",
+            items=left_out,
         ),
     ]  # fmt: skip
     made = (
         f"{len(runs)} runs, {len(rows)} numbers; lightning_hash {__version__}. "
-        "Tables and figures of their own, and every number with its whole protocol (rows.csv), lie "
-        "beside this page."
+        "Tables and figures of their own, every number with its whole protocol (rows.csv) and what "
+        f"was left out (left_out.csv, {len(left_out)} entries) lie beside this page."
     )
     page = render_page("Robustness of hashing retrieval", made, sections)
     write_whole(place / "index.html", page.encode())
@@ -174,7 +191,20 @@ def _free(path: Path, taken: set[Path]) -> Path:
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:LONGEST].strip("-")
+
+
+def _left_out(runs: Runs) -> list[tuple[str, str]]:
+    """Return what the report does not show, or not as a final number, and why."""
+    stopped = [(run.folder, stopped_at(run.rows)) for run in runs]
+    said = [(each.path, each.reason) for each in runs.left_out]
+    said += [
+        (folder, f"stopped at iteration {found[0]} of {found[1]}: no final number")
+        for folder, found in stopped
+        if found is not None
+    ]
+    said += [pair for run in runs for pair in run.damaged.items()]
+    return [(str(path), reason) for path, reason in said]
 
 
 def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
@@ -187,14 +217,25 @@ def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
         kind = (row.name, dataset, backbone, row.get("data.target_database"))
         if kind in seen:
             continue
-        if run.strips:  # of the runs of an attack on one kind of victim the first
+        loaded = ((path, run.read(path, _read_picture)) for path in run.strips)
+        found = [(path, content) for path, content in loaded if content is not None]
+        if found:  # of the runs of an attack on one kind of victim the first
             seen.add(kind)
-        for path in run.strips[:STRIPS]:
+        for path, content in found[:STRIPS]:
             yield Picture(
-                title=f"{row.name} on {dataset}, query {int(path.stem)}",
-                caption=f"{backbone}, {bits_text(row.get(BITS))}; {setting_of(row)}.",
-                content=path.read_bytes(),
+                title=f"{row.name} on {dataset}, query {path.stem.lstrip('0') or '0'}",
+                caption=f"{backbone}, {bits_text(row.get(BITS))}, {checkpoint_of(row)}; "
+                f"{setting_of(row)}, seed {row.get('attack.seed')}; {run.folder}.",
+                content=content,
             )
+
+
+def _read_picture(path: Path) -> bytes:
+    """Return a PNG, decoded once to know that it is whole."""
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.load()
+    return content
 
 
 def _unlike_the_papers(run: RunFiles) -> int:
@@ -206,15 +247,25 @@ def _unlike_the_papers(run: RunFiles) -> int:
     )
 
 
-def _flat(rows: Sequence[ResultRow]) -> str:
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue()
+
+
+def _flat(runs: Sequence[RunFiles]) -> str:
     """Return all rows as CSV, with a column for each dotted path that has a value in any row."""
     flat = [
         {
-            path: value
-            for path, value in flatten(dataclasses.asdict(row)).items()
-            if value is not None
+            "folder": str(run.folder),
+            **{
+                path: value
+                for path, value in flatten(dataclasses.asdict(row)).items()
+                if value is not None
+            },
         }
-        for row in rows
+        for run in runs
+        for row in run.rows
     ]
     file = io.StringIO()
     writer = csv.DictWriter(

@@ -48,11 +48,11 @@ def main(arguments: list[str]) -> int:
         f"items, {first.get('victim.bits')} bits; top {ranks}, {said}",
         title_justify="left",
     )
-    for header in ("metric", "value", "se"):
+    for header in ("metric", "value", "se", "n"):
         table.add_column(header, justify="left" if header == "metric" else "right")
     for row in rows:
         error = "" if row.se is None else f"{row.se:.4f}"
-        table.add_row(metric_label(row), f"{row.value:.4f}", error)
+        table.add_row(metric_label(row), f"{row.value:.4f}", error, str(row.n))
     Console().print(table)
     return 0
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentParser
-from rich.console import Console
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
@@ -22,6 +21,7 @@ from lightning_hash.modules.transfer import check_together, read_perturbations, 
 from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
+from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
         write_results(place / "results.json", rows)
         parser.save(options, str(place / "config.yaml"), skip_check=True)
         for grid in transfer_grids(rows):
-            Console().print(grid.rich())
+            print_table(grid.rich())
         print(place)
     return 0
 

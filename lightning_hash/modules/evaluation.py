@@ -62,8 +62,10 @@ class Evaluation(nn.Module):
             data.source, len(data.queries), databases, self.ranking, trainer
         )
         if self.names[0]:
-            joint = {"sources": "+".join(self.names), "combination": "joint", "restarts": None}
-            self.protocol["transfer"] = joint
+            self.protocol["transfer"] = {
+                "sources": "+".join(self.names), "combination": "joint", "restarts": None,
+                "sha256": [victim.sha256 for victim in self.victims],
+            }  # fmt: skip
         if databases is None:
             return
         database, ranked = databases.database, databases.ranked
@@ -80,7 +82,8 @@ class Evaluation(nn.Module):
         victims = [victim_settings(victim) for victim in self.victims]
         return {
             "attack": attack,
-            "victim": [{**each, "bits": None} for each in victims],  # may be known after a pass
+            # Bits may be known after a pass; a file may be moved.
+            "victim": [{**each, "bits": None, "name": None} for each in victims],
             "data": self.protocol["data"],
             "ranking": self.protocol["ranking"],
             "precision": self.protocol["run"]["precision"],

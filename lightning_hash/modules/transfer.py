@@ -130,6 +130,7 @@ def transfer_module(
     evaluation.attach(data, databases, trainer)
     evaluation.protocol["transfer"] = {
         "sources": given.sources, "combination": given.combination, "restarts": given.restarts,
+        "sha256": [victim["sha256"] for victim in given.victims],
     }  # fmt: skip
     batches = _load(given, targets, data, databases)
     evaluation.has_targets = targets is not None and have_targets(batches)

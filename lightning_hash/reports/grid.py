@@ -2,19 +2,30 @@
 
 import csv
 import io
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from lightning_hash.results.tables import with_error
 
-SPREAD = 5e-4  # what rounding may change when threads or kernels are others
 SE = "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
-DEVIATION = "±: standard deviation over runs of several victims or seeds, their number in brackets."
-LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
+DEVIATION = "±: standard deviation over runs of several seeds, their number in brackets."
+# What LaTeX would take for a command, and signs that are none of its fonts'.
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+        "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "ε": r"$\epsilon$",
+        "α": r"$\alpha$", "×": r"$\times$", "–": "--",  # noqa: RUF001 - Greek on purpose
+    }
+)  # fmt: skip
+# What Markdown would take for markup: an underscore within a word is none.
+MARKDOWN = re.compile(r"[\\|*`\[$]|(?<!\w)_|_(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -22,14 +33,16 @@ class Cell:
     """A number that was measured once or several times.
 
     Attributes:
-        values: the measurements, each of another seed or victim.
-        spread: by how much measurements differ that no seed and no victim tells apart.
+        values: the measurements, each of another seed.
+        spread: by how much measurements differ that no seed tells apart.
         se: standard error over the queries, where there is one measurement.
+        queries: how many queries the measurements are means of, each number once; empty if unknown.
     """
 
     values: tuple[float, ...]
     spread: float = 0.0
     se: float | None = None
+    queries: tuple[int, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -72,11 +85,13 @@ class Line:
         label: its name.
         cells: a number per column, or ``None`` where nothing was measured.
         published: whether the numbers are a paper's.
+        settings: what it was measured with, a text for each of the table's settings.
     """
 
     label: str
     cells: tuple[Cell | None, ...]
     published: bool = False
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +106,7 @@ class Grid:
         columns: names of the columns.
         lines: the lines.
         notes: what is to be said about single lines.
+        settings: names of the settings that lines differ in, columns before those of numbers.
         scale: factor of the numbers in all but CSV.
         digits: behind the point, in all but CSV.
     """
@@ -102,6 +118,7 @@ class Grid:
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = field(default=())
+    settings: tuple[str, ...] = field(default=())
     scale: float = 1.0
     digits: int = 4
 
@@ -114,16 +131,30 @@ class Grid:
     def remarks(self) -> tuple[str, ...]:
         """Caption, notes, what stands behind numbers, a warning where equal runs were unequal."""
         cells = [cell for line in self.lines for cell in line.cells if cell]
-        spread = max((cell.spread for cell in cells), default=0.0)
+        spread = self.scale * max((cell.spread for cell in cells), default=0.0)
         errors = SE if any(cell.se is not None for cell in cells) else ""
         deviations = DEVIATION if any(cell.deviation is not None for cell in cells) else ""
         warning = (
-            f"Runs of one victim, seed and setting differ by up to {spread * self.scale:.3g}; the "
-            "table has their mean."
+            f"Runs of one victim, seed and setting differ by up to {spread:.3g}; the table has "
+            "their mean."
         )
-        many = (warning,) if spread > SPREAD else ()
-        texts = (self.caption, *self.notes, errors, deviations, *many)
+        many = (warning,) if f"{spread:.{self.digits}f}".strip("0.") else ()
+        texts = (self.caption, *self.notes, self._queries(), errors, deviations, *many)
         return tuple(text for text in texts if text)
+
+    def _queries(self) -> str:
+        """Say how many queries the numbers are means of, and of which lines they are others."""
+        counts: dict[str, list[str]] = {}
+        for line in self.lines:
+            for column, cell in zip(self.columns, line.cells, strict=True):
+                if cell is not None and cell.queries:
+                    number = " and ".join(map(str, cell.queries))
+                    counts.setdefault(number, []).append(f"{line.label}, {column}")
+        if len(counts) < 2:
+            return "".join(f"Each number is the mean over {number} queries." for number in counts)
+        usual, *others = sorted(counts, key=lambda number: -len(counts[number]))
+        said = [f"over {number}: {'; '.join(counts[number])}" for number in others]
+        return f"Means over {usual} queries, but {'. '.join(said)}."
 
     def texts(self) -> list[list[str]]:
         """Return label and cells of each line as text; blank where nothing was measured."""
@@ -135,21 +166,31 @@ class Grid:
             for line in self.lines
         ]
 
+    def table(self) -> list[list[str]]:
+        """Return header and lines as text, with the settings that lines differ in."""
+        body = [
+            [label, *(line.settings or [""] * len(self.settings)), *cells]
+            for line, (label, *cells) in zip(self.lines, self.texts(), strict=True)
+        ]
+        return [[self.corner, *self.settings, *self.columns], *body]
+
     def markdown(self) -> str:
         """Return the table in Markdown, title and protocol around it."""
-        text = f"**{self.heading}**\n\n{markdown_table((self.corner, *self.columns), self.texts())}"
-        return "\n\n".join([text, *self.remarks]) + "\n"
+        header, *body = self.table()
+        remarks = [escape_markdown(remark) for remark in self.remarks]
+        heading = f"**{escape_markdown(self.heading)}**"
+        return "\n\n".join([heading, markdown_table(header, body), *remarks]) + "\n"
 
     def latex(self) -> str:
         """Return the table in LaTeX, for the package booktabs."""
-        rows = [[self.corner, *self.columns], *self.texts()]
-        lines = [" & ".join(_latex(text) for text in row) + r" \\" for row in rows]
+        lines = [" & ".join(_latex(text) for text in row) + r" \\" for row in self.table()]
         caption = " ".join((f"{self.heading}.", *self.remarks))
+        left = "l" * (1 + len(self.settings))
         return "\n".join(
             [
                 r"\begin{table}",
                 rf"\caption{{{_latex(caption)}}}",
-                rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}",
+                rf"\begin{{tabular}}{{{left}{'r' * len(self.columns)}}}",
                 r"\toprule",
                 lines[0],
                 r"\midrule",
@@ -162,42 +203,60 @@ class Grid:
         )
 
     def csv(self) -> str:
-        """Return a row per number, unrounded and unscaled."""
+        """Return a row per number, unrounded and unscaled, with all that is said of the table."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("table", "line", "column", "published", "mean", "deviation", "n", "se"))
+        said = ("table", "line", *self.settings, "column", "published")
+        numbers = ("mean", "deviation", "n", "se", "values", "queries", "remarks")
+        writer.writerow((*said, *numbers))
+        remarks = " ".join(self.remarks)
         for line in self.lines:
+            settings = line.settings or [""] * len(self.settings)
             for column, cell in zip(self.columns, line.cells, strict=True):
                 if cell is not None:
-                    many = ("", 1) if cell.deviation is None else (cell.deviation, len(cell.values))
-                    source = "yes" if line.published else "no"
+                    deviation = "" if cell.deviation is None else cell.deviation
                     error = "" if cell.se is None else cell.se
-                    where = (self.heading, line.label, column, source)
-                    writer.writerow((*where, cell.mean, *many, error))
+                    each = " ".join(map(repr, cell.values))
+                    queries = " ".join(map(str, cell.queries))
+                    source = "yes" if line.published else "no"
+                    where = (self.heading, line.label, *settings, column, source)
+                    found = (cell.mean, deviation, len(cell.values), error, each, queries)
+                    writer.writerow((*where, *found, remarks))
         return file.getvalue()
 
     def rich(self) -> Table:
         """Return the table for a terminal."""
+        header, *body = self.table()
         table = Table(
-            title=self.heading, caption="\n".join(self.remarks),
+            title=escape(self.heading), caption=escape("\n".join(self.remarks)),
             title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
         )  # fmt: skip
-        table.add_column(self.corner)
-        for column in self.columns:
-            table.add_column(column, justify="right")
-        for row in self.texts():
-            table.add_row(*row)
+        for number, name in enumerate(header):
+            left = number <= len(self.settings)
+            table.add_column(escape(name), justify="left" if left else "right")
+        for row in body:
+            table.add_row(*map(escape, row))
         return table
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown; the columns behind the first are numbers."""
-    lines = [list(headers), ["---", *["---:"] * (len(headers) - 1)], *map(list, rows)]
-    return "\n".join(
-        "| " + " | ".join(text.replace("|", "\\|") for text in x) + " |" for x in lines
-    )
+    escaped = [[escape_markdown(text) for text in row] for row in (headers, *rows)]
+    lines = [escaped[0], ["---", *["---:"] * (len(headers) - 1)], *escaped[1:]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return a text that Markdown shows as it is, in one line.
+
+    Example:
+        >>> escape_markdown("a|b, n_t, HAG*, <i>")
+        'a\\|b, n_t, HAG\\*, &lt;i&gt;'
+    """
+    plain = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split()))
+    plain = plain.replace("<", "&lt;").replace(">", "&gt;")
+    return MARKDOWN.sub(lambda found: f"\\{found[0]}", plain)
 
 
 def _latex(text: str) -> str:
-    signs = {"±": r"$\pm$", "ε": r"$\epsilon$", "α": r"$\alpha$", "×": r"$\times$", "–": "--"}  # noqa: RUF001 - Greek on purpose
-    return "".join(signs.get(character, character) for character in text.translate(LATEX))
+    return " ".join(text.split()).translate(LATEX)

@@ -4,10 +4,12 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from lightning_hash.reports.apart import options_of, pruned, told_apart
 from lightning_hash.reports.grid import Cell
 from lightning_hash.results.rows import CLEAN, ResultRow
-from lightning_hash.results.settings import canonical, flatten, look_up
-from lightning_hash.results.tables import format_epsilon, frames_text, protocol_of
+from lightning_hash.results.runs import ARITHMETIC
+from lightning_hash.results.settings import canonical
+from lightning_hash.results.tables import protocol_of
 
 Key = tuple[tuple[str, str], ...]
 Item = TypeVar("Item")
@@ -27,13 +29,14 @@ def protocol_key(row: ResultRow, without: Sequence[str] = ()) -> Key:
 
 
 def setting_key(row: ResultRow, without: Sequence[str] = ()) -> Key:
-    """Return what the numbers of one line share: the attack, but for the seeds of repetitions.
+    """Return what the numbers of one line share: attack and kernels, but for the seeds.
 
     Args:
         row: a row.
         without: dotted paths that the table varies.
     """
-    return tuple(pair for pair in row.key("attack", without=without) if not _is_seed(pair[0]))
+    attack = tuple(pair for pair in row.key("attack", without=without) if not _is_seed(pair[0]))
+    return (*attack, *((path, canonical(row.get(path))) for path in ARITHMETIC))
 
 
 def grouped(items: Iterable[Item], key: Callable[[Item], Any]) -> list[list[Item]]:
@@ -53,9 +56,21 @@ def final(rows: Iterable[ResultRow]) -> list[ResultRow]:
     ]
 
 
-def in_order(value: Any) -> tuple[bool, Any]:
-    """Return what sorts values with the unknown ones last."""
-    return (value is None, 0 if value is None else value)
+def unended(rows: Iterable[ResultRow]) -> list[list[ResultRow]]:
+    """Return the rows of attacks that have none of their end, by setting, seed and victim."""
+    attacks = [row for row in rows if row.is_attack]
+
+    def key(row: ResultRow) -> Key:
+        return row.key("attack", "victim", "data", "ranking")
+
+    whole = {key(row) for row in final(attacks)}
+    return grouped((row for row in attacks if key(row) not in whole), key)
+
+
+def in_order(value: Any) -> tuple[bool, bool, float, str]:
+    """Return what sorts any values: numbers first, the unknown ones last."""
+    is_number = isinstance(value, int | float)
+    return (value is None, not is_number, value if is_number else 0.0, canonical(value))
 
 
 def close_to(found: Any, wanted: float | None) -> bool:
@@ -80,6 +95,7 @@ def cell_of(rows: Sequence[ResultRow]) -> Cell | None:
         tuple(statistics.fmean(group) for group in values),
         spread=max(max(group) - min(group) for group in values),
         se=max(errors) if alone else None,
+        queries=tuple(sorted({row.n for row in rows})),
     )
 
 
@@ -106,13 +122,87 @@ def captions(
     above = headings or [""] * len(rows)
     for same in grouped(range(len(rows)), lambda number: (above[number], texts[number])):
         settings = [
-            {part: _without(getattr(rows[number], part), part, without) for part in parts}
+            {part: pruned(getattr(rows[number], part), part, without) for part in parts}
             for number in same
         ]
-        for number, said in zip(same, _told_apart(settings), strict=True):
+        for number, said in zip(same, told_apart(settings), strict=True):
             if said:
                 texts[number] += f" Here {', '.join(said)}."
     return texts
+
+
+def distinct_headings(headings: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Add to headings that are alike what their tables differ in.
+
+    Args:
+        headings: of each table.
+        settings: what the numbers of each table share.
+
+    Returns:
+        The headings; fingerprints are named only where nothing else differs.
+    """
+    distinct = list(headings)
+    for same in grouped(range(len(headings)), headings.__getitem__):
+        said = told_apart([settings[number] for number in same])
+        short = [[text for text in texts if "sha256" not in text] for texts in said]
+        enough = len({tuple(texts) for texts in short}) == len(same)
+        for number, texts in zip(same, short if enough else said, strict=True):
+            distinct[number] = "; ".join(filter(None, [headings[number], ", ".join(texts)]))
+    return distinct
+
+
+def shared_protocol(row: ResultRow) -> dict[str, Any]:
+    """Return what the numbers of a numbered table share: data, ranking and kind of victim."""
+    victim = pruned(row.victim, "victim", VICTIM_ITSELF)
+    return {"data": row.data, "ranking": row.ranking, "victim": victim}
+
+
+def draw_of(row: ResultRow) -> Any:
+    """Return the seed that queries were drawn with; ``None`` where it is not known."""
+    return row.get("run.draw.seed" if row.attack is None else "attack.seed")
+
+
+def preferred(
+    rows: Iterable[ResultRow], setting: Mapping[str, Any]
+) -> tuple[list[ResultRow], list[ResultRow]]:
+    """Divide rows by a setting.
+
+    Args:
+        rows: of attacks.
+        setting: values at dotted paths.
+
+    Returns:
+        The rows of this setting and the others; a path that no row has the value at counts not.
+    """
+    kept, left_out = list(rows), list[ResultRow]()
+    for path, value in setting.items():
+        close = [row for row in kept if close_to(row.get(path), value)]
+        if close:
+            left_out += [row for row in kept if not close_to(row.get(path), value)]
+            kept = close
+    return kept, left_out
+
+
+def left_out_note(
+    kept: Sequence[ResultRow], left_out: Sequence[ResultRow], varied: Sequence[str] = ()
+) -> str:
+    """Say which settings are not shown since the paper's is there; empty where all are shown.
+
+    Args:
+        kept: rows that are shown.
+        left_out: rows that are not.
+        varied: dotted paths that the table or figure is of.
+    """
+    groups = grouped(left_out, lambda row: setting_key(row, varied))
+    said = settings_apart([kept[0], *(group[0] for group in groups)], varied)[1:] if groups else []
+    others = "; ".join(", ".join(texts) for texts in said)
+    return f"left out, since the paper's setting is there: {others}." if others else ""
+
+
+def of_draws(clean: Iterable[ResultRow], attacks: Iterable[ResultRow]) -> list[ResultRow]:
+    """Return the rows of clean queries that were drawn as those of the attacks were."""
+    draws = {canonical(draw_of(row)) for row in attacks}
+    return [r for r in clean if draw_of(r) is None or canonical(draw_of(r)) in draws]
 
 
 def distinct_names(rows: Sequence[ResultRow]) -> list[str]:
@@ -135,7 +225,13 @@ def settings_apart(rows: Sequence[ResultRow], without: Sequence[str] = ()) -> li
         rows: a row of each.
         without: dotted paths that are said elsewhere.
     """
-    return _told_apart([_setting(row, without) for row in rows])
+    names = {path: path.partition(".")[2] for path in ARITHMETIC}
+    return told_apart(
+        [
+            {**_setting(row, without), **{name: row.get(path) for path, name in names.items()}}
+            for row in rows
+        ]
+    )
 
 
 def setting_of(row: ResultRow, without: Sequence[str | None] = ()) -> str:
@@ -150,12 +246,7 @@ def setting_of(row: ResultRow, without: Sequence[str | None] = ()) -> str:
     left_out = ("attack.name", "attack.targeted", *untargeted, *(path for path in without if path))
     setting = _setting(row, left_out)
     length = {"iterations": setting.pop("iterations", None)}
-    return ", ".join(_options({**length, "budget": setting.pop("budget", None), **setting}, ""))
-
-
-def short_class(value: Any) -> str:
-    """Return the class of a part, without its module."""
-    return str(value).rpartition(".")[2]
+    return ", ".join(options_of({**length, "budget": setting.pop("budget", None), **setting}))
 
 
 def _repetition(row: ResultRow) -> Key:
@@ -176,127 +267,4 @@ def _is_seed(path: str) -> bool:
 def _setting(row: ResultRow, without: Sequence[str] = ()) -> dict[str, Any]:
     """Return the attack's settings without its seeds and some paths."""
     seeds = [path for path in row.leaves if _is_seed(path)]
-    return _without(row.attack or {}, "attack", (*without, *seeds))
-
-
-def _without(mapping: Mapping[str, Any], prefix: str, paths: Sequence[str]) -> dict[str, Any]:
-    inner = {f"{prefix}.{key}": key for key in mapping}
-    return {
-        key: _without(mapping[key], path, paths)
-        if isinstance(mapping[key], Mapping)
-        else mapping[key]
-        for path, key in inner.items()
-        if path not in paths
-    }
-
-
-def _told_apart(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    paths = {path for setting in settings for path in _all_paths(setting)}
-    counts_frames = any(look_up(each, "perturbation.count") is not None for each in settings)
-    differing = [
-        [(path, value) for path, value in each if value is not None]
-        for each in _distinctions(settings, "")
-    ]
-    said = []
-    for each in differing:
-        texts = [
-            "all frames"
-            if (path, counts_frames) == ("perturbation", True) and _is_plain(value)
-            else _named(path, _short_path(path, paths), value)
-            for path, value in each
-        ]
-        said.append(list(dict.fromkeys(texts)))
-    if len({tuple(texts) for texts in said}) < len({canonical(each) for each in settings}):
-        # Rounded they are alike.
-        return [[f"{path}={canonical(value)}" for path, value in each] for each in differing]
-    return said
-
-
-def _distinctions(values: Sequence[Any], path: str) -> list[list[tuple[str, Any]]]:
-    """Return for each of several values the paths and values that others have otherwise.
-
-    Parts of several classes differ as wholes, and those of one class also in their options.
-    """
-    found: list[list[tuple[str, Any]]] = [[] for _ in values]
-    if len({canonical(value) for value in values}) == 1:
-        return found
-    kinds = [value.get("class", "") if isinstance(value, Mapping) else None for value in values]
-    if len(set(kinds)) > 1 or None in kinds:
-        for place, value in zip(found, values, strict=True):
-            place.append((path, value))
-    for kind in dict.fromkeys(kind for kind in kinds if kind is not None):
-        members = [number for number, other in enumerate(kinds) if other == kind]
-        for key in dict.fromkeys(key for number in members for key in values[number]):
-            inner = [values[number].get(key) for number in members]
-            below = _distinctions(inner, f"{path}.{key}" if path else key)
-            for number, more in zip(members, below, strict=True):
-                found[number] += more
-    return found
-
-
-def _all_paths(setting: Mapping[str, Any]) -> set[str]:
-    """Return the paths of all values and of the mappings that hold them."""
-    leaves = [path.split(".") for path in flatten(setting)]
-    return {".".join(keys[:end]) for keys in leaves for end in range(1, len(keys) + 1)}
-
-
-def _short_path(path: str, paths: Iterable[str]) -> str:
-    """Return the last components of a path, as many as tell it from the others."""
-    keys = path.split(".")
-    for start in range(len(keys) - 1, 0, -1):
-        end = ".".join(keys[start:])
-        if sum(other == end or other.endswith(f".{end}") for other in paths) == 1:
-            return end
-    return path
-
-
-def _named(path: str, name: str, value: Any) -> str:
-    """Write one setting that lines differ in."""
-    if path == "iterations":
-        return f"{value} iterations"
-    if path == "budget.epsilon":
-        return f"ε {format_epsilon(value, None)}"
-    if path == "perturbation.count":
-        return frames_text(value)
-    if path == "perturbation" and isinstance(value, Mapping) and value.get("count") is not None:
-        return frames_text(value["count"])
-    if "sha256" in path:
-        return f"{path[path.index('.') + 1 :]}={str(value)[:8]}"
-    return f"{name}={_brief(value)}"
-
-
-def _is_plain(value: Any) -> bool:
-    """Return whether a perturbation is the one of whole queries, each its own."""
-    return isinstance(value, Mapping) and short_class(value.get("class")) == "PerQuery"
-
-
-def _options(setting: Mapping[str, Any], prefix: str) -> list[str]:
-    """Write all settings that are not off."""
-    said = []
-    for key, value in setting.items():
-        path = f"{prefix}.{key}" if prefix else key
-        if value is None or value is False or key == "class":
-            continue
-        if isinstance(value, Mapping):
-            said.append(_part(path, value))
-        elif path == "iterations":
-            said += [f"{value} iterations"] if value else []
-        elif path == "budget.epsilon":
-            said.append(f"ε {format_epsilon(value, setting.get('space'))}")
-        elif path != "budget.space":
-            said.append(key if value is True else f"{key} {_brief(value)}")
-    return said
-
-
-def _part(path: str, setting: Mapping[str, Any]) -> str:
-    name = short_class(setting["class"]) if "class" in setting else path.rpartition(".")[2]
-    options = _options(setting, path)
-    return f"{name} ({', '.join(options)})" if options else name
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return short_class(value.get("class", canonical(value)))
-    if isinstance(value, list):
-        return " ".join(_brief(inner) for inner in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return pruned(row.attack or {}, "attack", (*without, *seeds))

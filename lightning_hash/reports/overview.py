@@ -1,20 +1,28 @@
 """Every attack on a victim, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lightning_hash.reports.grid import Cell, Grid, Line
 from lightning_hash.reports.lines import (
     Key,
     captions,
     cell_of,
+    distinct_headings,
     distinct_names,
     final,
     grouped,
+    in_order,
+    of_draws,
     setting_key,
     setting_of,
+    unended,
 )
-from lightning_hash.reports.papers import EPSILON, FRAMES, SIZE
+from lightning_hash.reports.papers import BITS, EPSILON, FRAMES, SIZE
+from lightning_hash.reports.settings import differing_settings, one_for_all, warnings_of
+from lightning_hash.reports.victims import add_checkpoints, checkpoint_of, victim_key
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
+from lightning_hash.results.settings import canonical
 from lightning_hash.results.tables import LABELS, bits_text, metrics_of
 
 COLUMNS = (
@@ -30,9 +38,9 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
         rows: of any runs; those of transfers and of attacks on several victims are left out.
 
     Returns:
-        The grids: a line for the clean queries, one per attack and setting, and one for the ceiling
-        of each size of anchor sets. A metric that is none of COLUMNS and has no label has a column
-        of its own.
+        The grids, no two of one heading: a line for the clean queries, one per attack and setting,
+        and one for the ceiling of each size of anchor sets. Settings that lines differ in have
+        columns. A metric that is none of COLUMNS and has no label has a column of its own.
     """
     single = [row for row in rows if row.transfer is None]
     clean = [row for row in single if row.name == CLEAN]
@@ -43,85 +51,132 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
     for panel in others:
         if any(row.is_attack for row in panel):
             victim, targets = _victim(panel[0]), _targets(panel[0])
-            own = [r for r in clean if _victim(r) == victim and _targets(r) in ((), targets)]
-            panels.append([*panel, *own])
+            own = [
+                r
+                for r in clean
+                if _victim(r) == victim and _targets(r) in (canonical(None), targets)
+            ]
+            panels.append([*panel, *of_draws(own, panel)])
     panels.sort(
         key=lambda rows: (
             *(str(rows[0].get(path)) for path in ("data.dataset", "victim.backbone")),
-            rows[0].get("victim.bits") or 0,
+            in_order(rows[0].get(BITS)), checkpoint_of(rows[0]),
         )
-    )
-    abouts = [_about(rows[0]) for rows in panels]
-    said = captions([rows[0] for rows in panels], without=("victim.name",), headings=abouts)
+    )  # fmt: skip
+    firsts = [rows[0] for rows in panels]
+    headings = add_checkpoints([_about(row) for row in firsts], firsts)
+    abouts = distinct_headings(headings, [_shared(row) for row in firsts])
+    said = captions(firsts, without=("victim.name",), headings=abouts)
     return [_grid(*each) for each in zip(panels, abouts, said, strict=True)]
 
 
 def _about(row: ResultRow) -> str:
-    bits = bits_text(row.get("victim.bits"))
-    return f"{row.get('data.dataset')}, {row.get('victim.backbone')}, {bits}"
+    return f"{row.get('data.dataset')}, {row.get('victim.backbone')}, {bits_text(row.get(BITS))}"
 
 
 def _victim(row: ResultRow) -> Key:
-    return row.key("victim", "data", "ranking", without=("victim.name",))
+    return (*victim_key(row), *row.key("data", "ranking"))
 
 
-def _targets(row: ResultRow) -> Key:
-    """Return how targets are chosen, but for their number and seed; empty where it is not known."""
-    prefix = "attack.targets." if row.attack is not None else "run.draw.targets."
-    return tuple(
-        (path.removeprefix(prefix), text)
-        for path, text in row.leaves.items()
-        if path.startswith(prefix) and path.removeprefix(prefix) not in ("n_t", "seed")
-    )
+def _targets(row: ResultRow) -> str:
+    """Return how targets are chosen, as JSON text; ``null`` where it is not known."""
+    return canonical(_rule(row))
+
+
+def _rule(row: ResultRow) -> Any:
+    """Return the settings that targets are chosen by, but for their number and seed."""
+    targets = row.get("run.draw.targets" if row.attack is None else "attack.targets")
+    if not isinstance(targets, Mapping):
+        return targets
+    return {key: value for key, value in targets.items() if key not in ("n_t", "seed")}
+
+
+def _shared(row: ResultRow) -> dict[str, Any]:
+    """Return what the numbers of a table share, beside the victim."""
+    return {"data": row.data, "ranking": row.ranking, "targets": _rule(row)}
 
 
 def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
     more = [metric for metric in metrics_of(panel) if metric not in LABELS]
-    columns = (*COLUMNS, *((metric, metric, False) for metric in more))
+    rounded = {row.metric for row in panel if row.quantized}
+    columns = [*COLUMNS]
+    for metric in more:
+        columns += [(metric, metric, False)]
+        columns += [(f"{metric} 8-bit", metric, True)] if metric in rounded else []
 
-    def line(label: str, rows: Sequence[ResultRow]) -> Line:
-        def cell(metric: str, quantized: bool) -> Cell | None:
-            return cell_of([r for r in rows if (r.metric, r.quantized) == (metric, quantized)])
+    def cells(rows: Sequence[ResultRow]) -> tuple[Cell | None, ...]:
+        return tuple(
+            cell_of([r for r in rows if (r.metric, r.quantized) == (metric, quantized)])
+            for _, metric, quantized in columns
+        )
 
-        return Line(label, tuple(cell(metric, quantized) for _, metric, quantized in columns))
-
-    lines = [line("clean query", [row for row in panel if row.name == CLEAN])]
-    notes = []
     ended = [row for row in final(panel) if row.is_attack]
-    unended = {row.name for row in panel if row.is_attack} - {row.name for row in ended}
     attacks = grouped(sorted(ended, key=_rank), setting_key)
     names = distinct_names([rows[0] for rows in attacks])
-    for name, rows in zip(names, attacks, strict=True):
-        lines.append(line(name, rows))
-        notes.append(f"{name}: {setting_of(rows[0])}; {_cost(rows)}.")
+    clean = [row for row in panel if row.name == CLEAN]
     ceilings = [row for row in panel if row.name == CEILING]
-    for n_t in sorted({row.get(SIZE) or 0 for row in ceilings}):
-        own = [row for row in ceilings if (row.get(SIZE) or 0) == n_t]
-        lines.append(line(f"ceiling n_t={n_t}", own))
-    notes += [f"{name}: not at its end, no number." for name in sorted(unended)]
+    by_size = grouped(ceilings, lambda row: canonical(row.get(SIZE) or 0))
+    by_size.sort(key=lambda rows: in_order(rows[0].get(SIZE) or 0))
+    groups = [
+        ("clean query", clean),
+        *zip(names, attacks, strict=True),
+        *((f"ceiling n_t={rows[0].get(SIZE) or 0}", rows) for rows in by_size),
+    ]
+    settings = differing_settings([rows for _, rows in groups])
+    notes = [
+        f"{name}: {setting_of(rows[0])}; {_cost(rows)}."
+        for name, rows in zip(names, attacks, strict=True)
+    ]
+    notes += [note for rows in unended(panel) for note in _stopped(rows)]
     return Grid(
         title="Attacks",
         about=about,
         caption=caption,
         corner="attack",
         columns=tuple(name for name, *_ in columns),
-        lines=tuple(lines),
-        notes=tuple(notes),
+        lines=tuple(
+            Line(label, cells(rows), settings=tuple(texts[number] for texts in settings.values()))
+            for number, (label, rows) in enumerate(groups)
+        ),
+        notes=(
+            *notes,
+            *warnings_of(dict(groups)),
+            f"Victim: {checkpoint_of(panel[0])}.",
+            *one_for_all(panel),
+        ),
+        settings=tuple(settings),
     )
 
 
+def _stopped(rows: Sequence[ResultRow]) -> list[str]:
+    """Say how far an attack has come that is not at its end."""
+    last = max(rows, key=lambda row: row.iteration)
+    reached = f"at iteration {last.iteration} of {last.get('attack.iterations')}"
+    found = [row for row in rows if row.iteration == last.iteration and not row.quantized]
+    values = [f"{LABELS.get(row.metric, row.metric)} {row.value:.4f}" for row in found]
+    return [
+        f"{last.name}: not at its end, no number.",
+        f"{last.name} {reached}, seed {last.get('attack.seed')}: {', '.join(values)}; "
+        f"{setting_of(last)}.",
+    ]
+
+
 def _cost(rows: Sequence[ResultRow]) -> str:
-    """Say how long an attack took, and how often it asked where that is counted."""
+    """Say how long an attack took, how often it asked and how much of its budget it used."""
     seconds = max(row.get("run.seconds") or 0.0 for row in rows)
     asked = [row.queries for row in rows if row.queries is not None]
     questions = f"{max(asked):.6g} questions per query, " if asked else ""
-    return f"{questions}{seconds:.1f} s on {rows[0].get('run.devices')}"
+    shares = [
+        used for used in (getattr(row, "budget_used", None) for row in rows) if used is not None
+    ]
+    used = f"{max(shares):.0%} of the budget used, " if shares else ""
+    return f"{used}{questions}{seconds:.1f} s on {rows[0].get('run.devices')}"
 
 
-def _rank(row: ResultRow) -> tuple[str, int, float, float]:
+def _rank(row: ResultRow) -> tuple[Any, ...]:
     return (
         row.name,
-        row.get(SIZE) or 0,
-        row.get(EPSILON) or 0.0,
-        row.get(FRAMES) or float("inf"),
+        in_order(row.get(SIZE) or 0),
+        in_order(row.get(EPSILON) or 0.0),
+        in_order(row.get(FRAMES)),
     )

@@ -39,6 +39,7 @@ class Section:
         text: what is said first.
         grids: its tables.
         pictures: its pictures, behind the tables.
+        items: names and what is said of each, last.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Section:
     text: str = ""
     grids: Sequence[Grid] = field(default=())
     pictures: Sequence[Picture] = field(default=())
+    items: Sequence[tuple[str, str]] = field(default=())
 
 
 def render_page(title: str, made: str, sections: Sequence[Section]) -> str:
@@ -64,5 +66,5 @@ def render_page(title: str, made: str, sections: Sequence[Section]) -> str:
         undefined=StrictUndefined, trim_blocks=True,
     )  # fmt: skip
     environment.filters["zip"] = zip
-    shown = [section for section in sections if section.grids or section.pictures]
+    shown = [each for each in sections if each.grids or each.pictures or each.items]
     return environment.get_template("page.html.j2").render(title=title, made=made, sections=shown)

@@ -10,17 +10,20 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from safetensors import safe_open
 
-from lightning_hash.reports.lines import setting_of
+from lightning_hash.reports.figure import Plot, plain
+from lightning_hash.reports.lines import draw_of, setting_key, setting_of
 from lightning_hash.reports.papers import BITS, DHTA_SETTING, HAG_SETTING
-from lightning_hash.reports.plots import Plot, panels_of, runs_of
+from lightning_hash.reports.plots import panels_of, runs_of
+from lightning_hash.reports.victims import add_checkpoints, checkpoint_of
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles
 from lightning_hash.results.tables import bits_text, protocol_of
-from lightning_hash.utils.names import source_names
+from lightning_hash.utils.names import victim_names
 
 # DHTA Fig. 9 shows frames 3, 6, ..., 21; of clips of fewer than nine frames the first are shown.
 EVERY, MOST = 3, 7
-CLIPS = 2  # of each run
+PICTURES, CLIPS = 5, 2  # of each run
+FILE = "perturbations.safetensors"
 
 Shown = tuple[list[int], list[Any], list[Any]]
 
@@ -29,21 +32,33 @@ def perturbed_images(runs: Sequence[RunFiles]) -> Iterator[Plot]:
     """Draw some queries with the perturbations of several victims (HAG Fig. 7).
 
     Args:
-        runs: finished runs.
+        runs: any runs.
 
     Yields:
-        A figure for HAG on each set of images that two victims or more were attacked with.
+        A figure for HAG on each set of images that two victims or more were attacked with, of one
+        setting and seed.
     """
-    for panel in panels_of(runs_of(runs, "hag", HAG_SETTING), _data):
-        victims = {run.last.get("victim.sha256"): run for run in panel if run.last}
-        loaded = [(run, _queries(run.folder, 5)) for run in victims.values()]
-        found = [(run, shown) for run, shown in loaded if shown and shown[1][0].ndim == 3]
-        if len(found) > 1 and found[0][0].last is not None:
+    chosen, left_out = runs_of(runs, "hag", HAG_SETTING)
+    for panel in panels_of(chosen, _images):
+        loaded = ((run.last, _read(run, PICTURES)) for run in panel)
+        found = [(row, shown) for row, shown in loaded if row and shown and shown[1][0].ndim == 3]
+        found = [(row, shown) for row, shown in found if shown[0] == found[0][1][0]]
+        if len(found) > 1:
+            rows = [row for row, _ in found]
+            names = _victims(rows)
+            carried = [f"{n}: {checkpoint_of(row)}" for n, row in zip(names, rows, strict=True)]
+            first = rows[0]
+            said = [
+                protocol_of(first, victims=False),
+                f"hag: {setting_of(first)}, seed {draw_of(first)}.",
+                f"Victims: {'; '.join(carried)}.",
+                left_out,
+            ]
             yield Plot(
                 name="hag_fig7",
                 title="HAG Fig. 7, queries, and with perturbations of several victims",
-                caption=protocol_of(found[0][0].last, victims=False),
-                figure=_image_rows(found),
+                caption=" ".join(filter(None, said)),
+                figure=_image_rows(names, [shown for _, shown in found]),
             )
 
 
@@ -51,43 +66,57 @@ def perturbed_clips(runs: Sequence[RunFiles]) -> Iterator[Plot]:
     """Draw frames of some clips before and after DHTA (DHTA Fig. 9).
 
     Args:
-        runs: finished runs.
+        runs: any runs.
 
     Yields:
         A figure for the first run on each kind of victim of clips.
     """
-    for panel in panels_of(runs_of(runs, "dhta", DHTA_SETTING)):
-        loaded = ((run.last, _queries(run.folder, CLIPS)) for run in panel)
+    chosen, left_out = runs_of(runs, "dhta", DHTA_SETTING)
+    for panel in panels_of(chosen):
+        loaded = ((run.last, _read(run, CLIPS)) for run in panel)
         found = [(row, shown) for row, shown in loaded if row and shown and shown[1][0].ndim == 4]
         for row, shown in found[:1]:
+            number = f"one of {len(found)} runs" if len(found) > 1 else ""
+            run = [setting_of(row), f"seed {draw_of(row)}", checkpoint_of(row), number]
+            said = [protocol_of(row), ", ".join(filter(None, run)) + ".", left_out]
             yield Plot(
                 name="dhta_fig9",
                 title=f"DHTA Fig. 9, clips before and after DHTA, {bits_text(row.get(BITS))}",
-                caption=f"{protocol_of(row)} {setting_of(row)}.",
+                caption=" ".join(filter(None, said)),
                 figure=_clip_rows(shown),
             )
 
 
-def _data(row: ResultRow) -> Any:
-    return row.key("data", "ranking")
+def _images(row: ResultRow) -> Any:
+    """Return what attacks share whose pictures may stand side by side."""
+    return row.key("data", "ranking"), setting_key(row), str(draw_of(row))
 
 
-def _queries(folder: Path, count: int) -> Shown | None:
+def _victims(rows: Sequence[ResultRow]) -> list[str]:
+    parts = [row.victim for row in rows]
+    names = victim_names([(v.get("backbone"), v.get("bits"), v.get("sha256")) for v in parts])
+    return add_checkpoints(names, rows)
+
+
+def _read(run: RunFiles, count: int) -> Shown | None:
+    return run.read(run.folder / FILE, lambda path: _queries(path, count))
+
+
+def _queries(path: Path, count: int) -> Shown | None:
     """Return indices, clean and attacked inputs ``(..., H, W, 3)`` of some of a run's queries.
 
     The clean ones are what is left when the perturbation is taken off the images that were written.
     """
-    path = folder / "perturbations.safetensors"
-    if not path.is_file():
-        return None
     with safe_open(path, framework="np") as file:
         if "scale" in (file.metadata() or {}):
             return None
         queries, changes = file.get_tensor("index"), file.get_slice("perturbation")
+        if not len(queries):
+            return None
         rows = np.linspace(0, len(queries) - 1, min(count, len(queries))).astype(int)
         index = [int(queries[row]) for row in rows]
         change = [np.moveaxis(changes[int(row)], -3, -1) for row in rows]
-    attacked = [_written(folder / "images" / f"{number:06d}") for number in index]
+    attacked = [_written(path.parent / "images" / f"{number:06d}") for number in index]
     if any(picture is None for picture in attacked):
         return None
     clean = [np.clip(a - c[: len(a)], 0, 1) for a, c in zip(attacked, change, strict=True)]
@@ -98,23 +127,29 @@ def _written(place: Path) -> Any:
     """Return the image ``PLACE.png``, or the frames in the folder ``PLACE``, in [0, 1]."""
     image = place.with_suffix(".png")
     if image.is_file():
-        return imread(image)[..., :3]
+        return _picture(image)
     frames = sorted(place.glob("*.png"))
-    return np.stack([imread(frame)[..., :3] for frame in frames]) if frames else None
+    return np.stack([_picture(frame) for frame in frames]) if frames else None
 
 
-def _image_rows(found: Sequence[tuple[RunFiles, Shown]]) -> Figure:
-    count = len(found[0][1][0])
+def _picture(path: Path) -> Any:
+    try:
+        return imread(path)[..., :3]
+    except Exception as error:  # damage shows as errors of several kinds
+        msg = f"{path} is no picture that can be read ({error}); remove it or attack again"
+        raise ValueError(msg) from error
+
+
+def _image_rows(names: Sequence[str], found: Sequence[Shown]) -> Figure:
+    count = len(found[0][0])
     figure = Figure(figsize=(1.35 * (len(found) + 1), 1.45 * count), layout="constrained")
     FigureCanvasAgg(figure)
     places: Any = figure.subplots(count, len(found) + 1, squeeze=False)
-    victims = [run.last.victim for run, _ in found if run.last]
-    names = source_names([(v.get("backbone"), v.get("bits"), v.get("sha256")) for v in victims])
     for row in range(count):
-        pictures = [found[0][1][1][row], *(shown[2][row] for _, shown in found)]
+        pictures = [found[0][1][row], *(shown[2][row] for shown in found)]
         for axes, picture in zip(places[row], pictures, strict=True):
             _draw(axes, picture)
-    for axes, name in zip(places[0], ["clean", *names.split("+")], strict=True):
+    for axes, name in zip(places[0], ["clean", *map(plain, names)], strict=True):
         axes.set_title(name, fontsize=8)
     return figure
 

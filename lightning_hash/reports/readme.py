@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_hash.reports.grid import Grid, markdown_table
-from lightning_hash.reports.numbered import numbered_grids
-from lightning_hash.reports.papers import TABLES
+from lightning_hash.reports.grid import Grid, Line, escape_markdown, markdown_table
+from lightning_hash.reports.numbered import RANDOM_START, numbered_grids
+from lightning_hash.reports.papers import TABLES, NumberedTable
+from lightning_hash.reports.published import PROTOCOLS, describe_protocol, published
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.utils.whole_file import write_whole
 
@@ -35,23 +36,20 @@ def results_table(rows: Sequence[ResultRow]) -> str:
 
     Returns:
         Markdown: a line per number with what the papers give for each of their data sets, and a
-        column per data set that was measured; blank where nothing was. Below it, the protocol of
-        each of these.
+        column per protocol and victim that was measured; blank where nothing was. Below it, the
+        protocol of the published values and that of each column.
     """
     tables = {table.name: table for table in TABLES}
     used = dict.fromkeys(name for name, *_ in SHOWN)
-    grids = {name: numbered_grids(tables[name], rows) for name in used}
-    columns: dict[tuple[str, str], dict[int, str]] = {}  # a protocol each
-    published: list[list[str]] = [[] for _ in SHOWN]
+    grids = {name: numbered_grids(tables[name], rows, alone=True) for name in used}
+    columns: dict[tuple[str, str], dict[int, list[str]]] = {}  # of a protocol and victim each
     said: dict[tuple[str, str], dict[str, None]] = {}
     for number, (name, label, _) in enumerate(SHOWN):
-        for grid, is_published, text in _cells(grids[name], label):
-            if is_published:
-                published[number].append(f"{text} {grid.about}")
-            else:
-                protocol = (grid.about, grid.caption)
-                columns.setdefault(protocol, {})[number] = text
-                said.setdefault(protocol, {}).update(dict.fromkeys(grid.remarks))
+        for grid, column, line, text in _cells(grids[name], label):
+            victim, setting = column.removeprefix(COLUMN), line.label.removeprefix(label)
+            protocol = (f"{grid.about}{victim}", grid.caption)
+            columns.setdefault(protocol, {}).setdefault(number, []).append(f"{text}{setting}")
+            said.setdefault(protocol, {}).update(dict.fromkeys(grid.remarks))
     names = [about for about, _ in columns]
     headings = [
         about if names.count(about) == 1 else f"{about} [{number}]"
@@ -60,14 +58,17 @@ def results_table(rows: Sequence[ResultRow]) -> str:
     lines = [
         [
             f"{called} ({_paper(name)})",
-            ", ".join(published[number]),
-            *(numbers.get(number, "") for numbers in columns.values()),
+            ", ".join(_published(tables[name], label)),
+            *(", ".join(numbers.get(number, [])) for numbers in columns.values()),
         ]
-        for number, (name, _, called) in enumerate(SHOWN)
+        for number, (name, label, called) in enumerate(SHOWN)
     ]
     table = markdown_table(("32 bits", "published", *headings), lines)
-    below = [f"{name}: {' '.join(x)}" for name, x in zip(headings, said.values(), strict=True)]
-    return "\n\n".join([table, *below])
+    below = [
+        escape_markdown(f"{name}: {' '.join(x)}")
+        for name, x in zip(headings, said.values(), strict=True)
+    ]
+    return "\n\n".join([table, escape_markdown(_published_protocols()), *below])
 
 
 def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
@@ -93,19 +94,47 @@ def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
     write_whole(path, text.encode())
 
 
-def _cells(grids: Sequence[Grid], label: str) -> list[tuple[Grid, bool, str]]:
-    """Return table, whether published, and text of a line's numbers."""
-    found = []
-    for grid in grids:
-        if COLUMN not in grid.columns:
-            continue
-        place = grid.columns.index(COLUMN)
-        for line in grid.lines:
-            cell = line.cells[place]
-            if line.label == label and cell is not None:
-                text = cell.text(grid.scale, grid.digits)
-                found.append((grid, line.published, text))
-    return found
+def _cells(grids: Sequence[Grid], label: str) -> list[tuple[Grid, str, Line, str]]:
+    """Return table, column, line and text of what was measured at 32 bits of a line.
+
+    A line that several settings make, and a column that several victims make, count each.
+    """
+    return [
+        (grid, column, line, cell.text(grid.scale, grid.digits))
+        for grid in grids
+        for line in grid.lines
+        if not line.published and _is_of(line.label, label, " (")
+        for column, cell in zip(grid.columns, line.cells, strict=True)
+        if cell is not None and _is_of(column, COLUMN, ", ")
+    ]
+
+
+def _is_of(text: str, name: str, behind: str) -> bool:
+    """Return whether it is a name, or one with what tells it from others of that name."""
+    return text == name or (text.startswith(f"{name}{behind}") and not text.endswith(RANDOM_START))
+
+
+def _published(table: NumberedTable, label: str) -> list[str]:
+    """Return what a paper gives for a line at 32 bits, of each of its data."""
+    return [
+        f"{values[label, COLUMN]:.{table.digits}f} {data}"
+        for data, values in published(table.name).items()
+        if (label, COLUMN) in values
+    ]
+
+
+def _published_protocols() -> str:
+    """Say under which protocols the published values were measured."""
+    papers = [
+        f"{paper.upper()}: {data}, {describe_protocol(paper, data)}"
+        for paper, protocols in PROTOCOLS.items()
+        for data in protocols
+    ]
+    return (
+        "The published values are of the papers' own victims, data and protocols, which are not "
+        f"those of the columns beside them. {'; '.join(papers)}. "
+        "HAG* is HAG with an alpha that is always 1."
+    )
 
 
 def _paper(name: str) -> str:

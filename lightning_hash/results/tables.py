@@ -4,9 +4,13 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
+from lightning_hash.results.runs import stopped_at
 
 # How known metrics are called, in the order in which they are shown; others have their own name.
 LABELS = {
@@ -18,6 +22,7 @@ LABELS = {
     "perceptibility": "perceptibility",
     "linf": "largest change",
 }
+SHORT = 16  # letters of a label that a narrow terminal keeps in one line
 
 
 def metric_label(row: ResultRow) -> str:
@@ -54,8 +59,11 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     first = attacks[0]
     last = max(row.iteration for row in attacks)
     errors = any(row.se is not None for row in rows)
+    stopped = stopped_at(attacks)
+    early = f", stopped at iteration {stopped[0]} of {stopped[1]}" if stopped else ""
+    title = f"{first.name}, {bits_text(first.get('victim.bits'))}{early}: {protocol_of(first)}"
     table = Table(
-        title=f"{first.name}, {bits_text(first.get('victim.bits'))}: {protocol_of(first)}",
+        title=escape(title),
         title_justify="left",
         caption="in brackets: standard error over the queries, in the last digits"
         if errors
@@ -65,7 +73,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         padding=(0, 1),
     )
     for header in ("", "clean", first.name, "8-bit", "ceiling"):
-        table.add_column(header, justify="right" if header else "left")
+        table.add_column(escape(header), justify="right" if header else "left")
     ended = [row for row in attacks if row.iteration == last]
     columns = [
         [row for row in rows if row.name == CLEAN],
@@ -77,8 +85,20 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         found = [next((r for r in column if r.metric == metric), None) for column in columns]
         if any(found):
             label = next(metric_label(row) for row in found if row)
-            table.add_row(label, *(with_error(r.value, r.se) if r else "" for r in found))
+            table.add_row(escape(label), *(with_error(r.value, r.se) if r else "" for r in found))
     return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table, wider than the terminal where its numbers would not fit."""
+    console = Console()
+    for column in table.columns:
+        column.overflow, column.no_wrap = "fold", column.justify == "right"
+        texts = [str(cell) for cell in (column.header, *column.cells)]
+        words = [word for text in texts for word in (text[:SHORT], *text.split())]
+        column.min_width = max(map(len, words), default=0)
+    least = Measurement.get(console, console.options, table).minimum
+    Console(width=max(console.width, least)).print(table)
 
 
 def protocol_of(row: ResultRow, *, victims: bool = True) -> str:

@@ -160,4 +160,5 @@ def load_victim(path: str | Path) -> Victim:
         raise ValueError(msg) from error
     network.eval().requires_grad_(requires_grad=False)
     name = backbone_name(entry["backbone"], network)
-    return Victim(network, name, entry["bits"], entry["loss"], name=path.name)
+    called = f"{path.resolve().parent.name}/{path.name}"  # most are a folder's best.ckpt
+    return Victim(network, name, entry["bits"], entry["loss"], name=called)

@@ -116,9 +116,54 @@ def test_repetitions_are_bands_and_said_to_be(tmp_path):
             write_results(tmp_path / f"{seed}{n_t}" / "results.json", rows)
     plots = {plot.name: plot for plot in numbered_plots(find_runs([tmp_path]))}
     assert lines(plots["dhta_fig7"])["32 bits"].get_ydata() == pytest.approx([33, 35, 39])
-    assert plots["dhta_fig7"].caption.endswith(
-        "Bands: one standard deviation over victims and seeds."
-    )
+    assert plots["dhta_fig7"].caption.endswith("Bands: one standard deviation over seeds.")
+
+
+def test_seeds_and_victims_are_lines_of_their_own(tmp_path):
+    for sha, seed in (("a", 0), ("a", 1), ("b", 0)):
+        for attack in ("hag", "dhta"):
+            rows = run(attack, 0.2, victim_sha256=sha, seed=seed, epsilon=0.032)
+            write(tmp_path / f"{attack}{sha}{seed}", rows)
+    plots = {}
+    for plot in numbered_plots(find_runs([tmp_path])):
+        plots.setdefault(plot.title, plot)
+    figure = plots["HAG Fig. 3, precision at N"]
+    names = ["32 bits, best.ckpt a, seed 0", "32 bits, best.ckpt a, seed 1", "32 bits, best.ckpt b"]
+    assert list(lines(figure)) == [*names, *(f"{name}*" for name in names)]
+    assert len({line.get_color() for line in lines(figure).values()}) == 3
+    assert "A star, and dashes, are the attacked queries" in figure.caption
+    title = "DHTA Figs. 3 and 5, precision at N, 32 bits, best.ckpt {}"
+    assert [*lines(plots[title.format("a")])] == [
+        "Original, seed 0", "DHTA, seed 0", "Original, seed 1", "DHTA, seed 1",
+    ]  # fmt: skip
+    assert [*lines(plots[title.format("b")])] == ["Original", "DHTA"]
+
+
+def test_sizes_of_anchor_sets_are_lines_of_their_own(tmp_path):
+    for n_t, more in ((5, 0.0), (9, 0.1)):
+        for frames in (1, 2, 4):
+            rows = run("dhta", frames / 10 + more, frames=frames, n_t=n_t, **CLIPS)
+            write_results(tmp_path / f"{n_t}{frames}" / "results.json", rows)
+    plots = {plot.name: plot for plot in numbered_plots(find_runs([tmp_path]))}
+    found = {name: line.get_ydata() for name, line in lines(plots["frames"]).items()}
+    assert found["DHTA, 32 bits; n_t=5"] == pytest.approx([30, 40, 60])
+    assert found["DHTA, 32 bits; n_t=9"] == pytest.approx([40, 50, 70])
+
+
+def test_the_clean_line_is_of_the_same_protocol(tmp_path):
+    for n_t in (3, 5, 9):
+        write_results(tmp_path / f"d{n_t}" / "results.json", run("dhta", 0.3, n_t=n_t))
+    other = [row(attack="none", iteration=0, value=0.1, top_k=5), *run("hag", 0.2, top_k=5)[3:]]
+    write_results(tmp_path / "other" / "results.json", other)
+    plots = {plot.name: plot for plot in numbered_plots(find_runs([tmp_path]))}
+    assert lines(plots["dhta_fig7"])["32 bits, Original (MAP)"].get_ydata()[0] == pytest.approx(90)
+
+
+def test_what_is_not_at_its_end_is_not_drawn(tmp_path):
+    for threshold in (0.0, 0.5):
+        rows = [row(metric="hamming_to_clean", threshold=threshold, iteration=50)]
+        write_results(tmp_path / str(threshold) / "results.json", rows)
+    assert not list(numbered_plots(find_runs([tmp_path])))
 
 
 @pytest.fixture(scope="module")

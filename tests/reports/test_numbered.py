@@ -1,7 +1,11 @@
 """Numbered tables: which number stands where, and the published ones beside."""
 
+import csv
+from pathlib import Path
+
 import pytest
 
+import lightning_hash
 from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.papers import TABLES
 from lightning_hash.reports.published import published
@@ -10,6 +14,7 @@ from lightning_hash.results.rows import write_results
 from lightning_hash.results.runs import find_runs
 from tests.reports.rows import row
 
+PUBLISHED = Path(lightning_hash.__file__).parent / "reports" / "published"
 NAMED = {table.name: table for table in TABLES}
 COMMON = {
     "dataset": "photos", "backbone": "convnet", "loss": "PairwiseLoss", "n_query": 100,
@@ -120,6 +125,14 @@ def test_published_values_are_those_of_the_papers():
     } == set()
 
 
+@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.csv")), ids=lambda path: path.stem)
+def test_no_published_value_overwrites_another(path):
+    lines = list(csv.reader(path.read_text().splitlines()))
+    names = [(line[0], line[1]) for line in lines]
+    assert len(set(names)) == len(names)
+    assert len(set(lines[0])) == len(lines[0])
+
+
 def test_readme(tmp_path):
     rows = [made(value=0.125, threshold=0.5), made(attack="hag-star", value=0.25)]
     clean = made(attack="none", metric="t_map", iteration=0, value=0.1)
@@ -222,3 +235,95 @@ def test_an_attacks_beginning_is_the_clean_query_of_its_draw(tmp_path):
         write_results(tmp_path / str(seed) / "results.json", rows)
     rows = [row for run in find_runs([tmp_path]) for row in run.rows]
     assert texts(first("hag_table1", rows))["0"] == ["0.6000 ± 0.1414 (2)"]
+
+
+def test_victims_of_one_length_are_columns_of_their_own():
+    rows = [made(value=v, victim_sha256=s, bits=b) for s, b, v in (
+        ("aaaaaaaaaa", 32, 0.1), ("bbbbbbbbbb", 32, 0.3), ("c", 16, 0.5))]  # fmt: skip
+    grid = first("hag_table1", rows)
+    assert grid.columns == ("16 bits", "32 bits, best.ckpt aaaaaaaa", "32 bits, best.ckpt bbbbbbbb")
+    assert texts(grid) == {"100": ["0.5000", "0.1000", "0.3000"]}
+    assert "Victims: 16 bits: best.ckpt c; 32 bits: best.ckpt aaaaaaaa; 32 bits: best.ckpt " in (
+        " ".join(grid.notes)
+    )
+    table = results_table([made(value=r.value, **{**HAG_TABLE3, "victim_sha256": s})
+                           for r, s in zip(rows, "ab", strict=False)])  # fmt: skip
+    assert "| photos, convnet, best.ckpt a | photos, convnet, best.ckpt b |" in table
+    assert "| 0.1164 FLICKR25K | 0.1000 | 0.3000 |" in table
+
+
+HAG_TABLE3 = {"threshold": 0.5}
+
+
+def test_victims_of_one_length_are_lines_of_their_own():
+    rows = [made(**{**DHTA, "epsilon": e, "value": e, "victim_sha256": s})
+            for e in (0.01, 0.05) for s in ("a", "b")]  # fmt: skip
+    grid = first("dhta_table8", rows)
+    assert [*texts(grid)] == ["32 bits, best.ckpt a", "32 bits, best.ckpt b"]
+
+
+def test_epsilons_that_are_alike_when_rounded_are_columns_of_their_own():
+    rows = [
+        made(**{**DHTA, "epsilon": e, "value": v}) for e, v in ((0.032, 0.1), (0.03200001, 0.2))
+    ]
+    grid = first("dhta_table8", rows)
+    assert grid.columns == ("ε = 0.032", "ε = 0.032 (0.03200001)")
+    assert texts(grid)["32 bits"] == ["10.00", "20.00"]
+
+
+def test_what_the_papers_setting_displaces_is_said():
+    rows = [made(value=0.1, epsilon=10 / 255), made(value=0.2, epsilon=8 / 255)]
+    grid = first("hag_table1", rows)
+    assert texts(grid) == {"100": ["0.1000"]}
+    assert "hag: left out, since the paper's setting is there: ε 8/255." in grid.notes
+
+
+def test_published_values_of_another_protocol_say_so():
+    given = {**DHTA, "dataset": "imagenet100", "backbone": "vgg11", "n_t": 9, "top_k": 1000,
+             "input_shape": [3, 224, 224]}  # fmt: skip
+    grid = first("dhta_table9", [made(**given, iterations=2000, iteration=2000)])
+    assert grid.notes[-1] == (
+        "Published values, ImageNet (here imagenet100): the same protocol, as far as the paper "
+        "gives it; victims of its own."
+    )
+    other = {**given, "n_query": 50, "input_shape": [3, 64, 64], "backbone": "convnet", "top_k": 9}
+    grid = first("dhta_table9", [made(**{**other, "epsilon": 8 / 255})])
+    assert grid.notes[-1] == (
+        "Published values, ImageNet (here imagenet100): 100 queries (here 50), AP over the first "
+        "1000 (here the first 9), vgg11 (here convnet), inputs of 3x224x224 (here 3x64x64), "
+        "ε 0.032 (here 8/255), 2000 iterations (here 100)."
+    )
+
+
+def test_published_tables_say_their_protocol():
+    grid = numbered_grids(NAMED["hag_table1"], [])[0]
+    assert grid.caption.startswith("Published values: 200 queries, AP over the first 1000, vgg16")
+
+
+def test_the_readmes_published_values_are_those_of_the_papers_data():
+    """They were named by the data beside them, where these were the paper's."""
+    rows = [made(**{**DHTA, "dataset": "imagenet100", "n_t": 9, "value": 0.8})]
+    (line,) = [line for line in results_table(rows).splitlines() if "t-MAP after DHTA" in line]
+    assert "77.76 ImageNet" in line
+    assert "imagenet100" not in line
+
+
+def test_settings_of_a_line_stand_in_the_readme():
+    rows = [made(value=v, lr=lr) for lr, v in ((0.1, 0.3), (0.2, 0.4))]
+    table = results_table(rows)
+    assert "0.3000 (lr=0.1), 0.4000 (lr=0.2)" in table
+    assert "HAG\\* is HAG with an alpha that is always 1." in table
+
+
+def test_milestones_of_an_unfinished_attack_are_said_to_be():
+    grid = first("hag_table1", [made(iteration=50, value=0.3), made(iteration=10, value=0.4)])
+    assert texts(grid) == {"10": ["0.4000"], "50": ["0.3000"]}
+    assert "hag: not at its end, iteration 50 of 100." in grid.notes
+
+
+def test_a_random_start_is_no_clean_query():
+    rows = [made(attack="none", iteration=0, value=0.9)]
+    rows += [made(iteration=0, value=0.5, start_seed=3), made(value=0.1, start_seed=3)]
+    assert texts(first("hag_table1", rows)) == {
+        "0": ["0.9000"], "0 (random start)": ["0.5000"], "100": ["0.1000"],
+    }  # fmt: skip

@@ -105,10 +105,96 @@ def test_questions_are_said_where_they_are_counted():
 def test_tables_of_one_heading_say_which_victim():
     rows = [r for sha in ("abcdefghijk", "b") for r in run("hag", 0.2, victim_sha256=sha)]
     rows += run("hag", 0.2, victim_sha256="c", bits=16)
-    captions = {grid.about: [] for grid in overview_grids(rows)}
-    for grid in overview_grids(rows):
-        captions[grid.about].append(grid.caption.partition("zero.")[2])
-    assert captions == {
-        "photos, convnet, 16 bits": [""],
-        "photos, convnet, 32 bits": [" Here sha256=abcdefgh.", " Here sha256=b."],
+    grids = overview_grids(rows)
+    assert {grid.about: grid.notes[-2] for grid in grids} == {
+        "photos, convnet, 16 bits": "Victim: best.ckpt c.",
+        "photos, convnet, 32 bits, best.ckpt abcdefgh": "Victim: best.ckpt abcdefgh.",
+        "photos, convnet, 32 bits, best.ckpt b": "Victim: best.ckpt b.",
     }
+    assert [texts(grid)["hag"][0] for grid in grids] == ["0.2000"] * 3
+
+
+def settings(grid):
+    header, *body = grid.table()
+    return {line[0]: dict(zip(header, line, strict=True)) for line in body}
+
+
+def test_settings_that_lines_differ_in_have_columns():
+    rows = [*run("hag", 0.25), *run("dhta", 0.5, epsilon=8 / 255, lr=1.0)]
+    rows += run("noise", 0.9, epsilon=0.032)
+    (grid,) = overview_grids(rows)
+    found = settings(grid)
+    assert grid.settings == ("ε", "step")
+    assert {name: found[name]["ε"] for name in found} == {
+        "clean query": "", "dhta": "8/255", "hag": "10/255", "noise": "0.032", "ceiling n_t=9": "",
+    }  # fmt: skip
+    assert [found[name]["step"] for name in ("dhta", "hag", "noise")] == [
+        "SGD, lr=1", "SGD, lr=0.0077", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second", "texts"),
+    [
+        ("seeds", {}, {"seed": 1}, ("0", "1")),
+        ("iterations", {}, {"iterations": 200, "iteration": 200}, ("100", "200")),
+        ("kernels", {}, {"run.kernels": "bfloat16"}, ("float32", "bfloat16")),
+        ("precision", {"run.precision": "32"}, {"run.precision": "bf16"}, ("32", "bf16")),
+        ("version", {"run.version": "1"}, {"run.version": "2"}, ("1", "2")),
+        ("questions", {"queries": 90.5}, {"queries": 300.0}, ("90.5", "300")),
+        ("ε", {}, {"epsilon_space": "normalized"}, ("10/255", "10/255 normalized")),
+        ("ε", {}, {"attack.budget.class": "x.L2", "epsilon": 0.5}, ("10/255", "0.5 L2")),
+    ],
+)
+def test_each_such_setting(column, first, second, texts):
+    rows = [row(value=0.1, **first), row(attack="hag-star", value=0.2, **second)]
+    (grid,) = overview_grids(rows)
+    assert grid.settings == (column,)
+    assert [settings(grid)[name][column] for name in ("hag", "hag-star")] == list(texts)
+
+
+def test_what_all_numbers_come_from_is_said():
+    given = {"data.interpolation": "bicubic", "run.version": "2"}
+    (grid,) = overview_grids([row(**given), row(attack="dhta", **given)])
+    assert "All numbers: interpolation bicubic, kernels float32, version 2." in grid.notes
+
+
+def test_clean_queries_of_seeds_that_no_attack_has_are_left_out():
+    clean = [
+        row(attack="none", iteration=0, value=v, **{"run.draw": {"seed": s}})
+        for s, v in ((0, 0.5), (1, 0.9))
+    ]
+    (grid,) = overview_grids([*clean, row(seed=0)])
+    assert texts(grid)["clean query"][0] == "0.5000"
+
+
+def test_numbers_after_rounding_never_stand_with_others():
+    rows = [row(metric="hit_rate", value=v, quantized=q) for q, v in ((False, 0.75), (True, 0.25))]
+    (grid,) = overview_grids(rows)
+    assert grid.columns[-2:] == ("hit_rate", "hit_rate 8-bit")
+    assert texts(grid)["hag"][-2:] == ["0.7500", "0.2500"]
+
+
+def test_headings_of_other_protocols_say_what_they_differ_in():
+    grids = overview_grids([*run("hag", 0.25), *run("hag", 0.5, top_k=500)])
+    assert [grid.about for grid in grids] == [
+        "photos, convnet, 32 bits; top_k=1000", "photos, convnet, 32 bits; top_k=500",
+    ]  # fmt: skip
+    grids = overview_grids([*run("hag", 0.25), *run("hag", 0.5, target_rule="disjoint")])
+    assert [grid.about.partition("; ")[2] for grid in grids] == ["rule=different", "rule=disjoint"]
+
+
+def test_any_small_difference_of_equal_runs_is_said():
+    (grid,) = overview_grids([row(value=0.2), row(value=0.2002)])
+    assert "differ by up to 0.0002" in grid.remarks[-1]
+    (grid,) = overview_grids([row(value=0.2), row(value=0.2)])
+    assert not any("differ by up to" in remark for remark in grid.remarks)
+
+
+def test_what_a_run_doubts_of_its_own_numbers_is_said():
+    doubted = row(value=0.77)
+    for field, value in (("warnings", ["the budget is hardly used"]), ("budget_used", 0.25)):
+        object.__setattr__(doubted, field, value)
+    (grid,) = overview_grids([doubted])
+    assert "hag: warning: the budget is hardly used" in grid.notes
+    assert grid.notes[0].endswith("; 25% of the budget used, 1.2 s on 1 x cpu.")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lightning_hash.results.rows import ResultRow, read_results, write_results
-from lightning_hash.results.tables import format_epsilon, summary_table
+from lightning_hash.results.tables import format_epsilon, print_table, summary_table
 from tests.reports.rows import row, run
 
 
@@ -129,6 +129,19 @@ def test_summary_takes_the_last_iteration():
     assert cells[2] == ["0.2500", "0.4500"]
     assert cells[3] == ["0.2600", ""]
     assert cells[4] == ["", "0.9500"]
+
+
+def test_the_summary_of_a_stopped_attack_says_so():
+    table = summary_table([row(iteration=200, iterations=5000)])
+    assert str(table.title).startswith("hag, 32 bits, stopped at iteration 200 of 5000: ")
+
+
+def test_a_table_is_never_cut_by_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    print_table(summary_table([row(value=0.25, se=0.0125), row(value=0.5, quantized=True)]))
+    printed = capsys.readouterr().out
+    assert "0.2500(125)" in printed
+    assert "…" not in printed
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,56 @@ def test_published_tables_are_those_of_the_data():
     ]  # fmt: skip
     coco = on(SMALL, "a", "single", 0.1, dataset="coco_hag")
     assert [grid.about for grid in published_transfers([coco])] == ["MS-COCO"]
+
+
+def test_perturbations_of_victims_of_one_name_are_lines_of_their_own():
+    rows = []
+    for sha, value in (("aaaaaaaaaa", 0.1), ("bbbbbbbbbb", 0.3)):
+        given = {"sources": "convnet-16", "combination": "single", "restarts": None,
+                 "sha256": [sha]}  # fmt: skip
+        rows.append(row(**SMALL, value=value, transfer=given))
+    joined = {"sources": "convnet-16-aaaaaa+convnet-16-bbbbbb", "combination": "sum",
+              "restarts": None, "sha256": ["aaaaaaaaaa", "bbbbbbbbbb"]}  # fmt: skip
+    rows.append(row(**SMALL, value=0.05, transfer=joined))
+    (grid,) = transfer_grids(rows)
+    found = texts(grid)
+    assert found["convnet-16-aaaaaa (r1), ε 10/255"] == ["0.1000"]
+    assert found["convnet-16-bbbbbb (r2), ε 10/255"] == ["0.3000"]
+    assert found["r1 + r2, ε 10/255"] == ["0.0500"]
+
+
+def test_victims_of_one_name_are_columns_of_their_own():
+    victims = [{"victim_sha256": sha, "bits": 16, "backbone": f"{module}.Net"}
+               for sha, module in (("ssssssss", "a"), ("tttttttt", "b"))]  # fmt: skip
+    rows = [on(victim, "x", "single", v) for victim, v in zip(victims, (0.1, 0.2), strict=True)]
+    (grid,) = transfer_grids(rows)
+    assert grid.columns == ("Net-16, best.ckpt ssssssss", "Net-16, best.ckpt tttttttt")
+    assert texts(grid)["x (r1), ε 10/255"] == ["0.1000", "0.2000"]
+    assert "Victims: Net-16, best.ckpt ssssssss: best.ckpt ssssssss;" in " ".join(grid.notes)
+
+
+def test_a_plus_in_a_backbones_name_is_no_second_victim():
+    victim = {"victim_sha256": "s", "bits": 16, "backbone": "alexnet+lstm"}
+    (grid,) = transfer_grids([on(victim, "x", "single", 0.1)])
+    assert grid.columns == ("alexnet+lstm-16",)
+
+
+def test_tables_of_other_settings_have_other_headings():
+    rows = [on(SMALL, "a", "single", 0.1), on(SMALL, "a", "single", 0.2, lr=1.0)]
+    assert [grid.about for grid in transfer_grids(rows)] == ["photos; lr=0.0077", "photos; lr=1"]
+
+
+def test_clean_queries_are_those_of_the_same_draw():
+    rows = [clean(SMALL, v, **{"run.draw": {"seed": s}}) for s, v in ((0, 0.9), (1, 0.5))]
+    (grid,) = transfer_grids([*rows, on(SMALL, "a", "single", 0.1)])
+    assert texts(grid)["None"] == ["0.9000"]
+
+
+def test_combinations_of_other_runs_are_lines_of_their_own():
+    rows = []
+    for run, value in (("runs/a", 0.1), ("runs/b", 0.2)):
+        given = {"sources": "x+y", "combination": "sum", "restarts": None, "parts": [{"run": run}]}
+        rows.append(row(**SMALL, value=value, transfer=given))
+    (grid,) = transfer_grids(rows)
+    assert texts(grid)["x + y, ε 10/255, runs=runs/a"] == ["0.1000"]
+    assert texts(grid)["x + y, ε 10/255, runs=runs/b"] == ["0.2000"]

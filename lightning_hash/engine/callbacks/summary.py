@@ -7,7 +7,7 @@ from rich.table import Table
 
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.tables import summary_table
+from lightning_hash.results.tables import print_table, summary_table
 
 
 class SummaryTable(Callback):
@@ -32,7 +32,7 @@ class SummaryTable(Callback):
             rows = [ResultRow(**row) for row in pl_module.rows]
             for victim in dict.fromkeys(row.get("victim.sha256") for row in rows):  # each, if joint
                 own = [row for row in rows if row.get("victim.sha256") == victim]
-                Console().print(summary_table(own))
+                print_table(summary_table(own))
             if pl_module.run_folder is not None:
                 print(pl_module.run_folder)
         else:
