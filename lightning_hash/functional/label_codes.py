@@ -16,7 +16,9 @@ def center_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tenso
     """Return the centre code of each label (CgAT, Wang et al., WWW 2023).
 
     b = sign(sum over the items that share a label c B - sum over the others (N - c) B), with c the
-    number of the others; a sum of 0 gives +1.
+    number of the others (`hash_center_code` of xunguangwang/CgAT): the sign of the mean code of the
+    one minus that of the others. Deliberate differences: a sum of 0 gives +1, theirs 0; where all
+    items or none share a label the mean of the other kind counts 0, theirs makes all of b 0.
 
     Args:
         labels: ``(Q, C)`` of 0/1.
@@ -41,7 +43,8 @@ def mainstay_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Ten
     """Return the mainstay code of each label (SAAT, Yuan et al., TIFS 2023).
 
     b = sign(W+ B - W- B), where W+ is the cosine similarity of the labels and W- is 1 where they
-    share none, each divided by its row's sum; a sum of 0 gives +1.
+    share none, each divided by its row's sum (`generate_mainstay_code` of xandery-geek/SAAT). A sum
+    of 0 gives +1, theirs 0.
 
     Args:
         labels: ``(Q, C)`` of 0/1.
@@ -64,8 +67,9 @@ def mainstay_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Ten
 
 def _center_weights(labels: Tensor, others: Tensor) -> Tensor:
     shared = shares_label(labels, others).double()
-    strangers = len(others) - shared.sum(dim=1, keepdim=True)
-    return strangers * shared - (len(others) - strangers) * (1 - shared)
+    sharing = shared.sum(dim=1, keepdim=True)
+    strangers = len(others) - sharing
+    return strangers.clamp(min=1) * shared - sharing.clamp(min=1) * (1 - shared)
 
 
 def _mainstay_weights(labels: Tensor, others: Tensor) -> Tensor:
