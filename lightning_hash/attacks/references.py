@@ -114,9 +114,9 @@ class LabelCodes(Reference):
 
     Args:
         targeted: take the target's label, not the query's own.
-        voters: whose codes and labels make the code: those of the ``"train"`` split, as in CgAT's
-            and SAAT's public codes, or those of the ``"database"``, in whose place the open set
-            votes for targets that come from it.
+        voters: whose codes and labels make the code: those of the ``"database"``, in whose place
+            the open set votes for targets that come from it, or those of the ``"train"`` split, as
+            in CgAT's and SAAT's public codes.
 
     Raises:
         ValueError: if ``voters`` is unknown.
@@ -124,7 +124,7 @@ class LabelCodes(Reference):
 
     needs_database = True
 
-    def __init__(self, targeted: bool = False, voters: Voters = "train") -> None:
+    def __init__(self, targeted: bool = False, voters: Voters = "database") -> None:
         if voters not in get_args(Voters):
             msg = f"voters must be 'train' or 'database', got {voters!r}"
             raise ValueError(msg)

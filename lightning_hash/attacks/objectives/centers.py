@@ -24,7 +24,7 @@ class CgAT(AnchorCode):
         'cgat-targeted'
     """
 
-    def __init__(self, targeted: bool = False, voters: Voters = "train") -> None:
+    def __init__(self, targeted: bool = False, voters: Voters = "database") -> None:
         super().__init__()
         self.reference = CenterCodes(targeted, voters)
         self.name = "cgat-targeted" if targeted else "cgat"
@@ -50,7 +50,7 @@ class SAAT(AnchorCode):
         tensor([3.0000, 1.5000])
     """
 
-    def __init__(self, targeted: bool = False, voters: Voters = "train") -> None:
+    def __init__(self, targeted: bool = False, voters: Voters = "database") -> None:
         super().__init__()
         self.targeted = targeted
         self.reference = MainstayCodes(targeted, voters)
