@@ -46,7 +46,9 @@ class Perturbations:
     @property
     def limit(self) -> Tensor:
         """Largest |value| of each channel, float64; a scalar where it is the same for all."""
-        return torch.tensor(self.epsilon, dtype=torch.float64) if self.radius is None else self.radius
+        return (
+            torch.tensor(self.epsilon, dtype=torch.float64) if self.radius is None else self.radius
+        )
 
     @property
     def sources(self) -> str:
@@ -60,8 +62,9 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     Args:
         parts: the perturbations of each attack.
         combination: ``"sum"`` (the paper: the sum may exceed epsilon), ``"clipped"`` (the sum,
-            clipped to epsilon, in normalised space channel by channel), ``"average"`` or ``"best"``: for each query the perturbation that
-            got furthest on its own victim, the first of equal ones.
+            clipped to epsilon, channel by channel where they were made in normalised space),
+            ``"average"`` or ``"best"``: for each query the perturbation that got furthest on its
+            own victim, the first of equal ones.
 
     Returns:
         The combination. Nothing is clipped to the image box here.

@@ -203,7 +203,7 @@ class NormalizedStep(Step):
 
 
 def _live_values(gradient: Tensor) -> Tensor | int:
-    """Return the values of each query; of clips ``(B, 1)``, without frames that have no gradient."""
+    """Return the values of each query; of clips ``(B, 1)``, of frames that have a gradient."""
     if gradient.dim() != 5:
         return gradient.shape[1:].numel()
     live = gradient.flatten(2).any(dim=2).sum(dim=1, keepdim=True)

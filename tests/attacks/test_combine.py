@@ -127,9 +127,7 @@ def test_files_that_cannot_be_read(tmp_path):
         ("average", [0.15, -0.2, 0.05], [0.1, 0.2, 0.05]),
     ],
 )
-def test_each_channel_of_normalised_space_has_its_own_budget(
-    combination, values, radius, tmp_path
-):
+def test_each_channel_of_normalised_space_has_its_own_budget(combination, values, radius, tmp_path):
     """An epsilon of 0.5 in normalised space is 0.1, 0.2 and 0.05 of [0, 1]."""
     scale, space = [0.2, 0.4, 0.1], {"epsilon": 0.5, "space": "normalized"}
     deltas = [[[[0.5]], [[-0.5]], [[0.5]]]] * 2, [[[[1.0]], [[-0.5]], [[0.5]]]] * 2

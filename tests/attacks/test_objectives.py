@@ -179,7 +179,7 @@ def test_label_codes_push_away_from_the_own_and_towards_the_target(name, voters)
 
 @pytest.mark.parametrize("targeted", [False, True])
 def test_saat_leaves_bits_alone_that_are_past_its_margin(targeted):
-    """Where s > 0.5 (targeted: s < -0.5 away) a bit counts no more; with none left the loss is 0."""
+    """A bit counts no more once it agrees by 0.5; with none left the loss is 0."""
     goal = torch.tensor([[1.0, 1.0, -1.0]])  # what each bit is to become
     logits = torch.tensor([[0.6, 0.5, 0.3]], requires_grad=True)  # tanh: 0.537, 0.462, 0.291
     loss = SAAT(targeted)(logits, goal, 1.0)

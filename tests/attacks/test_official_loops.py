@@ -48,9 +48,7 @@ def run(network, objective, images, queries, rule, iterations, alpha, epsilon, *
     delta = PerQuery(images, budget)
     if seed is not None:
         delta.draw(images, queries.index, seed)
-    found = attack(
-        network, objective, delta, rule(delta.parameters()), queries, iterations, alpha
-    )
+    found = attack(network, objective, delta, rule(delta.parameters()), queries, iterations, alpha)
     return found, delta.delta.detach()
 
 
@@ -169,7 +167,6 @@ def test_ni_fgsm_looks_about_a_step_ahead_in_float32_at_full_size():
     def closure():
         places.append((image + parameter).detach() - image)
         parameter.grad = gradient.clone()
-        return None
 
     for _ in range(3):
         rule.step(closure)

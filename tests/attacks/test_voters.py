@@ -97,8 +97,8 @@ def test_training_codes_cannot_vote_for_labels_of_an_open_set(tmp_path, opened):
 def test_without_a_training_split_the_remedy_is_named():
     images, labels = torch.rand(2, 3, 8, 8), torch.eye(2, dtype=torch.uint8)
     given = {
-        "labels": labels, "database_codes": torch.ones(4, 8), "database_labels": labels.repeat(2, 1),
-        "iterations": 1, "accelerator": "cpu",
+        "labels": labels, "database_codes": torch.ones(4, 8),
+        "database_labels": labels.repeat(2, 1), "iterations": 1, "accelerator": "cpu",
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"objective saat: voters 'train' needs .*'database'"):
         lightning_hash.attack(TinyNet(), images, objective=SAAT(voters="train"), **given)

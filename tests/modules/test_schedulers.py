@@ -19,7 +19,7 @@ def rates(schedule, steps, *, lr=1.0, scale=0.1):
     return found
 
 
-OFFICIAL = {  # steps of the training, its epochs, (starts, gamma), and the authors' rate of an epoch
+OFFICIAL = {  # steps of the training, its epochs, (starts, gamma), the authors' rate of an epoch
     # HashNet's step_lr_scheduler: init_lr * gamma ** (iter_num // 2000), 10,000 iterations.
     "hashnet": (10_000, 10_000, (["1/5", "2/5", "3/5", "4/5"], 0.5), lambda i: 0.5 ** (i // 2000)),
     # GreedyHash's adjust_learning_rate of cifar1.py: 0.1 ** (epoch // 30), 50 epochs.

@@ -208,7 +208,8 @@ def hag_paper_loop(network, image, iterations, rate=500.0, momentum=0.9, epsilon
     for iteration in range(iterations):
         alpha = paper_alpha(iteration * 2000 // iterations)
         x = x.detach().requires_grad_()
-        adversarial, original = torch.tanh(alpha * network(x / 255)), torch.tanh(alpha * clean_logits)
+        adversarial = torch.tanh(alpha * network(x / 255))
+        original = torch.tanh(alpha * clean_logits)
         code = torch.where(original > 0, 1.0, -1.0).to(x)
         w = ((adversarial - code).abs() < 1 + t).to(x)
         if w.sum() == 0:
@@ -242,7 +243,8 @@ def hag_code_loop(network, image, iterations, rate=100.0, epsilon=10.0, t=0.5, b
             break
         s = (torch.sign((1 + t) - (ad_code.detach() - torch.sign(or_code)).abs()) + 1) / 2
         masked, masked_or = s * ad_code, s * or_code
-        loss = ((masked_or @ masked.T) / s.sum() + 1).square().mean() + beta * masked.mean().square()
+        ad_loss = ((masked_or @ masked.T) / s.sum() + 1).square().mean()
+        loss = ad_loss + beta * masked.mean().square()
         x = x.detach() - rate * gradient_of(loss, x)
         x = torch.minimum(torch.maximum(x, clean - epsilon), clean + epsilon)
     return x.detach() / 255

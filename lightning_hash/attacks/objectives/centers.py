@@ -34,7 +34,7 @@ class SAAT(AnchorCode):
     """Attack the mainstay code of a label (Yuan et al., TIFS 2023; xandery-geek/SAAT).
 
     With s_k = F(x')_k b_k, F = tanh(alpha H) and b the code of the query's own label it minimises
-    sum_k w_k (s_k + 2) s_k / sum_k w_k, where w_k is 1 if s_k > -0.5, else 0: bits that have flipped
+    sum_k w_k (s_k + 2) s_k / sum_k w_k, where w_k is 1 if s_k > -0.5, else 0: bits that flipped
     with a margin are left alone (`adv_loss` of their model/adv_generator/base.py). In a targeted
     attack b is the code of the target's label, and minus the same is minimised with w_k = 1 if
     s_k < 0.5. Deliberate difference: the sum of w is each query's own, theirs that of the batch,
