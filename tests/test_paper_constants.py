@@ -19,7 +19,7 @@ HASH_ADV, PGD = "CgAT hash_adv", "SAAT adv_generator/pgd.py"
 
 TABLE = {
     "attack/hag": [
-        ("HAG Eq. 6", OBJECTIVE, "HAG"), ("HAG IV-F: t = 0.5, the default", f"{OBJECTIVE}.init_args", None),
+        ("HAG Eq. 6", OBJECTIVE, "HAG"), ("HAG IV-F: t = 0.5", f"{OBJECTIVE}.init_args", None),
         ("HAG IV-C: 500 on 0..255", f"{STEP}.init_args.lr", 500 / 255**2),
         ("HAG IV-C", f"{STEP}.init_args.momentum", 0.9), ("HAG IV-C", STEP, "SGD"),
         ("HAG IV-C: 2000", "trainer.max_epochs", 2000),
@@ -158,7 +158,7 @@ TABLE = {
         ("CSQ README: --lambda2 0.05", f"{LOSS}.init_args.quantization_weight", 0.05),
         ("CSQ options.py", f"{OPTIMIZER}.init_args.lr", 0.001), ("CSQ train.py", OPTIMIZER, "Adam"),
         ("CSQ options.py: multi_lr", "model.pretrained_lr_scale", 0.01),
-        ("CSQ train.py: epoch // 10 of 90", f"{DECAY}.init_args.starts", [n / 9 for n in range(1, 9)]),
+        ("CSQ train.py: epoch // 10", f"{DECAY}.init_args.starts", [n / 9 for n in range(1, 9)]),
         ("CSQ train.py: 0.7", f"{DECAY}.init_args.gamma", 0.7),
         ("CSQ train.py: total_epoch", "trainer.max_epochs", 90),
         ("CSQ options.py", f"{DATA}.batch_size", 64),
@@ -197,7 +197,8 @@ TABLE = {
         ("HAG IV-A: the remaining", f"{DATA}.database", "rest of all"),
     ],
     "data/nuswide_dhta": [
-        ("DHTA C: 20 most frequent", f"{DATA}.labels", 20), ("DHTA C", f"{DATA}.query", "5000 from all"),
+        ("DHTA C: 20 most frequent", f"{DATA}.labels", 20),
+        ("DHTA C", f"{DATA}.query", "5000 from all"),
     ],
     "data/imagenet100_dhta": [
         ("DHTA C: 100 per class of the database", f"{DATA}.train", "100 per class from train"),
