@@ -34,10 +34,20 @@ def test_hag_by_hand():
     assert HAG(0.5)(logits, clean, 1.0).item() == pytest.approx((tanh1 * tanh1 + 1) ** 2)
 
 
-def test_hag_with_every_bit_flipped_is_zero_without_nan():
+@pytest.mark.parametrize("objective", [HAG, HAGCode])
+def test_a_bit_at_the_very_threshold_is_left_alone(objective):
+    """Eq. 7 keeps what is below 1 + t: tanh(0) is 1 away, tanh(-90) in float32 2."""
+    clean = torch.tensor([[90.0, 90.0]])
+    extra = 0.25 if objective is HAGCode else 0.0  # (1 / 2)^2 of the other bit alone
+    assert objective(0.0)(torch.tensor([[0.0, 90.0]]), clean, 1.0).item() == 4 + extra
+    assert objective(1.0)(torch.tensor([[-90.0, 90.0]]), clean, 1.0).item() == 4 + extra
+
+
+@pytest.mark.parametrize("objective", [HAG(), HAGCode()])
+def test_hag_with_every_bit_flipped_is_zero_without_nan(objective):
     clean = torch.full((2, 4), 9.0)
     logits = torch.full((2, 4), -9.0, requires_grad=True)
-    losses = HAG()(logits, clean, 1.0)
+    losses = objective(logits, clean, 1.0)
     losses.sum().backward()
     assert losses.tolist() == [0.0, 0.0]
     assert torch.equal(logits.grad, torch.zeros(2, 4))
@@ -225,3 +235,10 @@ def test_finished_queries():
     assert HAG().finished(logits, clean).tolist() == [True, False, False]
     assert AnchorCode().finished(logits, clean.sign()).tolist() == [False, False, True]
     assert TargetFeatures().finished(logits, clean).tolist() == [False, False, False]
+    # A logit of 0 is a bit of -1 (HAG Eq. 1), whichever side it is on.
+    zero, plus, minus = (torch.tensor([[v]]) for v in (0.0, 1.0, -1.0))
+    for objective, differs in ((HAG(), True), (HAGCode(), True), (AnchorCode(), False)):
+        assert objective.finished(zero, plus).item() == differs
+        assert objective.finished(zero, minus).item() != differs
+        assert objective.finished(plus, zero).item() == differs
+        assert objective.finished(minus, zero).item() != differs
