@@ -17,8 +17,8 @@ def center_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tenso
 
     b = sign(sum over the items that share a label c B - sum over the others (N - c) B), with c the
     number of the others (`hash_center_code` of xunguangwang/CgAT): the sign of the mean code of the
-    one minus that of the others. Deliberate differences: a sum of 0 gives +1, theirs 0; where all
-    items or none share a label the mean of the other kind counts 0, theirs makes all of b 0.
+    one minus that of the others. Deliberate difference: a sum of 0 gives +1, theirs 0; so it is
+    for every bit where all items share a label with it, or none.
 
     Args:
         labels: ``(Q, C)`` of 0/1.
@@ -67,9 +67,8 @@ def mainstay_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Ten
 
 def _center_weights(labels: Tensor, others: Tensor) -> Tensor:
     shared = shares_label(labels, others).double()
-    sharing = shared.sum(dim=1, keepdim=True)
-    strangers = len(others) - sharing
-    return strangers.clamp(min=1) * shared - sharing.clamp(min=1) * (1 - shared)
+    strangers = len(others) - shared.sum(dim=1, keepdim=True)
+    return strangers * shared - (len(others) - strangers) * (1 - shared)
 
 
 def _mainstay_weights(labels: Tensor, others: Tensor) -> Tensor:

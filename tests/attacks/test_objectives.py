@@ -205,6 +205,28 @@ def test_saat_leaves_bits_alone_that_are_past_its_margin(targeted):
     assert SAAT(targeted)(torch.full((1, 3), torch.nan), goal, 1.0).isnan().all()
 
 
+@pytest.mark.parametrize("targeted", [False, True])
+def test_a_bit_at_saats_very_margin_is_left_alone(targeted):
+    """w = sim > -0.5, targeted sim < 0.5: not at 0.5 of agreement itself."""
+    goal = torch.tensor([[0.5, 1.0]])  # times tanh(90) = 1
+    assert SAAT(targeted)(torch.tensor([[90.0, 0.0]]), goal, 1.0).tolist() == [0.0]
+
+
+def test_objectives_say_what_they_need():
+    logits, features = ("logits", "features")
+    for objective, *expected in (
+        (HAG(), False, False, False, logits), (HAGCode(), False, False, False, logits),
+        (Noise(), False, False, False, logits), (AnchorCode(), True, True, False, logits),
+        (TargetFeatures(), True, True, False, features), (CgAT(), False, True, False, logits),
+        (CgAT(targeted=True), True, True, False, logits), (SAAT(), False, True, False, logits),
+        (SAAT(voters="train"), False, True, True, logits),
+    ):  # fmt: skip
+        needs = objective.reference
+        found = [needs.targeted, needs.needs_database, needs.needs_train, needs.sees]
+        assert found == expected, objective.name
+        assert objective.iterative == (objective.name != "noise")
+
+
 def test_voters_are_known():
     with pytest.raises(ValueError, match="voters must be 'train' or 'database', got 'query'"):
         CgAT(voters="query")

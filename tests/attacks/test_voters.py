@@ -8,9 +8,11 @@ from lightning_hash.attacks import (
     HAG,
     SAAT,
     AnchorCode,
+    CenterCodes,
     CgAT,
     JointObjective,
     Known,
+    MainstayCodes,
     TargetChoice,
 )
 from lightning_hash.functional import sign_code
@@ -140,3 +142,18 @@ def test_of_a_joint_victim_each_member_has_its_own_voters(objective):
     assert joint.reference.needs_database == objective.reference.needs_database
     expected = torch.cat([objective.reference(state(part)) for part in parts], dim=1)
     assert torch.equal(joint.reference(state(slice(None))), expected)
+
+
+def test_a_joint_victim_needs_no_more_than_its_members():
+    """Without targets, database and training split: HAG compares with the clean logits alone."""
+    clean = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    joint = JointObjective(HAG(), [slice(0, 4), slice(4, 6)])
+    assert torch.equal(joint.reference(Known(clean)), clean)
+
+
+@pytest.mark.parametrize("kind", [CenterCodes, MainstayCodes])
+def test_label_codes_are_of_the_own_label_and_the_database_by_default(kind):
+    assert not kind().targeted
+    assert kind().settings() == {
+        "class": f"lightning_hash.attacks.{kind.__name__}", "targeted": False, "voters": "database",
+    }  # fmt: skip

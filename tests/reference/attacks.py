@@ -95,8 +95,7 @@ def center_code(label, codes, labels):
     """`hash_center_code` of central_adv_train.py (xunguangwang/CgAT).
 
     w1 is 1 where a label is shared, w2 = 1 - w1, c the sum of w2, N the items: the sign of
-    sum c w1 B - (N - c) w2 B. Deliberate: a sum of 0 gives +1; where c is 0 or N, and all their
-    sums with it, the codes that there are vote alone.
+    sum c w1 B - (N - c) w2 B. Deliberate: a sum of 0 gives +1.
     """
     w1 = [1 if any(a and b for a, b in zip(label, other, strict=True)) else 0 for other in labels]
     c, n = w1.count(0), len(codes)
@@ -104,12 +103,7 @@ def center_code(label, codes, labels):
     for bit in range(len(codes[0])):
         vote = 0
         for share, code in zip(w1, codes, strict=True):
-            if c == 0:
-                vote += code[bit]
-            elif c == n:
-                vote -= code[bit]
-            else:
-                vote += c * share * code[bit] - (n - c) * (1 - share) * code[bit]
+            vote += c * share * code[bit] - (n - c) * (1 - share) * code[bit]
         votes.append(vote)
     return [1 if vote >= 0 else -1 for vote in votes]
 
