@@ -100,6 +100,12 @@ def test_epsilon_out_of_range(bad):
 def test_epsilon_on_the_wrong_scale_gets_the_remedy():
     with pytest.raises(ValueError, match="write '10/255'"):
         parse_epsilon(10)
+    with pytest.raises(ValueError, match=r"write '1\.5/255'"):
+        parse_epsilon(1.5)
+    with pytest.raises(ValueError, match=r"in pixel space, got -1$"):
+        parse_epsilon(-1)
+    with pytest.raises(ValueError, match=r"epsilon must be positive and finite, got -2$"):
+        parse_epsilon(-2, "normalized")
 
 
 @pytest.mark.parametrize("bad", ["ten", "1/0", ""])

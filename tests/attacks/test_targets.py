@@ -160,7 +160,13 @@ def test_file_round_trip(database, tmp_path):
             json.dumps({"4": {"target": [1, 0, 0], "anchor": [-1] * 9}}),
             "names items not in the database",
         ),
+        (
+            json.dumps({"4": {"target": [1, 0, 0], "anchor": [10**6] * 9}}),
+            "names items not in the database",
+        ),
         (json.dumps({"4": {"target": [0, 1, 1]}}), "larger than the 3 database items"),
+        (json.dumps({"4": {"anchor": [1]}}), "must be an object"),
+        (json.dumps({"4": ["target"]}), "must be an object"),
     ],
 )
 def test_wrong_files(database, tmp_path, content, message):
