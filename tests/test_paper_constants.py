@@ -262,7 +262,14 @@ def test_defaults_are_the_papers():
     """What presets leave out."""
     from lightning_hash.attacks import HAG, AlphaSchedule, HAGCode, TargetChoice
     from lightning_hash.functional import RankingOptions
-    from lightning_hash.losses import CSQLoss, DeepVideoLoss, DPSHLoss, GreedyHashLoss, HashNetLoss
+    from lightning_hash.losses import (
+        CSQLoss,
+        DCHLoss,
+        DeepVideoLoss,
+        DPSHLoss,
+        GreedyHashLoss,
+        HashNetLoss,
+    )
 
     assert HAG().threshold == HAGCode().threshold == 0.5  # HAG IV-F, main.py: threshold = 0.5
     assert HAGCode().beta == 1.0  # main.py: beta = 1.0
@@ -275,6 +282,8 @@ def test_defaults_are_the_papers():
     assert DeepVideoLoss().balance == 1e-4  # DHTA B
     assert DPSHLoss().eta == 10.0  # DPSH_CIFAR_10_demo.py: lamda
     assert GreedyHashLoss().penalty_weight == 0.1  # cifar1.py
+    assert (DCHLoss().gamma, DCHLoss().quantization_weight) == (20.0, 0.1)  # gamma of DCH's script
+    assert HashNetLoss().alpha is None  # 10 / K, train.py
     assert HashNetLoss().stages == 50  # network.py: 10,000 iterations, step_size 200
 
 

@@ -8,6 +8,7 @@ from lightning_hash.attacks import (
     AlphaSchedule,
     AnchorCode,
     CgAT,
+    ChosenFrames,
     DiverseInputs,
     LInf,
     MomentumSignStep,
@@ -15,10 +16,12 @@ from lightning_hash.attacks import (
     Noise,
     PerQuery,
     Queries,
+    Search,
     SignStep,
     TargetChoice,
 )
 from lightning_hash.attacks.recipe import Recipe
+from tests.helpers.universal import Universal
 
 
 def recipe(**changes):
@@ -90,3 +93,39 @@ def test_settings_say_where_it_began_and_how_long_it_is():
     assert said["step"]["lr"] == 1 / 255
     noise = recipe(objective=Noise()).settings(PerQuery(torch.zeros(1, 3, 2, 2), LInf(0.1)))
     assert (noise["step"], noise["alpha"]) == (None, None)
+
+
+class Nothing(Search):
+    """Asks and changes nothing."""
+
+    def __init__(self, params):
+        super().__init__(params, {})
+
+    def search(self, closure):
+        return closure()
+
+
+def test_what_a_shared_perturbation_cannot_do():
+    assert started(perturbation=Universal).shape == (1, 3, 4, 4)
+    assert started(stop_finished=True).shape == (2, 3, 4, 4)
+    with pytest.raises(ValueError, match="stop_finished: Universal is shared by all queries"):
+        started(perturbation=Universal, stop_finished=True)
+    with pytest.raises(ValueError, match="step: Nothing asks about queries one by one"):
+        started(perturbation=Universal, step=Nothing)
+    assert started(step=Nothing).shape == (2, 3, 4, 4)
+    with pytest.raises(ValueError, match="stop_finished: Nothing is a search"):
+        recipe(step=Nothing, stop_finished=True).check()
+    recipe(step=Nothing).check()
+
+
+def test_what_has_no_gradient_chooses_no_frames():
+    clips = torch.rand(2, 3, 3, 4, 4)
+    queries = Queries.untargeted(clips, torch.ones(2, 4))
+    assert recipe(perturbation=ChosenFrames).start(queries).count == 1
+    with pytest.raises(ValueError, match="chooses frames by their gradient, and objective noise"):
+        recipe(perturbation=ChosenFrames, objective=Noise()).start(queries)
+
+
+def test_lbfgs_is_for_one_loss():
+    with pytest.raises(ValueError, match="step: LBFGS needs one loss for all queries"):
+        recipe(step=torch.optim.LBFGS).check()
