@@ -72,3 +72,17 @@ def test_one_cycle_rises_and_falls():
     twice = rates(lambda optimizer: OneCycle(optimizer, 100, max_lr=2.0), 100)
     assert max(rate for _, rate in twice) == pytest.approx(2.0, rel=1e-3)
     assert max(rate for rate, _ in twice) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_defaults():
+    """What a preset that gives nothing gets: 0.1 at a half and at three quarters; a peak at 0.3."""
+    found = [rate for _, rate in rates(lambda optimizer: StepDecay(optimizer, 8), 8)]
+    assert found == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    high = [rate for _, rate in rates(lambda optimizer: OneCycle(optimizer, 100), 100)]
+    assert high.index(max(high)) == pytest.approx(29, abs=1)
+
+
+def test_a_peak_of_its_own_keeps_the_fractions_of_the_groups():
+    found = rates(lambda optimizer: OneCycle(optimizer, 100, max_lr=2.0), 100, lr=0.5)
+    assert max(high for _, high in found) == pytest.approx(2.0, rel=1e-3)
+    assert max(low for low, _ in found) == pytest.approx(0.2, rel=1e-3)
