@@ -86,6 +86,6 @@ def _vote(
     check_labelled_codes(codes, database_labels)
     voters = codes.double()
     parts = [weights(rows, database_labels) @ voters for rows in torch.split(labels, ROWS)]
-    votes = torch.cat(parts) if parts else voters[:0]
+    votes = torch.cat(parts)
     # Sums of fractions may miss 0 by rounding.
     return torch.where(votes > -1e-12, 1, -1).to(torch.int8)

@@ -191,3 +191,17 @@ def test_finished_queries_are_neither_asked_nor_stepped():
     resumed.around(closure)(torch.tensor([1]))
     assert asked[-1] == [1]  # who names rows gets them
     assert isinstance(made.delta, nn.Parameter)
+
+
+def test_a_batch_moves_with_or_without_lengths():
+    inputs, lengths = clips([1, 3])
+    bare = Queries.untargeted(inputs, torch.ones(2, 4))
+    towards = Queries.towards(inputs, torch.ones(2, 4))
+    assert bare.labels.shape == towards.labels.shape == (2, 0)  # none are known
+    whole = Queries(inputs, bare.labels, bare.index, lengths)
+    for queries in (bare, whole):
+        queries.to(torch.device("cpu"))
+    assert bare.lengths is None
+    assert bare.lengths_of() == ()
+    assert torch.equal(whole.lengths, lengths)
+    assert torch.equal(whole.lengths_of(torch.tensor([1]))[0], lengths[1:])
