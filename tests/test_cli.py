@@ -238,11 +238,14 @@ def test_every_fit_config(there, config):
         "csq": (0.001, None, 0.0, "CSQLoss", 64, 2),
         "greedyhash": (0.001, 0.9, 5e-4, "GreedyHashLoss", 48, 4),
     }[config.stem]
-    assert (group[-1]["lr"], group[-1].get("momentum")) == (rate, momentum)
+    starts = [each.get("initial_lr", each["lr"]) for each in (group[0], group[-1])]
+    assert (starts[-1], group[-1].get("momentum")) == (rate, momentum)
     assert group[-1]["weight_decay"] == decay
-    assert group[0]["lr"] == pytest.approx(rate * {"hashnet": 0.1, "dch": 0.1, "csq": 0.01}.get(
+    assert starts[0] == pytest.approx(rate * {"hashnet": 0.1, "dch": 0.1, "csq": 0.01}.get(
         config.stem, 1
     ))  # fmt: skip
+    fallen = {"hashnet": 0.5**4, "dpsh": 0.1**2, "csq": 0.7**8, "greedyhash": 0.1}
+    assert group[-1]["lr"] == pytest.approx(rate * fallen.get(config.stem, 1))
     assert (entry["loss"], entry["bits"], checkpoint["global_step"]) == (loss, bits, steps)
     assert ("code_bank" in checkpoint) == (config.stem == "dpsh")
 

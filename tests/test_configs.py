@@ -69,6 +69,7 @@ def victim(tmp_path_factory):
 LH = "lightning_hash.attacks."
 HAG, PGD = ("torch.optim.SGD", 500 / 255**2, 0.9), ("torch.optim.SGD", 1.0, 0)
 SIGN, MOMENTUM = (f"{LH}SignStep", 1 / 255, None), (f"{LH}MomentumSignStep", 1 / 255, 1.0)
+TWO = (f"{LH}SignStep", 2 / 255, None)
 DIVERSE = {"class": f"{LH}DiverseInputs", "probability": 0.5, "smallest": 0.9, "seed": 0}
 PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "hag": ("hag", 10 / 255, HAG),
@@ -79,8 +80,8 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "p2p": ("p2p", 0.032, PGD),
     "feature": ("feature", 0.032, SIGN),
     "noise": ("noise", 0.032, (None, None, None)),
-    "cgat": ("cgat", 8 / 255, SIGN),
-    "cgat_targeted": ("cgat-targeted", 8 / 255, SIGN),
+    "cgat": ("cgat", 8 / 255, TWO),
+    "cgat_targeted": ("cgat-targeted", 8 / 255, TWO),
     "saat": ("saat", 8 / 255, SIGN),
     "saat_targeted": ("saat-targeted", 8 / 255, SIGN),
 }

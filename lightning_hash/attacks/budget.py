@@ -135,9 +135,13 @@ class LInf(Budget):
         draws = [torch.rand(shape, generator=query_generator(f"{seed}/{int(q)}")) for q in index]
         return (torch.stack(draws) * 2 - 1) * self.epsilon
 
+    def radius(self) -> Tensor:
+        """Return the largest change of each value in [0, 1] units; broadcasts against inputs."""
+        return torch.as_tensor(self.epsilon * (1.0 if self.scale is None else self.scale))
+
     def round_to_8bit(self, adversarial: Tensor, clean: Tensor) -> Tensor:
         """Round to uint8 inside the ball; see :func:`round_to_8bit`."""
-        radius = torch.as_tensor(self.epsilon * (1.0 if self.scale is None else self.scale))
+        radius = self.radius().to(clean.device)
         rounded = torch.empty_like(clean, dtype=torch.uint8)
         for row in range(len(clean)):  # one at a time: float64 has twice the size
             rounded[row] = round_to_8bit(adversarial[row], clean[row], radius)

@@ -20,6 +20,7 @@ class Perturbations:
         index: ``(Q,)`` int64, the queries' own indices, rising.
         values: ``(Q, ...)`` float32, in [0, 1] units.
         epsilon: largest |value| that may occur, in [0, 1] units.
+        radius: float64 ``(C, 1, 1)``, that of each channel; ``None`` where it is the same for all.
         victims: settings of the victims that they were made on.
         attack: settings of the attack; of several, as far as they agree.
         data: settings of the data.
@@ -40,6 +41,14 @@ class Perturbations:
     combination: str = "single"
     reached: Tensor | None = None
     restarts: int | None = None
+    radius: Tensor | None = None
+
+    @property
+    def limit(self) -> Tensor:
+        """Largest |value| of each channel, float64; a scalar where it is the same for all."""
+        return (
+            torch.tensor(self.epsilon, dtype=torch.float64) if self.radius is None else self.radius
+        )
 
     @property
     def sources(self) -> str:
@@ -53,8 +62,9 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     Args:
         parts: the perturbations of each attack.
         combination: ``"sum"`` (the paper: the sum may exceed epsilon), ``"clipped"`` (the sum,
-            clipped to epsilon), ``"average"`` or ``"best"``: for each query the perturbation that
-            got furthest on its own victim, the first of equal ones.
+            clipped to epsilon, channel by channel where they were made in normalised space),
+            ``"average"`` or ``"best"``: for each query the perturbation that got furthest on its
+            own victim, the first of equal ones.
 
     Returns:
         The combination. Nothing is clipped to the image box here.
@@ -81,20 +91,22 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     for other in parts[1:]:
         _check_pair(first, other, combination)
     stacked = torch.stack([part.values for part in parts])
-    values, epsilon = stacked.sum(dim=0), sum(part.epsilon for part in parts)
+    values, limit = stacked.sum(dim=0), torch.stack([part.limit for part in parts]).sum(dim=0)
     if combination == "clipped":
-        values, epsilon = values.clamp(-first.epsilon, first.epsilon), first.epsilon
+        limit = first.limit
+        values = values.clamp(-limit.to(values.dtype), limit.to(values.dtype))
     elif combination == "average":
-        values, epsilon = values / len(parts), epsilon / len(parts)
+        values, limit = values / len(parts), limit / len(parts)
     elif combination == "best":
         values = stacked[_furthest(parts), torch.arange(len(first.index))]
-        epsilon = max(part.epsilon for part in parts)
+        limit = torch.stack([part.limit for part in parts]).amax(dim=0)
     victims = {str(sorted(victim.items())): victim for part in parts for victim in part.victims}
     attack = agreed([part.attack for part in parts])
     attack["name"] = "+".join(dict.fromkeys(part.attack["name"] for part in parts))
     return Perturbations(
-        first.index, values, epsilon, list(victims.values()), attack, first.data, first.ranking,
-        combination, restarts=len(parts) if combination == "best" else None,
+        first.index, values, float(limit.max()), list(victims.values()), attack, first.data,
+        first.ranking, combination, restarts=len(parts) if combination == "best" else None,
+        radius=limit if limit.dim() else None,
     )  # fmt: skip
 
 
@@ -128,12 +140,19 @@ def _check_pair(first: Perturbations, other: Perturbations, combination: str) ->
             f"{tuple(first.values.shape)} and {tuple(other.values.shape)}"
         )
         raise ValueError(msg)
-    if combination == "clipped" and abs(other.epsilon - first.epsilon) > 1e-9:
+    same = first.limit.shape == other.limit.shape and torch.allclose(
+        first.limit, other.limit, rtol=0, atol=1e-9
+    )
+    if combination == "clipped" and not same:
         msg = (
-            f"clipped: epsilon is {first.epsilon:g} on {first.sources} and {other.epsilon:g} "
-            f"on {other.sources}; attack with one epsilon"
+            f"clipped: epsilon is {_shown(first)} on {first.sources} and {_shown(other)} on "
+            f"{other.sources}; attack with one epsilon in one space"
         )
         raise ValueError(msg)
+
+
+def _shown(part: Perturbations) -> str:
+    return ", ".join(f"{value:g}" for value in part.limit.flatten().tolist())
 
 
 def _furthest(parts: Sequence[Perturbations]) -> Tensor:

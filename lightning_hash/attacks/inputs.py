@@ -9,11 +9,14 @@ from lightning_hash.utils.settings import Part
 
 
 class DiverseInputs(Part, nn.Module):
-    """Resize and pad each perturbed image by its own draw (DI-FGSM, Xie et al., CVPR 2019).
+    """Resize and pad each perturbed image by its own draw (after DI-FGSM, Xie et al., CVPR 2019).
 
     With a probability an image is shrunk, bilinearly, to a side drawn from [smallest S, S] and put
-    at a place drawn inside S x S zeros. Each draw is a function of the seed, the iteration and the
-    query's index.
+    at a place drawn inside S x S zeros, as in torchattacks and in SAAT's code. Deliberate
+    differences to the authors' `input_diversity` (cihangxie/DI-2-FGSM): that one enlarges, by
+    nearest neighbours, to a side in [299, 330) inside 330 x 330, which not every network takes, and
+    draws once for a batch. Each draw here is a function of the seed, the iteration and the query's
+    index.
 
     Args:
         probability: of a change; in [0, 1].

@@ -4,7 +4,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from lightning_hash.functional import center_code, mainstay_code
 from lightning_hash.utils.settings import Part
 
 Sight = Literal["logits", "features"]
+Voters = Literal["train", "database"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Known:
         database: codes ``(N, K)`` of -1/+1 and labels ``(N, C)`` of the database, or ``None``.
         voters: the same of the items that vote for targets, whose labels have C' columns; the
             database's unless there is an open set.
+        train: the same of the training split; ``None`` where it is not encoded.
     """
 
     clean_logits: Tensor
@@ -39,6 +41,7 @@ class Known:
     target_labels: Tensor | None = None
     database: tuple[Tensor, Tensor] | None = None
     voters: tuple[Tensor, Tensor] | None = None
+    train: tuple[Tensor, Tensor] | None = None
 
 
 class Reference(Part, ABC):
@@ -48,11 +51,13 @@ class Reference(Part, ABC):
         targeted: whether it is that of a target, which the attack is to reach.
         sees: whether it consists of ``"logits"`` or codes, or of ``"features"``.
         needs_database: whether it needs the codes and labels of the database.
+        needs_train: whether it needs those of the training split.
     """
 
     targeted: bool = False
     sees: Sight = "logits"
     needs_database: bool = False
+    needs_train: bool = False
 
     @abstractmethod
     def __call__(self, known: Known) -> Tensor:
@@ -109,12 +114,22 @@ class LabelCodes(Reference):
 
     Args:
         targeted: take the target's label, not the query's own.
+        voters: whose codes and labels make the code: those of the ``"database"``, in whose place
+            the open set votes for targets that come from it, or those of the ``"train"`` split, as
+            in CgAT's and SAAT's public codes.
+
+    Raises:
+        ValueError: if ``voters`` is unknown.
     """
 
     needs_database = True
 
-    def __init__(self, targeted: bool = False) -> None:
-        self.targeted = targeted
+    def __init__(self, targeted: bool = False, voters: Voters = "database") -> None:
+        if voters not in get_args(Voters):
+            msg = f"voters must be 'train' or 'database', got {voters!r}"
+            raise ValueError(msg)
+        self.targeted, self.voters = targeted, voters
+        self.needs_train = voters == "train"
 
     @staticmethod
     @abstractmethod
@@ -123,11 +138,17 @@ class LabelCodes(Reference):
 
     def __call__(self, known: Known) -> Tensor:
         """Return b ``(Q, K)`` of the target's labels, or -b of the query's own."""
+        name = type(self).__name__
         labels = known.target_labels if self.targeted else known.labels
+        if labels is None:
+            msg = f"{name} needs {'a target per query' if self.targeted else 'labels of queries'}"
+            raise ValueError(msg)
         items = known.voters if self.targeted else known.database
-        if labels is None or items is None:
-            what = "a target per query" if items is not None else "a database of codes and labels"
-            msg = f"{type(self).__name__} needs {what}"
+        if self.needs_train:
+            items = known.train
+        if items is None:
+            what = "training split" if self.needs_train else "database"
+            msg = f"{name} needs a {what} of codes and labels"
             raise ValueError(msg)
         # A query's label is one of few: each code is computed once.
         rows, place = torch.unique(labels.cpu(), dim=0, return_inverse=True)
@@ -166,6 +187,7 @@ class JointReference(Reference):
             raise ValueError(msg)
         self.reference, self.parts = reference, tuple(parts)
         self.targeted, self.needs_database = reference.targeted, reference.needs_database
+        self.needs_train = reference.needs_train
 
     def settings(self) -> dict[str, object]:
         """Return the settings of each victim's reference."""
@@ -188,6 +210,7 @@ def _part(known: Known, bits: slice) -> Known:
         anchor_codes=None if known.anchor_codes is None else known.anchor_codes[:, bits],
         database=cut(known.database),
         voters=cut(known.voters),
+        train=cut(known.train),
     )
 
 

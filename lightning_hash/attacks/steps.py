@@ -82,7 +82,10 @@ class SignStep(Step):
 class MomentumSignStep(Step):
     """Step by the sign of accumulated gradients (MI-FGSM, Dong et al., CVPR 2018, Eq. 6 and 7).
 
-    g = momentum g + gradient / ||gradient||_1, per query; a query without a gradient adds nothing.
+    g = momentum g + gradient / mean |gradient|, per query; a query without a gradient adds nothing.
+    The mean is that of the authors' code, where the paper has the sum: the sign does not see the
+    difference, the look-ahead of :class:`NesterovSignStep` does. Frames of a clip ``(T, 3, H, W)``
+    without any gradient, such as padding, do not count.
 
     Args:
         params: parameters of shape ``(B, ...)``.
@@ -110,8 +113,9 @@ class MomentumSignStep(Step):
 
     def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Accumulate the gradient and return the sign of what there is."""
-        norm = gradient.flatten(1).abs().sum(dim=1).view(-1, *[1] * (gradient.dim() - 1))
-        unit = torch.where(norm > 0, gradient / torch.where(norm > 0, norm, 1.0), 0.0)
+        mean = gradient.flatten(1).abs().sum(dim=1, keepdim=True) / _live_values(gradient)
+        mean = mean.view(-1, *[1] * (gradient.dim() - 1))
+        unit = torch.where(mean > 0, gradient / torch.where(mean > 0, mean, 1.0), 0.0)
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(gradient)
@@ -123,7 +127,9 @@ class MomentumSignStep(Step):
 class NesterovSignStep(MomentumSignStep):
     """As :class:`MomentumSignStep`, with the gradient taken ahead (NI-FGSM, Lin et al., ICLR 2020).
 
-    The gradient is that at x - lr momentum g, where the accumulated gradients alone would lead.
+    The gradient is that at x - lr momentum g, with g of mean size 1 after the first step: about a
+    step ahead, further the longer the gradients agree, and clipped to no budget, as in the authors'
+    ni_fgsm.py.
     """
 
     looks_ahead = True
@@ -190,13 +196,18 @@ class NormalizedStep(Step):
         flat = gradient.flatten(1)
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
         length: float | Tensor = 1.0
-        if group["reference_size"] is not None and gradient.dim() == 5:
-            live = gradient.flatten(2).any(dim=2).sum(dim=1, keepdim=True)
-            length = (live * gradient.shape[2:].numel() / group["reference_size"]).sqrt()
-        elif group["reference_size"] is not None:
-            length = (flat.shape[1] / group["reference_size"]) ** 0.5
+        if group["reference_size"] is not None:
+            length = (_live_values(gradient) / group["reference_size"]) ** 0.5
         unit = torch.where(norm > 0, flat / torch.where(norm > 0, norm, 1.0), 0.0)
         return (unit * length).view_as(gradient)
+
+
+def _live_values(gradient: Tensor) -> Tensor | int:
+    """Return the values of each query; of clips ``(B, 1)``, of frames that have a gradient."""
+    if gradient.dim() != 5:
+        return gradient.shape[1:].numel()
+    live = gradient.flatten(2).any(dim=2).sum(dim=1, keepdim=True)
+    return live.to(gradient.dtype) * gradient.shape[2:].numel()
 
 
 def step_of_the_papers_way(iterations: int) -> Callable[[Iterable[Any]], Optimizer]:

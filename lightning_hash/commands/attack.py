@@ -66,7 +66,10 @@ def run_attack(
     with borrowed(module.victim.network):
         data = _queries(trainer, module, datamodule)
         target = choose_target_database(module.target_database, datamodule)
-        databases = find_databases(trainer, module.victim, datamodule, target, codes)
+        needs_train = module.recipe.reference.needs_train
+        databases = find_databases(
+            trainer, module.victim, datamodule, target, codes, train=needs_train
+        )
         if ckpt_path == "last":
             ckpt_path = _newest_checkpoint(trainer.log_dir)
         scores = _attack(trainer, module, data, databases, ckpt_path)
@@ -143,6 +146,8 @@ def find_databases(
     datamodule: HashDataModule,
     target: TargetDatabase,
     codes: str | None = None,
+    *,
+    train: bool = False,
 ) -> Databases:
     """Encode or read what queries are ranked against.
 
@@ -152,6 +157,7 @@ def find_databases(
         datamodule: the database, set up.
         target: what t-MAP ranks, chosen by :func:`choose_target_database`.
         codes: as in :func:`run_attack`.
+        train: encode the training split too.
 
     Returns:
         What the queries are ranked against.
@@ -162,13 +168,15 @@ def find_databases(
     splits = [] if codes is not None else ["database"]
     if target != "database":
         splits.append(OPEN_SET)
+    if train:
+        splits.append("train")
     found = encode_splits(trainer, victim, datamodule, splits) if splits else {}
     if codes is not None:
         made = made_with(victim, datamodule, "database", trainer)
         found["database"] = database_codes(Path(codes), datamodule, made)
         if found["database"].foreign is not None:
             rank_zero_warn(f"codes {codes} do not say which model they are of")
-    return Databases(found["database"], found.get(OPEN_SET), target)
+    return Databases(found["database"], found.get(OPEN_SET), target, found.get("train"))
 
 
 def _newest_checkpoint(folder: str | None) -> str | None:

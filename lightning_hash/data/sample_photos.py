@@ -77,7 +77,8 @@ class SamplePhotos(HashDataModule):
         multi_label: half of the crops straddle a composite of two photographs side by side and
             carry both labels.
         n_open: crops of the last two photographs, which are then in no other split: the open set.
-        jitter: strength of the colour jitter in training, see :class:`ColorJitter`.
+        jitter: strength of the colour jitter in training, see :class:`ColorJitter`; ``None``
+            leaves the images as they are.
         batch_size: items per training batch.
         eval_batch_size: items per batch of queries and database.
         num_workers: worker processes of each loader.
@@ -109,7 +110,7 @@ class SamplePhotos(HashDataModule):
         size: int = 64,
         multi_label: bool = False,
         n_open: int = 0,
-        jitter: float = 0.25,
+        jitter: float | None = 0.25,
         batch_size: int = 100,
         eval_batch_size: int = 256,
         num_workers: int = 0,
@@ -128,7 +129,7 @@ class SamplePhotos(HashDataModule):
             msg = f"size must be at least 8, got {size}"
             raise ValueError(msg)
         self.size, self.multi_label = size, multi_label
-        self.train_transform = ColorJitter(jitter)
+        self.train_transform = None if jitter is None else ColorJitter(jitter)
         names = list(PHOTOGRAPHS)
         self.class_names = names[:-OPEN_PHOTOGRAPHS] if n_open else names
         self.open_class_names = names[len(self.class_names) :]

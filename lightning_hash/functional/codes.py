@@ -23,7 +23,7 @@ def sign_code(logits: Tensor) -> Tensor:
 
 
 def anchor_code(codes: Tensor) -> Tensor:
-    """Vote bit by bit (DHTA Alg. 1); a tie gives +1.
+    """Vote bit by bit (DHTA Alg. 1); a tie gives +1, in the authors' code 0.
 
     Args:
         codes: ``(n, K)`` of -1/+1, any real dtype, n at least 1.

@@ -16,7 +16,9 @@ def center_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tenso
     """Return the centre code of each label (CgAT, Wang et al., WWW 2023).
 
     b = sign(sum over the items that share a label c B - sum over the others (N - c) B), with c the
-    number of the others; a sum of 0 gives +1.
+    number of the others (`hash_center_code` of xunguangwang/CgAT): the sign of the mean code of the
+    one minus that of the others. Deliberate difference: a sum of 0 gives +1, theirs 0; so it is
+    for every bit where all items share a label with it, or none.
 
     Args:
         labels: ``(Q, C)`` of 0/1.
@@ -41,7 +43,8 @@ def mainstay_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Ten
     """Return the mainstay code of each label (SAAT, Yuan et al., TIFS 2023).
 
     b = sign(W+ B - W- B), where W+ is the cosine similarity of the labels and W- is 1 where they
-    share none, each divided by its row's sum; a sum of 0 gives +1.
+    share none, each divided by its row's sum (`generate_mainstay_code` of xandery-geek/SAAT). A sum
+    of 0 gives +1, theirs 0.
 
     Args:
         labels: ``(Q, C)`` of 0/1.
@@ -83,6 +86,6 @@ def _vote(
     check_labelled_codes(codes, database_labels)
     voters = codes.double()
     parts = [weights(rows, database_labels) @ voters for rows in torch.split(labels, ROWS)]
-    votes = torch.cat(parts) if parts else voters[:0]
+    votes = torch.cat(parts)
     # Sums of fractions may miss 0 by rounding.
     return torch.where(votes > -1e-12, 1, -1).to(torch.int8)

@@ -14,7 +14,8 @@ class CSQLoss(ClassLoss):
     L = L_C + weight L_Q, with h = (tanh(H) + 1) / 2 and c in {0, 1}^K the centre of the item:
     L_C = -mean_k (c_k log h_k + (1 - c_k) log(1 - h_k)), L_Q = mean_k log cosh(|2 h_k - 1| - 1).
     The centre of several labels is the majority of theirs bit by bit; ties take the bits of one
-    random code, as in the authors' code. Items without a label are left out.
+    random code, as in the authors' code. Items without a label are left out. Deliberate difference:
+    L_Q of the authors' code is mean_k (|2 h_k - 1| - 1)^2, about twice the paper's near 0.
 
     Args:
         num_classes: width C of the labels; ``None`` takes it from the data.

@@ -17,7 +17,9 @@ class DCHLoss(PairLoss):
     L = sum_ij w_ij (s_ij log(d_ij / gamma) + log(1 + gamma / d_ij))
     + weight sum_i log(1 + d(|h_i|, 1) / gamma) with h = tanh(H), d = K/2 (1 - cos) (Eq. 6), w_ij
     such that similar and dissimilar pairs weigh the same (Eq. 2), s_ij = 1 where a label is shared,
-    else 0; each sum as a mean.
+    else 0; each sum as a mean. Deliberate differences to thulab/DeepHash, the authors' code: that
+    one has the squared distance |h_i - h_j|^2, a penalty mean (|h| - 1)^2, dissimilar pairs of
+    weight 1 and no pairs of an item with itself.
 
     Args:
         gamma: scale of the Cauchy distribution in bits, positive.

@@ -12,7 +12,10 @@ class DeepVideoLoss(PairLoss):
 
     J = mean_ij softplus(rho z_ij) / rho + balance (|sign(h_i) - h_i|^2 + |sign(h_j) - h_j|^2) with
     h = tanh(H), d = (K - <h_i, h_j>) / 2, z = 1 - l (K / 4 - d), l = 1 where a label is shared,
-    else -1, as the authors of DHTA published it later. They do not say which rho they took.
+    else -1, as the authors of DHTA published it later (`dvh_loss` of KuofengGao/CIBA). They do not
+    say which rho they took. Deliberate differences: all pairs of the batch, where theirs are every
+    two consecutive items; and the second term is a mean over pairs as the first is, where theirs is
+    a sum, so that with their 50 pairs a balance 50 times as large is the same.
 
     Args:
         rho: sharpness of the softplus, positive; a hinge in the limit.

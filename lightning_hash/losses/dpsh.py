@@ -13,7 +13,8 @@ class DPSHLoss(PairLoss):
     J = -sum_ij (s_ij Theta_ij - log(1 + exp(Theta_ij))) + eta sum_i ||b_i - u_i||^2 with u = H,
     b = sign(u), Theta_ij = u_i u_j / 2 and s_ij = 1 where a label is shared, else 0; divided by the
     number of pairs, as the authors do. So eta weighs the less the more items an item is paired
-    with: eta / M of the mean squared distance to the code.
+    with: eta / M of the mean squared distance to the code. That is the loss of `DPSH_algo` of
+    jiangqy/DPSH-pytorch, where M are all training items: those not seen yet have u = 0 there.
 
     Args:
         eta: weight of the penalty, not negative.

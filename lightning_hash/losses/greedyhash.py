@@ -13,6 +13,7 @@ class GreedyHashLoss(ClassLoss):
     L = cross entropy(W sign(H), y) + weight mean_k |H_k - sign(H_k)|^3, where the gradient with
     respect to H is that with respect to sign(H): the hash layer of the paper. An item of several
     labels has the target y spread evenly over them; items without a label have no cross entropy.
+    For one label that is the loss of cifar1.py and imagenet.py of ssppp/GreedyHash.
 
     Args:
         num_classes: width C of the labels; ``None`` takes it from the data.

@@ -15,7 +15,10 @@ class HashNetLoss(PairLoss):
     L = sum_ij w_ij (log(1 + exp(alpha <g_i, g_j>)) - alpha s_ij <g_i, g_j>) with g = tanh(beta H),
     which beta makes a sign as the training proceeds (Eq. 5), s_ij = 1 where a label is shared, else
     0, and w_ij such that similar and dissimilar pairs weigh the same. As in the authors' code,
-    c_ij of Eq. 2 is 1 and beta = sqrt(1 + t) in stage t, from 1 to about 7 in 50 stages.
+    c_ij of Eq. 2 is 1 and beta = sqrt(1 + t) in stage t, from 1 to about 7 in 50 stages. Deliberate
+    differences: their training calls `pairwise_loss`, in which similar pairs weigh a constant
+    class_num, not the `pairwise_loss_updated` of Eq. 2; and its pairs are of two batches, not of
+    one with itself.
 
     Args:
         alpha: slope of the adaptive sigmoid, positive; ``None`` is the authors' 10 / K.

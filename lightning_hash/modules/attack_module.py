@@ -40,6 +40,7 @@ from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
+    check_databases,
     check_precision,
     choose_kernels,
     have_targets,
@@ -178,14 +179,12 @@ class AttackModule(pl.LightningModule):
             trainer: the trainer that is going to run the attack.
 
         Raises:
-            ValueError: if the objective needs a database and there is none, parts of the attack do
+            ValueError: if the objective needs codes that are not there, parts of the attack do
                 not go together, or the Trainer's precision is too short for perturbations.
         """
         check_precision(trainer)
         recipe = self.recipe
-        if databases is None and recipe.reference.needs_database:
-            msg = f"objective {recipe.objective.name} needs a database, whose items vote for codes"
-            raise ValueError(msg)
+        check_databases(databases, recipe)
         self.data, self.databases, self.trainer = data, databases, trainer
         self.evaluation.attach(data, databases, trainer)
         recipe.iterations = (trainer.max_epochs or 0) if recipe.objective.iterative else 0

@@ -42,11 +42,13 @@ class Databases:
         database: what MAP ranks.
         open_set: items of classes that the victim never saw (DHTA 4.5), with labels of their own.
         target: what t-MAP ranks; the anchors come from the open set where that is part of it.
+        train: the training split's codes, where an objective needs them (CgAT, SAAT).
     """
 
     database: CodeSet
     open_set: CodeSet | None
     target: TargetDatabase
+    train: CodeSet | None = None
 
     @property
     def voters(self) -> CodeSet:

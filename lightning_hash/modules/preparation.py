@@ -140,6 +140,7 @@ class CleanPass:
         """
         targets, databases = queries.targets, self.databases
         features = reference.sees == "features" and targets is not None
+        train = None if databases is None else databases.train
         queries.reference = reference(
             Known(
                 queries.clean_logits,
@@ -149,6 +150,7 @@ class CleanPass:
                 target_labels=None if targets is None else targets.labels,
                 database=None if databases is None else _columns(databases.database),
                 voters=None if databases is None else _columns(databases.voters),
+                train=None if train is None else _columns(train),
             )
         )
         if queries.targeted:
@@ -169,6 +171,36 @@ class CleanPass:
 
 def _columns(codes: CodeSet) -> tuple[Tensor, Tensor]:
     return codes.codes, codes.labels
+
+
+def check_databases(databases: Databases | None, recipe: Recipe) -> None:
+    """Refuse an objective that needs codes which are not there.
+
+    Args:
+        databases: what the queries are ranked against, where anything is.
+        recipe: the parts of the attack.
+
+    Raises:
+        ValueError: naming the objective and what it needs.
+    """
+    reference, name = recipe.reference, recipe.objective.name
+    if databases is None and reference.needs_database:
+        msg = f"objective {name} needs a database, whose items vote for codes"
+        raise ValueError(msg)
+    if databases is None or not reference.needs_train:
+        return
+    if databases.train is None:
+        msg = (
+            f"objective {name}: voters 'train' needs a training split, whose codes vote, and there "
+            "is none; give voters 'database'"
+        )
+        raise ValueError(msg)
+    if reference.targeted and databases.open_set is not None:
+        msg = (
+            f"objective {name}: voters 'train' have none of the labels of the open set, from which "
+            "the targets come; give voters 'database', for which the open set votes"
+        )
+        raise ValueError(msg)
 
 
 def check_precision(trainer: pl.Trainer) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from lightning_hash.attacks import LInf, Queries, TargetChoice
 from lightning_hash.attacks.combine import Perturbations
@@ -53,16 +54,18 @@ def read_perturbations(folder: Path) -> Perturbations:
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         msg = f"{path} is no file of perturbations of this version, or a truncated one ({error!r})"
         raise ValueError(msg) from error
+    radius = None
     if space == "normalized":
         if "scale" not in metadata:
             msg = f"{path} does not say the victim's std; make it anew with this version"
             raise ValueError(msg)
         scale = torch.tensor(json.loads(metadata["scale"]))
         values = values * scale.reshape(-1, 1, 1)
-        epsilon *= float(scale.max())
+        radius = epsilon * scale.double().reshape(-1, 1, 1)
+        epsilon = float(radius.max())
     combination = "joint" if len(found["victims"]) > 1 else "single"
     return Perturbations(
-        index, values, epsilon, combination=combination, reached=reached, **found
+        index, values, epsilon, combination=combination, reached=reached, radius=radius, **found
     )  # fmt: skip
 
 
@@ -134,12 +137,27 @@ def transfer_module(
     }  # fmt: skip
     batches = _load(given, targets, data, databases)
     evaluation.has_targets = targets is not None and have_targets(batches)
-    budget = LInf(min(1.0, given.epsilon))
+    budget = MadeBudget(given)
     perturbations = [Given(q.inputs, budget, q.lengths, delta=_values(given, q)) for q in batches]
     attack = {"targeted": False, "iterations": 0, "targets": None, **given.attack}
     if given.combination not in ("single", "joint"):
-        attack["budget"] = {**attack.get("budget", {}), "epsilon": given.epsilon, "space": "pixel"}
+        budgets: dict[str, Any] = {"epsilon": given.epsilon, "space": "pixel"}
+        if given.radius is not None:
+            budgets["per_channel"] = given.radius.flatten().tolist()
+        attack["budget"] = {**attack.get("budget", {}), **budgets}
     return ScoreModule(victim, data, databases, batches, perturbations, evaluation, budget, attack)
+
+
+class MadeBudget(LInf):
+    """The ball that perturbations are in which were made elsewhere, of a radius per channel."""
+
+    def __init__(self, given: Perturbations) -> None:
+        super().__init__(min(1.0, given.epsilon))
+        self.given = given
+
+    def radius(self) -> Tensor:
+        """Return the largest change of each channel."""
+        return self.given.limit.clamp(max=1)
 
 
 def _load(
@@ -153,7 +171,7 @@ def _load(
     return loader.load(data)
 
 
-def _values(given: Perturbations, queries: Queries) -> torch.Tensor:
+def _values(given: Perturbations, queries: Queries) -> Tensor:
     """Return the perturbations ``(B, ...)`` of a batch, cut so that the inputs stay in [0, 1]."""
     place = torch.searchsorted(given.index, queries.index).clamp(max=len(given.index) - 1)
     missing = queries.index[given.index[place] != queries.index]

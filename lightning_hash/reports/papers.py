@@ -114,6 +114,12 @@ TABLES = (
         corner="iteration", prefer=DHTA_SETTING, shown=ITERATIONS, **PERCENT,
     ),
     NumberedTable(
+        name="dhta_perceptibility",
+        title="DHTA 4.4, perceptibility of DHTA, on average over all lengths (in thousandths)",
+        choices=[Choice(label="DHTA", attack="dhta", metric="perceptibility")],
+        prefer=DHTA_SETTING, scale=1000.0, digits=2, where=_closed,
+    ),
+    NumberedTable(
         name="dhta_table5",
         title="DHTA Table 5, MAP after all attacks (%)",
         choices=[*_comparison("map"), Choice(label="HAG", attack="hag", metric="map")],

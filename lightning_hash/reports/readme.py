@@ -138,6 +138,8 @@ def _published_protocols() -> str:
 
 
 def _paper(name: str) -> str:
+    if name == "dhta_table1":
+        return "DHTA Tables 1, 2 and 7"
     paper, _, table = name.partition("_table")
     return (
         f"{paper.upper()} Table {table if paper == 'dhta' else ('I', 'II', 'III')[int(table) - 1]}"

@@ -110,6 +110,10 @@ def test_success_is_the_distance_that_is_to_grow_or_minus_the_one_that_is_to_shr
     towards = Queries.towards(inputs, torch.tensor([[-1.0, -1.0, 1.0], [-1.0, -1.0, -1.0]]))
     assert towards.success(logits).tolist() == [-1.0, -3.0]
     assert towards.success(logits[1:], torch.tensor([0])).tolist() == [-2.0]
+    zero = torch.zeros(2, 3)  # bits of -1
+    assert away.success(zero).tolist() == [3.0, 3.0]
+    assert towards.success(zero).tolist() == [-1.0, 0.0]
+    assert away.success(zero).dtype == torch.float32
 
 
 class Jump(Search):

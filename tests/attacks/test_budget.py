@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_hash.attacks import LInf, parse_epsilon
+from lightning_hash.attacks import LInf, PerQuery, parse_epsilon
 from lightning_hash.attacks.budget import round_to_8bit
 from tests.reference.attacks import clip
 
@@ -100,6 +100,12 @@ def test_epsilon_out_of_range(bad):
 def test_epsilon_on_the_wrong_scale_gets_the_remedy():
     with pytest.raises(ValueError, match="write '10/255'"):
         parse_epsilon(10)
+    with pytest.raises(ValueError, match=r"write '1\.5/255'"):
+        parse_epsilon(1.5)
+    with pytest.raises(ValueError, match=r"in pixel space, got -1$"):
+        parse_epsilon(-1)
+    with pytest.raises(ValueError, match=r"epsilon must be positive and finite, got -2$"):
+        parse_epsilon(-2, "normalized")
 
 
 @pytest.mark.parametrize("bad", ["ten", "1/0", ""])
@@ -122,3 +128,49 @@ def test_noise_is_uniform_seeded_and_per_query():
     alone = LInf(0.1).draw(torch.Size([3, 32, 32]), torch.tensor([8]), seed=0)
     assert torch.equal(noise[1:], alone)
     assert not torch.equal(noise[0], noise[1])
+
+
+@pytest.mark.parametrize(("space", "scale"), [("pixel", None), ("normalized", [0.25, 0.2, 0.5])])
+def test_a_random_start_is_inside_the_ball_and_the_box(space, scale):
+    """Near black and white half of the ball is outside [0, 1]."""
+    images = torch.tensor([0.0, 1.0, 0.5]).view(3, 1, 1, 1).expand(3, 3, 8, 8).contiguous()
+    budget = LInf(0.1, space)
+    budget.scale = None if scale is None else torch.tensor(scale).view(3, 1, 1)
+    made = PerQuery(images, budget)
+    made.draw(images, torch.tensor([3, 8, 9]), seed=1)
+    delta = made.delta.detach()
+    assert delta.abs().max() <= torch.tensor(0.1)
+    started = made(images).detach()
+    assert (started.min(), started.max()) == (0, 1)
+    assert ((delta[0] == 0).float().mean() - 0.5).abs() < 0.15  # cut off at black
+    assert ((delta[1] == 0).float().mean() - 0.5).abs() < 0.15  # and at white
+    assert (delta[2] != 0).all()
+    again = PerQuery(images, budget)
+    again.draw(images, torch.tensor([3, 8, 9]), seed=2)
+    assert (again.delta.detach()[2] != delta[2]).all()
+
+
+@pytest.mark.parametrize("epsilon", [0.032, 1.85 / 255, 0.5 / 255])
+def test_rounding_is_to_the_nearest_level_inside(epsilon):
+    """Each level against every other: nearest to what is sent, of those within epsilon."""
+    generator = torch.Generator().manual_seed(3)
+    level = torch.randint(0, 256, (300,), generator=generator)
+    sent = (level / 255 + (torch.rand(300, generator=generator) * 2 - 1) * epsilon).clamp(0, 1)
+    found = round_to_8bit(sent, level / 255, epsilon)
+    for clean, value, got in zip(level.tolist(), sent.tolist(), found.tolist(), strict=True):
+        inside = [n for n in range(256) if abs(n - clean) <= epsilon * 255 + 1e-6]
+        assert abs(got - value * 255) == pytest.approx(
+            min(abs(n - value * 255) for n in inside), abs=1e-3
+        )
+        assert got in inside
+
+
+def test_a_budget_rounds_each_channel_inside_its_own_ball():
+    clean = torch.full((2, 3, 4, 4), 100 / 255)
+    budget = LInf(0.032, "normalized")
+    budget.scale = torch.tensor([0.25, 0.2, 0.5]).view(3, 1, 1)  # 2.04, 1.63 and 4.08 levels
+    sent = clean + 0.032 * budget.scale
+    rounded = budget.round_to_8bit(sent, clean)
+    assert rounded[:, :, 0, 0].tolist() == [[102, 101, 104]] * 2
+    assert budget.radius().flatten().tolist() == pytest.approx([0.008, 0.0064, 0.016])
+    assert LInf(0.032).radius().item() == pytest.approx(0.032)

@@ -117,3 +117,38 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "perturbations.safetensors").write_bytes(b"abc")
     with pytest.raises(ValueError, match="no file of perturbations of this version, or"):
         read_perturbations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("combination", "values", "radius"),
+    [
+        ("sum", [0.3, -0.4, 0.1], [0.2, 0.4, 0.1]),
+        ("clipped", [0.1, -0.2, 0.05], [0.1, 0.2, 0.05]),
+        ("average", [0.15, -0.2, 0.05], [0.1, 0.2, 0.05]),
+    ],
+)
+def test_each_channel_of_normalised_space_has_its_own_budget(combination, values, radius, tmp_path):
+    """An epsilon of 0.5 in normalised space is 0.1, 0.2 and 0.05 of [0, 1]."""
+    scale, space = [0.2, 0.4, 0.1], {"epsilon": 0.5, "space": "normalized"}
+    deltas = [[[[0.5]], [[-0.5]], [[0.5]]]] * 2, [[[[1.0]], [[-0.5]], [[0.5]]]] * 2
+    parts = [
+        write(tmp_path / str(number), delta, scale=scale, **space)
+        for number, delta in enumerate(deltas)
+    ]
+    found = combine(parts, combination)
+    assert found.values[0].flatten().tolist() == pytest.approx(values)
+    assert found.radius.flatten().tolist() == pytest.approx(radius)
+    assert found.epsilon == pytest.approx(max(radius))
+
+
+def test_budgets_of_different_channels_are_not_one(tmp_path):
+    delta, space = [[[[0.1]], [[0.1]], [[0.1]]]] * 2, {"epsilon": 0.5, "space": "normalized"}
+    first = write(tmp_path / "a", delta, scale=[0.2, 0.4, 0.1], **space)
+    second = write(tmp_path / "b", delta, scale=[0.2, 0.4, 0.3], **space)
+    with pytest.raises(ValueError, match=r"epsilon is 0.1, 0.2, 0.05 on .* and 0.1, 0.2, 0.15"):
+        combine([first, second], "clipped")
+    limits = combine([first, second], "best").radius.flatten().tolist()
+    assert limits == pytest.approx([0.1, 0.2, 0.15])
+    pixels = write(tmp_path / "c", delta, epsilon=0.2)
+    with pytest.raises(ValueError, match=r"epsilon is 0.1, 0.2, 0.05 on .* and 0.2 on"):
+        combine([first, pixels], "clipped")

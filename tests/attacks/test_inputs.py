@@ -69,3 +69,40 @@ def test_frames_of_a_clip_change_alike():
 def test_what_is_neither_image_nor_clip_is_refused():
     with pytest.raises(ValueError, match=r"clips \(B, T, 3, H, W\), got \(2, 3, 4\)"):
         DiverseInputs()(torch.rand(2, 3, 4), [0, 1], 0)
+
+
+def test_sides_and_places_are_all_that_there_can_be():
+    """White images of 20 pixels: the side is what is not black, 15 to 20; it stands anywhere."""
+    images = torch.ones(600, 3, 20, 20)
+    changed = DiverseInputs(1.0, 0.75)(images, list(range(600)), 0)
+    rows, columns = (changed[:, 0].amax(dim=dim) > 0.5 for dim in (2, 1))
+    sides = rows.sum(dim=1)
+    assert torch.equal(sides, columns.sum(dim=1))
+    assert sides.unique().tolist() == [15, 16, 17, 18, 19, 20]
+    tops, lefts = (part.int().argmax(dim=1)[sides == 15] for part in (rows, columns))
+    assert tops.unique().tolist() == lefts.unique().tolist() == [0, 1, 2, 3, 4, 5]
+    assert (tops != lefts).any()
+    assert changed.sum(dim=(1, 2, 3)).tolist() == (3.0 * sides**2).tolist()  # bilinear keeps white
+
+
+def test_half_of_the_images_change_by_default():
+    images = torch.rand(400, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    changed = DiverseInputs()(images, list(range(400)), 3)
+    same = (changed == images).flatten(1).all(dim=1)
+    assert 0.45 < same.float().mean() < 0.85  # a side of 12 of 12 changes nothing
+    assert (DiverseInputs(0.0)(images, list(range(400)), 3) == images).all()
+    other = DiverseInputs(seed=1)(images, list(range(400)), 3)
+    assert (other != changed).any()
+
+
+def test_an_empty_batch_stays_empty():
+    none = torch.rand(0, 3, 8, 8)
+    assert DiverseInputs(1.0)(none, [], 0).shape == (0, 3, 8, 8)
+
+
+def test_sides_of_a_rectangle_shrink_alike():
+    images = torch.ones(50, 3, 10, 40)
+    changed = DiverseInputs(1.0, 0.5)(images, list(range(50)), 0)[:, 0]
+    high, wide = ((changed.amax(dim=dim) > 0.5).sum(dim=1) for dim in (2, 1))
+    assert ((wide / 40 - high / 10).abs() <= 0.5 / 10 + 0.5 / 40 + 1e-6).all()
+    assert (wide < 40).any()

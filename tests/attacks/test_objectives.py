@@ -34,10 +34,20 @@ def test_hag_by_hand():
     assert HAG(0.5)(logits, clean, 1.0).item() == pytest.approx((tanh1 * tanh1 + 1) ** 2)
 
 
-def test_hag_with_every_bit_flipped_is_zero_without_nan():
+@pytest.mark.parametrize("objective", [HAG, HAGCode])
+def test_a_bit_at_the_very_threshold_is_left_alone(objective):
+    """Eq. 7 keeps what is below 1 + t: tanh(0) is 1 away, tanh(-90) in float32 2."""
+    clean = torch.tensor([[90.0, 90.0]])
+    extra = 0.25 if objective is HAGCode else 0.0  # (1 / 2)^2 of the other bit alone
+    assert objective(0.0)(torch.tensor([[0.0, 90.0]]), clean, 1.0).item() == 4 + extra
+    assert objective(1.0)(torch.tensor([[-90.0, 90.0]]), clean, 1.0).item() == 4 + extra
+
+
+@pytest.mark.parametrize("objective", [HAG(), HAGCode()])
+def test_hag_with_every_bit_flipped_is_zero_without_nan(objective):
     clean = torch.full((2, 4), 9.0)
     logits = torch.full((2, 4), -9.0, requires_grad=True)
-    losses = HAG()(logits, clean, 1.0)
+    losses = objective(logits, clean, 1.0)
     losses.sum().backward()
     assert losses.tolist() == [0.0, 0.0]
     assert torch.equal(logits.grad, torch.zeros(2, 4))
@@ -123,35 +133,103 @@ def test_hag_code_against_its_oracle(alpha):
     torch.testing.assert_close(losses, torch.tensor(expected, dtype=torch.float64))
 
 
+def test_hag_code_by_hand():
+    # tanh(2) of the bit that is left alone in the mean over both: the authors' 3.9547.
+    losses = HAGCode()(torch.tensor([[-3.0, 2.0]]), torch.tensor([[2.0, 2.0]]), 1.0)
+    tanh2 = 0.9640275800758169
+    assert losses.item() == pytest.approx((tanh2**2 + 1) ** 2 + (tanh2 / 2) ** 2, rel=1e-6)
+    assert losses.item() == pytest.approx(3.9547, abs=5e-5)
+
+
 def test_a_finished_query_of_hag_code_has_no_gradient():
     logits = torch.tensor([[-0.1, -0.2]], requires_grad=True)
     HAGCode()(logits, torch.tensor([[3.0, 3.0]]), 0.1).sum().backward()
     assert logits.grad.tolist() == [[0.0, 0.0]]
 
 
-@pytest.mark.parametrize(
-    ("objective", "code"), [(CgAT, reference.center_code), (SAAT, reference.mainstay_code)]
-)
-def test_label_codes_push_away_from_the_own_and_towards_the_target(objective, code):
+LABEL_CODES = {
+    "cgat": (CgAT, reference.center_code, lambda *a, targeted: reference.cgat_loss(*a)),
+    "saat": (SAAT, reference.mainstay_code, reference.saat_loss),
+}
+
+
+@pytest.mark.parametrize("voters", ["train", "database"])
+@pytest.mark.parametrize("name", LABEL_CODES)
+def test_label_codes_push_away_from_the_own_and_towards_the_target(name, voters):
+    objective, code, loss_of = LABEL_CODES[name]
     generator = torch.Generator().manual_seed(5)
-    labels = (torch.rand(30, 4, generator=generator) < 0.4).to(torch.uint8)
-    codes = (torch.randint(0, 2, (30, 9), generator=generator) * 2 - 1).to(torch.int8)
-    own, target = labels[:6], labels[10:16]
+
+    def items(count):
+        labels = (torch.rand(count, 4, generator=generator) < 0.4).to(torch.uint8)
+        return (torch.randint(0, 2, (count, 9), generator=generator) * 2 - 1).to(torch.int8), labels
+
+    database, train = items(30), items(21)
+    own, target = database[1][:6], database[1][10:16]
     logits = torch.randn(6, 9, generator=generator).double()
     state = Known(
-        logits, labels=own, target_labels=target, database=(codes, labels), voters=(codes, labels)
+        logits, labels=own, target_labels=target, database=database, voters=database, train=train
     )
+    votes, labels = [part.tolist() for part in (train if voters == "train" else database)]
     for targeted, rows in ((False, own), (True, target)):
-        attack = objective(targeted=targeted)
+        attack = objective(targeted=targeted, voters=voters)
         assert (attack.reference.targeted, attack.name.endswith("-targeted")) == (
             targeted,
             targeted,
         )
+        assert attack.reference.needs_train == (voters == "train")
+        assert attack.settings()["voters"] == attack.reference.settings()["voters"] == voters
         losses = attack(logits, attack.reference(state), 0.5)
         for loss, row, label in zip(losses, logits, rows, strict=True):
-            b = torch.tensor(code(label.tolist(), codes.tolist(), labels.tolist()))
-            mean = (torch.tanh(0.5 * row) * b).mean()
-            assert loss.item() == pytest.approx(mean.item() * (-1 if targeted else 1))
+            b = code(label.tolist(), votes, labels)
+            expected = loss_of(row.tolist(), b, 0.5, targeted=targeted)
+            if name == "cgat" and targeted:
+                expected = -expected
+            assert loss.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_saat_leaves_bits_alone_that_are_past_its_margin(targeted):
+    """A bit counts no more once it agrees by 0.5; with none left the loss is 0."""
+    goal = torch.tensor([[1.0, 1.0, -1.0]])  # what each bit is to become
+    logits = torch.tensor([[0.6, 0.5, 0.3]], requires_grad=True)  # tanh: 0.537, 0.462, 0.291
+    loss = SAAT(targeted)(logits, goal, 1.0)
+    loss.sum().backward()
+    assert logits.grad[0, 0] == 0
+    assert (logits.grad[0, 1:] != 0).all()
+    assert (torch.sign(-logits.grad[0, 1:]) == goal[0, 1:]).all()  # downhill leads there
+    past = torch.tensor([[9.0, 9.0, -9.0]], requires_grad=True)
+    nothing = SAAT(targeted)(past, goal, 1.0)
+    nothing.sum().backward()
+    assert nothing.tolist() == [0.0]
+    assert past.grad.tolist() == [[0.0, 0.0, 0.0]]
+    assert SAAT(targeted)(torch.full((1, 3), torch.nan), goal, 1.0).isnan().all()
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_a_bit_at_saats_very_margin_is_left_alone(targeted):
+    """w = sim > -0.5, targeted sim < 0.5: not at 0.5 of agreement itself."""
+    goal = torch.tensor([[0.5, 1.0]])  # times tanh(90) = 1
+    assert SAAT(targeted)(torch.tensor([[90.0, 0.0]]), goal, 1.0).tolist() == [0.0]
+
+
+def test_objectives_say_what_they_need():
+    logits, features = ("logits", "features")
+    for objective, *expected in (
+        (HAG(), False, False, False, logits), (HAGCode(), False, False, False, logits),
+        (Noise(), False, False, False, logits), (AnchorCode(), True, True, False, logits),
+        (TargetFeatures(), True, True, False, features), (CgAT(), False, True, False, logits),
+        (CgAT(targeted=True), True, True, False, logits), (SAAT(), False, True, False, logits),
+        (SAAT(voters="train"), False, True, True, logits),
+    ):  # fmt: skip
+        needs = objective.reference
+        found = [needs.targeted, needs.needs_database, needs.needs_train, needs.sees]
+        assert found == expected, objective.name
+        assert objective.iterative == (objective.name != "noise")
+
+
+def test_voters_are_known():
+    with pytest.raises(ValueError, match="voters must be 'train' or 'database', got 'query'"):
+        CgAT(voters="query")
 
 
 def test_label_codes_need_a_database_and_a_target():
@@ -162,6 +240,8 @@ def test_label_codes_need_a_database_and_a_target():
     state = Known(logits, labels=torch.ones(1, 2), database=items, voters=items)
     with pytest.raises(ValueError, match="MainstayCodes needs a target per query"):
         SAAT(targeted=True).reference(state)
+    with pytest.raises(ValueError, match="MainstayCodes needs a training split of codes"):
+        SAAT(voters="train").reference(state)
 
 
 def test_target_features_is_the_mean_squared_distance():
@@ -177,3 +257,10 @@ def test_finished_queries():
     assert HAG().finished(logits, clean).tolist() == [True, False, False]
     assert AnchorCode().finished(logits, clean.sign()).tolist() == [False, False, True]
     assert TargetFeatures().finished(logits, clean).tolist() == [False, False, False]
+    # A logit of 0 is a bit of -1 (HAG Eq. 1), whichever side it is on.
+    zero, plus, minus = (torch.tensor([[v]]) for v in (0.0, 1.0, -1.0))
+    for objective, differs in ((HAG(), True), (HAGCode(), True), (AnchorCode(), False)):
+        assert objective.finished(zero, plus).item() == differs
+        assert objective.finished(zero, minus).item() != differs
+        assert objective.finished(plus, zero).item() == differs
+        assert objective.finished(minus, zero).item() != differs

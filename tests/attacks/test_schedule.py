@@ -1,7 +1,7 @@
 import pytest
 
 from lightning_hash.attacks import AlphaSchedule
-from tests.reference.attacks import paper_alpha
+from tests.reference.attacks import code_alpha, paper_alpha
 
 
 def test_default_is_the_papers():
@@ -15,6 +15,15 @@ def test_other_lengths_keep_the_fractions(length):
     got = [schedule(i, length) for i in range(length)]
     expected = [paper_alpha(i * 2000 // length) for i in range(length)]
     assert got == expected
+
+
+def test_every_length_changes_at_the_exact_fraction():
+    """Without what rounding makes of 0.7 times the length; as the authors' tables of tenths do."""
+    schedule = AlphaSchedule()
+    for length in range(1, 301):
+        got = [schedule(i, length) for i in range(length)]
+        assert got == [paper_alpha(i * 2000 // length) for i in range(length)], length
+        assert got == [code_alpha(i, length) for i in range(length)], length
 
 
 def test_one_iteration_is_the_first_alpha():

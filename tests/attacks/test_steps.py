@@ -102,3 +102,49 @@ def test_nesterov_sign_step_takes_the_gradient_ahead():
 def test_momentum_must_not_be_negative():
     with pytest.raises(ValueError, match="momentum must not be negative, got -1"):
         MomentumSignStep([nn.Parameter(torch.zeros(1))], momentum=-1)
+
+
+def test_default_steps():
+    parameter = [nn.Parameter(torch.zeros(1, 2))]
+    assert SignStep(parameter).defaults == {"lr": 1 / 255}
+    for rule in (MomentumSignStep, NesterovSignStep):
+        assert rule(parameter).defaults == {"lr": 1 / 255, "momentum": 1.0}
+    assert NormalizedStep(parameter).defaults == {"lr": 1.0, "reference_size": 224 * 224 * 3}
+    MomentumSignStep(parameter, momentum=0.0)  # plain signs
+    with pytest.raises(ValueError, match="reference_size must be positive or null, got 0"):
+        NormalizedStep(parameter, reference_size=0)
+
+
+@pytest.mark.parametrize("rule", [MomentumSignStep, NormalizedStep])
+def test_frames_without_a_gradient_do_not_count(rule):
+    """A clip of two frames moves as it does behind three frames of padding."""
+    gradient = torch.randn(2, 2, 3, 4, 4, generator=torch.Generator().manual_seed(4)).double()
+    padded = torch.cat([gradient, torch.zeros(2, 3, 3, 4, 4)], dim=1)
+    found = []
+    for values in (gradient, padded):
+        parameter = nn.Parameter(torch.zeros_like(values))
+        step = rule([parameter], lr=0.5)
+        parameter.grad = values
+        step.step()
+        momentum = step.state[parameter].get("momentum", torch.zeros_like(values))
+        found.append((parameter.detach()[:, :2], momentum[:, :2]))
+    (short, short_momentum), (long, long_momentum) = found
+    torch.testing.assert_close(short, long)
+    torch.testing.assert_close(short_momentum, long_momentum)
+    if rule is MomentumSignStep:
+        assert short_momentum.abs().mean(dim=(1, 2, 3, 4)).tolist() == pytest.approx([1, 1])
+    else:
+        length = 0.5 * math.sqrt(2 * 3 * 16 / 150528)
+        assert short.flatten(1).norm(dim=1).tolist() == pytest.approx([length] * 2)
+
+
+def test_a_query_without_a_gradient_keeps_its_momentum():
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    rule = MomentumSignStep([parameter], lr=1.0, momentum=0.5)
+    for gradient in ([[4.0, -2.0], [1.0, 1.0]], [[0.0, 0.0], [-9.0, -9.0]]):
+        parameter.grad = torch.tensor(gradient)
+        rule.step()
+    # [4, -2] over its mean of 3, halved; then [1, 1] halved, minus [1, 1].
+    expected = [[2 / 3, -1 / 3], [-0.5, -0.5]]
+    torch.testing.assert_close(rule.state[parameter]["momentum"], torch.tensor(expected))
+    assert parameter.tolist() == [[-2.0, 2.0], [0.0, 0.0]]

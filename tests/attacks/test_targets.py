@@ -66,10 +66,71 @@ def test_seeds_differ(database):
 
 
 def test_p2p_takes_the_first_item_of_the_anchor_set(database):
-    nine = TargetChoice(n_t=9)(QUERIES, INDEX, *database)
-    one = TargetChoice(n_t=1)(QUERIES[2:], INDEX[2:], *database)
-    if torch.equal(one.labels[0], nine.labels[2]):
-        assert one.anchor_index[0, 0] == nine.anchor_index[2, 0]
+    """Where both draw the same target: always, with one label vector to choose from."""
+    codes, labels, index = (part[:20] for part in database)
+    many, queries = torch.arange(20), torch.tensor([[0, 1, 0]] * 20)
+    nine = TargetChoice(n_t=9)(queries, many, codes, labels, index)
+    one = TargetChoice(n_t=1)(queries, many, codes, labels, index)
+    assert torch.equal(one.labels, nine.labels)
+    assert torch.equal(one.anchor_index[:, 0], nine.anchor_index[:, 0])
+    row = index.tolist().index(int(one.anchor_index[0, 0]))
+    assert torch.equal(one.anchor_codes[0], codes[row])
+
+
+def test_anchor_sets_are_drawn_and_not_the_first_items(database):
+    """Every item with the target label is somebody's, about equally often, in any order."""
+    many, queries = torch.arange(400), torch.tensor([[0, 1, 0]] * 400)
+    codes, labels, index = (part[:20] for part in database)
+    drawn = TargetChoice(n_t=3)(queries, many, codes, labels, index).anchor_index
+    assert all(len(set(row)) == 3 for row in drawn.tolist())
+    items, counts = drawn.unique(return_counts=True)
+    assert sorted(items.tolist()) == sorted(index[:10].tolist())  # the ten of (1, 0, 0)
+    assert counts.min() > 400 * 3 / 10 * 0.6
+    first = drawn[:, 0].unique(return_counts=True)[1]
+    assert (len(first), bool(first.min() > 400 / 10 * 0.4)) == (10, True)
+    assert (drawn.diff(dim=1) < 0).any()  # not sorted
+
+
+def test_every_candidate_is_somebodys_target(database):
+    many, queries = torch.arange(200), torch.tensor([[1, 0, 0]] * 200)
+    labels = TargetChoice(n_t=2)(queries, many, *database).labels
+    vectors, counts = labels.unique(dim=0, return_counts=True)
+    assert vectors.tolist() == [[0, 1, 0], [0, 1, 1]]
+    assert counts.min() > 200 / 2 * 0.7  # label vectors alike, however many items they have
+
+
+@pytest.mark.parametrize("rule", ["different", "disjoint"])
+def test_a_vector_without_any_label_is_no_target(database, rule):
+    """However often it occurs: nothing is relevant to it."""
+    codes, labels, index = database
+    bare = torch.cat([labels, torch.zeros(23, 3, dtype=labels.dtype)])
+    indices = torch.cat([index, 1000 + torch.arange(23)])
+    many, queries = torch.arange(60), torch.tensor([[0, 1, 0]] * 60)
+    drawn = TargetChoice(2, rule)(queries, many, codes.repeat(2, 1), bare, indices).labels
+    assert (drawn.sum(dim=1) > 0).all()
+    with pytest.raises(ValueError, match="occurs 0 times; lower n_t"):
+        TargetChoice(1, rule)(queries[:1], many[:1], codes, torch.zeros_like(labels), index)
+
+
+def test_a_label_must_occur_more_than_n_t_times(database):
+    """Three items have (0, 1, 1): a target at n_t = 2, none at 3 (DHTA's code: count > n_an)."""
+    many, queries = torch.arange(60), torch.tensor([[1, 0, 0]] * 60)
+    for n_t, found in ((2, True), (3, False)):
+        labels = TargetChoice(n_t)(queries, many, *database).labels
+        assert (labels == torch.tensor([0, 1, 1])).all(dim=1).any() == found
+
+
+def test_a_target_file_may_name_a_label_that_occurs_n_t_times(database, tmp_path):
+    path = tmp_path / "targets.json"
+    path.write_text(json.dumps({"4": {"target": [0, 1, 1]}}))
+    targets = TargetChoice(3, file=str(path))(QUERIES[:1], INDEX[:1], *database)
+    assert sorted(targets.anchor_index[0].tolist()) == sorted(database[2][20:].tolist())
+
+
+def test_no_queries_have_no_targets(database):
+    none = TargetChoice(n_t=3)(QUERIES[:0], INDEX[:0], *database)
+    assert (none.labels.shape, none.anchor_index.shape) == ((0, 3), (0, 3))
+    assert none.anchor_codes.shape == (0, 8)
 
 
 def test_n_t_too_large_says_how_many_there_are(database):
@@ -99,7 +160,13 @@ def test_file_round_trip(database, tmp_path):
             json.dumps({"4": {"target": [1, 0, 0], "anchor": [-1] * 9}}),
             "names items not in the database",
         ),
+        (
+            json.dumps({"4": {"target": [1, 0, 0], "anchor": [10**6] * 9}}),
+            "names items not in the database",
+        ),
         (json.dumps({"4": {"target": [0, 1, 1]}}), "larger than the 3 database items"),
+        (json.dumps({"4": {"anchor": [1]}}), "must be an object"),
+        (json.dumps({"4": ["target"]}), "must be an object"),
     ],
 )
 def test_wrong_files(database, tmp_path, content, message):

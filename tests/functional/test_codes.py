@@ -91,3 +91,15 @@ def test_perceptibility_by_hand():
     assert linf(clean, adversarial).tolist() == pytest.approx([0.3, 0.1])
     with pytest.raises(ValueError, match="one shape"):
         perceptibility(clean, adversarial[:1])
+
+
+def test_correlation_of_unbalanced_bits_is_pearsons():
+    """Bits that are +1 nine times in ten; their means are no part of how they vary together."""
+    generator = torch.Generator().manual_seed(1)
+    codes = torch.where(torch.rand(200, 5, generator=generator) < 0.9, 1, -1)
+    codes[:, 4] = -codes[:, 3]
+    expected = torch.corrcoef(codes.double().T).abs()
+    off = (expected.sum() - expected.diagonal().sum()) / 20
+    assert bit_correlation(codes).item() == pytest.approx(off.item())
+    assert bit_correlation(codes[:, 3:]).item() == pytest.approx(1)
+    assert code_balance(codes).tolist() == pytest.approx(codes.double().mean(dim=0).tolist())

@@ -41,3 +41,9 @@ def test_mainstay_code_weighs_partly_shared_labels_by_their_cosine():
 def test_codes_and_labels_are_of_the_same_items():
     with pytest.raises(ValueError, match="of one number of items, got 2 and 3"):
         center_code(torch.ones(1, 2), torch.ones(2, 4), torch.ones(3, 2))
+
+
+@pytest.mark.parametrize("code", [center_code, mainstay_code])
+def test_no_labels_have_no_codes(code):
+    codes, labels = torch.ones(4, 3), torch.ones(4, 2)
+    assert code(torch.zeros(0, 2), codes, labels).shape == (0, 3)

@@ -172,3 +172,11 @@ def test_built_once_and_for_one_shape(name):
 def test_wrong_arguments(act, message):
     with pytest.raises(ValueError, match=message):
         act()
+
+
+@pytest.mark.parametrize("loss", [CSQLoss, GreedyHashLoss])
+def test_one_bit_and_one_class_are_enough(loss):
+    made = built(loss(), 1, 1)
+    assert made(torch.zeros(1, 1).double(), torch.ones(1, 1)).isfinite()
+    with pytest.raises(ValueError, match="bits must be at least 1, got 0"):
+        loss().build(0, 1)

@@ -41,6 +41,6 @@ def test_any_objective_compares_with_any_reference(tmp_path, blobs):
         own = center_code(queries.labels, database.codes, database.labels)
         assert torch.equal(queries.reference, -own.float())
     assert scores.attack["reference"] == {
-        "class": "lightning_hash.attacks.CenterCodes", "targeted": False,
+        "class": "lightning_hash.attacks.CenterCodes", "targeted": False, "voters": "database",
     }  # fmt: skip
     assert scores.attack["objective"]["class"] == "lightning_hash.attacks.HAG"

@@ -1,4 +1,4 @@
-"""Slow oracles of the hashing losses, in NumPy loops, written from the papers."""
+"""Slow oracles of the hashing losses, in NumPy loops; each names the source it is written from."""
 
 import itertools
 
@@ -20,7 +20,10 @@ def all_pairs(logits, labels, others, other_labels):
 
 
 def weighted_mean(values, similar):
-    """HashNet Eq. 2 (and DCH Eq. 2): w = |S| / |S_1| or |S| / |S_0|."""
+    """HashNet Eq. 2 and DCH Eq. 2: w = |S| / |S_1| or |S| / |S_0|, then the mean over the pairs.
+
+    `pairwise_loss_updated` of pytorch/src/loss.py (thuml/HashNet).
+    """
     ones, total = sum(similar), 0.0
     for value, s in zip(values, similar, strict=True):
         total += value * len(values) / (ones if s else len(values) - ones)
@@ -28,7 +31,10 @@ def weighted_mean(values, similar):
 
 
 def hashnet(logits, labels, others=None, other_labels=None, alpha=1.0, beta=1.0):
-    """HashNet Eq. 4 with g = tanh(beta h)."""
+    """HashNet Eq. 4 with g = tanh(beta h); `pairwise_loss_updated` of thuml/HashNet.
+
+    Deliberate: the pairs are those of one batch with itself, theirs of two batches.
+    """
     values, similar = [], []
     for h, g, s in all_pairs(logits, labels, others, other_labels):
         product = sum(np.tanh(beta * x) * np.tanh(beta * y) for x, y in zip(h, g, strict=True))
@@ -38,7 +44,11 @@ def hashnet(logits, labels, others=None, other_labels=None, alpha=1.0, beta=1.0)
 
 
 def dpsh(logits, labels, others=None, other_labels=None, eta=1.0):
-    """The relaxed objective of DPSH over the number of pairs."""
+    """`DPSH_algo` of DPSH_CIFAR_10.py (jiangqy/DPSH-pytorch): both terms over num_train B.
+
+    -(S theta - log(1 + exp theta)) with theta = u U^T / 2, and lamda (sign u - u)^2 of the batch.
+    Deliberate: sign(0) = -1, theirs 0.
+    """
     total, pairs = 0.0, 0
     for h, g, s in all_pairs(logits, labels, others, other_labels):
         theta = sum(x * y for x, y in zip(h, g, strict=True)) / 2
@@ -57,7 +67,11 @@ def cauchy_distance(h, g):
 
 
 def dch(logits, labels, others=None, other_labels=None, gamma=1.0, weight=1.0, nearest=1e-3):
-    """DCH Eq. 7 to 9; dissimilar pairs are no nearer than ``nearest``."""
+    """DCH Eq. 7 to 9, weights of Eq. 2, probability of Eq. 4, as means.
+
+    Deliberate: dissimilar pairs are no nearer than ``nearest``. The authors' code has other
+    distances (thulab/DeepHash, DeepHash/model/dch/dch.py: normed=False).
+    """
     values, similar = [], []
     for h, g, s in all_pairs(logits, labels, others, other_labels):
         d = cauchy_distance(np.tanh(h), np.tanh(g))
@@ -71,7 +85,12 @@ def dch(logits, labels, others=None, other_labels=None, gamma=1.0, weight=1.0, n
 
 
 def csq(logits, labels, centers, tie, weight=1.0):
-    """CSQ: binary cross entropy with the voted centre, and log cosh(| |2h - 1| - 1 |)."""
+    """CSQ 3.2: binary cross entropy with the voted centre, and log cosh(| |2h - 1| - 1 |).
+
+    The vote is `Hash_center_multilables` of train.py (yuanli2333/Hadamard-Matrix-for-hashing): its
+    ties take the bits of one random code. Deliberate: its second term is the square, not log cosh;
+    items without a label are left out.
+    """
     items = []
     for h, row in zip(logits, labels, strict=True):
         if not row.any():
@@ -88,11 +107,14 @@ def csq(logits, labels, centers, tie, weight=1.0):
 
 
 def greedyhash(logits, labels, classifier, weight=1.0):
-    """GreedyHash: softmax cross entropy of the codes, and the cubic penalty."""
+    """cifar1.py (ssppp/GreedyHash): cross entropy of the codes, 0.1 mean | |h| - 1 |^3.
+
+    Deliberate: several labels share the target evenly; sign(0) = -1, theirs 0.
+    """
     entropies, penalty = [], 0.0
     for h, row in zip(logits, labels, strict=True):
         code = np.where(h > 0, 1.0, -1.0)
-        penalty += sum(abs(x - b) ** 3 for x, b in zip(h, code, strict=True))
+        penalty += sum(abs(abs(x) - 1) ** 3 for x in h)
         if row.any():
             scores = np.array([w @ code for w in classifier])
             logs = scores - np.log(np.exp(scores).sum())
@@ -101,7 +123,11 @@ def greedyhash(logits, labels, classifier, weight=1.0):
 
 
 def deep_video(logits, labels, others=None, other_labels=None, rho=1.0, balance=0.0):
-    """Deep video hashing: mean over pairs of softplus(rho z) / rho and both quantisation errors."""
+    """`dvh_loss` of loss.py (KuofengGao/CIBA): softplus(rho z) / rho and both quantisation errors.
+
+    Deliberate: all pairs, theirs are consecutive items; both terms are means, theirs sums up the
+    second over the batch.
+    """
     total, pairs = 0.0, 0
     for h, g, s in all_pairs(logits, labels, others, other_labels):
         h, g, sign = np.tanh(h), np.tanh(g), 1 if s else -1

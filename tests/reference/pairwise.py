@@ -1,4 +1,4 @@
-"""Slow oracle of the pairwise loss, in NumPy loops, written from the paper."""
+"""Slow oracle of the pairwise loss, in NumPy loops, written from HAG Eq. 11 and 12."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ def similarity(a, b):
 
 
 def pairwise_loss(logits, labels, other_logits=None, other_labels=None):
-    """HAG Eq. 11 as a mean over all pairs."""
+    """HAG Eq. 11: 1/N^2 over all i and j, those with i = j too, F = tanh(H) of Eq. 2."""
     if other_logits is None:
         other_logits, other_labels = logits, labels
     total, pairs = 0.0, 0

@@ -1,4 +1,4 @@
-"""Slow oracles of rankings, in exact fractions, written from the definitions."""
+"""Slow oracles of rankings, in exact fractions; each names the definition it is written from."""
 
 import itertools
 import math
@@ -7,17 +7,22 @@ from fractions import Fraction
 
 
 def distance(a, b):
-    """Hamming distance of two sequences of -1/+1."""
+    """Hamming distance of two sequences of -1/+1: (K - a b) / 2, DHTA 3.2."""
     return sum(1 for x, y in zip(a, b, strict=True) if x != y)
 
 
 def relevant(a, b):
-    """Whether two 0/1 rows share a label."""
+    """HAG IV-B: relevant if they share at least one common label."""
     return any(x == 1 and y == 1 for x, y in zip(a, b, strict=True))
 
 
 def ap_of_order(hits, top_k, normalizer):
-    """AP of one order of 0/1 hits; None where nothing relevant is among the first top_k."""
+    """HAG Eq. 13 for one order of 0/1 hits; None where nothing relevant is among the first top_k.
+
+    1/N sum over v of P(v) delta(v) up to top_k: N is the relevant items of the database as printed
+    ("relevant"), or of the first top_k ("retrieved": `calc_map_k` of HAG's main.py, DHTA's
+    `mean_average_precision` of evaluation.py, whose None is left out of the mean).
+    """
     cut = len(hits) if top_k is None else min(top_k, len(hits))
     found, total = 0, Fraction(0)
     for rank in range(1, cut + 1):
@@ -44,7 +49,11 @@ def orders(tied):
 
 
 def average_precision(tied, top_k, normalizer, ties):
-    """AP by going through every order; None for an empty query."""
+    """AP by going through every order that ties allow; None for an empty query.
+
+    `stable` is `np.lexsort` by distance, then index, of HAG's main.py; the mean over all orders is
+    McSherry and Najork (ECIR 2008), 3.
+    """
     if ties == "stable":
         return ap_of_order([hit for group in tied for hit in group], top_k, normalizer)
     values = [ap_of_order(order, top_k, normalizer) for order in orders(tied)]
@@ -71,14 +80,14 @@ def hits_at(tied, n, ties):
 
 
 def standard_error(values):
-    """Standard deviation of values by n - 1, over the root of n."""
+    """Standard error of a mean: the standard deviation by n - 1, over the root of n."""
     n = len(values)
     mean = math.fsum(values) / n
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
 
 
 def precision_at(tied, n, ties):
-    """Precision at n by going through every order."""
+    """HAG IV-B, topN-precision: relevant items among the first n, over n; through every order."""
     stable = [hit for group in tied for hit in group]
     every = [stable] if ties == "stable" else list(orders(tied))
     cut = min(n, len(every[0]))

@@ -40,50 +40,47 @@ class HAG(Objective):
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
         """Compute HAG Eq. 6 per query; see :meth:`Objective.forward`."""
         adversarial, clean = torch.tanh(alpha * logits), torch.tanh(alpha * reference)
-        similarity, kept = self.masked_similarity(adversarial, clean, reference)
+        mask = self.mask(adversarial, reference)
+        kept = mask.sum(dim=1)
+        similarity = (clean * adversarial * mask).sum(dim=1) / kept.clamp(min=1)
         return torch.where(kept > 0, (similarity + 1).square(), 0.0)
 
     def finished(self, logits: Tensor, reference: Tensor) -> Tensor:
         """Return where every bit differs from the clean query's; see :meth:`Objective.finished`."""
         return ((logits > 0) != (reference > 0)).all(dim=1)
 
-    def masked_similarity(
-        self, adversarial: Tensor, clean: Tensor, reference: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Compute the inner product of the bits that the mask of Eq. 7 keeps, over their number.
+    def mask(self, adversarial: Tensor, reference: Tensor) -> Tensor:
+        """Return the mask of Eq. 7, bool ``(B, K)``.
 
         Args:
             adversarial: ``(B, K)``, F(x').
-            clean: ``(B, K)``, F(x).
             reference: ``(B, K)``, H(x).
-
-        Returns:
-            ``(B,)`` similarities in [-1, 1] and ``(B,)`` int, the bits kept.
         """
         clean_code = torch.where(reference > 0, 1.0, -1.0)
         # Not "< 1 + t": a NaN must stay in the loss, not pass for a bit that has flipped.
-        mask = ~((adversarial.detach() - clean_code).abs() >= 1 + self.threshold)
-        kept = mask.sum(dim=1)
-        return (clean * adversarial * mask).sum(dim=1) / kept.clamp(min=1), kept
+        return ~((adversarial.detach() - clean_code).abs() >= 1 + self.threshold)
 
 
 class HAGCode(HAG):
-    """HAG as in its authors' public code.
+    """HAG as in its authors' public code (main.py of yangerkun's repository of the paper's name).
 
-    F of the clean query is taken at alpha = 1 throughout, beta mean(F')^2 is added, where F' is
-    tanh(alpha H(x')), and a query whose bits have all flipped is left alone.
+    F of the clean query is taken at alpha = 1 throughout, beta (1/K sum_k w_k F'_k)^2 is added,
+    where F' is tanh(alpha H(x')), w the mask and K all bits, masked ones too, and a query whose
+    bits have all flipped is left alone. Deliberate differences: that is looked at in every
+    iteration, theirs in every tenth; sign(0) is -1 as in HAG Eq. 1, TensorFlow's is 0; a bit at the
+    very threshold is left alone, theirs counts half.
 
     Args:
         threshold: t of Eq. 7 in [0, 1].
-        beta: weight of the squared mean of F', not negative.
+        beta: weight of the squared mean of the masked F', not negative; 1 in their code.
 
     Raises:
         ValueError: if an argument is out of its range.
 
     Example:
-        >>> objective, clean = HAGCode(), torch.tensor([[20.0, 20.0]])
-        >>> objective(torch.tensor([[20.0, -20.0], [-20.0, -20.0]]), clean, alpha=1.0)
-        tensor([4., 0.])
+        >>> objective, clean = HAGCode(), torch.tensor([[2.0, 2.0]])
+        >>> objective(torch.tensor([[-3.0, 2.0], [-3.0, -2.0]]), clean, alpha=1.0)
+        tensor([3.9547, 0.0000])
     """
 
     name = "hag-code"
@@ -98,7 +95,9 @@ class HAGCode(HAG):
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
         """Compute the loss per query; see :meth:`Objective.forward`."""
         adversarial, clean = torch.tanh(alpha * logits), torch.tanh(reference)
-        similarity, kept = self.masked_similarity(adversarial, clean, reference)
-        losses = torch.where(kept > 0, (similarity + 1).square(), 0.0)
-        losses = losses + self.beta * adversarial.mean(dim=1).square()
-        return torch.where(self.finished(logits, reference), 0.0, losses)
+        mask = self.mask(adversarial, reference)
+        kept, masked = mask.sum(dim=1), adversarial * mask
+        similarity = (clean * masked).sum(dim=1) / kept.clamp(min=1)
+        losses = (similarity + 1).square() + self.beta * masked.mean(dim=1).square()
+        left = (kept > 0) & ~self.finished(logits, reference)
+        return torch.where(left, losses, 0.0)

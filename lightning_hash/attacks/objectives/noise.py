@@ -7,7 +7,7 @@ from lightning_hash.attacks.references import CleanLogits
 
 
 class Noise(Objective):
-    """No objective: uniform noise in the epsilon ball, the baseline of both papers."""
+    """No objective: uniform noise in the epsilon ball, the baseline of DHTA (4.2)."""
 
     name = "noise"
     iterative = False

@@ -1,0 +1,343 @@
+"""The constants of papers and official codes in the presets, written from these, with the place."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import yaml
+
+import lightning_hash
+from lightning_hash.sweeps import read_plan
+
+ROOT = Path(lightning_hash.__file__).parent.parent
+CONFIGS = ROOT / "configs"
+OBJECTIVE, STEP, TARGETS = "model.objective", "model.step", "model.targets"
+LOSS, OPTIMIZER, DECAY = "model.loss", "model.optimizer", "model.lr_scheduler"
+DATA = "data.init_args"
+ONE = {"values": [1.0], "starts": [0.0]}
+HASH_ADV, PGD = "CgAT hash_adv", "SAAT adv_generator/pgd.py"
+
+TABLE = {
+    "attack/hag": [
+        ("HAG Eq. 6", OBJECTIVE, "HAG"), ("HAG IV-F: t = 0.5", f"{OBJECTIVE}.init_args", None),
+        ("HAG IV-C: 500 on 0..255", f"{STEP}.init_args.lr", 500 / 255**2),
+        ("HAG IV-C", f"{STEP}.init_args.momentum", 0.9), ("HAG IV-C", STEP, "SGD"),
+        ("HAG IV-C: 2000", "trainer.max_epochs", 2000),
+        ("HAG IV-C: 10, 0.039 of [0, 1]", "model.epsilon", 10 / 255),
+        ("HAG IV-C: the schedule, the default", "model.alpha", None),
+    ],
+    "attack/hag_star": [
+        ("HAG IV-F: tanh(x) without updating", "model.alpha.init_args", ONE),
+        ("HAG IV-C", f"{STEP}.init_args.lr", 500 / 255**2),
+        ("HAG IV-C", f"{STEP}.init_args.momentum", 0.9), ("HAG IV-C", "trainer.max_epochs", 2000),
+        ("HAG IV-C", "model.epsilon", 10 / 255), ("HAG Eq. 6", OBJECTIVE, "HAG"),
+    ],
+    "attack/hag_code": [
+        ("HAG main.py: learning_rate = 100", f"{STEP}.init_args.lr", 100 / 255**2),
+        ("HAG main.py: GradientDescentOptimizer", f"{STEP}.init_args.momentum", None),
+        ("HAG main.py: epoch = 2000", "trainer.max_epochs", 2000),
+        ("HAG main.py: demo_epsilon = 10.0", "model.epsilon", 10 / 255),
+        ("HAG main.py: break", "model.stop_finished", True), ("HAG main.py", OBJECTIVE, "HAGCode"),
+    ],
+    "attack/dhta": [
+        ("DHTA Eq. 9", OBJECTIVE, "AnchorCode"), ("DHTA 4.2: 1", f"{STEP}.init_args.lr", 1.0),
+        ("DHTA 4.2: 2,000", "trainer.max_epochs", 2000), ("DHTA 4.2", "model.epsilon", 0.032),
+        ("DHTA 4.2: n_t = 9, the default", TARGETS, None), ("DHTA 4.2", "model.alpha", None),
+    ],
+    "attack/dhta_code": [
+        ("DHTA attack_imagenet.py: alpha=1", f"{STEP}.init_args.lr", 1.0),
+        ("DHTA attack_imagenet.py: torch.norm(grad, 2)", STEP, "NormalizedStep"),
+        ("DHTA attack_imagenet.py: num_iter=2000", "trainer.max_epochs", 2000),
+        ("DHTA attack_imagenet.py: 0.032", "model.epsilon", 0.032),
+        ("DHTA attack_imagenet.py: clamp", "model.epsilon_space", "normalized"),
+    ],
+    "attack/p2p": [
+        ("DHTA 4.2: n_t = 1", f"{TARGETS}.init_args.n_t", 1), ("DHTA 4.2", "model.epsilon", 0.032),
+        ("DHTA 4.2", f"{STEP}.init_args.lr", 1.0), ("DHTA 4.2", "trainer.max_epochs", 2000),
+    ],
+    "attack/feature": [
+        ("DHTA E: an image", f"{TARGETS}.init_args.n_t", 1), ("DHTA 4.2", "model.epsilon", 0.032),
+        ("DHTA 4.2", "trainer.max_epochs", 2000), ("DHTA E", OBJECTIVE, "TargetFeatures"),
+    ],
+    "attack/noise": [
+        ("DHTA 4.2: U(-eps, eps)", OBJECTIVE, "Noise"), ("DHTA 4.2", "model.epsilon", 0.032),
+    ],
+    "attack/cgat": [
+        (HASH_ADV, OBJECTIVE, "CgAT"), (HASH_ADV, f"{OBJECTIVE}.init_args", {"voters": "train"}),
+        (f"{HASH_ADV}: step=2", f"{STEP}.init_args.lr", 2 / 255), (HASH_ADV, STEP, "SignStep"),
+        (f"{HASH_ADV}: iteration=7", "trainer.max_epochs", 7),
+        (f"{HASH_ADV}: epsilon = 8 / 255.0", "model.epsilon", 8 / 255),
+        (f"{HASH_ADV}: randomize=True", "model.start_seed", 0),
+        (f"{HASH_ADV}: tanh(H)", "model.alpha.init_args", ONE),
+    ],
+    "attack/cgat_targeted": [
+        (HASH_ADV, f"{OBJECTIVE}.init_args", {"targeted": True, "voters": "train"}),
+        (HASH_ADV, f"{STEP}.init_args.lr", 2 / 255), (HASH_ADV, "trainer.max_epochs", 7),
+        (HASH_ADV, "model.epsilon", 8 / 255), (HASH_ADV, "model.start_seed", 0),
+        (HASH_ADV, "model.alpha.init_args", ONE),
+    ],
+    "attack/saat": [
+        ("SAAT adv_attack.py", OBJECTIVE, "SAAT"),
+        ("SAAT adv_attack.py: train_code", f"{OBJECTIVE}.init_args", {"voters": "train"}),
+        (f"{PGD}: step=1.0", f"{STEP}.init_args.lr", 1 / 255), (PGD, STEP, "SignStep"),
+        (f"{PGD}: iteration=100", "trainer.max_epochs", 100),
+        ("SAAT adv_attack.py: 8 / 255.", "model.epsilon", 8 / 255),
+        (f"{PGD}: uniform_", "model.start_seed", 0), (f"{PGD}: get_alpha", "model.alpha", None),
+    ],
+    "attack/saat_targeted": [
+        (PGD, f"{OBJECTIVE}.init_args", {"targeted": True, "voters": "train"}),
+        (PGD, f"{STEP}.init_args.lr", 1 / 255), (PGD, "trainer.max_epochs", 100),
+        (PGD, "model.epsilon", 8 / 255), (PGD, "model.start_seed", 0), (PGD, "model.alpha", None),
+        ("SAAT select_target_label", f"{TARGETS}.init_args", {"n_t": 1, "rule": "disjoint"}),
+    ],
+    "overlay/suite": [
+        ("SAAT tha.py", f"{STEP}.init_args.lr", 1 / 255), ("SAAT tha.py", STEP, "SignStep"),
+        ("SAAT tha.py", "trainer.max_epochs", 100), ("SAAT tha.py", "model.epsilon", 8 / 255),
+        ("SAAT tha.py", "model.epsilon_space", "pixel"),
+    ],
+    "overlay/transferable": [
+        ("MI-FGSM mi_fgsm.py: 1.0", f"{STEP}.init_args.momentum", 1.0),
+        ("DI-2-FGSM attack.py: prob 0.5", "model.inputs.init_args.probability", 0.5),
+        ("SAAT difgsm.py: resize_rate=0.9", "model.inputs.init_args.smallest", 0.9),
+    ],
+    "overlay/video": [
+        ("DHTA 4.3: 500", "trainer.max_epochs", 500),
+        ("DHTA 4.3: 0.1", "model.alpha.init_args", {"values": [0.1], "starts": [0.0]}),
+        ("DHTA 4.1: all retrieved videos", "model.ranking", {"top_k": None}),
+        ("DHTA Table 4", "model.evaluate_at", [0, 10, 50, 100]),
+    ],
+    "fit/hag": [
+        ("HAG III-C", "model.backbone", "vgg16"), ("HAG Eq. 11", LOSS, "PairwiseLoss"),
+        ("HAG IV-C: 0.001, fixed", f"{OPTIMIZER}.init_args.lr", 0.001), ("HAG IV-C", DECAY, None),
+        ("HAG IV-C", f"{OPTIMIZER}.init_args.momentum", 0.9), ("HAG IV-C", OPTIMIZER, "SGD"),
+        ("HAG IV-C: 24", f"{DATA}.batch_size", 24),
+    ],
+    "fit/dhta": [
+        ("DHTA 4.2", "model.backbone", "vgg11"), ("DHTA B: of HAG", LOSS, "PairwiseLoss"),
+        ("DHTA B: fixed at 0.01", f"{OPTIMIZER}.init_args.lr", 0.01), ("DHTA B", DECAY, None),
+        ("DHTA B", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("DHTA B", f"{OPTIMIZER}.init_args.weight_decay", 0.0005),
+        ("DHTA B: 24", f"{DATA}.batch_size", 24),
+    ],
+    "fit/dhta_video": [
+        ("DHTA B", "model.backbone.init_args.frames", "alexnet"),
+        ("DHTA B: 0.0001", f"{LOSS}.init_args.balance", 0.0001), ("DHTA B", LOSS, "DeepVideoLoss"),
+        ("DHTA B: fixed at 0.05", f"{OPTIMIZER}.init_args.lr", 0.05), ("DHTA B", DECAY, None),
+        ("DHTA B", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("DHTA B", f"{OPTIMIZER}.init_args.weight_decay", 0.0001),
+        ("DHTA B: 100", f"{DATA}.batch_size", 100),
+    ],
+    "fit/hashnet": [
+        ("HashNet train.py: --net ResNet50", "model.backbone", "resnet50"),
+        ("HashNet train.py: 48", "model.bits", 48), ("HashNet", LOSS, "HashNetLoss"),
+        ("HashNet train.py: 10. / hash_bit", f"{LOSS}.init_args.alpha", None),
+        ("HashNet network.py: step_size 200 of 10,000", f"{LOSS}.init_args.stages", 10_000 // 200),
+        ("HashNet README: 0.0003, x 10", f"{OPTIMIZER}.init_args.lr", 0.003),
+        ("HashNet train.py: lr 1 and 10", "model.pretrained_lr_scale", 1 / 10),
+        ("HashNet train.py", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("HashNet train.py", f"{OPTIMIZER}.init_args.nesterov", True),
+        ("HashNet train.py", f"{OPTIMIZER}.init_args.weight_decay", 0.0005),
+        ("HashNet train.py: step 2000", f"{DECAY}.init_args.starts", [0.2, 0.4, 0.6, 0.8]),
+        ("HashNet train.py: gamma 0.5", f"{DECAY}.init_args.gamma", 0.5),
+        ("HashNet train.py: 36", f"{DATA}.batch_size", 36),
+    ],
+    "fit/greedyhash": [
+        ("GreedyHash cifar1.py", "model.backbone", "alexnet"),
+        ("GreedyHash cifar1.py", LOSS, "GreedyHashLoss"),
+        ("GreedyHash cifar1.py: 0.1 * loss2", f"{LOSS}.init_args.penalty_weight", 0.1),
+        ("GreedyHash cifar1.py", f"{OPTIMIZER}.init_args.lr", 0.001),
+        ("GreedyHash cifar1.py", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("GreedyHash cifar1.py", f"{OPTIMIZER}.init_args.weight_decay", 5e-4),
+        ("GreedyHash cifar1.py: epoch_lr_decrease", f"{DECAY}.init_args.starts", [30 / 50]),
+        ("GreedyHash cifar1.py", f"{DECAY}.init_args.gamma", 0.1),
+        ("GreedyHash cifar1.py: num_epochs", "trainer.max_epochs", 50),
+        ("GreedyHash cifar1.py", f"{DATA}.batch_size", 32),
+    ],
+    "fit/csq": [
+        ("CSQ README", "model.backbone", "resnet50"), ("CSQ README", "model.bits", 64),
+        ("CSQ README: --lambda2 0.05", f"{LOSS}.init_args.quantization_weight", 0.05),
+        ("CSQ options.py", f"{OPTIMIZER}.init_args.lr", 0.001), ("CSQ train.py", OPTIMIZER, "Adam"),
+        ("CSQ options.py: multi_lr", "model.pretrained_lr_scale", 0.01),
+        ("CSQ train.py: epoch // 10", f"{DECAY}.init_args.starts", [n / 9 for n in range(1, 9)]),
+        ("CSQ train.py: 0.7", f"{DECAY}.init_args.gamma", 0.7),
+        ("CSQ train.py: total_epoch", "trainer.max_epochs", 90),
+        ("CSQ options.py", f"{DATA}.batch_size", 64),
+    ],
+    "fit/dpsh": [
+        ("DPSH_CIFAR_10.py", "model.backbone", "alexnet"), ("DPSH_CIFAR_10.py", LOSS, "DPSHLoss"),
+        ("DPSH_CIFAR_10_demo.py: lamda", f"{LOSS}.init_args.eta", 10.0),
+        ("DPSH_CIFAR_10.py", f"{OPTIMIZER}.init_args.lr", 0.05),
+        ("DPSH_CIFAR_10.py: none", f"{OPTIMIZER}.init_args.momentum", 0.0),
+        ("DPSH_CIFAR_10.py", f"{OPTIMIZER}.init_args.weight_decay", 1e-5),
+        ("DPSH_CIFAR_10.py: U", "model.code_bank", True),
+        ("DPSH_CIFAR_10.py: after epoch 50", f"{DECAY}.init_args.starts", [51 / 150, 101 / 150]),
+        ("DPSH_CIFAR_10.py", f"{DECAY}.init_args.gamma", 0.1),
+        ("DPSH_CIFAR_10.py", "trainer.max_epochs", 150),
+        ("DPSH_CIFAR_10.py", f"{DATA}.batch_size", 128),
+    ],
+    "fit/dch": [
+        ("DCH train_val_script.py: gamma", f"{LOSS}.init_args.gamma", 20.0),
+        ("DCH dch.py: 0.9", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("DCH dch.py: fcgrad*10", "model.pretrained_lr_scale", 1 / 10),
+        ("DCH train_val_script.py", "model.backbone", "alexnet"),
+    ],
+    "data/coco_hag": [
+        ("HAG IV-A", f"{DATA}.train", "10000 from all"), ("HAG IV-C", f"{DATA}.size", 224),
+        ("HAG IV-A", f"{DATA}.query", "200 from all"),
+        ("HAG IV-A: the remaining", f"{DATA}.database", "rest of all"),
+    ],
+    "data/flickr25k_hag": [
+        ("HAG IV-A", f"{DATA}.train", "5000 from all"), ("HAG IV-A", f"{DATA}.labels", 24),
+        ("HAG IV-A", f"{DATA}.query", "200 from all"), ("HAG IV-C", f"{DATA}.size", 224),
+        ("HAG IV-A: the remaining", f"{DATA}.database", "rest of all"),
+    ],
+    "data/nuswide_hag": [
+        ("HAG IV-A", f"{DATA}.train", "5000 from all"), ("HAG IV-A: ten", f"{DATA}.labels", 10),
+        ("HAG IV-A", f"{DATA}.query", "200 from all"), ("HAG IV-C", f"{DATA}.size", 224),
+        ("HAG IV-A: the remaining", f"{DATA}.database", "rest of all"),
+    ],
+    "data/nuswide_dhta": [
+        ("DHTA C: 20 most frequent", f"{DATA}.labels", 20),
+        ("DHTA C", f"{DATA}.query", "5000 from all"),
+    ],
+    "data/imagenet100_dhta": [
+        ("DHTA C: 100 per class of the database", f"{DATA}.train", "100 per class from train"),
+        ("DHTA C: the training set", f"{DATA}.database", "train"),
+        ("DHTA C: the testing set", f"{DATA}.query", "val"),
+    ],
+    "data/imagenet100_open": [
+        ("DHTA C", f"{DATA}.train", "100 per class from train"), ("DHTA C", f"{DATA}.query", "val"),
+        ("DHTA 4.5: images of the other classes", f"{DATA}.open_set", "train"),
+    ],
+    "data/jhmdb": [
+        ("DHTA C", f"{DATA}.train", "10 per class from all"),
+        ("DHTA C", f"{DATA}.query", "10 per class from all"), ("DHTA B: 40", f"{DATA}.frames", 40),
+        ("DHTA C: the rest", f"{DATA}.database", "rest of all"), ("DHTA B", f"{DATA}.stride", None),
+    ],
+    "data/ucf101": [
+        ("DHTA C", f"{DATA}.train", "30 per class from all"), ("DHTA B: 3", f"{DATA}.stride", 3),
+        ("DHTA C", f"{DATA}.query", "30 per class from all"), ("DHTA B: 40", f"{DATA}.frames", 40),
+        ("DHTA C: the remaining", f"{DATA}.database", "rest of all"),
+    ],
+}  # fmt: skip
+ROWS = [(config, *row) for config, rows in TABLE.items() for row in rows]
+
+
+def number(value):
+    """Read a fraction as the number that the program makes of it."""
+    if isinstance(value, list):
+        return [number(each) for each in value]
+    try:
+        return float(Fraction(value)) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def setting(config, path):
+    """Return a setting of a config; of a class its name."""
+    found = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())
+    for part in path.split("."):
+        found = (found or {}).get(part)
+    if isinstance(found, dict) and "class_path" in found:
+        return found["class_path"].rpartition(".")[2]
+    return found if isinstance(found, dict) else number(found)
+
+
+@pytest.mark.parametrize(("config", "source", "path", "value"), ROWS)
+def test_constants(config, source, path, value):
+    found = setting(config, path)
+    assert found == (value if isinstance(value, str | dict) else pytest.approx(value)), source
+
+
+def test_every_preset_that_names_a_method_has_its_constants_here():
+    own = {"fit/demo_video"}  # ours
+    named = {f"attack/{p.stem}" for p in CONFIGS.glob("attack/*.yaml")}
+    named |= {f"fit/{path.stem}" for path in CONFIGS.glob("fit/*.yaml")} - own
+    named |= {f"data/{p.stem}" for p in CONFIGS.glob("data/*_hag.yaml")}
+    named |= {f"data/{p.stem}" for p in CONFIGS.glob("data/*_dhta.yaml")}
+    assert named <= set(TABLE)
+
+
+def test_defaults_are_the_papers():
+    """What presets leave out."""
+    from lightning_hash.attacks import HAG, AlphaSchedule, HAGCode, TargetChoice
+    from lightning_hash.functional import RankingOptions
+    from lightning_hash.losses import (
+        CSQLoss,
+        DCHLoss,
+        DeepVideoLoss,
+        DPSHLoss,
+        GreedyHashLoss,
+        HashNetLoss,
+    )
+
+    assert HAG().threshold == HAGCode().threshold == 0.5  # HAG IV-F, main.py: threshold = 0.5
+    assert HAGCode().beta == 1.0  # main.py: beta = 1.0
+    assert (TargetChoice().n_t, TargetChoice().rule) == (9, "different")  # DHTA 4.2
+    assert RankingOptions().top_k == 1000  # HAG IV-B, DHTA 4.1
+    schedule = AlphaSchedule()  # HAG IV-C: 1000 of 2000, then every 200
+    assert schedule.values == (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+    assert [start * 2000 for start in schedule.starts] == [0, 1000, 1200, 1400, 1600, 1800]
+    assert CSQLoss().quantization_weight == 0.05  # CSQ options.py: lambda2
+    assert DeepVideoLoss().balance == 1e-4  # DHTA B
+    assert DPSHLoss().eta == 10.0  # DPSH_CIFAR_10_demo.py: lamda
+    assert GreedyHashLoss().penalty_weight == 0.1  # cifar1.py
+    assert (DCHLoss().gamma, DCHLoss().quantization_weight) == (20.0, 0.1)  # gamma of DCH's script
+    assert HashNetLoss().alpha is None  # 10 / K, train.py
+    assert HashNetLoss().stages == 50  # network.py: 10,000 iterations, step_size 200
+
+
+BITS = {"hag": [16, 32, 64, 128], "dhta": [16, 32, 48, 64]}  # HAG Table I, DHTA Table 1
+MILESTONES = {"hag_table1": {0, 10, 100, 500, 1000, 1500, 2000},  # HAG Table I
+              "hag_table2": {500, 1000, 1500, 2000},  # HAG Table II
+              "dhta_table3": {1000, 1500, 2000},  # DHTA Table 3, as far as it is legible
+              "dhta_table4": {10, 50, 100, 500}}  # fmt: skip
+# The paper's experiment: code lengths, epsilons, n_t, queries, top_k of its attacks.
+EXPERIMENTS = {
+    "hag_table1": (BITS["hag"], {10 / 255}, {None}, {None}, {1000}),  # IV-B, IV-C
+    "hag_table2": (BITS["hag"], {10 / 255}, {None}, {None}, {1000}),
+    "hag_table3": (BITS["hag"], {10 / 255}, {None}, {None}, {1000}),
+    "hag_fig2": ([16], {10 / 255}, {None}, {None}, {1000}),  # III-B
+    "hag_fig5": ([32], {10 / 255}, {None}, {None}, {1000}),
+    "dhta_table1": (BITS["dhta"], {0.032}, {1, 9}, {100}, {1000, 5000}),  # 4.1, 4.2
+    "dhta_table2": (BITS["dhta"], {0.032}, {1, 9}, {100}, {None}),  # 4.3
+    "dhta_table3": (BITS["dhta"], {0.032}, {9}, {100}, {1000}),
+    "dhta_table4": (BITS["dhta"], {0.032}, {9}, {100}, {None}),
+    "dhta_table6": (BITS["dhta"], {0.032}, {5, 7, 9, 11}, {100}, {1000}),  # Table 6
+    "dhta_table7": (BITS["dhta"], {0.032}, {1, 9}, {100}, {5000}),
+    "dhta_table8": ([32], {0.01, 0.02, 0.03, 0.04, 0.05}, {9}, {100}, {None, 1000}),  # Table 8
+    "dhta_table9": (BITS["dhta"], {0.032}, {1, 9}, {100}, {None, 1000}),
+    "dhta_fig3": ([48], {0.032}, {1, 9}, {100}, {1000, 5000}),
+    "dhta_fig5": ([48], {0.032}, {1, 9}, {100}, {None}),
+    "dhta_fig7": (BITS["dhta"], {0.032}, {1, 3, 5, 7, 9, 11, 13}, {100}, {None, 1000}),  # 4.4
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiments_are_those_of_the_papers(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    runs = [
+        r for r in read_plan([Path(f"configs/papers/{name}.yaml")], "full") if r.verb == "attack"
+    ]
+    bits, epsilons, sizes, queries, depths = EXPERIMENTS[name]
+    given = [run.configuration["options"]["model"] for run in runs]
+    victims = [run.options["model.victim"].configuration["options"]["model"] for run in runs]
+    assert sorted({victim["bits"] for victim in victims}) == bits
+    assert {number(model["epsilon"]) for model in given} == epsilons
+    assert {model["targets"]["init_args"].get("n_t") for model in given} == sizes
+    assert {model["n_queries"] for model in given} == queries
+    assert {model["ranking"]["top_k"] for model in given} == depths
+    for run, model in zip(runs, given, strict=True):
+        last = run.configuration["options"].get("trainer", {}).get("max_epochs", 0)
+        assert MILESTONES.get(name, set()) <= {*model["evaluate_at"], last}
+        assert last in (0, 500, 2000)
+
+
+def test_victims_of_hag_see_images_as_they_are(monkeypatch):
+    """HAG IV-C: resized to 224 x 224 before being used as the inputs."""
+    monkeypatch.chdir(ROOT)
+    runs = read_plan([Path("configs/papers/hag_table1.yaml")], "full")
+    fits = [run.configuration["options"]["data"] for run in runs if run.verb == "fit"]
+    assert len(fits) == 3 * 4
+    assert all(data.get("augment", data["init_args"].get("augment")) is False for data in fits)
+    assert setting("fit/hag", DATA)["jitter"] is None
