@@ -1,5 +1,6 @@
 """The verbs that run a LightningModule: LightningCLI with the options of one verb."""
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning_hash.commands.defaults import keep_defaults
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.data import HashDataModule
+from lightning_hash.engine.stops import ends_by_signal, stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.victims.checkpoints import read_checkpoint
@@ -80,10 +82,19 @@ class HashCLI(LightningCLI):
             self.save_config_callback = None
         return super().instantiate_trainer(**kwargs, **own)
 
-    def run(self) -> None:
-        """Call the verb's function."""
+    def run(self) -> int:
+        """Call the verb's function.
+
+        Returns:
+            The exit status: 0, or 1 after a message where the run was stopped before its end.
+        """
         options = {name: self.config_init[name] for name in self._options}
-        self._function(self.trainer, self.model, self.datamodule, **options)
+        with ends_by_signal():
+            self._function(self.trainer, self.model, self.datamodule, **options)
+        stopped = stopped_early(self.trainer, self.model)
+        if stopped is not None and self.trainer.is_global_zero:
+            print(f"error: {stopped}", file=sys.stderr)
+        return int(stopped is not None)
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.engine.callbacks import SummaryTable
+from lightning_hash.engine.callbacks import StopTraining, SummaryTable
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 
@@ -53,7 +53,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
         dirpath=Path(options["checkpoints"]) / options["name"], filename="best",
         monitor="val/map", mode="max", save_last=True, enable_version_counter=False,
     )  # fmt: skip
-    own: list[Callback] = [RichProgressBar(), SummaryTable(), checkpoint]
+    own: list[Callback] = [RichProgressBar(), SummaryTable(), StopTraining(), checkpoint]
     if given["logger"] is not False:
         own.append(LearningRateMonitor("step"))
     # A training shorter than the default interval is validated at its end.
