@@ -1,6 +1,7 @@
 """The verbs that run a LightningModule: LightningCLI with the options of one verb."""
 
 import sys
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -10,13 +11,20 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from lightning_hash.commands.defaults import keep_defaults
+from lightning_hash.commands.given import (
+    check_baseline,
+    check_command_line,
+    check_network,
+    given_options,
+)
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.stops import ends_by_signal, stopped_early
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
-from lightning_hash.victims.checkpoints import read_checkpoint
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 
 
 class LightningVerb(Protocol):
@@ -41,7 +49,8 @@ class HashCLI(LightningCLI):
         module = import_module(entry.module)
         self._part = cast(LightningVerb, module)
         self._function = getattr(module, entry.function)
-        self._arguments = arguments
+        self._verb, self._arguments = verb, arguments
+        check_command_line(verb, arguments)
         model_module, _, model_class = entry.model.rpartition(".")
         super().__init__(
             model_class=getattr(import_module(model_module), model_class),
@@ -66,17 +75,40 @@ class HashCLI(LightningCLI):
         parser.set_defaults(keep_defaults(self._entry.defaults, self._arguments))
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and take from a checkpoint of ``fit`` what its network is built with."""
+        """Parse, and take from a checkpoint of ``fit`` what its network is built with.
+
+        Raises:
+            ValueError: if the user gave another network; names both.
+        """
         super().parse_arguments(parser, args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
+            self._given = given_options(parser.parse_args(args, defaults=False).as_dict())
+        if self._verb == "test" and "ckpt_path" not in self._given:
+            folder = Path(self.config["checkpoints"]) / self.config["name"]
+            self.config["ckpt_path"] = str(folder / "best.ckpt")
         path = self.config.get("ckpt_path")
         if self._model_class is HashModule and path is not None and Path(path).is_file():
-            saved = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")
-            self.config = parser.parse_object({"model": saved["hyper_parameters"]}, self.config)
+            checkpoint = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")
+            entry, network = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
+            saved = {name: entry[name] for name in ("backbone", "bits")}
+            if entry.get("settings") is not None:
+                saved["weights"] = entry["settings"]["model"]["weights"]
+            check_network(self._given, self.config["model"], saved, path)
+            self.config = parser.parse_object({"model": network}, self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
         own = self._part.trainer_options(self.config_init, self.model)
         given = self.config_init["trainer"]
+        if given["barebones"]:
+            msg = (
+                "trainer.barebones = True: nothing is logged, metrics neither; leave it out and "
+                "give --trainer.logger=false and --trainer.enable_checkpointing=false"
+            )
+            raise ValueError(msg)
+        if isinstance(self.model, AttackModule) and not self.model.objective.iterative:
+            check_baseline(self._given, self.model.objective.name)
         places = (given["logger"], given["default_root_dir"], *map(own.get, _PLACES))
         if not any(places):
             self.save_config_callback = None

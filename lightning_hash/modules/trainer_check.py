@@ -21,7 +21,7 @@ from pytorch_lightning.plugins.precision import (
     Precision,
 )
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.modules.preparation import check_precision
 
@@ -149,7 +149,7 @@ def check_fit_trainer(trainer: pl.Trainer) -> None:
     """Refuse a Trainer that would validate a training on a part of the database.
 
     How it trains is the user's choice and stands in the checkpoint. ``fast_dev_run`` keeps no
-    checkpoint and is warned of.
+    checkpoint; that its numbers are of single batches is said.
 
     Args:
         trainer: runs the training.
@@ -158,9 +158,7 @@ def check_fit_trainer(trainer: pl.Trainer) -> None:
         ValueError: naming the option, its value and the remedy.
     """
     if getattr(trainer, "fast_dev_run", False):
-        rank_zero_warn(
-            "trainer.fast_dev_run: val/map is of single batches, and no victim is kept"
-        )
+        rank_zero_info("trainer.fast_dev_run: val/map is of single batches, and no victim is kept")
         return
     _refuse(trainer, _FIT)
 
