@@ -98,6 +98,10 @@ class HashModule(pl.LightningModule):
             raise ValueError(msg)
         self.backbone, self.bits = backbone, bits
         self.network = build_network(backbone, bits, weights)
+        own = getattr(self.network, "bits", bits)
+        if isinstance(own, int) and own != bits:
+            msg = f"bits = {bits}, but the network {backbone_name(backbone)} has {own}; give {own}"
+            raise ValueError(msg)
         self.loss = PairwiseLoss() if loss is None else loss
         if code_bank and not isinstance(self.loss, PairLoss):
             msg = (

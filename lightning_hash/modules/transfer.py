@@ -50,6 +50,7 @@ def read_perturbations(folder: Path) -> Perturbations:
         budget = protocol["attack"]["budget"]
         epsilon, space = float(budget["epsilon"]), budget["space"]
         found = {name: protocol[name] for name in ("attack", "victims", "data", "ranking")}
+        iteration = int(protocol.get("iteration", protocol["attack"]["iterations"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         msg = f"{path} is no file of perturbations of this version, or a truncated one ({error!r})"
         raise ValueError(msg) from error
@@ -62,7 +63,8 @@ def read_perturbations(folder: Path) -> Perturbations:
         epsilon *= float(scale.max())
     combination = "joint" if len(found["victims"]) > 1 else "single"
     return Perturbations(
-        index, values, epsilon, combination=combination, reached=reached, **found
+        index, values, epsilon, iteration=iteration, combination=combination, reached=reached,
+        run=folder.as_posix(), **found,
     )  # fmt: skip
 
 
@@ -130,6 +132,7 @@ def transfer_module(
     evaluation.attach(data, databases, trainer)
     evaluation.protocol["transfer"] = {
         "sources": given.sources, "combination": given.combination, "restarts": given.restarts,
+        **({"parts": list(given.parts)} if given.parts else {}),
     }  # fmt: skip
     batches = _load(given, targets, data, databases)
     evaluation.has_targets = targets is not None and have_targets(batches)
@@ -138,7 +141,10 @@ def transfer_module(
     attack = {"targeted": False, "iterations": 0, "targets": None, **given.attack}
     if given.combination not in ("single", "joint"):
         attack["budget"] = {**attack.get("budget", {}), "epsilon": given.epsilon, "space": "pixel"}
-    return ScoreModule(victim, data, databases, batches, perturbations, evaluation, budget, attack)
+    return ScoreModule(
+        victim, data, databases, batches, perturbations, evaluation, budget, attack,
+        iteration=given.iteration,
+    )  # fmt: skip
 
 
 def _load(
