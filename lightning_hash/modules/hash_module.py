@@ -24,8 +24,8 @@ from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
-from lightning_hash.modules.trainer_check import check_fit_trainer, check_pass_trainer
 from lightning_hash.modules.resumption import check_resumption
+from lightning_hash.modules.trainer_check import check_fit_trainer, check_pass_trainer
 from lightning_hash.modules.training_settings import (
     check_training,
     model_settings,

@@ -121,12 +121,12 @@ def check_attack_trainer(trainer: pl.Trainer) -> None:
     if connector._layer_sync is not None:
         _fail("sync_batchnorm", True, "the victim is in eval mode, where batches change nothing; "
               "leave it out")  # fmt: skip
-    _check_plugin(trainer, (Precision, MixedPrecision, DoublePrecision))
     strategy = trainer.strategy
     known = isinstance(strategy, SingleDeviceStrategy) or type(strategy) is DDPStrategy
     if not (known or hasattr(strategy, "query_parallel")):
         _fail("strategy", type(strategy).__name__, "it may split or convert the perturbations; "
               "give auto, or query_parallel for several processes")  # fmt: skip
+    _check_plugin(trainer, (Precision, MixedPrecision, DoublePrecision))
     _check_callbacks(trainer, CHANGING)
 
 
