@@ -13,6 +13,7 @@ from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.callbacks import StopTraining, SummaryTable
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.victims.checkpoints import read_checkpoint
 
 
 def run_fit(
@@ -33,8 +34,11 @@ def run_fit(
 
     Raises:
         ValueError: if the features of frames cannot be kept, see
-            :func:`lightning_hash.modules.frame_encoder.cache_frames`.
+            :func:`lightning_hash.modules.frame_encoder.cache_frames`, or the checkpoint is of no
+            training, or of one with other settings.
     """
+    if ckpt_path is not None and Path(ckpt_path).is_file():  # not "last" or "hpc"
+        read_checkpoint(Path(ckpt_path), "victim", "python -m lightning_hash fit")
     datamodule.cached = cache_frames(model, datamodule, trainer)
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)

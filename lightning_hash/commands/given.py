@@ -87,10 +87,8 @@ def check_baseline(given: Mapping[str, Any], objective: str) -> None:
     Raises:
         ValueError: naming the options.
     """
-    found = [
-        name for name in _ITERATED
-        if any(_is_below(p, f"model.{name}") and v not in (None, False) for p, v in given.items())
-    ]  # fmt: skip
+    said = [path for path, value in given.items() if value is not None and value is not False]
+    found = [name for name in _ITERATED if _among(said, f"model.{name}")]
     if found:
         names = ", ".join(f"model.{name}" for name in found)
         msg = f"{names}: objective {objective} is not iterated; leave out, or null after a config"

@@ -1,7 +1,9 @@
 """An attack's checkpoint: its state by query, without the victim."""
 
 import dataclasses
+import inspect
 from collections.abc import Sequence
+from types import CodeType
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_warn
@@ -78,7 +80,8 @@ def load_attack(
         ValueError: if the checkpoint belongs to another attack, to a longer one, or was saved in
             the midst of an iteration; names what differs.
     """
-    entry: dict[str, Any] = {"within": False, "done": checkpoint["epoch"] + 1}
+    done = min(checkpoint["epoch"] + 1, recipe.iterations)  # of an earlier version
+    entry: dict[str, Any] = {"within": False, "done": done}
     entry |= checkpoint[CHECKPOINT_KEY]
     unknown = identity.keys() - entry["identity"].keys()
     if unknown:
@@ -119,7 +122,7 @@ def load_attack(
 def follows_iterations(recipe: Recipe) -> str | None:
     """Return what of an attack depends on how long it is; ``None`` if nothing does.
 
-    A rule depends on it if a method of its class names ``iterations``.
+    A rule of one's own depends on it if a method of its class names ``iterations``.
     """
     if type(recipe.alpha) is not AlphaSchedule or len(recipe.alpha.values) > 1:
         return "alpha"
@@ -127,6 +130,11 @@ def follows_iterations(recipe: Recipe) -> str | None:
         return "the default step"
     rule = type(recipe.example())
     own = rule.__mro__[: rule.__mro__.index(Rule)] if issubclass(rule, Rule) else ()
-    code = [getattr(value, "__code__", None) for kind in own for value in vars(kind).values()]
-    names = {name for each in code if each for name in (*each.co_names, *each.co_varnames)}
-    return f"step {rule.__name__}" if "iterations" in names else None
+    methods = [inspect.unwrap(m) for kind in own for m in vars(kind).values() if callable(m)]
+    named = any("iterations" in _names(m.__code__) for m in methods if hasattr(m, "__code__"))
+    return f"step {rule.__name__}" if named else None
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return {*code.co_names, *code.co_varnames}.union(*map(_names, inner))

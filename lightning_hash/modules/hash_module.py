@@ -387,9 +387,9 @@ class HashModule(pl.LightningModule):
             entry = checkpoint[CHECKPOINT_KEY]
             self._before = check_training(entry, self._settings, follows)
             done, wanted = checkpoint["epoch"], self.trainer.max_epochs
-            if wanted is not None and 0 <= wanted <= done:
+            if wanted is not None and 0 <= wanted < done:
                 msg = (
-                    f"ckpt_path: the checkpoint is of epoch {done + 1}, this run's max_epochs is "
+                    f"ckpt_path: the checkpoint has {done} epochs, this run's max_epochs is "
                     f"{wanted}; give at least as many, or train anew without ckpt_path"
                 )
                 raise ValueError(msg)

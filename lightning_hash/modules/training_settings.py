@@ -14,13 +14,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.modules.resumption import check_resumption
-from lightning_hash.modules.trainer_check import CHANGING
+from lightning_hash.modules.trainer_check import CHANGING, is_partial
 from lightning_hash.results.settings import as_json
 from lightning_hash.utils.settings import public_name, settings_of
 
 _OPTIONS = (
     "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val",
-    "gradient_clip_algorithm", "limit_train_batches", "precision",
+    "gradient_clip_algorithm", "limit_train_batches",
 )  # fmt: skip
 
 
@@ -74,12 +74,13 @@ def run_settings(trainer: pl.Trainer) -> dict[str, Any]:
     callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
     seed = os.environ.get("PL_GLOBAL_SEED")
     options = {name: getattr(trainer, name, None) for name in _OPTIONS}
-    algorithm = options["gradient_clip_algorithm"]
+    algorithm, limit = options["gradient_clip_algorithm"], options["limit_train_batches"]
     said = {
         "data": _data_settings(data, trainer.world_size),
         "trainer": {
             **options,
             "gradient_clip_algorithm": None if algorithm is None else str(algorithm),
+            "limit_train_batches": limit if is_partial(limit) else "all",  # 1 is no 1.0
             "precision": str(trainer.precision),
             "callbacks": [type(c).__name__ for c in callbacks if isinstance(c, CHANGING)],
         },
