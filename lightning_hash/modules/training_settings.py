@@ -20,7 +20,7 @@ from lightning_hash.utils.settings import public_name, settings_of
 
 _OPTIONS = (
     "max_epochs", "max_steps", "accumulate_grad_batches", "gradient_clip_val",
-    "gradient_clip_algorithm", "limit_train_batches",
+    "gradient_clip_algorithm",
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def run_settings(trainer: pl.Trainer) -> dict[str, Any]:
     callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
     seed = os.environ.get("PL_GLOBAL_SEED")
     options = {name: getattr(trainer, name, None) for name in _OPTIONS}
-    algorithm, limit = options["gradient_clip_algorithm"], options["limit_train_batches"]
+    algorithm, limit = options["gradient_clip_algorithm"], trainer.limit_train_batches
     said = {
         "data": _data_settings(data, trainer.world_size),
         "trainer": {

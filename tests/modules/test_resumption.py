@@ -39,8 +39,7 @@ def saved(tmp_path, blobs):
 
 
 def other_data(blobs, **changes):
-    data = type(blobs)(**{"batch_size": 12, "eval_batch_size": 32, **changes})
-    return data
+    return type(blobs)(**{"batch_size": 12, "eval_batch_size": 32, **changes})
 
 
 @pytest.mark.parametrize(
@@ -48,10 +47,16 @@ def other_data(blobs, **changes):
     [
         ({"bits": 4, "backbone": "convnet"}, "its model.backbone is {.*, this run's is 'convnet'"),
         ({"loss": DPSHLoss(eta=3.0)}, r"its model\.loss\.eta is 10\.0, this run's is 3\.0"),
-        ({"loss": HashNetLoss()}, r"its model\.loss\.class is '.*DPSHLoss', this run's is '.*HashN"),
+        (
+            {"loss": HashNetLoss()},
+            r"its model\.loss\.class is '.*DPSHLoss', this run's is '.*HashN",
+        ),
         ({"optimizer": partial(SGD, lr=0.2)}, r"its model\.optimizer\.lr is 0\.001, .* is 0\.2"),
         ({"optimizer": partial(SGD, lr=1e-3, momentum=0.5)}, r"model\.optimizer\.momentum is 0, "),
-        ({"optimizer": partial(Adam, lr=1e-3)}, r"its model\.optimizer\.class is 'torch\.optim\.SGD"),
+        (
+            {"optimizer": partial(Adam, lr=1e-3)},
+            r"its model\.optimizer\.class is 'torch\.optim\.SGD",
+        ),
         ({"code_bank": True}, "its model.code_bank is False, this run's is True"),
         ({"ranking": RankingOptions(top_k=5)}, "its model.ranking.top_k is 20, this run's is 5"),
         ({"lr_scheduler": OneCycle}, "its lr_scheduler.class is None, this run's is '.*OneCycle'"),
@@ -80,12 +85,16 @@ def test_another_trainer_is_refused(run, message, tmp_path, blobs, saved):
 
 
 def test_other_data_are_refused(tmp_path, blobs, saved):
-    with pytest.raises(ValueError, match="its data.global_batch is 12, this run's is 6"):
+    with pytest.raises(ValueError, match=r"its data\.global_batch is 12, this run's is 6"):
         fit(tmp_path, other_data(blobs, batch_size=6), path=saved)
-    with pytest.raises(ValueError, match="its data.seed is 0, this run's is 3"):
+    with pytest.raises(ValueError, match=r"its data\.seed is 0, this run's is 3"):
         fit(tmp_path, other_data(blobs, seed=3), path=saved)
     relabelled = other_data(blobs)
-    relabelled.fingerprints = lambda: {"train": "0 with other labels", "query": "1", "database": "2"}
+    relabelled.fingerprints = lambda: {
+        "train": "0 with other labels",
+        "query": "1",
+        "database": "2",
+    }
     with pytest.raises(ValueError, match=r"its data.sha256.train is '0', .* '0 with other labels'"):
         fit(tmp_path, relabelled, path=saved)
     augmented = other_data(blobs)
@@ -137,7 +146,7 @@ def test_another_schedule_is_refused(tmp_path, blobs):
     run, _ = fit(tmp_path, blobs, options={"lr_scheduler": OneCycle})
     run.save_checkpoint(tmp_path / "v.ckpt")
     for other in (partial(OneCycle, pct_start=0.5), partial(OneCycle, max_lr=0.7)):
-        with pytest.raises(ValueError, match="another training: its lr_scheduler."):
+        with pytest.raises(ValueError, match=r"another training: its lr_scheduler\."):
             fit(tmp_path, blobs, path=tmp_path / "v.ckpt", options={"lr_scheduler": other})
 
 
@@ -147,11 +156,13 @@ def test_what_an_old_checkpoint_does_not_say_is_said(tmp_path, blobs, saved):
     torch.save(content, tmp_path / "old.ckpt")
     with pytest.warns(UserWarning, match="says neither loss, optimizer, .* trainer nor seed"):
         fit(tmp_path, blobs, path=tmp_path / "old.ckpt", options={"loss": DPSHLoss(eta=3.0)})
+    four = {**TINY, "init_args": {"bits": 4}}
     with (
         pytest.warns(UserWarning, match="only backbone and bits can be compared"),
-        pytest.raises(ValueError, match=r"its model\.backbone\.init_args\.bits is 8, this run's is 4"),
+        pytest.raises(
+            ValueError, match=r"its model\.backbone\.init_args\.bits is 8, this run's is 4"
+        ),
     ):
-        four = {**TINY, "init_args": {"bits": 4}}
         fit(tmp_path, blobs, path=tmp_path / "old.ckpt", options={"backbone": four, "bits": 4})
 
 

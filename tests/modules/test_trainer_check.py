@@ -150,8 +150,8 @@ def test_one_is_a_batch_and_one_point_zero_is_all(limit, partial):
     assert is_partial(limit) == partial
 
 
-def test_the_line_of_two_also_refuses(blobs):
-    """`lightning_hash.attack` has a Trainer of its own; a module attached by hand has the user's."""
+def test_attach_refuses_by_itself(blobs):
+    """A module that is attached by hand has the user's Trainer."""
     from lightning_hash.data.queries import QueryData
 
     data = QueryData(blobs, None, 5, 0)
@@ -201,7 +201,7 @@ class Meddles(pl.Callback):
 )
 @pytest.mark.parametrize("what", ["rate", "perturbation"])
 def test_a_callback_of_ones_own_that_changes_an_attack_is_noticed(what, hook, blobs):
-    with pytest.raises(ValueError, match="changed between two steps, .*leave the .*: Meddles"):
+    with pytest.raises(ValueError, match=r"changed between two steps, .*leave the .*: Meddles"):
         perturbed(blobs, callbacks=[Meddles(what, hook)])
 
 

@@ -55,7 +55,9 @@ def test_attack_and_encode_refuse_other_bits(source, script, tmp_path, blobs):
 
 
 def test_bits_that_a_network_says_are_compared_at_once():
-    with pytest.raises(ValueError, match="bits = 16, but the network .*Wide returns 8 logits; giv"):
+    with pytest.raises(
+        ValueError, match=r"bits = 16, but the network .*Wide returns 8 logits; giv"
+    ):
         Victim(Wide(8), bits=16)
     with pytest.raises(ValueError, match="bits = 64, the network has 8; leave bits out"):
         as_victim(options_of(f"{__name__}:make_wide", None, 64))
