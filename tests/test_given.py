@@ -160,3 +160,9 @@ def test_weights_that_a_checkpoint_began_with():
         check_network(given, {"weights": "b.pth"}, saved, "last.ckpt")
     check_network({"model.weights": "a.pth"}, {"weights": "a.pth"}, saved, "last.ckpt")
     check_network({}, {"weights": None, "bits": 32}, saved, "last.ckpt")
+
+
+def test_a_verb_without_options_of_data_takes_the_demos(with_victim, capsys):
+    """The parser requires data; what the user gave is read without defaults."""
+    assert main(["fit", LAST, "--model.bits=64"]) == 1
+    assert "its model.bits is 32, --model.bits is 64" in capsys.readouterr().err

@@ -72,7 +72,8 @@ class HashCLI(LightningCLI):
         for name, option in self._entry.options.items():
             parser.add_argument(f"--{name}", **option._asdict())
         self._options = parser.add_function_arguments(self._function, skip={3})
-        parser.set_defaults(keep_defaults(self._entry.defaults, self._arguments))
+        self._defaults = keep_defaults(self._entry.defaults, self._arguments)
+        parser.set_defaults(self._defaults)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and take from a checkpoint of ``fit`` what its network is built with.
@@ -83,7 +84,7 @@ class HashCLI(LightningCLI):
         super().parse_arguments(parser, args)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
-            self._given = given_options(parser.parse_args(args, defaults=False).as_dict())
+            self._given = given_options(self._parse_given(parser, args))
         if self._verb == "test" and "ckpt_path" not in self._given:
             folder = Path(self.config["checkpoints"]) / self.config["name"]
             self.config["ckpt_path"] = str(folder / "best.ckpt")
@@ -96,6 +97,13 @@ class HashCLI(LightningCLI):
                 saved["weights"] = entry["settings"]["model"]["weights"]
             check_network(self._given, self.config["model"], saved, path)
             self.config = parser.parse_object({"model": network}, self.config)
+
+    def _parse_given(self, parser: LightningArgumentParser, args: list[str]) -> dict[str, Any]:
+        """Return what the user gave, nested, and the data, which the parser requires."""
+        data = self._defaults.get("data", {}).get("class_path")
+        given = parser.parse_args([*([f"--data={data}"] if data else []), *args], defaults=False)
+        found: dict[str, Any] = given.as_dict()
+        return found
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
