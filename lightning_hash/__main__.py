@@ -21,8 +21,9 @@ def main(args: list[str] | None = None) -> int:
         args: the arguments; those of the process by default.
 
     Returns:
-        The exit status: 0; 1 after a message on stderr where the input was wrong; 2 where there is
-        no verb, or no such option; 141 where nobody reads what is printed.
+        The exit status: 0; 1 after a message on stderr where the input was wrong or a run was
+        stopped before its end; 2 where there is no verb, or no such option; 128 + the signal that
+        stopped it; 141 where nobody reads what is printed.
     """
     verb, *arguments = (sys.argv[1:] if args is None else args) or [""]
     if verb in ("--version", "-V"):
@@ -57,8 +58,7 @@ def _run(verb: str, arguments: list[str]) -> int:
         return status
     from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it alone
 
-    HashCLI(verb, arguments).run()
-    return 0
+    return HashCLI(verb, arguments).run()
 
 
 def _explained(error: Exception) -> str:

@@ -109,6 +109,13 @@ def test_combinations_on_another_victim(world, capsys):
     ]  # fmt: skip
     assert row.value == pytest.approx(float(expected), abs=1e-6)
     assert row.get("attack.budget.epsilon") == pytest.approx(2 * 10 / 255)
+    parts = row.get("transfer.parts")
+    assert [part["run"].rpartition("attack/")[2] for part in parts] == [
+        "a8/version_0", "a12/version_0",
+    ]  # fmt: skip
+    assert [part["sources"] for part in parts] == ["convnet-8", "convnet-12"]
+    assert [(p["attack"]["seed"], p["iteration"]) for p in parts] == [(0, 5), (0, 5)]
+    assert {p["attack"]["budget"]["epsilon"] for p in parts} == {10 / 255}
     printed = capsys.readouterr().out
     assert "convnet-8 (r1), ε 10/255" in printed
     assert "clip(r1 + r2), ε 10/255" in printed
@@ -147,6 +154,8 @@ def test_the_best_of_restarts(world, objective, metric, capsys):
     assert single == pytest.approx(bits.mean(dim=1).tolist(), abs=1e-5)
     (best,) = [row for row in found if row.get("transfer.combination") == "best"]
     assert (best.get("transfer.restarts"), best.get("attack.start_seed")) == (3, None)
+    seeds = [part["attack"]["start_seed"] for part in best.get("transfer.parts")]
+    assert seeds == [1, 2, 3]
     top = bits.amax(dim=0) if metric == "clean" else bits.amin(dim=0)
     assert best.value == pytest.approx(float(top.mean()), abs=1e-5)
     assert float(bits.std()) > 0  # there was something to choose from
@@ -170,6 +179,45 @@ def test_runs_that_do_not_go_together(world, capsys, tmp_path):
     assert "are of other data: their sha256.database is" in capsys.readouterr().err
     assert transfer(world, "--perturbations", str(tmp_path), *victim) == 1
     assert "give the run folder of a finished attack" in capsys.readouterr().err
+
+
+def test_a_victim_that_is_none_is_found_before_the_others_are_scored(world, capsys):
+    run, good = str(world / "runs/attack/a8"), str(world / "ck/v8/best.ckpt")
+    line = ["--perturbations", run, "--victims", good, str(world / "ck/v9/best.ckpt")]
+    assert transfer(world, *line, name="mistyped") == 1
+    said = capsys.readouterr()
+    assert "v9/best.ckpt does not exist" in said.err
+    assert "Testing" not in said.out
+    assert not (world / "runs" / "transfer" / "mistyped").exists()
+
+
+def test_the_rows_of_a_victim_are_there_when_a_later_one_fails(world, monkeypatch):
+    from lightning_hash.commands import transfer as verb
+
+    score, seen = verb.run_transfer, []
+
+    def fails(trainer, victim, *arguments):
+        seen.append(victim.bits)
+        if len(seen) == 2:
+            raise ValueError("the second")
+        return score(trainer, victim, *arguments)
+
+    monkeypatch.setattr(verb, "run_transfer", fails)
+    victims = [str(world / f"ck/v{bits}/best.ckpt") for bits in (8, 12)]
+    line = ["--perturbations", str(world / "runs/attack/a8"), "--victims", *victims]
+    assert transfer(world, *line, name="half") == 1
+    assert {row.get("victim.bits") for row in rows(world, "half")} == {8}
+
+
+def test_a_stopped_attack_is_transferred_as_what_it_is(world, tmp_path):
+    attack = ["attack", f"--model.victim={world}/ck/v8/best.ckpt", "--name=stopped"]
+    attack += ["--trainer.max_epochs=50", "--model.n_queries=4", "--trainer.max_time=00:00:00:00"]
+    with pytest.warns(UserWarning, match="stopped after iteration 0 of 50"):
+        assert main([*attack, *SMALL, *QUIET, "--runs", str(tmp_path)]) == 1
+    run, victim = str(tmp_path / "attack/stopped"), str(world / "ck/v12/best.ckpt")
+    assert transfer(world, "--perturbations", run, "--victims", victim, name="stopped") == 0
+    found = [row for row in rows(world, "stopped") if row.is_attack]
+    assert {(row.iteration, row.get("attack.iterations")) for row in found} == {(0, 50)}
 
 
 def test_one_perturbation_on_two_victims(tmp_path, blobs):

@@ -25,10 +25,13 @@ class Perturbations:
         attack: settings of the attack; of several, as far as they agree.
         data: settings of the data.
         ranking: settings of the ranking.
+        iteration: iterations that were really run; of several, the least.
         combination: how they were put together.
         reached: ``(Q,)`` in [0, 1], how far each got on its own victim: the share of bits that
             flipped or, of targeted attacks, that agree with the anchor code; ``None`` if unknown.
         restarts: how many the best was taken of.
+        run: folder of the attack, where there is one.
+        parts: of several put together what each was: run, victims, attack and iteration.
     """
 
     index: Tensor
@@ -38,10 +41,13 @@ class Perturbations:
     attack: dict[str, Any]
     data: dict[str, Any]
     ranking: dict[str, Any]
+    iteration: int = 0
     combination: str = "single"
     reached: Tensor | None = None
     restarts: int | None = None
     radius: Tensor | None = None
+    run: str | None = None
+    parts: Sequence[Mapping[str, Any]] = ()
 
     @property
     def limit(self) -> Tensor:
@@ -105,8 +111,16 @@ def combine(parts: Sequence[Perturbations], combination: str) -> Perturbations:
     attack["name"] = "+".join(dict.fromkeys(part.attack["name"] for part in parts))
     return Perturbations(
         first.index, values, float(limit.max()), list(victims.values()), attack, first.data,
-        first.ranking, combination, restarts=len(parts) if combination == "best" else None,
+        first.ranking, min(part.iteration for part in parts), combination,
+        restarts=len(parts) if combination == "best" else None,
         radius=limit if limit.dim() else None,
+        parts=[
+            {
+                "run": part.run, "sources": part.sources, "victims": list(part.victims),
+                "attack": part.attack, "iteration": part.iteration,
+            }
+            for part in parts
+        ],
     )  # fmt: skip
 
 

@@ -81,7 +81,7 @@ class Recipe:
         Raises:
             ValueError: naming them.
         """
-        rule = self._example()
+        rule = self.example()
         if isinstance(rule, torch.optim.LBFGS):
             msg = "step: LBFGS needs one loss for all queries, which are attacked one by one here"
             raise ValueError(msg)
@@ -116,9 +116,9 @@ class Recipe:
         if made.shared and self.stop_finished:
             msg = f"stop_finished: {type(made).__name__} is shared by all queries; leave it out"
             raise ValueError(msg)
-        if made.shared and isinstance(self._example(), Search):
+        if made.shared and isinstance(self.example(), Search):
             msg = (
-                f"step: {type(self._example()).__name__} asks about queries one by one, and "
+                f"step: {type(self.example()).__name__} asks about queries one by one, and "
                 f"{type(made).__name__} is shared by all of them; give a step rule"
             )
             raise ValueError(msg)
@@ -137,7 +137,7 @@ class Recipe:
         iterative = self.objective.iterative
         said = {
             "name": self.name, "targeted": self.reference.targeted, "objective": self.objective,
-            "reference": self.reference, "step": self._example() if iterative else None,
+            "reference": self.reference, "step": self.example() if iterative else None,
             "perturbation": perturbation, "budget": self.budget,
             "alpha": self.alpha if iterative else None, "inputs": self.inputs,
             "start_seed": self.start_seed, "stop_finished": self.stop_finished,
@@ -146,5 +146,6 @@ class Recipe:
         found: dict[str, Any] = settings_of(said)
         return found
 
-    def _example(self) -> Optimizer:
+    def example(self) -> Optimizer:
+        """Return a rule over one number, which shows class and options."""
         return self.rule([nn.Parameter(torch.zeros(1, 1))])

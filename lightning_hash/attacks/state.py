@@ -71,7 +71,8 @@ def pack(
     Returns:
         ``index`` (Q,), ``rows`` {name: (Q, ...)} of parameters, questions and optimizer state,
         ``shared`` {name: what all queries share} and ``options`` of the optimizer; ordered by
-        index. ``None`` on the other ranks.
+        index. Optimizer state that a batch has not is 0, as it is before a first step, and
+        ``known`` {name: (Q,) bool} says so. ``None`` on the other ranks.
     """
     local = [_packed(*each) for each in zip(batches, perturbations, optimizers, strict=True)]
     gathered = gather_to_zero(local)
@@ -80,13 +81,25 @@ def pack(
     parts = [part for parts in gathered for part in parts]
     joined = torch.cat([part["index"] for part in parts])
     order = torch.argsort(joined)
-    names = sorted({name for part in parts for name in part["rows"]})
+    examples = {name: rows for part in parts for name, rows in part["rows"].items()}
+
+    def rows_of(part: dict[str, Any], name: str) -> Tensor:
+        like = examples[name]
+        missing = like.new_zeros(len(part["index"]), *like.shape[1:])
+        found: Tensor = part["rows"].get(name, missing)
+        return found
+
+    known = {
+        name: torch.cat([torch.full_like(p["index"], name in p["rows"]) for p in parts]).bool()
+        for name in examples
+    }
     return {
         "index": joined[order],
         "rows": {
-            name: torch.cat([part["rows"][name] for part in parts if name in part["rows"]])[order]
-            for name in names
+            name: torch.cat([rows_of(part, name) for part in parts])[order]
+            for name in sorted(examples)
         },
+        "known": {name: mask[order] for name, mask in known.items() if not mask.all()},
         "shared": {name: value for part in parts for name, value in part["shared"].items()},
         "options": parts[0]["options"],
     }
@@ -136,7 +149,9 @@ def unpack(
                 "was made of other queries (n_queries, seed, data)"
             )
             raise ValueError(msg)
-        rows = {name: values[place] for name, values in packed["rows"].items()}
+        unknown = [n for n, mask in packed.get("known", {}).items() if not mask[place].any()]
+        named = [(n, values) for n, values in packed["rows"].items() if n not in unknown]
+        rows = {name: values[place] for name, values in named}
         queries.asked = rows["asked"].to(queries.asked.device)
         queries.done = rows["done"].to(queries.done.device)
         names = [name for name, _ in perturbation.named_parameters()]
@@ -152,6 +167,8 @@ def _state(packed: dict[str, Any], rows: dict[str, Tensor], name: str) -> dict[s
     found: dict[str, Any] = {
         key.removeprefix(prefix): value for key, value in rows.items() if key.startswith(prefix)
     }
+    if not found and any(key.startswith(prefix) for key in packed["rows"]):
+        return {}  # these queries were not stepped
     # A copy for each parameter: optimizers count their steps in place.
     found |= {
         key.removeprefix(prefix): value.clone() if isinstance(value, Tensor) else value

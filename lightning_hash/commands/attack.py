@@ -20,6 +20,7 @@ from lightning_hash.engine.callbacks import (
     RunFolder,
     SummaryTable,
 )
+from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import (
@@ -30,6 +31,7 @@ from lightning_hash.modules.databases import (
 from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.modules.preparation import check_strategy
 from lightning_hash.modules.score_module import ScoreModule
+from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.checkpoints import read_checkpoint
@@ -56,13 +58,23 @@ def run_attack(
             default the database is encoded here.
 
     Returns:
-        What the attack has come to: rows and outcome.
+        What the attack has come to: rows and outcome. Rows of an attack that was stopped, such as
+        by ``max_time``, say the iterations that were run.
 
     Raises:
         ValueError: if the victim's codes, the targets, the checkpoint or the code file do not
-            fit, or the strategy would average the gradients of different queries.
+            fit, the strategy would average the gradients of different queries, or an option of the
+            Trainer would change the attack.
         OSError: after the attack, if its last checkpoint could not be written.
     """
+    if ckpt_path is not None and not module.recipe.objective.iterative:
+        msg = (
+            f"ckpt_path: objective {module.recipe.objective.name} is not iterated, there is "
+            "nothing to go on from; leave it out"
+        )
+        raise ValueError(msg)
+    if ckpt_path not in (None, "last"):
+        read_checkpoint(Path(ckpt_path), "attack", "python -m lightning_hash attack")
     with borrowed(module.victim.network):
         data = _queries(trainer, module, datamodule)
         target = choose_target_database(module.target_database, datamodule)
@@ -120,19 +132,25 @@ def _attack(
     module.attach(data, databases, trainer)
     if module.recipe.objective.iterative:
         trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
+        module.check_untouched()
+        stopped = stopped_early(trainer, module)
+        if stopped is not None:
+            rank_zero_warn(stopped)
     else:
         module.setup("test")
     made: Any = list(module.perturbations)
     scores = ScoreModule(
         module.victim, data, databases, module.batches, made, module.evaluation,
-        module.recipe.budget, module.settings(), seconds=module.seconds, counts=module.counts(),
+        module.recipe.budget, module.settings(), iteration=module.done, seconds=module.seconds,
+        counts=module.counts(),
     )  # fmt: skip
     trainer.test(scores, datamodule=data, verbose=False, weights_only=True)
     return scores
 
 
 def _queries(trainer: pl.Trainer, module: AttackModule, datamodule: HashDataModule) -> QueryData:
-    """Draw the queries; a strategy that does not fit is refused before any process starts."""
+    """Draw the queries; a Trainer that does not fit is refused before any process starts."""
+    check_attack_trainer(trainer)
     datamodule.prepare_data()
     data = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
     data.setup("predict")

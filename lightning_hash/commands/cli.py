@@ -1,5 +1,7 @@
 """The verbs that run a LightningModule: LightningCLI with the options of one verb."""
 
+import sys
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -9,12 +11,20 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
 from lightning_hash.commands.defaults import keep_defaults
+from lightning_hash.commands.given import (
+    check_baseline,
+    check_command_line,
+    check_network,
+    given_options,
+)
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.data import HashDataModule
+from lightning_hash.engine.stops import ends_by_signal, stopped_early
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
-from lightning_hash.victims.checkpoints import read_checkpoint
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 
 
 class LightningVerb(Protocol):
@@ -39,7 +49,8 @@ class HashCLI(LightningCLI):
         module = import_module(entry.module)
         self._part = cast(LightningVerb, module)
         self._function = getattr(module, entry.function)
-        self._arguments = arguments
+        self._verb, self._arguments = verb, arguments
+        check_command_line(verb, arguments)
         model_module, _, model_class = entry.model.rpartition(".")
         super().__init__(
             model_class=getattr(import_module(model_module), model_class),
@@ -61,29 +72,69 @@ class HashCLI(LightningCLI):
         for name, option in self._entry.options.items():
             parser.add_argument(f"--{name}", **option._asdict())
         self._options = parser.add_function_arguments(self._function, skip={3})
-        parser.set_defaults(keep_defaults(self._entry.defaults, self._arguments))
+        self._defaults = keep_defaults(self._entry.defaults, self._arguments)
+        parser.set_defaults(self._defaults)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and take from a checkpoint of ``fit`` what its network is built with."""
+        """Parse, and take from a checkpoint of ``fit`` what its network is built with.
+
+        Raises:
+            ValueError: if the user gave another network; names both.
+        """
         super().parse_arguments(parser, args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
+            self._given = given_options(self._parse_given(parser, args))
+        if self._verb == "test" and "ckpt_path" not in self._given:
+            folder = Path(self.config["checkpoints"]) / self.config["name"]
+            self.config["ckpt_path"] = str(folder / "best.ckpt")
         path = self.config.get("ckpt_path")
         if self._model_class is HashModule and path is not None and Path(path).is_file():
-            saved = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")
-            self.config = parser.parse_object({"model": saved["hyper_parameters"]}, self.config)
+            checkpoint = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")
+            entry, network = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
+            saved = {name: entry[name] for name in ("backbone", "bits")}
+            if entry.get("settings") is not None:
+                saved["weights"] = entry["settings"]["model"]["weights"]
+            check_network(self._given, self.config["model"], saved, path)
+            self.config = parser.parse_object({"model": network}, self.config)
+
+    def _parse_given(self, parser: LightningArgumentParser, args: list[str]) -> dict[str, Any]:
+        """Return what the user gave, nested, and the data, which the parser requires."""
+        data = self._defaults.get("data", {}).get("class_path")
+        given = parser.parse_args([*([f"--data={data}"] if data else []), *args], defaults=False)
+        found: dict[str, Any] = given.as_dict()
+        return found
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
         own = self._part.trainer_options(self.config_init, self.model)
         given = self.config_init["trainer"]
+        if given["barebones"]:
+            msg = (
+                "trainer.barebones = True: nothing is logged, metrics neither; leave it out and "
+                "give --trainer.logger=false and --trainer.enable_checkpointing=false"
+            )
+            raise ValueError(msg)
+        if isinstance(self.model, AttackModule) and not self.model.objective.iterative:
+            check_baseline(self._given, self.model.objective.name)
         places = (given["logger"], given["default_root_dir"], *map(own.get, _PLACES))
         if not any(places):
             self.save_config_callback = None
         return super().instantiate_trainer(**kwargs, **own)
 
-    def run(self) -> None:
-        """Call the verb's function."""
+    def run(self) -> int:
+        """Call the verb's function.
+
+        Returns:
+            The exit status: 0, or 1 after a message where the run was stopped before its end.
+        """
         options = {name: self.config_init[name] for name in self._options}
-        self._function(self.trainer, self.model, self.datamodule, **options)
+        with ends_by_signal():
+            self._function(self.trainer, self.model, self.datamodule, **options)
+        stopped = stopped_early(self.trainer, self.model)
+        if stopped is not None and self.trainer.is_global_zero:
+            print(f"error: {stopped}", file=sys.stderr)
+        return int(stopped is not None)
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml

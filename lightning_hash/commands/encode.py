@@ -15,6 +15,7 @@ from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.modules.encoder import Encoder, flips, float32_codes, join, made_with
+from lightning_hash.modules.trainer_check import check_pass_trainer
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
@@ -97,6 +98,9 @@ def run_encode(
     """
     path = Path("runs") / "codes" / f"{split}.safetensors" if output is None else Path(output)
     check_suffix(path)
+    if form != "auto" and path.suffix != ".txt":
+        msg = f"form {form} is one of a .txt, output is {path}; leave form out"
+        raise ValueError(msg)
     if compare < 0:
         msg = f"compare must not be negative, got {compare}"
         raise ValueError(msg)
@@ -137,8 +141,10 @@ def encode_splits(
         The codes by split, whole on every process.
 
     Raises:
-        ValueError: if there is no such split, it is empty, or a logit is not finite.
+        ValueError: if there is no such split, it is empty, a logit is not finite, or not all of
+            its items were passed.
     """
+    check_pass_trainer(trainer, "predict")
     data = SplitData(datamodule, splits)
     encoder = Encoder(victim)
     with borrowed(victim.network):
@@ -147,6 +153,10 @@ def encode_splits(
     found = {}
     for number, split in enumerate(splits):
         joined = join([batch for part in parts for batch in part[number]], split)
+        items: Any = datamodule.dataset(split)
+        if len(joined) != len(items):
+            msg = f"{split}: {len(joined)} of {len(items)} items were passed; encode it whole"
+            raise ValueError(msg)
         made = made_with(victim, datamodule, split, trainer)
         found[split] = dataclasses.replace(joined, paths=datamodule.paths_of(split), made_with=made)
     return found

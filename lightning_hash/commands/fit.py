@@ -10,9 +10,10 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, Ri
 
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.engine.callbacks import SummaryTable
+from lightning_hash.engine.callbacks import StopTraining, SummaryTable
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.victims.checkpoints import read_checkpoint
 
 
 def run_fit(
@@ -33,8 +34,11 @@ def run_fit(
 
     Raises:
         ValueError: if the features of frames cannot be kept, see
-            :func:`lightning_hash.modules.frame_encoder.cache_frames`.
+            :func:`lightning_hash.modules.frame_encoder.cache_frames`, or the checkpoint is of no
+            training, or of one with other settings.
     """
+    if ckpt_path is not None and Path(ckpt_path).is_file():  # not "last" or "hpc"
+        read_checkpoint(Path(ckpt_path), "victim", "python -m lightning_hash fit")
     datamodule.cached = cache_frames(model, datamodule, trainer)
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
@@ -53,7 +57,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
         dirpath=Path(options["checkpoints"]) / options["name"], filename="best",
         monitor="val/map", mode="max", save_last=True, enable_version_counter=False,
     )  # fmt: skip
-    own: list[Callback] = [RichProgressBar(), SummaryTable(), checkpoint]
+    own: list[Callback] = [RichProgressBar(), SummaryTable(), StopTraining(), checkpoint]
     if given["logger"] is not False:
         own.append(LearningRateMonitor("step"))
     # A training shorter than the default interval is validated at its end.

@@ -60,6 +60,14 @@ _FIT = {
     ),
     "checkpoints": Option("folder of all trained victims", "checkpoints"),
 }
+_TEST = {
+    "runs": _RUNS,
+    "name": Option(
+        "the run goes to RUNS/fit/NAME/version_N; without ckpt_path CHECKPOINTS/NAME/best.ckpt is "
+        "tested", "demo",
+    ),
+    "checkpoints": _FIT["checkpoints"],
+}  # fmt: skip
 _ATTACK = {
     "runs": _RUNS,
     "name": Option(
@@ -108,7 +116,7 @@ VERBS = {
     ),
     "test": Verb(
         "score the clean queries of a data set on a trained hash model",
-        f"{_HERE}.test", "run_test", f"{_MODULES}.hash_module.HashModule", _FIT,
+        f"{_HERE}.test", "run_test", f"{_MODULES}.hash_module.HashModule", _TEST,
         {**_DEMO_DATA, "ckpt_path": "checkpoints/demo/best.ckpt"},
     ),
     "encode": Verb(

@@ -15,8 +15,10 @@ from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.loggers import RunLogger
+from lightning_hash.engine.stops import ends_by_signal
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.databases import choose_target_database
+from lightning_hash.modules.trainer_check import check_pass_trainer
 from lightning_hash.modules.transfer import check_together, read_perturbations, transfer_module
 from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
@@ -33,6 +35,8 @@ Group = tuple[Perturbations, Path | None]
 def main(arguments: list[str]) -> int:
     """Score perturbations, write result rows and print a table.
 
+    All victims and runs are read before the first is scored, and the rows are written behind each.
+
     Args:
         arguments: what stands behind ``transfer``.
 
@@ -43,12 +47,22 @@ def main(arguments: list[str]) -> int:
         FileNotFoundError: if a run, a victim or a config does not exist.
         ValueError: if the runs do not go together or with the victims.
     """
+    with ends_by_signal():
+        return _transfer(arguments)
+
+
+def _transfer(arguments: list[str]) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     folders = [latest_version(Path(run)) for run in options.perturbations]
     parts = [read_perturbations(folder) for folder in folders]
     groups = _groups(parts, folders, options.combination)
     config = find_config(options.data) if options.data else folders[0] / "config.yaml"
+    _data(config)
+    victims = [
+        as_victim(yaml.safe_load(given) if given.startswith("{") else given)
+        for given in options.victims
+    ]
     trainer = HashTrainer(
         accelerator=options.accelerator, devices=options.devices, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
@@ -56,13 +70,14 @@ def main(arguments: list[str]) -> int:
     )  # fmt: skip
     place = Path(RunLogger(options.runs, name=f"transfer/{options.name}").log_dir)
     rows: list[ResultRow] = []
-    for given in options.victims:
-        victim = as_victim(yaml.safe_load(given) if given.startswith("{") else given)
+    for number, victim in enumerate(victims):
         rows += run_transfer(trainer, victim, groups, _data(config), options.batch_size)
+        if trainer.is_global_zero:
+            place.mkdir(parents=True, exist_ok=True)
+            write_results(place / "results.json", rows)
+            if number == 0:
+                parser.save(options, str(place / "config.yaml"), skip_check=True)
     if trainer.is_global_zero:
-        place.mkdir(parents=True, exist_ok=True)
-        write_results(place / "results.json", rows)
-        parser.save(options, str(place / "config.yaml"), skip_check=True)
         for grid in transfer_grids(rows):
             print_table(grid.rich())
         print(place)
@@ -89,8 +104,10 @@ def run_transfer(
         A row per number; those of the clean queries and the ceiling once.
 
     Raises:
-        ValueError: if the perturbations are not of these queries.
+        ValueError: if the perturbations are not of these queries, or the Trainer would pass some
+            only.
     """
+    check_pass_trainer(trainer, "test")
     first = groups[0][0]
     rows = []
     with borrowed(victim.network):

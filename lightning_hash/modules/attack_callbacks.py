@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.distributed import any_process, gather_objects
 
 
 class Milestones(Callback):
@@ -55,6 +55,26 @@ class IterationLog(Callback):
             log_equal(pl_module, {f"attack/{name}": v for name, v in self.values().items()})
 
 
+class WholeIterations(Callback):
+    """Let whoever stops an attack stop it between two iterations: all queries have as many."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Put the stop off to the last batch, where all processes agree on it."""
+        self._asked |= trainer.should_stop
+        last = batch_idx + 1 >= trainer.num_training_batches
+        trainer.should_stop = last and any_process(self._asked)
+
+
 class FiniteWatch(Callback):
     """Stop, and save, where the loss of a query is not finite; looks as often as is logged.
 
@@ -88,8 +108,15 @@ class FiniteWatch(Callback):
         Raises:
             ValueError: naming the iteration and the queries, on every process.
         """
-        if not is_due(trainer):
-            return
+        if is_due(trainer):
+            self._look(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the iterations since the last time, where the attack was stopped."""
+        if any_process(bool(self._seen)):
+            self._look(trainer)
+
+    def _look(self, trainer: pl.Trainer) -> None:
         local = torch.cat(self._seen, dim=1).cpu()
         self._seen = []
         index, since = torch.cat(gather_objects(local), dim=1)

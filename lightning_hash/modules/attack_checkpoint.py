@@ -1,14 +1,18 @@
 """An attack's checkpoint: its state by query, without the victim."""
 
 import dataclasses
+import inspect
 from collections.abc import Sequence
+from types import CodeType
 from typing import Any
 
+from pytorch_lightning.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
-from lightning_hash.attacks import Perturbation, Queries
+from lightning_hash.attacks import AlphaSchedule, Perturbation, Queries, Rule
+from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.attacks.state import pack, unpack
-from lightning_hash.results.settings import differences
+from lightning_hash.modules.resumption import check_resumption
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
 from lightning_hash.victims.kernels import Kernels
 
@@ -24,6 +28,8 @@ def save_attack(
     rows: list[dict[str, Any]],
     seconds: float,
     kernels: Kernels | None,
+    done: int,
+    within: bool,
 ) -> None:
     """Put the state of an attack into a checkpoint.
 
@@ -35,6 +41,8 @@ def save_attack(
         rows: the result rows so far.
         seconds: time that the iterations have taken.
         kernels: that they run on.
+        done: iterations that are done.
+        within: whether some batches are one iteration further.
     """
     state = checkpoint["state_dict"]
     kept = {name: value for name, value in state.items() if name.startswith(PREFIX)}
@@ -48,11 +56,13 @@ def save_attack(
         "rows": rows,
         "seconds": seconds,
         "kernels": None if kernels is None else dataclasses.asdict(kernels),
+        "done": done,
+        "within": within,
     }
 
 
 def load_attack(
-    checkpoint: dict[str, Any], identity: dict[str, Any], local: Local | None
+    checkpoint: dict[str, Any], identity: dict[str, Any], local: Local | None, recipe: Recipe
 ) -> dict[str, Any]:
     """Lay the state in a checkpoint out for the batches of a run.
 
@@ -60,20 +70,44 @@ def load_attack(
         checkpoint: what :func:`save_attack` filled; Lightning finds its own parts in it.
         identity: of the run that goes on.
         local: this process's batches and perturbations; ``None`` where the perturbation is shared.
+        recipe: the parts of the attack, with its length.
 
     Returns:
-        Our entry, with ``rows``, ``seconds`` and ``kernels``.
+        Our entry, with ``rows``, ``seconds``, ``kernels`` and ``done``. The rows are those of this
+        attack, which may be longer where nothing depends on its length.
 
     Raises:
-        ValueError: if the checkpoint belongs to another attack; names what differs.
+        ValueError: if the checkpoint belongs to another attack, to a longer one, or was saved in
+            the midst of an iteration; names what differs.
     """
-    entry: dict[str, Any] = checkpoint[CHECKPOINT_KEY]
-    for path, before, here in differences(entry["identity"], identity):
+    done = min(checkpoint["epoch"] + 1, recipe.iterations)  # of an earlier version
+    entry: dict[str, Any] = {"within": False, "done": done}
+    entry |= checkpoint[CHECKPOINT_KEY]
+    unknown = identity.keys() - entry["identity"].keys()
+    if unknown:
+        rank_zero_warn(
+            f"ckpt_path: the checkpoint is of an earlier version and does not say its "
+            f"{', '.join(sorted(unknown))}, which cannot be compared with this run's"
+        )
+    here = {name: value for name, value in identity.items() if name not in unknown}
+    follows = {"attack.iterations": follows_iterations(recipe)}
+    check_resumption(entry["identity"], here, "attack", follows)
+    if entry["within"]:
         msg = (
-            f"ckpt_path: the checkpoint belongs to another attack: its {path} is {before!r}, this "
-            f"run's is {here!r}; start anew without ckpt_path"
+            f"ckpt_path: the checkpoint was saved in the midst of iteration {entry['done'] + 1}, "
+            "when some queries had been stepped and others had not; go on from one that was saved "
+            "at the end of an iteration, such as checkpoints/last.ckpt"
         )
         raise ValueError(msg)
+    if entry["done"] > recipe.iterations:
+        msg = (
+            f"ckpt_path: the checkpoint has {entry['done']} iterations, this run's max_epochs is "
+            f"{recipe.iterations}; give at least as many, or start anew without ckpt_path"
+        )
+        raise ValueError(msg)
+    for row in entry["rows"]:
+        if row["attack"] is not None and "iterations" in row["attack"]:
+            row["attack"] = {**row["attack"], "iterations": recipe.iterations}
     if local is not None:
         parameters, optimizers = unpack(entry["queries"], *local)
         checkpoint["state_dict"] = {
@@ -83,3 +117,24 @@ def load_attack(
         }
         checkpoint["optimizer_states"] = optimizers
     return entry
+
+
+def follows_iterations(recipe: Recipe) -> str | None:
+    """Return what of an attack depends on how long it is; ``None`` if nothing does.
+
+    A rule of one's own depends on it if a method of its class names ``iterations``.
+    """
+    if type(recipe.alpha) is not AlphaSchedule or len(recipe.alpha.values) > 1:
+        return "alpha"
+    if recipe.step is None:
+        return "the default step"
+    rule = type(recipe.example())
+    own = rule.__mro__[: rule.__mro__.index(Rule)] if issubclass(rule, Rule) else ()
+    methods = [inspect.unwrap(m) for kind in own for m in vars(kind).values() if callable(m)]
+    named = any("iterations" in _names(m.__code__) for m in methods if hasattr(m, "__code__"))
+    return f"step {rule.__name__}" if named else None
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return {*code.co_names, *code.co_varnames}.union(*map(_names, inner))

@@ -32,7 +32,13 @@ from lightning_hash.attacks.rules import prepare_rule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.metrics import QueryMetric
-from lightning_hash.modules.attack_callbacks import FiniteWatch, IterationLog, Milestones
+from lightning_hash.modules.attack_callbacks import (
+    FiniteWatch,
+    IterationLog,
+    Milestones,
+    WholeIterations,
+    is_due,
+)
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases, TargetDatabase
@@ -41,11 +47,12 @@ from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
     check_databases,
-    check_precision,
     choose_kernels,
     have_targets,
 )
+from lightning_hash.modules.step_watch import StepWatch
 from lightning_hash.modules.tally import Tally, mean_asked
+from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.victims.joint import member_bits
@@ -109,6 +116,7 @@ class AttackModule(pl.LightningModule):
         batches: this process's batches of queries.
         perturbations: that of each batch, or the shared one.
         tally: what the last iteration learnt.
+        done: iterations that were really run.
         evaluation: the metrics and the result rows.
 
     Raises:
@@ -168,6 +176,7 @@ class AttackModule(pl.LightningModule):
         self.evaluation = Evaluation(self.victim, ranking, metrics or ())
         fixed = compile or channels_last or not tune
         self.kernels = Kernels(False, channels_last, False, compile) if fixed else None
+        self.asked_kernels = "chosen" if self.kernels is None else str(self.kernels)
         self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0
 
     def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
@@ -180,15 +189,16 @@ class AttackModule(pl.LightningModule):
 
         Raises:
             ValueError: if the objective needs codes that are not there, parts of the attack do
-                not go together, or the Trainer's precision is too short for perturbations.
+                not go together, or the Trainer would run another attack than its rows say.
         """
-        check_precision(trainer)
+        check_attack_trainer(trainer)
         recipe = self.recipe
         check_databases(databases, recipe)
         self.data, self.databases, self.trainer = data, databases, trainer
         self.evaluation.attach(data, databases, trainer)
         recipe.iterations = (trainer.max_epochs or 0) if recipe.objective.iterative else 0
         recipe.check()
+        self.done, self.within, self.watch = 0, False, StepWatch()
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the perturbations, beside victim and data; after ``setup``."""
@@ -240,6 +250,7 @@ class AttackModule(pl.LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         """Return what stands around the iterations."""
         return [
+            WholeIterations(),
             FiniteWatch(lambda number: self.tally.losses(number), self._repair),
             Milestones(self.evaluate_at, self._score),
             IterationLog(lambda: {**self.tally.everywhere(), "alpha": self._alpha()}),
@@ -295,18 +306,36 @@ class AttackModule(pl.LightningModule):
             attack.prepare(alpha)
         else:
             attack, rule = self.attacks[batch_idx], self.rules[batch_idx]
+        watched = 0 if self.shared else batch_idx, attack.perturbation, rule.optimizer
+        self.watch.begin(*watched)
         rule._on_before_step()  # Lightning's own step() would hide a closure's rows from the rule
         with torch.autocast(self.device.type, enabled=False):  # the pass has its own context
             answer = attack.iterate(rule.optimizer, self.current_epoch, alpha, backward)
         rule._on_after_step()
+        self.watch.end(*watched)
         self.tally.add(batch_idx, attack.queries.index, answer)
+        self.within = batch_idx + 1 < self.trainer.num_training_batches
+        self.done = self.current_epoch + (not self.within)
 
     def _alpha(self) -> float:
         return self.recipe.alpha(self.current_epoch, self.recipe.iterations)
 
     def on_train_epoch_end(self) -> None:
-        """Read the clock."""
+        """Read the clock, and look whether others have changed anything."""
         self.seconds = time.monotonic() - self._started
+        if is_due(self.trainer):
+            self.check_untouched()
+
+    def check_untouched(self) -> None:
+        """Refuse what the Trainer's callbacks have made of perturbations and rules.
+
+        Raises:
+            ValueError: if they are not as the last step left them.
+        """
+        for number, rule in enumerate(self.rules):
+            self.watch.begin(number, self.perturbation(number), rule.optimizer)
+        callbacks: Any = self.trainer.callbacks  # type: ignore[attr-defined]
+        self.watch.check([type(callback).__name__ for callback in callbacks])
 
     def _score(self, iteration: int) -> dict[str, float]:
         """Take the whole score of what is reached."""
@@ -342,9 +371,13 @@ class AttackModule(pl.LightningModule):
         made: Any = list(self.perturbations)
         local = self.batches, made, [rule.optimizer for rule in self.rules]
         save_attack(
-            checkpoint, self.evaluation.identity(self.settings()), None if self.shared else local,
+            checkpoint, self._identity(), None if self.shared else local,
             rows=self.evaluation.rows, seconds=self.seconds, kernels=self.kernels,
+            done=self.done, within=self.within,
         )  # fmt: skip
+
+    def _identity(self) -> dict[str, Any]:
+        return {**self.evaluation.identity(self.settings()), "kernels": self.asked_kernels}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lay the state out for the batches of this run.
@@ -353,10 +386,8 @@ class AttackModule(pl.LightningModule):
             ValueError: if the checkpoint belongs to another attack; names what differs.
         """
         made: Any = list(self.perturbations)
-        entry = load_attack(
-            checkpoint,
-            self.evaluation.identity(self.settings()),
-            None if self.shared else (self.batches, made),
-        )
+        local = None if self.shared else (self.batches, made)
+        entry = load_attack(checkpoint, self._identity(), local, self.recipe)
         self.evaluation.rows, self.seconds = entry["rows"], entry["seconds"]
+        self.done = entry["done"]
         self.kernels = Kernels(**entry["kernels"])

@@ -24,6 +24,14 @@ from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.modules.resumption import check_resumption
+from lightning_hash.modules.trainer_check import check_fit_trainer, check_pass_trainer
+from lightning_hash.modules.training_settings import (
+    check_training,
+    model_settings,
+    run_settings,
+    scheduler_settings,
+)
 from lightning_hash.utils.distributed import gather_rows, gather_rows_with_grad
 from lightning_hash.utils.settings import sha256_of
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
@@ -90,6 +98,10 @@ class HashModule(pl.LightningModule):
             raise ValueError(msg)
         self.backbone, self.bits = backbone, bits
         self.network = build_network(backbone, bits, weights)
+        own = getattr(self.network, "bits", bits)
+        if isinstance(own, int) and own != bits:
+            msg = f"bits = {bits}, but the network {backbone_name(backbone)} has {own}; give {own}"
+            raise ValueError(msg)
         self.loss = PairwiseLoss() if loss is None else loss
         if code_bank and not isinstance(self.loss, PairLoss):
             msg = (
@@ -106,6 +118,13 @@ class HashModule(pl.LightningModule):
         self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
         self.lr_scheduler = lr_scheduler
         self.pretrained_lr_scale = pretrained_lr_scale
+        self._settings = {
+            "model": model_settings(
+                backbone, bits, weights, self.loss, self.optimizer,
+                code_bank=code_bank, pretrained_lr_scale=pretrained_lr_scale, ranking=ranking,
+                metrics=list(metrics),
+            )
+        }  # fmt: skip
         self.metrics = AttackMetrics(ranking, metrics)
         for metric in metrics:
             if metric.name not in self.metrics.names(_KNOWN):
@@ -120,6 +139,7 @@ class HashModule(pl.LightningModule):
         self._seed: int | None = None
         self._bank: CodeBank | None = None
         self._bank_state: dict[str, Tensor] = {}
+        self._before: dict[str, Any] | None = None  # settings of the run that goes on
 
     def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return the logits ``(B, K)`` of inputs ``(B, ...)`` in [0, 1].
@@ -146,7 +166,17 @@ class HashModule(pl.LightningModule):
         return Victim(self.network, name, self.bits, type(self.loss).__name__)
 
     def setup(self, stage: str) -> None:
-        """Make what the loss keeps for each class, before a checkpoint is loaded into it."""
+        """Make what the loss keeps for each class, before a checkpoint is loaded into it.
+
+        Raises:
+            ValueError: if an option of the Trainer would leave a part of the database out.
+        """
+        if stage == "test":
+            check_pass_trainer(self.trainer, stage)
+        elif stage == "fit":
+            check_fit_trainer(self.trainer)
+            self._settings |= run_settings(self.trainer)
+            self._before = None
         if stage == "fit" and isinstance(self.loss, ClassLoss):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             classes = data.num_classes if isinstance(data, HashDataModule) else None
@@ -246,9 +276,15 @@ class HashModule(pl.LightningModule):
             groups = [network.pretrained_parameters(), new]
             optimizer = self.optimizer([{"params": group} for group in groups])
             optimizer.param_groups[0]["lr"] *= self.pretrained_lr_scale
-        if self.lr_scheduler is None:
+        scheduler = None
+        if self.lr_scheduler is not None:
+            scheduler = self.lr_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        self._settings["lr_scheduler"] = said = scheduler_settings(scheduler)
+        if self._before is not None:
+            saved = {"lr_scheduler": self._before["lr_scheduler"]}
+            check_resumption(saved, {"lr_scheduler": said}, "training")
+        if scheduler is None:
             return optimizer
-        scheduler = self.lr_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
@@ -326,6 +362,7 @@ class HashModule(pl.LightningModule):
             "backbone": self.backbone,
             "bits": self.bits,
             "loss": type(self.loss).__name__,
+            "settings": self._settings if "trainer" in self._settings else None,
         }
         checkpoint["seed"] = self._seed
         if self._bank is not None:
@@ -338,7 +375,24 @@ class HashModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the seed and the code bank of the training; a test needs the network alone."""
+        """Go on with the seed and the code bank of the training; a test needs the network alone.
+
+        Raises:
+            ValueError: if the training that goes on has other settings; names both values.
+        """
+        if self._trainer is not None and self._trainer.state.fn == "fit":
+            follows = "lr_scheduler" if self.lr_scheduler is not None else None
+            if follows is None and isinstance(self.loss, FollowsProgress):
+                follows = f"loss {type(self.loss).__name__}"
+            entry = checkpoint[CHECKPOINT_KEY]
+            self._before = check_training(entry, self._settings, follows)
+            done, wanted = checkpoint["epoch"], self.trainer.max_epochs
+            if wanted is not None and 0 <= wanted < done:
+                msg = (
+                    f"ckpt_path: the checkpoint has {done} epochs, this run's max_epochs is "
+                    f"{wanted}; give at least as many, or train anew without ckpt_path"
+                )
+                raise ValueError(msg)
         self._seed = checkpoint.get("seed")
         self._bank_state = checkpoint.get("code_bank", {})
         if self._trainer is None or self._trainer.state.fn != "fit":

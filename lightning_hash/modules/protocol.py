@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from lightning_hash._version import __version__
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
@@ -44,6 +45,8 @@ def protocol_of(
             "kernels": None,
             "devices": f"{trainer.world_size} x {trainer.strategy.root_device.type}",
             "precision": str(trainer.precision),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "benchmark": torch.backends.cudnn.benchmark,
             "version": __version__,
             "commit": _commit(),
         },

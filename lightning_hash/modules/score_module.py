@@ -33,6 +33,7 @@ class ScoreModule(pl.LightningModule):
         evaluation: the metrics, and the rows that there are already.
         budget: what 8-bit rounding stays in.
         attack: settings of what made the perturbations.
+        iteration: iterations that were run; those that the attack has by default.
         seconds: time that it took.
         counts: what rows say of queries finished and questions asked.
     """
@@ -48,6 +49,7 @@ class ScoreModule(pl.LightningModule):
         budget: Budget,
         attack: dict[str, Any],
         *,
+        iteration: int | None = None,
         seconds: float = 0.0,
         counts: dict[str, Any] | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class ScoreModule(pl.LightningModule):
         self.victim, self.data, self.databases = victim, data, databases
         self.batches, self.perturbations = batches, nn.ModuleList(perturbations)
         self.evaluation, self.budget, self.attack = evaluation, budget, attack
+        self.iteration = int(attack["iterations"]) if iteration is None else iteration
         self.seconds, self.counts = seconds, counts or {}
         self.columns: list[dict[str, Tensor]] = []
         self._outcome: Outcome | None = None
@@ -78,6 +81,7 @@ class ScoreModule(pl.LightningModule):
         """Return the mappings that a number of this attack depends on."""
         return {
             "attack": self.attack,
+            "iteration": self.iteration,
             "victims": [victim_settings(victim) for victim in self.evaluation.victims],
             **self.evaluation.protocol,
         }
@@ -129,7 +133,7 @@ class ScoreModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Score the attack, the clean queries and the ceiling."""
-        last = int(self.attack["iterations"])
+        last = self.iteration
         values = self._take(self.attack, last, **self.counts)
         log_equal(self, {f"final/{name}": value for name, value in values.items()}, last)
         for queries, columns in zip(self.batches, self.columns, strict=True):

@@ -51,6 +51,7 @@ def read_perturbations(folder: Path) -> Perturbations:
         budget = protocol["attack"]["budget"]
         epsilon, space = float(budget["epsilon"]), budget["space"]
         found = {name: protocol[name] for name in ("attack", "victims", "data", "ranking")}
+        iteration = int(protocol.get("iteration", protocol["attack"]["iterations"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         msg = f"{path} is no file of perturbations of this version, or a truncated one ({error!r})"
         raise ValueError(msg) from error
@@ -65,7 +66,8 @@ def read_perturbations(folder: Path) -> Perturbations:
         epsilon = float(radius.max())
     combination = "joint" if len(found["victims"]) > 1 else "single"
     return Perturbations(
-        index, values, epsilon, combination=combination, reached=reached, radius=radius, **found
+        index, values, epsilon, iteration=iteration, combination=combination, reached=reached,
+        radius=radius, run=folder.as_posix(), **found,
     )  # fmt: skip
 
 
@@ -134,6 +136,7 @@ def transfer_module(
     evaluation.protocol["transfer"] = {
         "sources": given.sources, "combination": given.combination, "restarts": given.restarts,
         "sha256": [victim["sha256"] for victim in given.victims],
+        **({"parts": list(given.parts)} if given.parts else {}),
     }  # fmt: skip
     batches = _load(given, targets, data, databases)
     evaluation.has_targets = targets is not None and have_targets(batches)
@@ -145,7 +148,10 @@ def transfer_module(
         if given.radius is not None:
             budgets["per_channel"] = given.radius.flatten().tolist()
         attack["budget"] = {**attack.get("budget", {}), **budgets}
-    return ScoreModule(victim, data, databases, batches, perturbations, evaluation, budget, attack)
+    return ScoreModule(
+        victim, data, databases, batches, perturbations, evaluation, budget, attack,
+        iteration=given.iteration,
+    )  # fmt: skip
 
 
 class MadeBudget(LInf):

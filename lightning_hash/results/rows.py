@@ -55,7 +55,8 @@ class ResultRow:
             ``anchor`` is the anchor code itself, the ceiling.
         transfer: where the perturbations were not made on the victim alone: ``sources``
             (``backbone-bits`` joined by +), ``sha256`` (of each of these victims), ``combination``
-            (single, sum, clipped, average, best, joint) and ``restarts``.
+            (single, sum, clipped, average, best, joint), ``restarts`` and, of several put together,
+            ``parts``: run, victims, whole attack and iteration of each.
         victim: ``name``, ``sha256``, ``backbone``, ``bits``, ``loss``.
         data: the data set, fingerprints and sizes of its splits, and how queries become inputs.
         ranking: ``relevance``, ``top_k``, ``normalizer``, ``empty``, ``ties``, ``precision_n``.

@@ -95,8 +95,8 @@ def load_foreign(
             dict's names are free, as in DHTA's, DeepHash-pytorch's, HashNet's, CgAT's and SAAT's
             models: where they differ from torchvision's, its tensors are taken in their order, and
             every one must have the kind and the shape of ours.
-        backbone: the backbone of a state dict.
-        bits: K of a state dict.
+        backbone: the backbone of a state dict; other sources have their own.
+        bits: K of a state dict; of other sources what their network must return.
         preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
             ``"none"`` for inputs in [0, 1], or ``{"mean": [...], "std": [...]}``. Epsilon stays in
             [0, 1] whatever stands here.
@@ -111,7 +111,14 @@ def load_foreign(
     """
     mean, std = _normalisation(preprocess)
     path = Path(source)
-    if ":" in source and not path.exists():
+    own = ":" in source and not path.exists()
+    if backbone is not None and (own or path.suffix in (".ts", ".torchscript", ".pt2")):
+        msg = (
+            f"victim {source}: backbone {backbone} goes with a state dict; this source has its own "
+            "network: leave backbone out"
+        )
+        raise ValueError(msg)
+    if own:
         network, name = _call(source), source
     elif path.suffix in (".ts", ".torchscript"):
         network, name = _script(path), path.name
@@ -125,6 +132,10 @@ def load_foreign(
         network.mean, network.std = torch.zeros(3), torch.ones(3)  # the wrapper normalises
     foreign = ForeignNetwork(network, mean, std, output).eval()
     foreign.requires_grad_(requires_grad=False)
+    own_bits = getattr(network, "bits", None)
+    if isinstance(own_bits, int) and bits not in (None, own_bits):
+        msg = f"victim {source}: bits = {bits}, the network has {own_bits}; leave bits out"
+        raise ValueError(msg)
     return Victim(foreign, name, bits, name=source)
 
 

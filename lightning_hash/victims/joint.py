@@ -16,15 +16,26 @@ class JointNetwork(nn.Module):
 
     Args:
         networks: each turns ``(B, ...)`` inputs in [0, 1] into ``(B, K_i)`` logits.
+        bits: K_i of each.
+
+    Raises:
+        ValueError: by a call, if one returns another shape.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], bits: Sequence[int]) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(networks)
+        self.networks, self.widths = nn.ModuleList(networks), tuple(bits)
 
     def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return ``(B, K_1 + K_2 + ...)``."""
         found = [call_network(network, inputs, *lengths) for network in self.networks]
+        for number, (logits, bits) in enumerate(zip(found, self.widths, strict=True), 1):
+            if logits.shape != (len(inputs), bits):
+                msg = (
+                    f"victim {number} of the list: bits = {bits}, but its network returns logits "
+                    f"of shape {tuple(logits.shape)}; give the bits that it has"
+                )
+                raise ValueError(msg)
         return torch.cat(found, dim=1)
 
 
@@ -52,7 +63,7 @@ def join_victims(members: Sequence[Victim]) -> Victim:
         msg = "victim: two victims of the list have the same weights; name each once"
         raise ValueError(msg)
     return Victim(
-        network=JointNetwork([member.network for member in members]),
+        network=JointNetwork([m.network for m in members], [m.bits or 0 for m in members]),
         backbone=victim_names(members),
         bits=sum(member.bits or 0 for member in members),
         sha256=hashlib.sha256("+".join(prints).encode()).hexdigest(),

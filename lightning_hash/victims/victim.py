@@ -31,7 +31,8 @@ class Victim(nn.Module):
         channels_last: whether inputs are laid out channels-last.
 
     Raises:
-        ValueError: by a call, if the network does not return ``(B, K)``.
+        ValueError: if ``bits`` are not the network's own; by a call, if the network does not
+            return ``(B, K)``.
 
     Example:
         >>> victim = Victim(nn.Sequential(nn.Flatten(), nn.Linear(12, 8)))
@@ -52,7 +53,10 @@ class Victim(nn.Module):
         super().__init__()
         self.network = network
         self.backbone = backbone or public_name(type(network))
-        self.bits: int | None = bits if bits is not None else getattr(network, "bits", None)
+        own = getattr(network, "bits", None)
+        self.bits: int | None = own if bits is None else bits
+        if isinstance(own, int) and own != self.bits:
+            raise ValueError(_other_width(self.backbone, self.bits, own))
         self.loss, self.name = loss, name
         self.sha256 = sha256 or sha256_of(network.state_dict())
         self.members = members
@@ -116,8 +120,17 @@ class Victim(nn.Module):
                 f"victim: must return logits of shape ({len(inputs)}, K), got {tuple(logits.shape)}"
             )
             raise ValueError(msg)
+        if self.bits not in (None, logits.shape[1]):
+            raise ValueError(_other_width(self.backbone, self.bits, logits.shape[1]))
         self.bits = logits.shape[1]
         return _float(logits)
+
+
+def _other_width(backbone: str, bits: int | None, own: int) -> str:
+    return (
+        f"victim: bits = {bits}, but the network {backbone} returns {own} logits; give {own}, or "
+        "leave bits out"
+    )
 
 
 def _float(values: Tensor) -> Tensor:

@@ -175,6 +175,21 @@ def test_versions_that_were_killed_are_gone_when_the_run_is_whole(tmp_path):
     assert [path.name for path in folder_of(run, tmp_path).iterdir()] == ["version_1"]
 
 
+def test_a_half_trained_victim_is_no_victim(tmp_path):
+    """Its best.ckpt is there: what was stopped says so by its status."""
+    victim = fit(do="stopped once")
+    run = attack(victim)
+    status, text = sweep(tmp_path, victim, run)
+    assert status == 1
+    assert made_by(victim, tmp_path).read_text() == "half trained"
+    assert f"failed: fit victim ({victim.digest}): status 143" in text
+    assert "failed: attack hag" in text
+    assert not finished(victim, tmp_path)
+    assert sweep(tmp_path, victim, run)[0] == 0
+    assert trail(tmp_path) == [victim.digest, victim.digest, run.digest]
+    assert made_by(victim, tmp_path).read_text() == "trained"
+
+
 def test_an_attack_on_weights_that_are_gone_is_thrown_away(tmp_path):
     victim = fit()
     run = attack(victim)

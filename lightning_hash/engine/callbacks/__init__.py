@@ -5,6 +5,7 @@ from lightning_hash.engine.callbacks.curves import Curves
 from lightning_hash.engine.callbacks.progress import IterationProgress
 from lightning_hash.engine.callbacks.retrieval_images import RetrievalImages
 from lightning_hash.engine.callbacks.run_folder import RunFolder
+from lightning_hash.engine.callbacks.stop_training import StopTraining
 from lightning_hash.engine.callbacks.summary import SummaryTable
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "IterationProgress",
     "RetrievalImages",
     "RunFolder",
+    "StopTraining",
     "SummaryTable",
 ]

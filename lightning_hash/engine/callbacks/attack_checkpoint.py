@@ -52,7 +52,8 @@ class AttackCheckpoint(Checkpoint):
         """Save, if it is time; stop, if that was asked for."""
         done = trainer.current_epoch + 1
         stop = self._stop.agreed()
-        if stop or done % self.every == 0 or done == trainer.max_epochs:
+        ends = stop or trainer.should_stop or done == trainer.max_epochs
+        if ends or done % self.every == 0:
             self._save(trainer, done)
         if stop:
             self._leave(trainer, done)

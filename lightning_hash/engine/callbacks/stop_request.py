@@ -20,12 +20,16 @@ class StopRequest:
     inside the handler, where a run of several processes can hang (Lightning issue 20806). A second
     signal of the same kind acts at once.
 
+    Args:
+        announced: whether to take the signal by which SLURM announces the end of a job.
+
     Attributes:
         received: the signal that this process received, or 0.
         requeues: whether this is a SLURM job that Lightning's environment is to requeue.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, announced: bool = True) -> None:
+        self.announced = announced
         self.received, self.requeues = 0, False
         self._before: dict[int, Any] = {}
 
@@ -35,7 +39,7 @@ class StopRequest:
         environment = trainer._accelerator_connector.cluster_environment
         self.requeues = isinstance(environment, SLURMEnvironment) and environment.auto_requeue
         signals = [signal.SIGTERM, signal.SIGINT]
-        if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
+        if self.announced and isinstance(environment, SLURMEnvironment) and self.requeues:
             signals.append(environment.requeue_signal or signal.SIGUSR1)
         if threading.current_thread() is threading.main_thread():
             self._before = {signum: signal.signal(signum, self._hear) for signum in signals}
