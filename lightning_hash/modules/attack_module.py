@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -43,12 +43,13 @@ from lightning_hash.modules.preparation import (
     check_precision,
     choose_kernels,
     have_targets,
+    kernels_of_checkpoint,
 )
 from lightning_hash.modules.tally import Tally, mean_asked
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.victims.joint import member_bits
-from lightning_hash.victims.kernels import Kernels
+from lightning_hash.victims.kernels import AUTO, Kernels, read_kernels
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
 
 
@@ -95,12 +96,11 @@ class AttackModule(pl.LightningModule):
         ranking: options of MAP, t-MAP and precision at N.
         metrics: metrics beside the usual ones.
         seed: seed of the choice of queries, and of the noise where that is the attack.
-        compile: run the iterations through ``torch.compile``.
-        channels_last: run the iterations in the channels-last layout.
-        tune: time a few passes at the start and run the iterations on the fastest kernels: float32,
-            channels-last, folded batch norms, or bfloat16 convolutions; codes are scored in float32
-            whatever is chosen. Only in float32 without ``compile`` and ``channels_last``. The
-            choice is printed, stands in the result rows as ``kernels``, and is kept on resuming.
+        kernels: what the iterations run on; codes are always scored in float32 as it comes.
+            ``"auto"`` follows a rule: float32, folded and channels-last as device, network and
+            image size call for it. ``"fastest"`` measures, bfloat16 and TF32 too, and keeps the
+            choice on disk. Or names: ``float32``, ``bfloat16``, ``tf32``, ``channels_last``,
+            ``folded``, ``compile``. The choice stands in the result rows and is kept on resuming.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
     Attributes:
@@ -137,9 +137,7 @@ class AttackModule(pl.LightningModule):
         ranking: RankingOptions = RankingOptions(),
         metrics: list[QueryMetric] | None = None,
         seed: int = 0,
-        compile: bool = False,
-        channels_last: bool = False,
-        tune: bool = True,
+        kernels: str | list[str] = AUTO,
         name: str | None = None,
     ) -> None:
         super().__init__()
@@ -165,8 +163,7 @@ class AttackModule(pl.LightningModule):
         self.target_database: TargetDatabase = target_database
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluation = Evaluation(self.victim, ranking, metrics or ())
-        fixed = compile or channels_last or not tune
-        self.kernels = Kernels(False, channels_last, False, compile) if fixed else None
+        self.wanted_kernels, self.kernels = read_kernels(kernels), cast(Kernels | None, None)
         self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0
 
     def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
@@ -257,7 +254,7 @@ class AttackModule(pl.LightningModule):
             self._know(queries)
         alpha = self._alpha()
         self.kernels = self.kernels or choose_kernels(
-            self.victim, self.batches[0], self.recipe, alpha, self.trainer
+            self.wanted_kernels, self.victim, self.batches[0], self.recipe, alpha, self.trainer
         )
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
         self.runner = self.kernels.of(self.victim).to(self.device)
@@ -297,7 +294,9 @@ class AttackModule(pl.LightningModule):
         else:
             attack, rule = self.attacks[batch_idx], self.rules[batch_idx]
         rule._on_before_step()  # Lightning's own step() would hide a closure's rows from the rule
-        with torch.autocast(self.device.type, enabled=False):  # the pass has its own context
+        assert self.kernels is not None  # chosen by on_fit_start
+        # The pass has its own context.
+        with torch.autocast(self.device.type, enabled=False), self.kernels.arithmetic():
             answer = attack.iterate(rule.optimizer, self.current_epoch, alpha, backward)
         rule._on_after_step()
         self.tally.add(batch_idx, attack.queries.index, answer)
@@ -306,8 +305,9 @@ class AttackModule(pl.LightningModule):
         return self.recipe.alpha(self.current_epoch, self.recipe.iterations)
 
     def on_train_epoch_end(self) -> None:
-        """Read the clock."""
+        """Read the clock, and note into what parts a lack of memory cut the batches."""
         self.seconds = time.monotonic() - self._started
+        self.evaluation.protocol["run"]["queries_at_a_time"] = self.parts.size
 
     def _score(self, iteration: int) -> dict[str, float]:
         """Take the whole score of what is reached."""
@@ -360,4 +360,4 @@ class AttackModule(pl.LightningModule):
             None if self.shared else (self.batches, made),
         )
         self.evaluation.rows, self.seconds = entry["rows"], entry["seconds"]
-        self.kernels = Kernels(**entry["kernels"])
+        self.kernels = kernels_of_checkpoint(self.wanted_kernels, entry["kernels"])

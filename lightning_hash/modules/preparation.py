@@ -1,6 +1,6 @@
 """What an attack computes before its first iteration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -17,7 +17,8 @@ from lightning_hash.models.network import HashNetwork
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.victim_pass import Context
 from lightning_hash.utils.distributed import any_process
-from lightning_hash.victims.kernels import Kernels, agree_on_kernels
+from lightning_hash.victims.kernel_choice import agree_on_kernels
+from lightning_hash.victims.kernels import FASTEST, Kernels
 from lightning_hash.victims.victim import Victim
 
 
@@ -196,20 +197,39 @@ def check_precision(trainer: pl.Trainer) -> None:
 
 
 def choose_kernels(
-    victim: Victim, queries: Queries, recipe: Recipe, alpha: float, trainer: pl.Trainer
+    wanted: Kernels | str,
+    victim: Victim,
+    queries: Queries,
+    recipe: Recipe,
+    alpha: float,
+    trainer: pl.Trainer,
 ) -> Kernels:
-    """Time the first loss of a few queries; rank 0 decides for all processes.
+    """Choose what the iterations run on; rank 0 decides for all processes.
 
     Args:
+        wanted: kernels, ``"auto"`` or ``"fastest"``.
         victim: the victim, on its device.
         queries: the first batch of this process, whose references are known.
         recipe: the parts of the attack.
         alpha: slope of the hash activation in the first iteration.
-        trainer: runs the attack; nothing is measured in another precision than float32.
+        trainer: runs the attack. In another precision than float32 ``"auto"`` changes nothing.
 
     Returns:
         The choice.
+
+    Raises:
+        ValueError: if kernels in a number type of their own, or ``"fastest"``, are asked for in
+            another precision.
     """
+    whole = str(trainer.precision) == "32-true"
+    if not whole and (wanted == FASTEST or (isinstance(wanted, Kernels) and not wanted.exact)):
+        msg = (
+            f"kernels {wanted} have a number type of their own, and trainer.precision is "
+            f"{trainer.precision}; give 32-true, or kernels float32"
+        )
+        raise ValueError(msg)
+    if isinstance(wanted, Kernels):
+        return wanted
 
     def loss(candidate: Victim, inputs: Tensor) -> Tensor:
         first = slice(0, len(inputs))
@@ -221,8 +241,31 @@ def choose_kernels(
         losses: Tensor = recipe.objective(seen, queries.reference[first], alpha)
         return losses.sum()
 
-    measured = trainer.is_global_zero and str(trainer.precision) == "32-true"
-    return agree_on_kernels(victim, queries.inputs if measured else None, loss)
+    decides = trainer.is_global_zero and whole
+    inputs = queries.inputs if decides else None
+    return agree_on_kernels(wanted, victim, inputs, loss, queries.lengths_of())
+
+
+def kernels_of_checkpoint(wanted: Kernels | str, kept: Mapping[str, bool] | None) -> Kernels | None:
+    """Return the kernels that an attack goes on with: those that it began with.
+
+    Args:
+        wanted: kernels, ``"auto"`` or ``"fastest"``, of the run that goes on.
+        kept: fields of the kernels in the checkpoint, where they had been chosen.
+
+    Raises:
+        ValueError: if other kernels are asked for by name.
+    """
+    if kept is None:
+        return None
+    found = Kernels(**kept)
+    if isinstance(wanted, Kernels) and wanted != found:
+        msg = (
+            f"ckpt_path: the attack began on kernels {found}, this run asks for {wanted}; leave "
+            "model.kernels out"
+        )
+        raise ValueError(msg)
+    return found
 
 
 def check_strategy(trainer: pl.Trainer, recipe: Recipe, data: QueryData) -> None:

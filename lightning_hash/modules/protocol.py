@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from lightning_hash._version import __version__
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
@@ -42,7 +43,9 @@ def protocol_of(
         "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
         "run": {
             "kernels": None,
+            "queries_at_a_time": None,  # fewer than a batch, once memory ran out
             "devices": f"{trainer.world_size} x {trainer.strategy.root_device.type}",
+            "threads": torch.get_num_threads(),
             "precision": str(trainer.precision),
             "version": __version__,
             "commit": _commit(),

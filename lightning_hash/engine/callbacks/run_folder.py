@@ -1,6 +1,7 @@
 """What an attack leaves behind in its run folder."""
 
 import json
+import re
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -51,6 +52,16 @@ class RunFolder(Callback):
                 "give another with --runs FOLDER"
             )
             raise OSError(msg) from error
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the kernels that were chosen into config.yaml, which then repeats the run."""
+        if not (isinstance(pl_module, AttackModule) and trainer.is_global_zero):
+            return
+        file = None if pl_module.run_folder is None else pl_module.run_folder / "config.yaml"
+        if file is not None and file.is_file():
+            chosen = rf"\g<1>{pl_module.kernels}  # \g<2>, as chosen"
+            text = re.sub(r"(?m)^(  kernels: )(auto|fastest)$", chosen, file.read_text())
+            write_whole(file, text.encode())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the rows that are new; nothing at other iterations."""
