@@ -24,6 +24,7 @@ def save_attack(
     rows: list[dict[str, Any]],
     seconds: float,
     kernels: Kernels | None,
+    doubts: Sequence[str],
 ) -> None:
     """Put the state of an attack into a checkpoint.
 
@@ -35,6 +36,7 @@ def save_attack(
         rows: the result rows so far.
         seconds: time that the iterations have taken.
         kernels: that they run on.
+        doubts: what keeps the numbers from being believed.
     """
     state = checkpoint["state_dict"]
     kept = {name: value for name, value in state.items() if name.startswith(PREFIX)}
@@ -48,6 +50,7 @@ def save_attack(
         "rows": rows,
         "seconds": seconds,
         "kernels": None if kernels is None else dataclasses.asdict(kernels),
+        "doubts": list(doubts),
     }
 
 
@@ -62,7 +65,7 @@ def load_attack(
         local: this process's batches and perturbations; ``None`` where the perturbation is shared.
 
     Returns:
-        Our entry, with ``rows``, ``seconds`` and ``kernels``.
+        Our entry, with ``rows``, ``seconds``, ``kernels`` and ``doubts``.
 
     Raises:
         ValueError: if the checkpoint belongs to another attack; names what differs.

@@ -36,6 +36,7 @@ from lightning_hash.modules.attack_callbacks import FiniteWatch, IterationLog, M
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases, TargetDatabase
+from lightning_hash.modules.doubts import GradientWatch, share_used
 from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
@@ -241,6 +242,7 @@ class AttackModule(pl.LightningModule):
             FiniteWatch(lambda number: self.tally.losses(number), self._repair),
             Milestones(self.evaluate_at, self._score),
             IterationLog(lambda: {**self.tally.everywhere(), "alpha": self._alpha()}),
+            GradientWatch(self.evaluation.doubt),
         ]
 
     def on_fit_start(self) -> None:
@@ -252,6 +254,7 @@ class AttackModule(pl.LightningModule):
         self.clean.know_bits(self.data, self.device)
         for queries in self.batches:
             self._know(queries)
+        self.evaluation.look(self.data, self.batches, self.clean)
         alpha = self._alpha()
         self.kernels = self.kernels or choose_kernels(
             self.wanted_kernels, self.victim, self.batches[0], self.recipe, alpha, self.trainer
@@ -316,8 +319,11 @@ class AttackModule(pl.LightningModule):
             codes = sign_code(self.clean.logits(perturbed, *queries.lengths_of()))
             self.evaluation.add(queries, codes, queries.inputs, perturbed)
         seconds = time.monotonic() - self._started
-        counts = self.counts()
-        return self.evaluation.take(self.settings(), seconds, iteration=iteration, **counts)
+        made = ((self.perturbation(number), each) for number, each in enumerate(self.batches))
+        used = share_used(self.recipe.budget, made, self.device)
+        return self.evaluation.take(
+            self.settings(), seconds, iteration=iteration, budget_used=used, **self.counts()
+        )
 
     def counts(self) -> dict[str, float | None]:
         """Return the queries finished, and the mean number of questions where these are counted."""
@@ -345,6 +351,7 @@ class AttackModule(pl.LightningModule):
         save_attack(
             checkpoint, self.evaluation.identity(self.settings()), None if self.shared else local,
             rows=self.evaluation.rows, seconds=self.seconds, kernels=self.kernels,
+            doubts=self.evaluation.doubts,
         )  # fmt: skip
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -360,4 +367,5 @@ class AttackModule(pl.LightningModule):
             None if self.shared else (self.batches, made),
         )
         self.evaluation.rows, self.seconds = entry["rows"], entry["seconds"]
+        self.evaluation.doubts = entry.get("doubts", [])
         self.kernels = kernels_of_checkpoint(self.wanted_kernels, entry["kernels"])

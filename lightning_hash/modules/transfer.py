@@ -138,7 +138,10 @@ def transfer_module(
     attack = {"targeted": False, "iterations": 0, "targets": None, **given.attack}
     if given.combination not in ("single", "joint"):
         attack["budget"] = {**attack.get("budget", {}), "epsilon": given.epsilon, "space": "pixel"}
-    return ScoreModule(victim, data, databases, batches, perturbations, evaluation, budget, attack)
+    return ScoreModule(
+        victim, data, databases, batches, perturbations, evaluation, budget, attack,
+        scored_only=True,
+    )  # fmt: skip
 
 
 def _load(

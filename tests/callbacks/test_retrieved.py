@@ -14,7 +14,7 @@ HEAD = (
     "before_distance,before_split,before_item,before_path,before_relevant,before_relevant_to_target,"
     "after_distance,after_split,after_item,after_path,after_relevant,after_relevant_to_target"
 )
-STEP = {"step": lambda p: SignStep(p, 0.02), "epsilon": 0.2, "targets": TargetChoice(n_t=5)}
+STEP = {"step": lambda p: SignStep(p, 0.1), "epsilon": 0.5, "targets": TargetChoice(n_t=5)}
 
 
 def table(tmp_path, data, retrieved=4, **options):
