@@ -200,16 +200,27 @@ def _of_map(
     kept = ~clean.isnan() if ranking.empty == "skip" else torch.ones_like(clean, dtype=torch.bool)
     clean, chance = (counted(values[kept], "zero") for values in (clean, chance))
     gain = clean - chance
-    if len(gain) < 2:
-        return []
-    error = float(gain.std()) / len(gain) ** 0.5
-    if float(gain.mean()) > ERRORS * error:
+    error = _error_of_mean(gain, codes[kept])
+    if error is None or float(gain.mean()) > ERRORS * error:
         return []
     return [
         f"clean MAP is {float(clean.mean()):.4f}, at chance ({float(chance.mean()):.4f}, standard "
         f"error of the difference {error:.4f}): there is no retrieval to attack; are these the "
         "victim's weights, database and preprocess?"
     ]
+
+
+def _error_of_mean(values: Tensor, codes: Tensor) -> float | None:
+    """Return the standard error of a mean over queries, of which those of one code count as one.
+
+    They retrieve one ranking, so that their values are no independent draws.
+    """
+    groups, group = torch.unique(codes, dim=0, return_inverse=True)
+    if len(groups) < 2:
+        return 0.0 if len(values) > 1 and float(values.mean()) <= 0 else None
+    sums = values.new_zeros(len(groups)).index_add_(0, group, values - values.mean())
+    spread = sums.square().sum() * len(groups) / (len(groups) - 1)
+    return float(spread.sqrt()) / len(values)
 
 
 def _of_targets(targets: Tensor, labels: Tensor | None) -> list[str]:
@@ -325,7 +336,7 @@ class GradientWatch(Callback):
         for parameter in perturbation.parameters():
             if parameter.grad is not None and len(parameter.grad):
                 none = ~parameter.grad.flatten(1).any(dim=1)
-                self._sums.append(torch.stack([none.sum(), none.new_tensor(len(none)).long()]))
+                self._sums.append(torch.stack([none.sum(), torch.ones_like(none).sum()]))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say it of all processes together."""
