@@ -99,7 +99,7 @@ def test_an_open_set_is_named(tmp_path, blobs, kind):
     blobs.fingerprints = lambda: {"train": "0", "query": "1", "database": "2", "open_set": "3"}
     sizes = {"query": 13, "database": 90, "open_set": 40}
     blobs.paths_of = lambda split: tuple(f"{split}/{i}" for i in range(sizes[split]))
-    scores, lines = table(tmp_path, blobs, objective=AnchorCode(), target_database=kind)
+    scores, lines = table(tmp_path, blobs, 40, objective=AnchorCode(), target_database=kind)
     tensors, targets = scores.outcome().tensors, scores.outcome().targets
     ranked, database = scores.databases.ranked, scores.databases.database
     if kind == "both":
@@ -114,10 +114,10 @@ def test_an_open_set_is_named(tmp_path, blobs, kind):
         assert {line["target"] for line in mine} == {"wxyz"[target.argmax()]}
         nowhere = torch.zeros(90, 4, dtype=torch.uint8)
         code = tensors["clean_codes"][row]
-        expected = slow(code, label, target, database.codes, database.labels, nowhere, 4)
+        expected = slow(code, label, target, database.codes, database.labels, nowhere, 40)
         assert [parsed(line, "before") for line in mine] == expected
         code = tensors["codes_8bit"][row]
-        expected = slow(code, label, target, ranked.codes, own, ranked.labels, 4)
+        expected = slow(code, label, target, ranked.codes, own, ranked.labels, 40)
         found = [parsed(line, "after") for line in mine]
         assert [(d, r, t) for d, _, r, t in found] == [(d, r, t) for d, _, r, t in expected]
         places = [(line["after_split"], int(line["after_item"])) for line in mine]
