@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
 from lightning_hash.victims import Kernels, Victim
-from lightning_hash.victims.kernels import choose_kernels
+from lightning_hash.victims.kernel_choice import choose_kernels, rule_kernels
 
 EPSILON, STEP = 8 / 255, 1 / 255
 # Network, side, queries per batch, iterations; the authors' loop takes fewer queries.
@@ -80,7 +81,7 @@ class RandomData(HashDataModule):
 
 
 class Case:
-    def __init__(self, name, size, queries, iterations, few, device, tune=True):
+    def __init__(self, name, size, queries, iterations, few, device, choose=True):
         torch.manual_seed(0)
         self.iterations, self.few, self.device = iterations, few, device
         network = build_model(name, 32).eval().requires_grad_(requires_grad=False)
@@ -91,7 +92,10 @@ class Case:
         self.targets = torch.randint(0, 2, (queries, 32)).to(device) * 2.0 - 1
         self.objective = AnchorCode()
         loss = lambda network, x: self.objective(network(x), self.targets[: len(x)], 0.1).sum()  # noqa: E731
-        self.kernels = choose_kernels(self.victim, self.clean, loss)[0] if tune else Kernels()
+        self.kernels = {"float32": Kernels()}
+        if choose:
+            self.kernels["auto"] = rule_kernels(self.victim, self.clean)
+            self.kernels["fastest"] = choose_kernels(self.victim, self.clean, loss)[0]
 
     def now(self):
         if self.device == "cuda":
@@ -131,10 +135,10 @@ class Case:
         attack(self.clean, labels)
         return (self.now() - start) / len(self.clean) / self.iterations
 
-    def bare(self, kernels=None):
+    def bare(self, kernels):
         """Forward, gradient of the input, step and projection, and nothing else."""
-        network = self.victim.network if kernels is None else kernels.of(self.victim)
-        clean = self.clean if kernels is None else network.lay_out(self.clean)
+        network = kernels.of(self.victim)
+        clean = network.lay_out(self.clean)
         perturbation = nn.Parameter(torch.zeros_like(clean))
         step, alpha, budget = SignStep([perturbation], STEP), AlphaSchedule(), LInf(EPSILON)
         start = self.now()
@@ -148,14 +152,13 @@ class Case:
                 budget.project(perturbation, clean)
         return (self.now() - start) / len(self.clean) / self.iterations
 
-    def module(self, tune):
+    def module(self, kernels="float32"):
         """AttackModule under HashTrainer; the time between its first and its last iteration."""
         module = Timed(
             self.victim, AnchorCode(), step=lambda p: SignStep(p, STEP), epsilon=EPSILON,
             targets=TargetChoice(n_t=1), n_queries=None, batch_size=len(self.clean),
-            evaluate_at=[], tune=False,
+            evaluate_at=[], kernels=str(self.kernels[kernels]),
         )  # fmt: skip
-        module.kernels = self.kernels if tune else module.kernels
         trainer = HashTrainer(
             max_epochs=self.iterations, logger=False, enable_checkpointing=False, devices=1,
             accelerator="gpu" if self.device == "cuda" else "cpu", enable_progress_bar=False,
@@ -201,9 +204,9 @@ def peak(device, dtype):
 def alone(name, size, queries, iterations, device):
     """Print time and memory of one attack; called in a process of its own."""
     imports = peak_memory()
-    case = Case(name, size, queries, iterations, 1, device, tune=False)
+    case = Case(name, size, queries, iterations, 1, device, choose=False)
     loaded = peak_memory()
-    seconds = case.module(tune=False)
+    seconds = case.module()
     most = peak_memory()
     if device == "cuda":
         imports, loaded, most = 0, 0, torch.cuda.max_memory_allocated() / 1e6
@@ -265,15 +268,14 @@ def main():
 
 
 def report(name, case, rounds, peaks):
-    chosen = str(case.kernels)
     contenders = {
         "like the DHTA authors' loop": case.authors,
         "torchattacks PGD": case.torchattacks,
-        "bare loop, float32": case.bare,
-        f"bare loop, {chosen}": lambda: case.bare(case.kernels),
-        "AttackModule, float32": lambda: case.module(tune=False),
-        f"AttackModule, {chosen}": lambda: case.module(tune=True),
     }
+    for kind, kernels in case.kernels.items():
+        said = str(kernels) if kind == "float32" else f"{kind}: {kernels}"
+        contenders[f"bare loop, {said}"] = partial(case.bare, kernels)
+        contenders[f"AttackModule, {said}"] = partial(case.module, kind)
     try:
         import torchattacks  # noqa: F401
     except ImportError:
@@ -288,8 +290,7 @@ def report(name, case, rounds, peaks):
     first = statistics.median(times["like the DHTA authors' loop"])
     for contender, found in times.items():
         median = statistics.median(found)
-        short = case.kernels.short and contender.endswith(chosen)
-        top = peaks[torch.bfloat16 if short else torch.float32]
+        top = peaks[torch.bfloat16 if "bfloat16" in contender else torch.float32]
         shape = "x".join(map(str, case.clean.shape[1:]))
         print(
             f"| {name} | {shape} | {len(case.clean)} | {contender} | {median * 1e3:.3g} | "
@@ -297,8 +298,9 @@ def report(name, case, rounds, peaks):
             f"{operations / median / top:.2f} |",
             flush=True,
         )
-    for kind in dict.fromkeys(("float32", chosen)):
-        loops = times[f"bare loop, {kind}"], times[f"AttackModule, {kind}"]
+    for bare in [contender for contender in times if contender.startswith("bare")]:
+        kind = bare.removeprefix("bare loop, ")
+        loops = times[bare], times[f"AttackModule, {kind}"]
         ratios = [module / bare for bare, module in zip(*loops, strict=True)]
         print(
             f"| {name} | | | AttackModule over bare loop, {kind} | "

@@ -80,7 +80,7 @@ def alone(name, count, frames, size, batch, chunk, iterations):
     module = Timed(
         network, AnchorCode(), step=lambda p: SignStep(p, 1 / 255), epsilon=0.032,
         alpha=AlphaSchedule([0.1], [0.0]), targets=TargetChoice(n_t=1), n_queries=None,
-        batch_size=batch, ranking=RankingOptions(None), evaluate_at=[], tune=False,
+        batch_size=batch, ranking=RankingOptions(None), evaluate_at=[], kernels="float32",
     )  # fmt: skip
     module.now = time.perf_counter
     run_attack(quiet(iterations), module, data)

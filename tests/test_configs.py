@@ -110,7 +110,7 @@ def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_
         arguments.append("--trainer.max_epochs=2")
     arguments += [
         "--model.n_queries=4",
-        "--model.tune=false",
+        "--model.kernels=float32",
         "--trainer.enable_progress_bar=false",
     ]
     assert main([*arguments, "--runs", str(tmp_path), "--name", "x"]) == 0

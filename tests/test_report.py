@@ -19,7 +19,7 @@ from tests.reports.rows import row, run
 pytestmark = pytest.mark.slow
 
 SMALL = ["--data.n_train=60", "--data.n_query=20", "--data.n_database=150"]
-QUIET = ["--trainer.enable_progress_bar=false", "--model.tune=false"]
+QUIET = ["--trainer.enable_progress_bar=false", "--model.kernels=float32"]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ runs:
       model.victim: "@victim"
       model.evaluate_at: [0, 2]
       model.n_queries: "{n_queries}"
-      model.tune: false
+      model.kernels: float32
     values: {n_queries: 8}
 full:
   - {run: hag, bits: 8}
@@ -74,7 +74,7 @@ def test_dry_run_prints_commands_and_runs_nothing(there, capsys):
     assert "--ckpt_path" not in attack
     assert f"--model.victim=runs/checkpoints/{name}/best.ckpt" in attack
     assert "--model.evaluate_at=[0, 2]" in attack
-    assert "--model.tune=false" in attack
+    assert "--model.kernels=float32" in attack
     assert not (there / "runs").exists()
 
 

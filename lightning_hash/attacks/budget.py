@@ -82,6 +82,18 @@ class Budget(Part, nn.Module, ABC):
         """Return :meth:`project` for inputs that stay the same for many iterations."""
         return lambda perturbation: self.project(perturbation, clean)
 
+    def used(self, perturbation: Tensor, live: Tensor | None = None) -> Tensor | None:
+        """Return the share of the budget that each perturbation uses.
+
+        Args:
+            perturbation: ``(B, ...)`` in the budget's space.
+            live: bool ``(B, T)``, the frames of clips that may change; ``None`` where all may.
+
+        Returns:
+            ``(B,)`` from 0 to 1; ``None`` for a kind of budget that does not say.
+        """
+        return None
+
     @abstractmethod
     def draw(self, shape: torch.Size, index: Tensor, seed: int) -> Tensor:
         """Draw a perturbation of each query in the ball, by seed and query index alone.
@@ -119,6 +131,19 @@ class LInf(Budget):
         """Return the projection with its bounds computed once."""
         lowest, highest = self._bounds(clean)
         return lambda perturbation: perturbation.clamp_(lowest, highest)
+
+    def used(self, perturbation: Tensor, live: Tensor | None = None) -> Tensor:
+        """Return the mean |perturbation| over epsilon, of the frames that may change.
+
+        Example:
+            >>> LInf(0.5).used(torch.tensor([[0.5, -0.25], [0.0, 0.0]]))
+            tensor([0.7500, 0.0000])
+        """
+        size = perturbation.detach().abs()
+        if live is None:
+            return size.flatten(1).mean(dim=1) / self.epsilon
+        frames = size.flatten(2).mean(dim=2) * live
+        return frames.sum(dim=1) / live.sum(dim=1).clamp(min=1) / self.epsilon
 
     def _bounds(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Return the lowest and the highest perturbation of each value."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from copy import deepcopy
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -67,7 +67,10 @@ class AttackMetrics(MetricCollection):
             Perceptibility(),
             Linf(),
         ]
-        for metric in own + [deepcopy(metric) for metric in extra]:
+        copies = [deepcopy(metric) for metric in extra]
+        for metric in copies:
+            metric.reset()
+        for metric in own + copies:
             self._add(metric)
 
     def _add(self, metric: QueryMetric) -> None:
@@ -155,6 +158,15 @@ class AttackMetrics(MetricCollection):
             if isinstance(metric, PerQueryMetric) and metric.needs <= {"index", *known}:
                 metric.update(index, **known)
 
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Refuse: one call would give each metric queries that the two rankings hold for all.
+
+        Raises:
+            TypeError: always.
+        """
+        msg = "AttackMetrics cannot be called; use update, then compute with the metrics' names"
+        raise TypeError(msg)
+
     # Every process must compute the same metrics, so that the caller says which.
     def compute(self, names: Iterable[str]) -> dict[str, Score]:  # type: ignore[override]
         """Compute some of the metrics; every process must name the same.
@@ -163,7 +175,7 @@ class AttackMetrics(MetricCollection):
             names: names of the metrics.
 
         Returns:
-            Their scores by name.
+            Their scores by name; with the prefix and postfix of a clone that has them.
 
         Raises:
             ValueError: if a name is unknown, or what a metric needs was not given.
@@ -181,7 +193,8 @@ class AttackMetrics(MetricCollection):
             if asked:
                 found = self._holder(judge).scores(asked)
                 scores |= {metric.name: score for metric, score in zip(asked, found, strict=True)}
-        return {name: scores[name] if name in scores else metrics[name].score() for name in names}
+        scores |= {name: metrics[name].score() for name in names if name not in scores}
+        return {self._set_name(name): scores[name] for name in names}
 
     def reset_queries(self) -> None:
         """Forget the queries, keep the database."""
@@ -189,7 +202,8 @@ class AttackMetrics(MetricCollection):
             metric.reset_queries()
 
     def _metrics(self) -> dict[str, HammingMetric | PerQueryMetric]:
-        return cast("dict[str, HammingMetric | PerQueryMetric]", dict(self.items()))
+        items = self.items(keep_base=True)  # a clone's prefix is of what it returns alone
+        return cast("dict[str, HammingMetric | PerQueryMetric]", dict(items))
 
     def _holder(self, judge: str) -> HammingMetric:
         """Return the metric that holds the queries and the database for all of its kind."""

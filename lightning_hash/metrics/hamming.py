@@ -3,10 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from lightning_hash.functional.average_precision import chunk_average_precision
 from lightning_hash.functional.checks import (
@@ -80,7 +81,8 @@ class HammingMetric(QueryMetric):
     known_labels: Tensor | None
 
     higher_is_better = True
-    columns = tuple(f"{side}_{column}" for side in ("query", "database") for column in _COLUMNS)
+    query_columns = tuple(f"query_{column}" for column in _COLUMNS)
+    columns = (*query_columns, *(f"database_{column}" for column in _COLUMNS))
 
     def __init__(self, empty: Empty = "zero", ties: Ties = "expected", **kwargs: Any) -> None:
         check_choice("empty", empty, EMPTIES)
@@ -111,13 +113,20 @@ class HammingMetric(QueryMetric):
             index: ``(B,)`` integer, the items' own numbers; a repeated one counts once.
 
         Raises:
-            ValueError: if a value or a shape is wrong.
+            ValueError: if a value or a shape is wrong, or the database was set whole.
         """
+        if self.known_codes is not None:
+            msg = (
+                f"{type(self).__name__} has the whole database of set_database, to which "
+                "update_database would add nothing; call set_database with all items"
+            )
+            raise ValueError(msg)
         self._add("database", codes, labels, index)
-        self._computed = None
 
     def set_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
         """Take the whole database, the same on every process, until it is set again.
+
+        It takes the place of what :meth:`update_database` added, and :meth:`reset` keeps it.
 
         Args:
             codes: ``(N, K)`` of -1/+1, any real dtype.
@@ -129,7 +138,8 @@ class HammingMetric(QueryMetric):
         """
         index, codes, labels = self._checked("database", codes, labels, index)
         _, self.known_codes, self.known_labels = by_index("database", index, codes, labels)
-        self._computed = None
+        for column in _COLUMNS:
+            setattr(self, f"database_{column}", [])
 
     def update(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
         """Add queries.
@@ -173,10 +183,30 @@ class HammingMetric(QueryMetric):
         """Return the values with 0 in place of NaN, or without NaN, as ``empty`` says."""
         return counted(values, self.empty)
 
+    def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
+        """Add the queries, and the database, of another metric.
+
+        Args:
+            incoming_state: a metric of this class, or its ``metric_state``.
+
+        Raises:
+            ValueError: if it is of another class, or ranks another database that was set whole.
+            RuntimeError: if ``dist_sync_on_step`` is set.
+        """
+        if isinstance(incoming_state, type(self)):
+            own, other = ((each.known_codes, each.known_labels) for each in (self, incoming_state))
+            if not all(_same(*pair) for pair in zip(own, other, strict=True)):
+                msg = (
+                    f"merge_state: the {type(self).__name__} that comes in has another database; "
+                    "call set_database with the same items on both"
+                )
+                raise ValueError(msg)
+        super().merge_state(incoming_state)
+
     def reset_queries(self) -> None:
         """Forget the queries and keep the database."""
         # reset() empties the lists in place, so keep copies.
-        names = [column for column in self.columns if column.startswith("database")]
+        names = [column for column in self.columns if column not in self.query_columns]
         kept = {name: list(getattr(self, name)) for name in names}
         self.reset()
         for name, parts in kept.items():
@@ -187,18 +217,20 @@ class HammingMetric(QueryMetric):
         return replace(score, n_empty=int(values.isnan().sum())) if self.has_empty else score
 
     def _values_of(self, metrics: Sequence["HammingMetric"]) -> list[Tensor]:
-        codes, labels = self._rows("query", [f"query_{column}" for column in _COLUMNS])
+        codes, labels = self._rows("query", self.query_columns)
         database_codes, database_labels = self.known_codes, self.known_labels
         if database_codes is None or database_labels is None:
             database_codes, database_labels = self._rows(
                 "database", [f"database_{column}" for column in _COLUMNS], "update_database"
             )
-        ranking = make_ranking(codes, database_codes, labels, database_labels)
+        place = codes.device  # that of the queries, which compute_on_cpu takes to the CPU
+        ranking = make_ranking(codes, database_codes.to(place), labels, database_labels.to(place))
         return measure(ranking, [Measure(each.values, each.ranks) for each in metrics], self.ties)
 
     def _add(self, side: str, codes: Tensor, labels: Tensor, index: Tensor) -> None:
-        for column, value in zip(_COLUMNS, self._checked(side, codes, labels, index), strict=True):
-            cast("list[Tensor]", getattr(self, f"{side}_{column}")).append(value)
+        columns = self.columns[:3] if side == "query" else self.columns[3:]
+        for column, value in zip(columns, self._checked(side, codes, labels, index), strict=True):
+            self._parts(column).append(value)
 
     def _checked(
         self, side: str, codes: Tensor, labels: Tensor, index: Tensor
@@ -209,6 +241,12 @@ class HammingMetric(QueryMetric):
         columns = index.to(torch.int64), codes.to(torch.int8), labels.to(torch.uint8)
         index, codes, labels = (column.to(self.device) for column in columns)
         return index, codes, labels
+
+
+def _same(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other.to(one.device))
 
 
 class HammingMAP(HammingMetric):
@@ -263,6 +301,11 @@ class TargetedHammingMAP(HammingMAP):
 
     name = "t_map"
     judged_by = "target"
+
+    # Names of its own: MetricCollection lets metrics share states that look alike after one batch,
+    # and targets may be the queries' own labels there.
+    query_columns = ("query_index", "query_codes", "query_target_labels")
+    columns = (*query_columns, *HammingMetric.columns[3:])
 
     def update(self, codes: Tensor, target_labels: Tensor, index: Tensor) -> None:
         """Add queries.

@@ -21,10 +21,11 @@ QUERY_COLUMNS = (
 class _Numbers(QueryMetric):
     """A float32 number and an index per query: 12 bytes on each process."""
 
-    index: list[Tensor]
-    numbers: list[Tensor]
-
-    columns = ("index", "numbers")
+    def __init__(self, **kwargs: Any) -> None:
+        # A name of its own: MetricCollection lets metrics share states that look alike after one
+        # batch, and the numbers of two metrics may, such as where nothing was changed.
+        self.columns = self.query_columns = ("index", f"{type(self).__name__}_numbers")
+        super().__init__(**kwargs)
 
     def query_values(self) -> Tensor:
         """Return the number of each query, float64 ``(Q,)``.
@@ -37,8 +38,9 @@ class _Numbers(QueryMetric):
 
     def _add(self, numbers: Tensor, index: Tensor) -> None:
         check_rows(index, values=numbers)
-        self.numbers.append(numbers.detach().float())
-        self.index.append(index.to(torch.int64))
+        rows = index.to(torch.int64), numbers.detach().float()
+        for column, values in zip(self.columns, rows, strict=True):
+            self._parts(column).append(values)
 
 
 class MeanByIndex(_Numbers):

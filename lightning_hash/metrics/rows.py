@@ -4,10 +4,30 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from lightning_hash.utils.distributed import gather_objects
+
 
 def joined(parts: list[Tensor] | Tensor) -> Tensor:
     """Join a list state, which is a single tensor after torchmetrics has synchronised it."""
     return parts if isinstance(parts, Tensor) else torch.cat(parts)
+
+
+def alike_everywhere(parts: list[Tensor], device: torch.device) -> list[Tensor]:
+    """Give a process without rows an empty part of the type and the shape that others have.
+
+    Args:
+        parts: rows ``(n, ...)`` of this process; all processes call it together.
+        device: where an empty part is made.
+
+    Returns:
+        The parts; where no process has any, none.
+    """
+    first = (parts[0].dtype, parts[0].shape[1:]) if parts else None
+    known = [kind for kind in gather_objects(first) if kind is not None]
+    if parts or not known:
+        return parts
+    dtype, shape = known[0]
+    return [torch.empty(0, *shape, dtype=dtype, device=device)]
 
 
 def by_index(what: str, index: Tensor, *columns: Tensor) -> tuple[Tensor, ...]:

@@ -30,6 +30,7 @@ def save_attack(
     kernels: Kernels | None,
     done: int,
     within: bool,
+    doubts: Sequence[str],
 ) -> None:
     """Put the state of an attack into a checkpoint.
 
@@ -43,6 +44,7 @@ def save_attack(
         kernels: that they run on.
         done: iterations that are done.
         within: whether some batches are one iteration further.
+        doubts: what keeps the numbers from being believed.
     """
     state = checkpoint["state_dict"]
     kept = {name: value for name, value in state.items() if name.startswith(PREFIX)}
@@ -58,6 +60,7 @@ def save_attack(
         "kernels": None if kernels is None else dataclasses.asdict(kernels),
         "done": done,
         "within": within,
+        "doubts": list(doubts),
     }
 
 
@@ -73,8 +76,8 @@ def load_attack(
         recipe: the parts of the attack, with its length.
 
     Returns:
-        Our entry, with ``rows``, ``seconds``, ``kernels`` and ``done``. The rows are those of this
-        attack, which may be longer where nothing depends on its length.
+        Our entry, with ``rows``, ``seconds``, ``kernels``, ``done`` and ``doubts``. The rows are
+        those of this attack, which may be longer where nothing depends on its length.
 
     Raises:
         ValueError: if the checkpoint belongs to another attack, to a longer one, or was saved in

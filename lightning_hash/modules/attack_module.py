@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -42,6 +42,7 @@ from lightning_hash.modules.attack_callbacks import (
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases, TargetDatabase
+from lightning_hash.modules.doubts import GradientWatch, share_used
 from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import (
     CleanPass,
@@ -56,7 +57,7 @@ from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.victims.joint import member_bits
-from lightning_hash.victims.kernels import Kernels
+from lightning_hash.victims.kernels import AUTO, Kernels, read_kernels
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
 
 
@@ -103,12 +104,11 @@ class AttackModule(pl.LightningModule):
         ranking: options of MAP, t-MAP and precision at N.
         metrics: metrics beside the usual ones.
         seed: seed of the choice of queries, and of the noise where that is the attack.
-        compile: run the iterations through ``torch.compile``.
-        channels_last: run the iterations in the channels-last layout.
-        tune: time a few passes at the start and run the iterations on the fastest kernels: float32,
-            channels-last, folded batch norms, or bfloat16 convolutions; codes are scored in float32
-            whatever is chosen. Only in float32 without ``compile`` and ``channels_last``. The
-            choice is printed, stands in the result rows as ``kernels``, and is kept on resuming.
+        kernels: what the iterations run on; codes are always scored in float32 as it comes.
+            ``"auto"`` follows a rule: float32, folded and channels-last as device, network and
+            image size call for it. ``"fastest"`` measures, bfloat16 and TF32 too, and keeps the
+            choice on disk. Or names: ``float32``, ``bfloat16``, ``tf32``, ``channels_last``,
+            ``folded``, ``compile``. The choice stands in the result rows and is kept on resuming.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
 
     Attributes:
@@ -146,9 +146,7 @@ class AttackModule(pl.LightningModule):
         ranking: RankingOptions = RankingOptions(),
         metrics: list[QueryMetric] | None = None,
         seed: int = 0,
-        compile: bool = False,
-        channels_last: bool = False,
-        tune: bool = True,
+        kernels: str | list[str] = AUTO,
         name: str | None = None,
     ) -> None:
         super().__init__()
@@ -174,9 +172,7 @@ class AttackModule(pl.LightningModule):
         self.target_database: TargetDatabase = target_database
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.evaluation = Evaluation(self.victim, ranking, metrics or ())
-        fixed = compile or channels_last or not tune
-        self.kernels = Kernels(False, channels_last, False, compile) if fixed else None
-        self.asked_kernels = "chosen" if self.kernels is None else str(self.kernels)
+        self.wanted_kernels, self.kernels = read_kernels(kernels), cast(Kernels | None, None)
         self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0
 
     def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
@@ -254,6 +250,7 @@ class AttackModule(pl.LightningModule):
             FiniteWatch(lambda number: self.tally.losses(number), self._repair),
             Milestones(self.evaluate_at, self._score),
             IterationLog(lambda: {**self.tally.everywhere(), "alpha": self._alpha()}),
+            GradientWatch(self.evaluation.doubt),
         ]
 
     def on_fit_start(self) -> None:
@@ -265,9 +262,10 @@ class AttackModule(pl.LightningModule):
         self.clean.know_bits(self.data, self.device)
         for queries in self.batches:
             self._know(queries)
+        self.evaluation.look(self.data, self.batches, self.clean)
         alpha = self._alpha()
         self.kernels = self.kernels or choose_kernels(
-            self.victim, self.batches[0], self.recipe, alpha, self.trainer
+            self.wanted_kernels, self.victim, self.batches[0], self.recipe, alpha, self.trainer
         )
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
         self.runner = self.kernels.of(self.victim).to(self.device)
@@ -309,7 +307,9 @@ class AttackModule(pl.LightningModule):
         watched = 0 if self.shared else batch_idx, attack.perturbation, rule.optimizer
         self.watch.begin(*watched)
         rule._on_before_step()  # Lightning's own step() would hide a closure's rows from the rule
-        with torch.autocast(self.device.type, enabled=False):  # the pass has its own context
+        assert self.kernels is not None  # chosen by on_fit_start
+        # The pass has its own context.
+        with torch.autocast(self.device.type, enabled=False), self.kernels.arithmetic():
             answer = attack.iterate(rule.optimizer, self.current_epoch, alpha, backward)
         rule._on_after_step()
         self.watch.end(*watched)
@@ -321,8 +321,9 @@ class AttackModule(pl.LightningModule):
         return self.recipe.alpha(self.current_epoch, self.recipe.iterations)
 
     def on_train_epoch_end(self) -> None:
-        """Read the clock, and look whether others have changed anything."""
+        """Read the clock, note how batches were cut, look whether others changed anything."""
         self.seconds = time.monotonic() - self._started
+        self.evaluation.protocol["run"]["queries_at_a_time"] = self.parts.size
         if is_due(self.trainer):
             self.check_untouched()
 
@@ -344,8 +345,11 @@ class AttackModule(pl.LightningModule):
             codes = sign_code(self.clean.logits(perturbed, *queries.lengths_of()))
             self.evaluation.add(queries, codes, queries.inputs, perturbed)
         seconds = time.monotonic() - self._started
-        counts = self.counts()
-        return self.evaluation.take(self.settings(), seconds, iteration=iteration, **counts)
+        made = ((self.perturbation(number), each) for number, each in enumerate(self.batches))
+        used = share_used(self.recipe.budget, made, self.device)
+        return self.evaluation.take(
+            self.settings(), seconds, iteration=iteration, budget_used=used, **self.counts()
+        )
 
     def counts(self) -> dict[str, float | None]:
         """Return the queries finished, and the mean number of questions where these are counted."""
@@ -373,11 +377,11 @@ class AttackModule(pl.LightningModule):
         save_attack(
             checkpoint, self._identity(), None if self.shared else local,
             rows=self.evaluation.rows, seconds=self.seconds, kernels=self.kernels,
-            done=self.done, within=self.within,
+            done=self.done, within=self.within, doubts=self.evaluation.doubts,
         )  # fmt: skip
 
     def _identity(self) -> dict[str, Any]:
-        return {**self.evaluation.identity(self.settings()), "kernels": self.asked_kernels}
+        return {**self.evaluation.identity(self.settings()), "kernels": str(self.wanted_kernels)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lay the state out for the batches of this run.
@@ -389,5 +393,5 @@ class AttackModule(pl.LightningModule):
         local = None if self.shared else (self.batches, made)
         entry = load_attack(checkpoint, self._identity(), local, self.recipe)
         self.evaluation.rows, self.seconds = entry["rows"], entry["seconds"]
-        self.done = entry["done"]
+        self.done, self.evaluation.doubts = entry["done"], entry.get("doubts", [])
         self.kernels = Kernels(**entry["kernels"])

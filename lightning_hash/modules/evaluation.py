@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_hash.attacks import Queries
@@ -11,6 +12,8 @@ from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import RankingOptions
 from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.doubts import doubts_before, say
+from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import protocol_of, victim_settings
 from lightning_hash.victims.joint import member_bits, victim_names
 from lightning_hash.victims.victim import Victim
@@ -29,6 +32,7 @@ class Evaluation(nn.Module):
     Attributes:
         protocol: mappings that stand in every row: data, ranking, run, transfer.
         rows: the rows so far.
+        doubts: what keeps these numbers from being believed, one line each; it stands in the rows.
         has_targets: whether every query has a target.
         has_database: whether there is anything to rank.
     """
@@ -47,7 +51,8 @@ class Evaluation(nn.Module):
         self.scores = nn.ModuleList(AttackMetrics(self.ranking, metrics) for _ in self.parts)
         self.protocol: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
-        self.has_targets = self.has_database = False
+        self.doubts: list[str] = []
+        self.has_targets = self.has_database = self._looked = False
 
     def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
         """Take what the queries are ranked against; nothing is ranked without databases.
@@ -57,7 +62,8 @@ class Evaluation(nn.Module):
             databases: the codes, or ``None``.
             trainer: the trainer that runs it.
         """
-        self.has_database, self.rows = databases is not None, []
+        self.has_database, self.rows, self.doubts = databases is not None, [], []
+        self._looked = False
         self.protocol = protocol_of(
             data.source, len(data.queries), databases, self.ranking, trainer
         )
@@ -72,6 +78,30 @@ class Evaluation(nn.Module):
         for score, part in self._scored:
             score.set_database(database.codes[:, part], database.labels, database.index)
             score.set_target_database(ranked.codes[:, part], ranked.labels, ranked.index)
+
+    def look(self, data: QueryData, batches: Sequence[Queries], clean: CleanPass) -> None:
+        """Look once, before the attack, for what would make a ranking or an attack meaningless.
+
+        Args:
+            data: the queries, set up.
+            batches: this process's batches, whose clean codes are known.
+            clean: the pass that they came of.
+        """
+        if self._looked:
+            return
+        self._looked = True
+        victims = list(zip(self.victims, self.parts, strict=True))
+        self.doubt(
+            doubts_before(
+                victims, batches, clean.databases, self.ranking, clean.logits, data.source.n_leaked
+            )
+        )
+
+    def doubt(self, found: Sequence[str]) -> None:
+        """Say doubts that are new, and put them into the rows to come."""
+        new = [doubt for doubt in found if doubt not in self.doubts]
+        say(new)
+        self.doubts += new
 
     def identity(self, attack: dict[str, Any]) -> dict[str, Any]:
         """Return what a checkpoint and the run that goes on from it must agree in.
@@ -123,10 +153,11 @@ class Evaluation(nn.Module):
             attack: settings of what was done to the queries; ``None`` is nothing, and ``name``
                 ``anchor`` stands for the targets' anchor codes in their place.
             seconds: time that it had taken.
-            fields: iteration, quantized, queries, n_finished.
+            fields: iteration, quantized, queries, n_finished, budget_used, warnings.
 
         Returns:
-            The values by name; of a joint victim by ``name/backbone-bits``.
+            The values by name; of a joint victim by ``name/backbone-bits``. Where every query is
+            empty and left out, there is none.
         """
         known = {"database"} if self.has_database else set()
         if self.has_targets:
@@ -140,6 +171,12 @@ class Evaluation(nn.Module):
         for number, (score, _) in enumerate(self._scored):
             suffix = f"/{self.names[number]}" if self.names[number] else ""
             for name, found in score.compute(score.names(known)).items():
+                if not found.n:
+                    rank_zero_warn(
+                        f"{name}{suffix} is not measured at iteration {fields.get('iteration')}: "
+                        f"all {found.n_empty} queries are empty, and ranking.empty is 'skip'"
+                    )
+                    continue
                 taken[f"{name}{suffix}"] = found.value
                 self.rows.append(
                     {
@@ -149,7 +186,8 @@ class Evaluation(nn.Module):
                         "se": found.se,
                         "n": found.n,
                         "n_empty": found.n_empty,
-                        **{"queries": None, "quantized": False, "n_finished": None, **fields},
+                        **{"queries": None, "quantized": False, "n_finished": None},
+                        **{"budget_used": None, "warnings": self.doubts[:] or None, **fields},
                         **self.protocol,
                         "attack": attack,
                         "victim": victim_settings(self.victims[number]),

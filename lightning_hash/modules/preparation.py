@@ -17,7 +17,8 @@ from lightning_hash.models.network import HashNetwork
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.victim_pass import Context
 from lightning_hash.utils.distributed import any_process
-from lightning_hash.victims.kernels import Kernels, agree_on_kernels
+from lightning_hash.victims.kernel_choice import agree_on_kernels
+from lightning_hash.victims.kernels import FASTEST, Kernels
 from lightning_hash.victims.victim import Victim
 
 
@@ -228,20 +229,39 @@ def check_precision(trainer: pl.Trainer) -> None:
 
 
 def choose_kernels(
-    victim: Victim, queries: Queries, recipe: Recipe, alpha: float, trainer: pl.Trainer
+    wanted: Kernels | str,
+    victim: Victim,
+    queries: Queries,
+    recipe: Recipe,
+    alpha: float,
+    trainer: pl.Trainer,
 ) -> Kernels:
-    """Time the first loss of a few queries; rank 0 decides for all processes.
+    """Choose what the iterations run on; rank 0 decides for all processes.
 
     Args:
+        wanted: kernels, ``"auto"`` or ``"fastest"``.
         victim: the victim, on its device.
         queries: the first batch of this process, whose references are known.
         recipe: the parts of the attack.
         alpha: slope of the hash activation in the first iteration.
-        trainer: runs the attack; nothing is measured in another precision than float32.
+        trainer: runs the attack. In another precision than float32 ``"auto"`` changes nothing.
 
     Returns:
         The choice.
+
+    Raises:
+        ValueError: if kernels in a number type of their own, or ``"fastest"``, are asked for in
+            another precision.
     """
+    whole = str(trainer.precision) == "32-true"
+    if not whole and (wanted == FASTEST or (isinstance(wanted, Kernels) and not wanted.exact)):
+        msg = (
+            f"kernels {wanted} have a number type of their own, and trainer.precision is "
+            f"{trainer.precision}; give 32-true, or kernels float32"
+        )
+        raise ValueError(msg)
+    if isinstance(wanted, Kernels):
+        return wanted
 
     def loss(candidate: Victim, inputs: Tensor) -> Tensor:
         first = slice(0, len(inputs))
@@ -253,8 +273,9 @@ def choose_kernels(
         losses: Tensor = recipe.objective(seen, queries.reference[first], alpha)
         return losses.sum()
 
-    measured = trainer.is_global_zero and str(trainer.precision) == "32-true"
-    return agree_on_kernels(victim, queries.inputs if measured else None, loss)
+    decides = trainer.is_global_zero and whole
+    inputs = queries.inputs if decides else None
+    return agree_on_kernels(wanted, victim, inputs, loss, queries.lengths_of())
 
 
 def check_strategy(trainer: pl.Trainer, recipe: Recipe, data: QueryData) -> None:

@@ -43,7 +43,9 @@ def protocol_of(
         "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
         "run": {
             "kernels": None,
+            "queries_at_a_time": None,  # fewer than a batch, once memory ran out
             "devices": f"{trainer.world_size} x {trainer.strategy.root_device.type}",
+            "threads": torch.get_num_threads(),
             "precision": str(trainer.precision),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "benchmark": torch.backends.cudnn.benchmark,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.modules.attack_callbacks import log_equal
 from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.doubts import doubts_after, say, share_of_way, share_used
 from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import victim_settings
@@ -36,6 +37,7 @@ class ScoreModule(pl.LightningModule):
         iteration: iterations that were run; those that the attack has by default.
         seconds: time that it took.
         counts: what rows say of queries finished and questions asked.
+        scored_only: the perturbations are of an attack that ended elsewhere.
     """
 
     def __init__(
@@ -52,13 +54,14 @@ class ScoreModule(pl.LightningModule):
         iteration: int | None = None,
         seconds: float = 0.0,
         counts: dict[str, Any] | None = None,
+        scored_only: bool = False,
     ) -> None:
         super().__init__()
         self.victim, self.data, self.databases = victim, data, databases
         self.batches, self.perturbations = batches, nn.ModuleList(perturbations)
         self.evaluation, self.budget, self.attack = evaluation, budget, attack
         self.iteration = int(attack["iterations"]) if iteration is None else iteration
-        self.seconds, self.counts = seconds, counts or {}
+        self.seconds, self.counts, self.scored_only = seconds, counts or {}, scored_only
         self.columns: list[dict[str, Tensor]] = []
         self._outcome: Outcome | None = None
 
@@ -100,13 +103,12 @@ class ScoreModule(pl.LightningModule):
         for queries in self.batches:
             queries.to(self.device)
             clean.set_clean(queries)
-        self.columns = []
+        self.evaluation.look(self.data, self.batches, clean)
+        self.columns, self._outcome = [], None
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Encode what is left after projection, in float and rounded to 8 bits."""
-        queries = self.batches[batch_idx]
-        found: Any = self.perturbations[batch_idx if len(self.perturbations) > 1 else 0]
-        perturbation: Perturbation = found
+        queries, perturbation = self.batches[batch_idx], self._perturbations()[batch_idx]
         inputs, lengths = queries.inputs, queries.lengths_of()
         adversarial = perturbation(inputs).clamp(0, 1)
         eight_bit = self.budget.round_to_8bit(adversarial, inputs)
@@ -134,12 +136,15 @@ class ScoreModule(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Score the attack, the clean queries and the ceiling."""
         last = self.iteration
-        values = self._take(self.attack, last, **self.counts)
+        made = zip(self._perturbations(), self.batches, strict=True)
+        said = {"budget_used": share_used(self.budget, made, self.device), **self.counts}
+        said["warnings"] = [*self.evaluation.doubts, *self._doubts(said["budget_used"])] or None
+        values = self._take(self.attack, last, **said)
         log_equal(self, {f"final/{name}": value for name, value in values.items()}, last)
         for queries, columns in zip(self.batches, self.columns, strict=True):
             eight_bit = columns["adversarial_8bit"].float() / 255
             self.evaluation.add(queries, columns["codes_8bit"], queries.inputs, eight_bit)
-        values = self._take(self.attack, last, quantized=True, **self.counts)
+        values = self._take(self.attack, last, quantized=True, **said)
         log_equal(self, {f"final_8bit/{name}": value for name, value in values.items()}, last)
         for queries in self.batches:
             self.evaluation.add(queries, queries.clean_codes, None, None)
@@ -157,6 +162,23 @@ class ScoreModule(pl.LightningModule):
         self, attack: dict[str, Any] | None, iteration: int, **fields: Any
     ) -> dict[str, float]:
         return self.evaluation.take(attack, self.seconds, iteration=iteration, **fields)
+
+    def _perturbations(self) -> list[Perturbation]:
+        """Return the perturbation of each batch; a shared one as often as there are batches."""
+        made = cast(list[Perturbation], list(self.perturbations))
+        return made * len(self.batches) if len(made) == 1 else made
+
+    def _doubts(self, used: float | None) -> list[str]:
+        """Say what is to be doubted of an attack that was run, and not only scored, here."""
+        if self.scored_only or not self.attack["iterations"]:
+            return []
+        tensors = self.outcome().tensors
+        goal = tensors["goal"] if "goal" in tensors else tensors["clean_codes"]
+        codes = tensors["codes"], tensors["clean_codes"], goal
+        moved = share_of_way(*codes, targeted=self.targeted)
+        found = doubts_after(used, moved, float(tensors["perturbation"].abs().max()))
+        say(found)
+        return found
 
     @property
     def draw(self) -> dict[str, Any]:

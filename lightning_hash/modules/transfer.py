@@ -150,7 +150,7 @@ def transfer_module(
         attack["budget"] = {**attack.get("budget", {}), **budgets}
     return ScoreModule(
         victim, data, databases, batches, perturbations, evaluation, budget, attack,
-        iteration=given.iteration,
+        iteration=given.iteration, scored_only=True,
     )  # fmt: skip
 
 

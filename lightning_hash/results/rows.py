@@ -50,6 +50,10 @@ class ResultRow:
         n_empty: queries without a relevant item in the top_k.
         n_finished: queries that were stepped no more when the number was taken, since their codes
             had nothing left to flip; ``None`` where all are stepped to the end.
+        budget_used: mean share of the budget that the perturbations use, from 0 to 1: of an
+            L-infinity ball the mean |perturbation| over epsilon. ``None`` where nothing was
+            attacked, and of budgets that do not say.
+        warnings: what keeps the number from being believed, one line each; ``None`` without.
         attack: ``name``, ``targeted``, ``iterations``, ``seed`` and the settings of the parts
             (``objective``, ``step``, ``budget``, ...). ``None`` is the clean query; ``name``
             ``anchor`` is the anchor code itself, the ceiling.
@@ -76,6 +80,8 @@ class ResultRow:
     quantized: bool
     n_empty: int | None = None
     n_finished: int | None = None
+    budget_used: float | None = None
+    warnings: list[str] | None = None
     attack: Mapping[str, Any] | None
     transfer: Mapping[str, Any] | None = None
     victim: Mapping[str, Any]

@@ -1,5 +1,6 @@
 """A victim is given back as it came."""
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
+CUDNN = ("enabled", "benchmark", "deterministic")
 HOOKS = (
     "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
     "_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_forward_hooks_always_called",
@@ -20,10 +21,14 @@ HOOKS = (
 def borrowed(network: nn.Module) -> Iterator[None]:
     """Freeze a network, in eval mode, and give it back as it came, also after an exception.
 
+    Meanwhile products of float32 numbers are float32's. Kernels are not chosen by timing, and where
+    torch has the choice, not among those whose sums depend on the order in which threads end.
+
     Given back are, for each submodule, mode and hooks; each parameter's tensor (and so its device,
     type and memory format), requires_grad and grad; the buffers with their values; and the caller's
-    random state, number of threads and cuDNN flags. Parameters and buffers that the Trainer moves
-    are moved copies: the caller's own tensors come back without a copy.
+    random state, number of threads, cuDNN flags, precision of products and determinism. Parameters
+    and buffers that the Trainer moves are moved copies: the caller's own tensors come back without
+    a copy.
 
     Args:
         network: the caller's.
@@ -41,6 +46,7 @@ def borrowed(network: nn.Module) -> Iterator[None]:
         parameter.requires_grad = False
         parameter.grad = None
     try:
+        _repeat_exactly()
         yield
     finally:
         for module, training, hooks in modules:
@@ -58,6 +64,40 @@ def borrowed(network: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
             module._buffers[name] = buffer
         _restore(process)
+
+
+@contextmanager
+def reduced_precision() -> Iterator[None]:
+    """Let products of float32 numbers be TensorFloat-32's for a while, on devices that have it."""
+    process = _precision()
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        _set_precision(process)
+
+
+def _repeat_exactly() -> None:
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    if torch.cuda.is_available():
+        # cuBLAS repeats itself only with a workspace of a fixed size.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+
+
+def _precision() -> dict[str, Any]:
+    return {
+        "matmul": torch.get_float32_matmul_precision(),
+        "cudnn": torch.backends.cudnn.allow_tf32,
+    }
+
+
+def _set_precision(precision: dict[str, Any]) -> None:
+    torch.set_float32_matmul_precision(precision["matmul"])
+    torch.backends.cudnn.allow_tf32 = precision["cudnn"]
 
 
 def _set_modes(network: nn.Module) -> None:
@@ -82,7 +122,12 @@ def _process_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if cuda else None,
         "threads": torch.get_num_threads(),
+        "precision": _precision(),
         "cudnn": {name: getattr(torch.backends.cudnn, name) for name in CUDNN},
+        "deterministic": (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
     }
 
 
@@ -94,6 +139,9 @@ def _restore(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
     if torch.get_num_threads() != state["threads"]:
         torch.set_num_threads(state["threads"])
+    _set_precision(state["precision"])
+    enabled, warn_only = state["deterministic"]
+    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
     for name, value in state["cudnn"].items():
         if getattr(torch.backends.cudnn, name) != value:
             setattr(torch.backends.cudnn, name, value)

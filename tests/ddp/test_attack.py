@@ -30,7 +30,7 @@ ATTACK = [
     "attack", *DATA, "--model.n_queries=23", "--model.batch_size=5", "--trainer.accelerator=cpu",
     "--model.targets.n_t=3", "--model.evaluate_at=[2]", "--model.objective=AnchorCode",
     "--model.step=lightning_hash.attacks.SignStep", "--model.step.lr=0.004",
-    "--trainer.log_every_n_steps=2", "--model.tune=false",
+    "--trainer.log_every_n_steps=2", "--model.kernels=float32",
 ]  # fmt: skip
 ROOT = Path(lightning_hash.__file__).parent.parent
 

@@ -74,7 +74,7 @@ def test_processes_change_the_frames_that_one_changes(folder, devices):
         "--model.evaluate_at=[2]", "--model.objective=AnchorCode",
         "--model.perturbation=lightning_hash.attacks.ChosenFrames", "--model.perturbation.count=2",
         "--model.step=lightning_hash.attacks.SignStep", "--model.step.lr=0.004",
-        "--model.tune=false", "--model.ranking.top_k=null", "--trainer.max_epochs=4",
+        "--model.kernels=float32", "--model.ranking.top_k=null", "--trainer.max_epochs=4",
     ]  # fmt: skip
     if not run(folder, "one").exists():
         finish(start(folder, *attack, "--name=one"))

@@ -15,7 +15,7 @@ from tests.helpers.commands import SMALL_DATA
 PAGES = Path(lightning_hash.__file__).parent.parent / "docs" / "howto"
 ATTACK = [
     *SMALL_DATA, "--trainer.accelerator=cpu", "--model.n_queries=6", "--trainer.max_epochs=3",
-    "--model.tune=false",
+    "--model.kernels=float32",
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def make(victim=None, **options):
     defaults = {
         "objective": HAG(), "step": small_step, "n_queries": None, "batch_size": 5,
         "ranking": RankingOptions(top_k=20), "evaluate_at": [0, 3], "targets": TargetChoice(n_t=5),
-        "tune": False,
+        "kernels": "float32",
     }  # fmt: skip
     return AttackModule(victim=victim or TinyNet(), **{**defaults, **options})
 

@@ -6,5 +6,5 @@ SHORT_FIT = [
 ]  # fmt: skip
 SMALL_ATTACK = [
     *SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5", "--trainer.accelerator=cpu",
-    "--checkpoint_every=2", "--model.tune=false",
+    "--checkpoint_every=2", "--model.kernels=float32",
 ]  # fmt: skip

@@ -14,6 +14,9 @@ class L2(Budget):
         perturbation.mul_(scale.view(-1, *[1] * (perturbation.dim() - 1)))
         perturbation.copy_((clean + perturbation).clamp(0, 1) - clean)
 
+    def used(self, perturbation, live=None):
+        return perturbation.flatten(1).norm(dim=1) / self.epsilon
+
     def draw(self, shape, index, seed):
         draws = [torch.randn(shape, generator=query_generator(f"{seed}/{int(q)}")) for q in index]
         return torch.stack([self.epsilon * draw / draw.norm() for draw in draws])

@@ -17,6 +17,8 @@ def state_of(network):
         "random": torch.get_rng_state(),
         "threads": torch.get_num_threads(),
         "cudnn": (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic),
+        "precision": (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
     }
 
 

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -401,7 +402,8 @@ def test_rows_are_json_with_the_whole_protocol(tmp_path, blobs):
 
 def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path, blobs):
     victim = build_model("convnet", bits=8).eval().requires_grad_(requires_grad=False)
-    module = make(victim, objective=TargetFeatures(), targets=TargetChoice(n_t=2))
+    step = partial(SGD, lr=1000, momentum=0.9)  # the features of an untrained network are small
+    module = make(victim, objective=TargetFeatures(), targets=TargetChoice(n_t=2), step=step)
     before = {key: value.clone() for key, value in victim.state_dict().items()}
     scores = run_attack(trainer(tmp_path, 4), module, blobs)
     outcome = scores.outcome()
@@ -412,7 +414,7 @@ def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path,
     wanted = torch.stack([victim.features(items).mean(dim=0) for items in anchors])
     clean = torch.stack([torch.as_tensor(item[0]) for item in blobs.query_set])
     delta = torch.nn.Parameter(torch.zeros_like(clean))
-    optimizer = small_step([delta])
+    optimizer = step([delta])
     for _ in range(4):
         optimizer.zero_grad()
         distance = (victim.features(clean + delta) - wanted).square().mean(dim=1)
@@ -423,6 +425,7 @@ def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path,
     torch.testing.assert_close(
         outcome.tensors["perturbation"], delta.detach(), rtol=1e-3, atol=1e-6
     )
+    assert delta.abs().mean() > 1e-4  # a hundred times the tolerance
     assert outcome.tensors["codes"].shape == (13, 8)  # codes are those of the logits alone
     assert all(torch.equal(value, before[key]) for key, value in victim.state_dict().items())
     assert rows_of(scores, attack="feature", metric="t_map", quantized=True)

@@ -22,7 +22,8 @@ from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.functional import RankingOptions
 from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import AttackModule
-from lightning_hash.victims.kernels import Kernels, choose_kernels
+from lightning_hash.victims.kernel_choice import choose_kernels, rule_kernels
+from lightning_hash.victims.kernels import Kernels
 from lightning_hash.victims.victim import Victim
 from tests.helpers.attacks import rows_of, trainer
 
@@ -66,7 +67,7 @@ def chosen(count):
 
 OPTIONS = {
     "step": lambda p: SignStep(p, 1 / 255), "epsilon": "4/255", "n_queries": None, "batch_size": 3,
-    "ranking": RankingOptions(top_k=None), "tune": False, "targets": TargetChoice(n_t=2),
+    "ranking": RankingOptions(top_k=None), "kernels": "float32", "targets": TargetChoice(n_t=2),
 }  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def test_a_clip_alone_and_beside_longer_ones_gets_the_same_perturbation(step):
     model, (inputs, lengths) = network().double(), clips()
     options = {
         "objective": HAG(), "step": lambda p: step(p, 1 / 255 if step is SignStep else 1.0),
-        "iterations": 5, "epsilon": "6/255", "tune": False, "accelerator": "cpu",
+        "iterations": 5, "epsilon": "6/255", "kernels": "float32", "accelerator": "cpu",
     }  # fmt: skip
     together = lightning_hash.attack(model, inputs.double(), lengths=lengths, **options)
     for row, length in enumerate(LENGTHS):
@@ -168,7 +169,7 @@ def test_only_frames_that_change_are_passed():
     (inputs, lengths), found = clips(), []
     options = {
         "objective": HAG(), "step": lambda p: SignStep(p, 1 / 255), "iterations": 5,
-        "perturbation": chosen(2), "epsilon": "6/255", "tune": False, "accelerator": "cpu",
+        "perturbation": chosen(2), "epsilon": "6/255", "kernels": "float32", "accelerator": "cpu",
         "batch_size": 4,
     }  # fmt: skip
     for wrap in (lambda model: model, Plain):
@@ -269,6 +270,7 @@ def test_a_choice_of_kernels_leaves_the_victim_alone():
     assert {p.dtype for p in victim.parameters()} == {torch.float32}
     with torch.no_grad():
         assert torch.equal(victim(inputs, lengths), before)
+    assert rule_kernels(victim, inputs, lengths) == Kernels(folded=True)
 
 
 class TakesNone(torch.nn.Module):

@@ -9,13 +9,20 @@ from lightning_hash.attacks import AnchorCode
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
-from lightning_hash.victims import kernels
-from lightning_hash.victims.kernels import CANDIDATES, Kernels, choose_kernels
+from lightning_hash.victims import kernel_choice
+from lightning_hash.victims.kernel_choice import (
+    candidates,
+    choose_kernels,
+    fastest_kernels,
+    rule_kernels,
+)
+from lightning_hash.victims.kernels import Kernels, read_kernels
 from lightning_hash.victims.victim import Victim
 from tests.conftest import TinyNet
 from tests.helpers.attacks import far_step, make, rows_of, trainer
 
 SHORT = Kernels(short=True, channels_last=True)
+CANDIDATES = candidates(torch.device("cpu"))
 
 
 def loss(network, inputs):
@@ -33,8 +40,8 @@ def clock(monkeypatch, seconds):
         laid_out = network.lay_out(inputs).requires_grad_()
         return torch.autograd.grad(function(network, laid_out), laid_out)[0]
 
-    monkeypatch.setattr(kernels, "_gradient", gradient)
-    monkeypatch.setattr(kernels, "_now", lambda device: now[0])
+    monkeypatch.setattr(kernel_choice, "_gradient", gradient)
+    monkeypatch.setattr(kernel_choice, "_now", lambda device: now[0])
 
 
 @pytest.mark.parametrize(
@@ -65,11 +72,11 @@ def test_quick_passes_are_timed_on_more_queries(monkeypatch):
         return torch.ones_like(inputs)
 
     times = itertools.count(step=0.01)
-    monkeypatch.setattr(kernels, "_gradient", gradient)
-    monkeypatch.setattr(kernels, "_now", lambda device: next(times))
+    monkeypatch.setattr(kernel_choice, "_gradient", gradient)
+    monkeypatch.setattr(kernel_choice, "_now", lambda device: next(times))
     choose_kernels(Victim(TinyNet()), torch.rand(60, 3, 8, 8), loss)
     assert set(sizes) == {4, 40}  # four take 0.01 s, 0.1 s are wanted
-    assert sizes.count(40) == 3 * (1 + kernels.ROUNDS)  # TinyNet has no batch norm to fold
+    assert sizes.count(40) == 3 * (1 + kernel_choice.ROUNDS)  # TinyNet has no batch norm to fold
 
 
 class Rounding(nn.Module):
@@ -115,12 +122,12 @@ def test_what_changes_the_gradient_or_fails_is_left_out(monkeypatch, network):
 
 def attacked(tmp_path, blobs, **options):
     """Return the module and its scores."""
-    module = make(**{"tune": True, **options})
+    module = make(**{"kernels": "fastest", **options})
     return module, run_attack(trainer(tmp_path, 6), module, blobs)
 
 
 def test_short_iterations_exact_scores(tmp_path, blobs, monkeypatch):
-    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: (SHORT, 4.0))
+    monkeypatch.setattr(kernel_choice, "choose_kernels", lambda *_: (SHORT, 4.0))
     victim = TinyNet()
     module, scores = attacked(tmp_path, blobs, victim=victim)
     assert {row["run"]["kernels"] for row in scores.rows} == {"bfloat16 channels_last"}
@@ -132,7 +139,7 @@ def test_short_iterations_exact_scores(tmp_path, blobs, monkeypatch):
     clean = torch.cat([queries.inputs for queries in module.batches])
     moved = (clean + outcome["perturbation"]).clamp(0, 1)
     assert torch.equal(outcome["codes"], sign_code(victim(moved)).to(torch.int8))
-    _, plain = attacked(tmp_path, blobs, tune=False)
+    _, plain = attacked(tmp_path, blobs, kernels="float32")
     assert {row["run"]["kernels"] for row in plain.rows} == {"float32"}
     assert not torch.equal(plain.outcome().tensors["perturbation"], outcome["perturbation"])
     for metric in ("map", "t_map", "hamming_to_clean"):
@@ -146,30 +153,203 @@ def test_short_iterations_exact_scores(tmp_path, blobs, monkeypatch):
 
 
 def test_resumed_attacks_keep_their_kernels(tmp_path, blobs, monkeypatch):
-    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: (SHORT, 4.0))
+    monkeypatch.setattr(kernel_choice, "choose_kernels", lambda *_: (SHORT, 4.0))
     _, whole = attacked(tmp_path, blobs)
     keep = ModelCheckpoint(
         tmp_path, filename="{epoch}", every_n_epochs=1, save_top_k=-1, save_on_train_epoch_end=True
     )
-    saved = make(tune=True)
+    saved = make(kernels="fastest")
     run_attack(trainer(tmp_path, 6, callbacks=[keep], enable_checkpointing=True), saved, blobs)
-    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("chosen again"))
-    resumed, last = make(tune=True), str(tmp_path / "epoch=2.ckpt")
+    monkeypatch.setattr(kernel_choice, "choose_kernels", lambda *_: pytest.fail("chosen again"))
+    resumed, last = make(kernels="fastest"), str(tmp_path / "epoch=2.ckpt")
     scores = run_attack(trainer(tmp_path, 6), resumed, blobs, ckpt_path=last)
     assert resumed.kernels == SHORT
     found, expected = (each.outcome().tensors["perturbation"] for each in (scores, whole))
     assert torch.equal(found, expected)
 
 
+def test_a_resumption_names_the_kernels_that_it_cannot_change(tmp_path, blobs):
+    keep = ModelCheckpoint(tmp_path, filename="last", every_n_epochs=3)
+    run = trainer(tmp_path, 6, callbacks=[keep], enable_checkpointing=True)
+    run_attack(run, make(kernels="channels_last"), blobs)
+    last = str(tmp_path / "last.ckpt")
+    for wanted in ("float32", "auto", "fastest"):
+        said = f"its kernels is 'float32 channels_last', this run's is '{wanted}'"
+        with pytest.raises(ValueError, match=said):
+            run_attack(trainer(tmp_path, 6), make(kernels=wanted), blobs, ckpt_path=last)
+    resumed = make(kernels=["channels_last"])
+    run_attack(trainer(tmp_path, 6), resumed, blobs, ckpt_path=last)
+    assert resumed.kernels == Kernels(channels_last=True)
+
+
 @pytest.mark.parametrize(
-    ("options", "precision"), [({"channels_last": True}, "32-true"), ({}, "bf16-mixed")]
+    ("wanted", "precision", "expected"),
+    [
+        ("auto", "32-true", "float32 channels_last"),
+        ("auto", "bf16-mixed", "float32"),
+        ("channels_last", "32-true", "float32 channels_last"),
+        (["float32"], "32-true", "float32"),
+    ],
 )
-def test_a_choice_of_the_users_is_not_tuned(tmp_path, blobs, monkeypatch, options, precision):
-    monkeypatch.setattr(kernels, "choose_kernels", lambda *_: pytest.fail("tuned"))
-    module = make(tune=True, **options)
-    scores = run_attack(trainer(tmp_path, 2, precision=precision), module, blobs)
-    expected = "float32 channels_last" if options else "float32"
+def test_nothing_is_measured_unless_it_is_asked_for(
+    tmp_path, blobs, monkeypatch, wanted, precision, expected
+):
+    monkeypatch.setattr(kernel_choice, "_now", lambda *_: pytest.fail("timed"))
+    scores = run_attack(trainer(tmp_path, 2, precision=precision), make(kernels=wanted), blobs)
     assert {row["run"]["kernels"] for row in scores.rows} == {expected}
+
+
+@pytest.mark.parametrize("wanted", ["fastest", "bfloat16", "tf32"])
+def test_another_number_type_needs_float32_around(tmp_path, blobs, wanted):
+    with pytest.raises(ValueError, match=f"kernels {wanted} have .* give 32-true"):
+        run_attack(trainer(tmp_path, 2, precision="bf16-mixed"), make(kernels=wanted), blobs)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "expected"),
+    [
+        ("convnet", 64, "float32 channels_last folded"),
+        ("resnet18", 64, "float32 folded"),
+        ("resnet18", 192, "float32 channels_last folded"),
+        ("alexnet", 64, "float32"),
+        ("alexnet", 224, "float32 channels_last"),
+    ],
+)
+def test_the_rule(name, side, expected):
+    """As measured on a CPU, see docs/performance.md."""
+    victim = Victim(build_model(name, 8).eval())
+    weight = next(victim.network.parameters()).clone()
+    assert str(rule_kernels(victim, torch.rand(2, 3, side, side))) == expected
+    assert torch.equal(next(victim.network.parameters()), weight)
+
+
+class Branch(nn.Module):
+    """Goes another way while it is traced: a folded copy gives other logits."""
+
+    bits = 8
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 100, 3, bias=False)
+        self.norm = nn.BatchNorm2d(100)
+
+    def forward(self, inputs):
+        scale = 1.0 if isinstance(inputs, torch.fx.Proxy) else 2.0
+        return self.norm(self.convolution(inputs)).mean(dim=(2, 3))[:, :8] * scale
+
+
+class Scripted100(nn.Module):
+    bits = 8
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 100, 3), nn.BatchNorm2d(100))
+
+    def __deepcopy__(self, memo):
+        raise RuntimeError("no copies")
+
+    def forward(self, inputs):
+        if inputs.sum() > -1:  # nothing that can be traced
+            return self.layers(inputs).mean(dim=(2, 3))[:, :8]
+        return None
+
+
+@pytest.mark.parametrize("network", [Branch, Scripted100, Scripted, nn.Flatten])
+def test_the_rule_leaves_what_cannot_be_copied_as_it_is(network):
+    assert rule_kernels(Victim(network().eval()), torch.rand(2, 3, 8, 8)) == Kernels()
+    if network is not nn.Flatten:
+        with pytest.raises(ValueError, match=r"kernels float32 folded: .* name others"):
+            Kernels(folded=True).of(Victim(Scripted100().eval()))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("float32", Kernels()),
+        ("bfloat16 channels_last", SHORT),
+        (["folded", "compile"], Kernels(folded=True, compiled=True)),
+        ("tf32, channels_last", Kernels(tf32=True, channels_last=True)),
+        ("auto", "auto"),
+        (["fastest"], "fastest"),
+    ],
+)
+def test_kernels_are_named(given, expected):
+    assert read_kernels(given) == expected
+    if isinstance(expected, Kernels):
+        assert read_kernels(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("fast", "kernels must be one of 'float32', .*, got 'fast'"),
+        ("", "kernels must be one of"),
+        ([], "kernels must be one of"),
+        ("bfloat16 float32", "one number type and layouts, got 'bfloat16 float32'"),
+        (["auto", "folded"], "must be auto, fastest, or one number type"),
+    ],
+)
+def test_wrong_names_of_kernels(given, message):
+    with pytest.raises(ValueError, match=message):
+        make(kernels=given)
+
+
+def test_a_measured_choice_is_made_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    victim, images = Victim(build_model("convnet", 8).eval()), torch.rand(6, 3, 32, 32)
+    clock(monkeypatch, dict(zip(CANDIDATES, (4.0, 3.0, 1.0, 4.0, 4.0, 4.0), strict=True)))
+    assert fastest_kernels(victim, images, loss) == SHORT
+    clock(monkeypatch, dict.fromkeys(CANDIDATES, 1.0) | {Kernels(folded=True): 0.1})
+    other = Victim(build_model("convnet", 8).eval())  # other weights, one structure
+    assert fastest_kernels(other, images, loss) == SHORT
+    folded = Kernels(folded=True)
+    assert fastest_kernels(victim, images[:5], loss) == folded
+    assert fastest_kernels(Victim(build_model("convnet", 16).eval()), images, loss) == folded
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert fastest_kernels(victim, images, loss) == folded
+    files = sorted((tmp_path / "lightning_hash" / "kernels").iterdir())
+    assert len(files) == 4
+    assert all(file.suffix == ".json" and not file.name.startswith(".") for file in files)
+
+
+def test_of_two_that_measure_at_once_the_first_decides(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    victim, images = Victim(TinyNet()), torch.rand(6, 3, 8, 8)
+
+    def meanwhile(*_):
+        monkeypatch.setattr(kernel_choice, "choose_kernels", lambda *_: (SHORT, 4.0))
+        assert fastest_kernels(victim, images, loss) == SHORT
+        return Kernels(channels_last=True), 2.0
+
+    monkeypatch.setattr(kernel_choice, "choose_kernels", meanwhile)
+    assert fastest_kernels(victim, images, loss) == SHORT
+
+
+def test_a_kept_choice_is_checked(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    victim, images = Victim(TinyNet()), torch.rand(6, 3, 8, 8)
+    monkeypatch.setattr(kernel_choice, "choose_kernels", lambda *_: (SHORT, 4.0))
+    assert fastest_kernels(victim, images, loss) == SHORT
+    monkeypatch.setattr(kernel_choice, "_close", lambda *_: False)
+    with pytest.warns(UserWarning, match="do not suit these weights; float32 is taken"):
+        assert fastest_kernels(victim, images, loss) == Kernels()
+    (file,) = (tmp_path / "lightning_hash" / "kernels").iterdir()
+    file.write_text("{")
+    monkeypatch.setattr(kernel_choice, "choose_kernels", lambda *_: (Kernels(), 1.0))
+    with pytest.warns(UserWarning, match="is damaged; the kernels are measured again"):
+        assert fastest_kernels(victim, images, loss) == Kernels()
+
+
+def test_tf32_is_for_the_iterations_alone():
+    def flags():
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = flags()
+    with Kernels(tf32=True).arithmetic():
+        assert flags() == ("high", True)
+    assert flags() == before
+    with Kernels(short=True).arithmetic():
+        assert flags() == before
 
 
 class Limited(TinyNet):

@@ -31,9 +31,9 @@ def final(scores, metric):
     ("precision", "options"),
     [
         ("bf16-mixed", {}),
-        ("32-true", {"channels_last": True}),
-        ("bf16-mixed", {"channels_last": True}),
-        pytest.param("32-true", {"compile": True}, marks=pytest.mark.slow),
+        ("32-true", {"kernels": "channels_last"}),
+        ("bf16-mixed", {"kernels": "channels_last"}),
+        pytest.param("32-true", {"kernels": "compile"}, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize(

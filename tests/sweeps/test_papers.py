@@ -177,7 +177,7 @@ data:
   class_path: lightning_hash.data.SamplePhotos
   init_args: {n_train: 100, n_query: 20, n_database: 200}
 """
-FEW = "model: {n_queries: 5, tune: false}"
+FEW = "model: {n_queries: 5, kernels: float32}"
 
 
 @pytest.mark.slow

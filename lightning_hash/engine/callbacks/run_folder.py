@@ -1,6 +1,7 @@
 """What an attack leaves behind in its run folder."""
 
 import json
+import re
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -10,6 +11,7 @@ from safetensors.torch import save
 from torchvision.io import write_png
 
 from lightning_hash.attacks import write_targets
+from lightning_hash.engine.callbacks.retrieved import retrieved_table
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow, write_results
@@ -17,7 +19,7 @@ from lightning_hash.utils.whole_file import write_whole
 
 
 class RunFolder(Callback):
-    """Write results, perturbations, codes, targets, skipped items and adversarial images.
+    """Write results, perturbations, codes, targets, skipped items, images and what is retrieved.
 
     The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so
     that a run that is killed keeps what it had measured.
@@ -25,10 +27,19 @@ class RunFolder(Callback):
     Args:
         images: how many adversarial images to write as PNG, or clips as a folder of PNGs; ``None``
             writes all of them.
+        retrieved: ranks of ``retrieved.csv``, see
+            :func:`lightning_hash.engine.callbacks.retrieved.retrieved_table`; ``None`` writes none,
+            nor does an attack without a database.
+
+    Raises:
+        ValueError: if ``retrieved`` is below 1.
     """
 
-    def __init__(self, images: int | None = None) -> None:
-        self.images = images
+    def __init__(self, images: int | None = None, retrieved: int | None = 10) -> None:
+        if retrieved is not None and retrieved < 1:
+            msg = f"retrieved must be at least 1 or null, got {retrieved}"
+            raise ValueError(msg)
+        self.images, self.retrieved = images, retrieved
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find out now, not after the attack, whether the folder can be written to.
@@ -51,6 +62,16 @@ class RunFolder(Callback):
                 "give another with --runs FOLDER"
             )
             raise OSError(msg) from error
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the kernels that were chosen into config.yaml, which then repeats the run."""
+        if not (isinstance(pl_module, AttackModule) and trainer.is_global_zero):
+            return
+        file = None if pl_module.run_folder is None else pl_module.run_folder / "config.yaml"
+        if file is not None and file.is_file():
+            chosen = rf"\g<1>{pl_module.kernels}  # \g<2>, as chosen"
+            text = re.sub(r"(?m)^(  kernels: )(auto|fastest)$", chosen, file.read_text())
+            write_whole(file, text.encode())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the rows that are new; nothing at other iterations."""
@@ -87,6 +108,9 @@ class RunFolder(Callback):
             (folder / "skipped.json").write_text(json.dumps(skipped, indent=1))
         if outcome.targets is not None:
             write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
+        if self.retrieved is not None and pl_module.databases is not None:
+            table = retrieved_table(pl_module, outcome, self.retrieved)
+            write_whole(folder / "retrieved.csv", table.encode())
         images = outcome.tensors["adversarial_8bit"]
         if images.dim() not in (4, 5) or images.shape[-3] not in (1, 3):
             rank_zero_info(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")

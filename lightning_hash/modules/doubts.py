@@ -1,0 +1,355 @@
+"""What keeps the numbers of an attack from being believed: looked for before it and after it.
+
+An attack that cannot work looks like a victim that cannot be attacked. Each doubt is one line, said
+once as a warning, and stands in the result rows as ``warnings``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from lightning_hash.attacks import Budget, Perturbation, Queries
+from lightning_hash.functional import RankingOptions, average_precision, frame_mask
+from lightning_hash.functional.options import counted
+from lightning_hash.models.network import HashNetwork
+from lightning_hash.modules.databases import Databases
+from lightning_hash.utils.distributed import any_process, gather_objects, sum_over_processes
+from lightning_hash.victims.foreign import ForeignNetwork
+from lightning_hash.victims.victim import Victim
+
+# Share of the items that one code may have, where that is not the share of one label.
+COLLAPSED = 0.9
+# Fewer queries may have one code, or one target, by chance.
+FEW = 10
+# Queries that are passed twice, and how far their logits may differ, of the largest.
+TWICE, CLOSE = 4, 1e-3
+# Less of the budget used, and less of the way gone, is an attack that was too short.
+USED, MOVED = 0.5, 0.5
+# Standard errors above chance from which on a MAP is more than chance.
+ERRORS = 2
+
+
+def say(doubts: Sequence[str]) -> None:
+    """Warn of doubts, each by itself."""
+    for doubt in doubts:
+        rank_zero_warn(f"doubtful: {doubt}")
+
+
+def doubts_before(
+    victims: Sequence[tuple[Victim, slice]],
+    batches: Sequence[Queries],
+    databases: Databases | None,
+    ranking: RankingOptions,
+    logits: Callable[..., Tensor],
+    n_leaked: int | None,
+) -> list[str]:
+    """Look at victims, queries and targets before an attack; all processes call it together.
+
+    Args:
+        victims: each victim and its bits of the code.
+        batches: this process's batches of queries, whose clean logits are known.
+        databases: what the queries are ranked against, where anything is.
+        ranking: how.
+        logits: passes inputs and lengths through the victim.
+        n_leaked: queries that are in the database, where known.
+
+    Returns:
+        The doubts, the same on every process.
+    """
+    found = ["the victim returns other outputs for the same queries: is dropout active, or noise?"]
+    found = found if any_process(_differs(batches, logits)) else []
+    queries = _gathered(batches)
+    several = len(victims) > 1
+    for victim, part in victims:
+        name = f"victim {victim.backbone}: " if several else ""
+        values, codes = queries["logits"][:, part], queries["codes"][:, part]
+        found += [name + doubt for doubt in _of_outputs(victim, values)]
+        if databases is None:
+            found += [name + doubt for doubt in _of_codes("queries", codes, None)]
+            continue
+        database = databases.database
+        items = database.codes[:, part].cpu(), database.labels.cpu()
+        collapsed = [
+            doubt
+            for what, *columns in (
+                ("database", *items), ("queries", codes, queries["labels"])
+            )
+            for doubt in _of_codes(what, *columns)
+        ]  # fmt: skip
+        of_map = _of_map(codes, items[0], queries["labels"], items[1], ranking)
+        found += [name + doubt for doubt in (*collapsed, *of_map)]
+    if "targets" in queries:
+        own = queries["labels"] if databases is None or databases.open_set is None else None
+        found += _of_targets(queries["targets"], own)
+    if n_leaked:
+        found.append(
+            f"{n_leaked} queries of the query set are in the database, where each finds itself"
+        )
+    return found
+
+
+def _gathered(batches: Sequence[Queries]) -> dict[str, Tensor]:
+    """Return clean logits, codes, labels and targets of the queries of all processes."""
+    local = []
+    for queries in batches:
+        columns = {
+            "index": queries.index, "logits": queries.clean_logits, "codes": queries.clean_codes,
+            "labels": queries.labels,
+        }  # fmt: skip
+        if queries.targets is not None:
+            columns["targets"] = queries.targets.labels
+        local.append({name: rows.detach().cpu() for name, rows in columns.items()})
+    parts = [part for parts in gather_objects(local) for part in parts if len(part["index"])]
+    order = torch.argsort(torch.cat([part["index"] for part in parts]))
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: torch.cat([part[name] for part in parts])[order] for name in names}
+
+
+def _differs(batches: Sequence[Queries], logits: Callable[..., Tensor]) -> bool:
+    """Return whether two passes of the same queries differ."""
+    queries = next((each for each in batches if len(each.index)), None)
+    if queries is None:
+        return False
+    few = slice(0, TWICE)
+    one, other = (logits(queries.inputs[few], *queries.lengths_of(few)) for _ in range(2))
+    return bool((one - other).abs().max() > CLOSE * one.abs().max())
+
+
+def _of_outputs(victim: Victim, logits: Tensor) -> list[str]:
+    """Doubt logits of a network of others that lie within [-1, 1]."""
+    network = victim.network
+    foreign = isinstance(network, ForeignNetwork)
+    inner = network.network if foreign else network
+    if isinstance(inner, HashNetwork) or (foreign and network.output != "logits"):
+        return []  # no activation stands behind its hash layer, or the user has said which
+    least, most = float(logits.min()), float(logits.max())
+    if least < -1 or most > 1:
+        return []
+    if least >= 0:
+        return [
+            f"the victim's outputs lie within [{least:.3g}, {most:.3g}]: a bit is the sign of an "
+            "output, so that all bits are equal; give logits, without sigmoid or ReLU behind them"
+        ]
+    return [
+        f"the victim's outputs lie within [{least:.3g}, {most:.3g}] and are read as logits; where "
+        "the network ends in tanh, wrap it so that it says so (output: tanh)"
+    ]
+
+
+def _of_codes(what: str, codes: Tensor, labels: Tensor | None) -> list[str]:
+    """Doubt codes of which one has nearly all items, unless one label has as many."""
+    if len(codes) < FEW:
+        return []
+    share = _largest_share(codes)
+    if share < COLLAPSED or (labels is not None and _largest_share(labels) >= share):
+        return []
+    return [
+        f"the victim has collapsed: one code for {share:.0%} of the {what}, so that a ranking says "
+        "nothing; train it anew, or look at its inputs (preprocess)"
+    ]
+
+
+def _largest_share(rows: Tensor) -> float:
+    _, counts = torch.unique(rows, dim=0, return_counts=True)
+    return float(counts.max()) / len(rows)
+
+
+def chance_of(labels: Tensor, database_labels: Tensor, ranking: RankingOptions) -> Tensor:
+    """Return the AP that a ranking at random has on average, float64 ``(Q,)``.
+
+    It is the exact average over all orders of the database. For a whole database it is close to the
+    share of relevant items; with a ``top_k`` it depends on the normalizer too.
+
+    Args:
+        labels: ``(Q, C)`` of 0/1.
+        database_labels: ``(N, C)`` of 0/1.
+        ranking: top_k and normalizer.
+
+    Example:
+        >>> labels = torch.tensor([[1, 0]])
+        >>> database = torch.tensor([[1, 0], [0, 1], [0, 1], [0, 1]])
+        >>> chance_of(labels, database, RankingOptions(top_k=1))
+        tensor([0.2500], dtype=torch.float64)
+    """
+    one, other = torch.ones(len(labels), 1), torch.ones(len(database_labels), 1)
+    return average_precision(
+        one, other, labels, database_labels, top_k=ranking.top_k, normalizer=ranking.normalizer
+    )
+
+
+def _of_map(
+    codes: Tensor,
+    database_codes: Tensor,
+    labels: Tensor,
+    database_labels: Tensor,
+    ranking: RankingOptions,
+) -> list[str]:
+    """Doubt a clean MAP that cannot be told from that of a ranking at random."""
+    chance = chance_of(labels, database_labels, ranking)
+    if chance.isnan().all():
+        return ["no query has a relevant item in the database: MAP says nothing"]
+    clean = average_precision(
+        codes, database_codes, labels, database_labels, top_k=ranking.top_k,
+        normalizer=ranking.normalizer, ties=ranking.ties,
+    )  # fmt: skip
+    kept = ~clean.isnan() if ranking.empty == "skip" else torch.ones_like(clean, dtype=torch.bool)
+    clean, chance = (counted(values[kept], "zero") for values in (clean, chance))
+    gain = clean - chance
+    error = _error_of_mean(gain, codes[kept])
+    if error is None or float(gain.mean()) > ERRORS * error:
+        return []
+    return [
+        f"clean MAP is {float(clean.mean()):.4f}, at chance ({float(chance.mean()):.4f}, standard "
+        f"error of the difference {error:.4f}): there is no retrieval to attack; are these the "
+        "victim's weights, database and preprocess?"
+    ]
+
+
+def _error_of_mean(values: Tensor, codes: Tensor) -> float | None:
+    """Return the standard error of a mean over queries, of which those of one code count as one.
+
+    They retrieve one ranking, so that their values are no independent draws.
+    """
+    groups, group = torch.unique(codes, dim=0, return_inverse=True)
+    if len(groups) < 2:
+        return 0.0 if len(values) > 1 and float(values.mean()) <= 0 else None
+    sums = values.new_zeros(len(groups)).index_add_(0, group, values - values.mean())
+    spread = sums.square().sum() * len(groups) / (len(groups) - 1)
+    return float(spread.sqrt()) / len(values)
+
+
+def _of_targets(targets: Tensor, labels: Tensor | None) -> list[str]:
+    """Doubt targets that are the queries' own labels, or all equal."""
+    found = []
+    if labels is not None:
+        same = int((targets.to(labels) == labels).all(dim=1).sum())
+        if same:
+            found.append(
+                f"the target of {same} of {len(targets)} queries is their own label: t-MAP counts "
+                "what they retrieve anyway"
+            )
+    if len(targets) >= FEW and len(torch.unique(targets, dim=0)) == 1:
+        found.append(f"all {len(targets)} queries have one target: t-MAP is that of one label")
+    return found
+
+
+@torch.no_grad()
+def share_used(
+    budget: Budget, made: Iterable[tuple[Perturbation, Queries]], device: torch.device
+) -> float | None:
+    """Return the mean share of the budget that perturbations use; all processes call it together.
+
+    Args:
+        budget: what they are in; says how it is measured, see :meth:`Budget.used`.
+        made: the perturbation of each local batch, or the shared one, and the batch.
+        device: where processes exchange numbers.
+
+    Returns:
+        From 0 to 1; ``None`` for a budget that does not say.
+    """
+    sums, said = torch.zeros(2, dtype=torch.float64, device=device), True
+    for perturbation, queries in made:
+        values = perturbation.values(queries.inputs)
+        live = None if perturbation.shared else perturbation.live
+        if live is None and queries.lengths is not None:
+            live = frame_mask(queries.lengths, values.shape[1])
+        used = budget.used(values, live)
+        said &= used is not None
+        if used is not None:
+            sums += torch.stack([used.double().sum(), used.new_tensor(len(used)).double()])
+    total, count = sum_over_processes(sums).tolist()
+    return total / max(count, 1) if said else None
+
+
+def share_of_way(codes: Tensor, clean: Tensor, goal: Tensor, *, targeted: bool) -> float:
+    """Return how much of the way an attack has gone, mean over the queries of all processes.
+
+    Args:
+        codes: ``(Q, K)``, codes of the perturbed queries.
+        clean: ``(Q, K)``, of the clean ones.
+        goal: ``(Q, K)``, what they were to reach.
+        targeted: whether there was a goal; otherwise the way is to flip every bit.
+
+    Returns:
+        Of an untargeted attack the share of bits flipped; of a targeted one how much of the Hamming
+        distance to the goal is gone. Below 0 where it has grown.
+    """
+    if not targeted:
+        return float((codes != clean).double().mean())
+    before, after = ((each != goal).sum(dim=1).double() for each in (clean, codes))
+    return float((1 - after / before.clamp(min=1)).mean())
+
+
+def doubts_after(used: float | None, moved: float, largest: float) -> list[str]:
+    """Look at what an attack of some iterations has come to.
+
+    Args:
+        used: share of the budget, where its kind says.
+        moved: share of the way, see :func:`share_of_way`.
+        largest: the largest |perturbation| of all queries.
+
+    Returns:
+        The doubts.
+    """
+    if largest == 0:
+        return [
+            "the perturbations are exactly zero: nothing was attacked; give a longer step, or see "
+            "whether a gradient reaches the input"
+        ]
+    if used is None or used >= USED or moved >= MOVED:
+        return []
+    return [
+        f"the attack used {used:.0%} of its budget and went {moved:.0%} of its way: it was too "
+        "short to say anything of the victim; leave model.step out (its default fits any number of "
+        "iterations), or run more iterations"
+    ]
+
+
+class GradientWatch(Callback):
+    """Look whether a gradient reaches every query in the first iteration.
+
+    Args:
+        take: takes the doubts.
+    """
+
+    def __init__(self, take: Callable[[list[str]], None]) -> None:
+        self.take = take
+        self._sums: list[Tensor] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count the queries without a gradient."""
+        if trainer.current_epoch > 0:
+            return
+        perturbation = cast(Any, pl_module).perturbation(batch_idx)
+        for parameter in perturbation.parameters():
+            if parameter.grad is not None and len(parameter.grad):
+                none = ~parameter.grad.flatten(1).any(dim=1)
+                self._sums.append(torch.stack([none.sum(), torch.ones_like(none).sum()]))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say it of all processes together."""
+        if trainer.current_epoch > 0:
+            return
+        start = torch.zeros(2, dtype=torch.int64, device=pl_module.device)
+        none, count = sum_over_processes(sum(self._sums, start)).tolist()
+        self._sums = []
+        if none:
+            self.take(
+                [
+                    f"the gradient of {none} of {count} perturbations is exactly zero in the first "
+                    "iteration: the victim rounds, or its logits are saturated; a search as "
+                    "step needs no gradient"
+                ]
+            )

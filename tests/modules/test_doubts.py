@@ -1,0 +1,306 @@
+"""What looks like a victim that cannot be attacked, and is not."""
+
+import json
+from functools import partial
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
+
+from lightning_hash.attacks import HAG, AnchorCode, LInf, Noise, SignStep, TargetChoice
+from lightning_hash.commands.attack import run_attack
+from lightning_hash.functional import RankingOptions, average_precision
+from lightning_hash.models import build_model
+from lightning_hash.modules.doubts import (
+    _error_of_mean,
+    chance_of,
+    doubts_after,
+    share_of_way,
+)
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.victims.foreign import ForeignNetwork
+from tests.conftest import Blobs, TinyNet
+from tests.helpers.attacks import StopAt, attack, make, rows_of, trainer
+from tests.helpers.l2_budget import L2
+
+FITS = {"step": lambda p: SignStep(p, 0.05), "epsilon": 0.3}
+
+
+class Ends(nn.Module):
+    """TinyNet with something behind its logits."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.network, self.end = TinyNet(), end
+
+    def forward(self, inputs):
+        return self.end(self.network(inputs))
+
+
+class Rounded(nn.Module):
+    def forward(self, logits):
+        return logits + (logits * 0).round() - (logits - logits.detach())
+
+
+def said(tmp_path, data, match, **options):
+    """Return the scores of an attack that warns once before its first iteration."""
+    with pytest.warns(UserWarning, match=f"doubtful: .*{match}") as caught:
+        scores = attack(tmp_path, data, **{**FITS, **options})
+    found = [str(w.message).removeprefix("doubtful: ") for w in caught]
+    (text,) = [text for text in found if match in text]
+    for row in scores.rows:  # clean queries, milestones, the end and the ceiling
+        assert text in row["warnings"]
+        assert ResultRow(**row).warnings == row["warnings"]
+    return scores
+
+
+def doubts(scores):
+    return {text for row in scores.rows for text in row["warnings"] or ()}
+
+
+def test_an_attack_that_works_has_none(tmp_path, blobs):
+    scores = attack(tmp_path, blobs, **FITS)
+    assert {row["warnings"] for row in scores.rows} == {None}
+    (row,) = rows_of(scores, attack="hag", metric="map", iteration=6, quantized=False)
+    size = scores.outcome().tensors["perturbation"].abs().mean() / 0.3
+    assert row["budget_used"] == pytest.approx(size.item(), rel=1e-5)
+    assert 0.5 < row["budget_used"] <= 1
+    (start,) = rows_of(scores, attack="hag", metric="map", iteration=0)
+    assert start["budget_used"] == 0
+    assert {row["budget_used"] for row in rows_of(scores, attack="none")} == {None}
+
+
+@pytest.mark.parametrize("objective", [HAG(), AnchorCode()])
+def test_a_step_that_is_too_short(tmp_path, blobs, objective):
+    short = {"objective": objective, "step": lambda p: SignStep(p, 0.0001), "epsilon": 0.3}
+    with pytest.warns(UserWarning, match=r"used 0% of its budget .* leave model.step out"):
+        scores = attack(tmp_path, blobs, **short)
+    last = rows_of(scores, attack=scores.attack_name, iteration=6)
+    assert all("too short to say anything" in row["warnings"][0] for row in last)
+    size = scores.outcome().tensors["perturbation"].abs().mean() / 0.3
+    assert last[0]["budget_used"] == pytest.approx(size.item(), rel=1e-5)
+    assert {row["warnings"] for row in rows_of(scores, attack="none")} == {None}
+    assert not doubts(attack(tmp_path, blobs, **{**FITS, "objective": objective}))
+
+
+@pytest.mark.parametrize(
+    ("used", "moved", "expected"),
+    [(0.49, 0.49, 1), (0.51, 0.0, 0), (0.1, 0.51, 0), (None, 0.0, 0), (0.0, -0.2, 1)],
+)
+def test_half_of_the_budget_or_half_of_the_way(used, moved, expected):
+    assert len(doubts_after(used, moved, 0.1)) == expected
+
+
+def test_the_way_of_the_codes():
+    clean = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 1]])
+    goal = torch.tensor([[-1, -1, -1, -1], [-1, 1, 1, -1]])
+    codes = torch.tensor([[-1, -1, 1, 1], [-1, 1, 1, 1]])
+    assert share_of_way(codes, clean, clean, targeted=False) == 3 / 8
+    assert share_of_way(codes, clean, goal, targeted=True) == 0.5
+    assert share_of_way(clean, clean, goal, targeted=True) == 0
+    assert share_of_way(-clean, clean, clean, targeted=True) == -3  # it was there already
+
+
+def test_a_budget_says_what_is_used():
+    size = torch.tensor([[[0.1, 0.3]], [[0.2, 0.0]]])[:, :, None, None]  # two clips of two frames
+    clips = size.permute(0, 4, 1, 2, 3).expand(2, 2, 3, 4, 4)
+    assert LInf(0.4).used(clips).tolist() == pytest.approx([0.5, 0.25])
+    live = torch.tensor([[True, False], [True, True]])
+    assert LInf(0.4).used(clips, live).tolist() == pytest.approx([0.25, 0.25])
+    assert LInf(2.0, "normalized").used(-clips).tolist() == pytest.approx([0.1, 0.05])
+
+
+def test_other_budgets_say_it_themselves_or_are_not_judged(tmp_path, blobs):
+    options = {"step": lambda p: SignStep(p, 0.0001), "epsilon": 0.5}
+    with pytest.warns(UserWarning, match="too short"):
+        scores = attack(tmp_path, blobs, budget=L2, **options)
+    norm = scores.outcome().tensors["perturbation"].flatten(1).norm(dim=1).mean() / 0.5
+    (row,) = rows_of(scores, attack="hag", metric="map", iteration=6, quantized=False)
+    assert row["budget_used"] == pytest.approx(norm.item(), rel=1e-4)
+
+    class Silent(L2):
+        def used(self, perturbation, live=None):
+            return None
+
+    scores = attack(tmp_path, blobs, budget=Silent, **options)
+    assert not doubts(scores)
+    assert {row["budget_used"] for row in scores.rows} == {None}
+
+
+def test_noise_has_no_step_to_be_short(tmp_path, blobs):
+    scores = attack(tmp_path, blobs, objective=Noise(), step=None)
+    assert not doubts(scores)
+    (row,) = rows_of(scores, attack="noise", metric="map", quantized=False)
+    assert row["budget_used"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_perturbation_that_is_zero(tmp_path, blobs):
+    with pytest.warns(UserWarning, match="perturbations are exactly zero"):
+        attack(tmp_path, blobs, step=partial(torch.optim.SGD, lr=0.0), epsilon=0.1)
+
+
+def test_a_gradient_that_is_zero_and_a_run_that_goes_on(tmp_path, blobs):
+    options = {**FITS, "start_seed": 3}  # noise hides that nothing moves
+    match = "gradient of 13 of 13 perturbations is exactly zero"
+    keep = ModelCheckpoint(tmp_path, filename="last", every_n_epochs=3)
+    run = trainer(tmp_path, 6, callbacks=[keep, StopAt(5)], enable_checkpointing=True)
+    with pytest.warns(UserWarning, match=match), pytest.raises(KeyError, match="killed"):
+        run_attack(run, make(Ends(Rounded()), **options), blobs)
+    last = str(tmp_path / "last.ckpt")
+    resumed = attack(tmp_path, blobs, victim=Ends(Rounded()), ckpt_path=last, **options)
+    whole = attack(tmp_path, blobs, victim=Ends(Rounded()), **options)
+    assert [row["warnings"] for row in resumed.rows] == [row["warnings"] for row in whole.rows]
+    assert any(match in text for text in doubts(resumed))
+
+
+def test_saturated_logits_have_no_gradient(tmp_path, blobs):
+    victim = Ends(lambda logits: logits * 1e6)
+    with pytest.warns(UserWarning, match="its logits are saturated"):
+        attack(tmp_path, blobs, victim=victim, **FITS)
+
+
+def test_outputs_of_tanh_read_as_logits(tmp_path, blobs):
+    said(tmp_path, blobs, "are read as logits", victim=Ends(nn.Tanh()))
+    for victim in (
+        ForeignNetwork(Ends(nn.Tanh()), output="tanh"),
+        Ends(lambda logits: logits * 10),
+        build_model("convnet", 8),  # its hash layer is its last
+    ):
+        assert not [text for text in doubts(attack(tmp_path, blobs, victim=victim, **FITS))
+                    if "read as logits" in text]  # fmt: skip
+    foreign = ForeignNetwork(Ends(nn.Tanh()))
+    said(tmp_path, blobs, "are read as logits", victim=foreign)
+
+
+def test_outputs_of_a_sigmoid(tmp_path, blobs):
+    scores = said(tmp_path, blobs, "without sigmoid or ReLU behind", victim=Ends(nn.Sigmoid()))
+    assert any("one code for 100% of the database" in text for text in doubts(scores))
+
+
+def test_a_victim_that_has_collapsed(tmp_path, blobs):
+    victim = Ends(lambda logits: logits * 1e-3 + torch.tensor([1, -1] * 4))
+    scores = said(tmp_path, blobs, "one code for 100% of the queries", victim=victim)
+    value = rows_of(scores, attack="none", metric="map")[0]["value"]
+    wanted = f"clean MAP is {value:.4f}, at chance ({value:.4f}"
+    assert any(text.startswith(wanted) for text in doubts(scores))
+    assert not scores.evaluation.rows[0]["warnings"][0].startswith("victim")  # one victim
+
+
+class OneKind(Blobs):
+    def __init__(self, count, seed):
+        super().__init__(count, seed)
+        self.images = self.images[:1].expand(count, -1, -1, -1)
+        self.labels = self.labels[:1].expand(count, -1)
+
+
+def test_one_label_for_all_is_no_collapse(tmp_path, blobs):
+    blobs.setup("test")
+    blobs.setup = lambda stage: None
+    blobs.query_set, blobs.database_set = OneKind(13, 1), OneKind(30, 1)
+    with pytest.warns(UserWarning, match=r"clean MAP is 1.0000, at chance \(1.0000"):
+        scores = attack(tmp_path, blobs, **FITS)
+    assert not any("collapsed" in text for text in doubts(scores))
+
+
+def test_a_clean_map_at_chance(tmp_path, blobs):
+    blobs.setup("test")
+    blobs.setup = lambda stage: None
+    blobs.database_set.labels = blobs.database_set.labels[
+        torch.randperm(90, generator=torch.Generator().manual_seed(0))
+    ]
+    said(tmp_path, blobs, "at chance")
+
+
+def test_queries_of_one_code_are_one_draw():
+    values = torch.tensor([0.1, 0.3, 0.2, 0.6], dtype=torch.float64)
+    each = torch.eye(4) * 2 - 1
+    assert _error_of_mean(values, each) == pytest.approx(values.std().item() / 2)
+    # Two groups with means 0.2 and 0.4 of 2 queries each: deviation 0.1 sqrt 2, error 0.1.
+    pairs = each[[0, 0, 1, 1]]
+    assert _error_of_mean(values, pairs) == pytest.approx(0.1)
+    assert _error_of_mean(values, each[[0] * 4]) is None
+    assert _error_of_mean(values * 0, each[[0] * 4]) == 0
+
+
+@pytest.mark.parametrize("normalizer", ["retrieved", "relevant"])
+@pytest.mark.parametrize("top_k", [None, 5])
+def test_chance_is_the_mean_over_rankings_at_random(top_k, normalizer):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.eye(3)[torch.arange(20) % 3].long()
+    own = torch.eye(3)[:2].long()
+    found = chance_of(own, labels, RankingOptions(top_k=top_k, normalizer=normalizer))
+    drawn = []
+    for _ in range(4000):
+        order = torch.randperm(20, generator=generator)
+        value = average_precision(
+            torch.ones(2, 20), 1 - 2 * torch.ones(20, 20).triu().T[order.argsort()], own, labels,
+            top_k=top_k, normalizer=normalizer,
+        )  # fmt: skip
+        drawn.append(value.nan_to_num(0.0))
+    drawn = torch.stack(drawn)
+    error = drawn.std(dim=0) / len(drawn) ** 0.5
+    assert ((drawn.mean(dim=0) - found).abs() < 4 * error).all()
+
+
+def test_queries_without_anything_relevant(tmp_path, blobs):
+    blobs.setup("test")
+    blobs.setup = lambda stage: None
+    blobs.class_names = [*"abcd"]
+    for items in (blobs.query_set, blobs.database_set):
+        items.labels = nn.functional.pad(items.labels, (0, 1))
+    blobs.query_set.labels = torch.eye(4, dtype=torch.uint8)[[3] * 13]
+    said(tmp_path, blobs, "no query has a relevant item in the database")
+
+
+def test_where_all_queries_are_left_out_there_is_no_map(tmp_path, blobs):
+    """NaN is no number of a row, and the others are not lost."""
+    ranking = RankingOptions(top_k=1, empty="skip")
+    strong = {"step": lambda p: SignStep(p, 0.2), "epsilon": 1.0, "ranking": ranking}
+    with pytest.warns(UserWarning, match=r"map is not measured at iteration 20: all 13"):
+        scores = attack(tmp_path, blobs, iterations=20, evaluate_at=[0], **strong)
+    rows = [ResultRow(**row) for row in scores.rows]
+    metrics = {row.metric for row in rows if row.name == "hag" and row.iteration == 20}
+    assert "hamming_to_clean" in metrics
+    assert "map" not in metrics
+    assert [row.value for row in rows if row.metric == "map" and row.name == "none"] == [1.0]
+
+
+class Drops(TinyNet):
+    """Drops in eval mode too, as a forgotten F.dropout does."""
+
+    def forward(self, inputs):
+        return nn.functional.dropout(super().forward(inputs), 0.3)
+
+
+def test_outputs_at_random(tmp_path, blobs):
+    said(tmp_path, blobs, "other outputs for the same queries", victim=Drops())
+    trained = TinyNet().train()
+    trained.linear = nn.Sequential(trained.linear, nn.Dropout(0.5))  # off in eval mode
+    assert not doubts(attack(tmp_path, blobs, victim=trained, **FITS))
+
+
+def test_targets_that_say_little(tmp_path, blobs):
+    own = {str(i): {"target": Blobs(13, 1).labels[i].tolist()} for i in range(13)}
+    file = tmp_path / "targets.json"
+    file.write_text(json.dumps(own))
+    targets = TargetChoice(n_t=5, file=str(file))
+    said(tmp_path, blobs, "target of 13 of 13 queries is their own label", targets=targets)
+    file.write_text(json.dumps({i: {"target": [0, 1, 0]} for i in own}))
+    scores = said(tmp_path, blobs, "all 13 queries have one target", targets=targets)
+    assert any("target of 4 of 13 queries is their own" in text for text in doubts(scores))
+
+
+def test_queries_that_are_in_the_database(tmp_path, blobs):
+    blobs.n_leaked = 5
+    said(tmp_path, blobs, "5 queries of the query set are in the database")
+
+
+def test_each_of_several_victims_is_looked_at(tmp_path, blobs):
+    from lightning_hash.victims import Victim
+
+    collapsed = Ends(lambda logits: logits * 1e-3 + 1)
+    victims = [Victim(TinyNet(), bits=8), Victim(collapsed, bits=8)]
+    scores = said(tmp_path, blobs, "one code for 100% of the database", victim=victims)
+    named = [text for text in doubts(scores) if "one code" in text]
+    assert all(text.startswith("victim tests.modules.test_doubts.Ends: ") for text in named)
