@@ -80,7 +80,7 @@ def test_passes_end_with_the_signal(with_victim, verb):
     }  # fmt: skip
     if verb == "transfer":
         small = [*LONG, "--trainer.max_epochs=1", "--name=a", "--model.n_queries=4"]
-        small += ["--model.tune=false", "--trainer.enable_progress_bar=false"]
+        small += ["--model.kernels=float32", "--trainer.enable_progress_bar=false"]
         finish(start(with_victim, "attack", *small))
         line["transfer"] = ["transfer", "--perturbations", "runs/attack/a", "--victims", victim]
         line["transfer"] += ["--accelerator", "cpu"]

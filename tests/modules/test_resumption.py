@@ -229,7 +229,7 @@ def test_an_attack_may_not_be_longer_where_a_schedule_depends_on_it(
 def test_kernels_that_were_asked_for_are_not_passed_over(tmp_path, blobs):
     path = checkpoint_of(tmp_path, blobs)
     with pytest.raises(ValueError, match=r"its kernels is 'float32', .* 'float32 channels_last'"):
-        attack(tmp_path, blobs, 3, ckpt_path=path, channels_last=True)
+        attack(tmp_path, blobs, 3, ckpt_path=path, kernels="channels_last")
 
 
 def test_a_checkpoint_of_something_else(tmp_path, blobs, saved):
