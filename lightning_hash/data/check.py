@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from lightning_hash.data.base import OPEN_SET, SPLITS
 from lightning_hash.data.clips import ClipFiles
 from lightning_hash.data.image_data import ImageDataModule
-from lightning_hash.data.images import READERS, UNREADABLE, ImageFiles
+from lightning_hash.data.images import READERS, ImageFiles
+from lightning_hash.data.pictures import UNREADABLE, read_picture
 
 ORIENTATION = 0x0112  # the EXIF tag
 EXAMPLES = 5
@@ -143,7 +144,7 @@ def _look(images: ImageFiles, index: int) -> _Look:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             mode, turned = image.mode, image.getexif().get(ORIENTATION, 1) != 1
-            ImageOps.exif_transpose(image).convert("RGB")
+        read_picture(io.BytesIO(content))
     except FileNotFoundError:
         return _Look(None, "does not exist")
     except UNREADABLE as error:
