@@ -171,6 +171,13 @@ class HashDataModule(pl.LightningDataModule, ABC):
             return torch.as_tensor(items.labels)
         return torch.stack([torch.as_tensor(items[i][1]) for i in range(len(items))])
 
+    def n_unlabelled(self, split: str) -> int | None:
+        """Return how many items of a split have no label; ``None`` if only a look at all tells."""
+        labels = getattr(self.dataset(split), "labels", None)
+        if labels is None:
+            return None
+        return int((torch.as_tensor(labels) != 0).any(dim=1).logical_not().sum())
+
     def paths_of(self, split: str) -> tuple[str, ...]:
         """Return the path of each item of a split, where there are paths."""
         return ()
@@ -321,7 +328,8 @@ def checked_batch(items: Sequence[Item]) -> list[Any]:
     inputs, labels, index, *_ = batch
     inside = torch.ones(len(index), dtype=torch.bool)
     if inputs.numel():
-        low, high = inputs.flatten(1).aminmax(dim=1)
+        values = inputs if inputs.is_floating_point() else inputs.double()
+        low, high = values.flatten(1).aminmax(dim=1)
         inside = (low >= 0) & (high <= 1) & inputs.is_floating_point()
     if not inside.all():
         row = int(torch.argmin(inside.int()))

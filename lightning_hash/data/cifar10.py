@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import SPLITS, HashDataModule
 from lightning_hash.data.eight_bit import EightBitImages
-from lightning_hash.data.images import Interpolation, image_transform
+from lightning_hash.data.images import Interpolation, image_transform, interpolation_mode
 from lightning_hash.data.splits import choose, parse_choice
 from lightning_hash.data.table import Table
 from lightning_hash.data.validation import SelectedOn
@@ -99,8 +99,11 @@ class CIFAR10DataModule(HashDataModule):
         if protocol not in PROTOCOLS:
             msg = f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}"
             raise ValueError(msg)
-        image_transform(size, interpolation=interpolation)  # refuses what is out of range
-        self.interpolation = interpolation
+        if size < 8:
+            msg = f"size must be at least 8, got {size}"
+            raise ValueError(msg)
+        interpolation_mode(interpolation)
+        self.interpolation: Interpolation = interpolation
         self.folder, self.name, self.download, self.size = folder, protocol, download, size
         if augment:
             self.train_transform = FlipShift()

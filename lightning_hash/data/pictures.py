@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 # What Pillow raises for a file that is no image, or not all of one.
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -43,21 +43,23 @@ def read_picture(file: Path | IO[bytes]) -> Image.Image:
         levels = np.asarray(upright).astype(np.int64)
         return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
     if upright.has_transparency_data:
-        if upright.convert("RGBA").getextrema()[3][0] != 255:  # type: ignore[index]
+        if upright.convert("RGBA").getchannel("A").getextrema()[0] != 255:
             msg = "it is transparent in places, and what shows behind is not said: flatten it"
             raise ValueError(msg)
         return upright.convert("RGBA").convert("RGB")
     return upright.convert("RGB")
 
 
-def _problem(image: Image.Image) -> str | None:
+def _problem(image: ImageFile.ImageFile) -> str | None:
     """Say what keeps an opened image, not yet decoded, from being 8-bit RGB."""
     count = getattr(image, "n_frames", 1)
     if count > 1 and image.format not in SEVERAL_PICTURES:
         return f"it holds {count} pictures, and an item is one: save the one that is meant"
     layout = _layout(image)
     if image.mode.startswith("I"):
-        if not any(part.startswith("I;16") for part in layout) or "I;16S" in layout:
+        # Pillow itself scales greys of a PGM to 16 bits.
+        known = image.format == "PPM" or any(part.startswith("I;16") for part in layout)
+        if not known or {"I;16S", "I;16BS"} & {*layout}:
             return f"its greys ({image.mode}, {layout[0]}) have no stated range: save it in 8 bits"
         if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
             return "its greys of 16 bits are inverted (WhiteIsZero): save it in 8 bits"
@@ -71,7 +73,7 @@ def _problem(image: Image.Image) -> str | None:
     return None
 
 
-def _layout(image: Image.Image) -> list[str]:
+def _layout(image: ImageFile.ImageFile) -> list[str]:
     """Return how the file stores its pixels, in Pillow's names."""
     if not image.tile:
         return [image.mode]

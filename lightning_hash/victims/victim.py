@@ -25,6 +25,8 @@ class Victim(nn.Module):
         name: of the file or function that it came from, where known.
         sha256: fingerprint of its weights; computed by default.
         members: the victims that it joins, if it is several.
+        selected_on: whose queries its weights were picked by: ``"validation"``, ``"test"``, or
+            ``"train"`` for a loss in training; ``None`` where nobody picked them, or unknown.
 
     Attributes:
         bits: K; ``None`` before the first batch, where nobody has said it.
@@ -48,6 +50,7 @@ class Victim(nn.Module):
         name: str | None = None,
         sha256: str | None = None,
         members: tuple["Victim", ...] = (),
+        selected_on: str | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -55,7 +58,7 @@ class Victim(nn.Module):
         self.bits: int | None = bits if bits is not None else getattr(network, "bits", None)
         self.loss, self.name = loss, name
         self.sha256 = sha256 or sha256_of(network.state_dict())
-        self.members = members
+        self.members, self.selected_on = members, selected_on
         self.channels_last = False
         self.training = False
 
@@ -160,4 +163,11 @@ def load_victim(path: str | Path) -> Victim:
         raise ValueError(msg) from error
     network.eval().requires_grad_(requires_grad=False)
     name = backbone_name(entry["backbone"], network)
-    return Victim(network, name, entry["bits"], entry["loss"], name=path.name)
+    return Victim(
+        network,
+        name,
+        entry["bits"],
+        entry["loss"],
+        name=path.name,
+        selected_on=entry.get("selected_on"),
+    )
