@@ -245,10 +245,14 @@ def _with_columns(
     named = given or next(
         (table.class_names for table in tables.values() if table.class_names), None
     )
-    numbered = [t for t in tables.values() if t.labels.dtype != np.uint8]
-    highest = max((int(t.labels.max()) for t in numbered), default=0)
-    classes = len(named) if named else highest + 1
-    done = {name: replace(t, labels=one_hot(t, classes)) for name, t in tables.items()}
+    used = {
+        int(number)
+        for table in tables.values()
+        if table.labels.dtype != np.uint8
+        for number in np.unique(table.labels)
+    }
+    lowest, classes = _class_numbers(used, named)
+    done = {name: replace(t, labels=one_hot(t, classes, lowest)) for name, t in tables.items()}
     first, *others = done.values()
     for other in others:
         if other.labels.shape[1] != first.labels.shape[1]:
@@ -257,11 +261,26 @@ def _with_columns(
                 f"{first.labels.shape[1]} columns, {other.source} has {other.labels.shape[1]}"
             )
             raise ValueError(msg)
-        if first.class_names != other.class_names and given is None:
-            msg = f"{first.source} and {other.source} name different classes"
+        if first.class_names != other.class_names:
+            msg = (
+                f"{first.source} and {other.source} name different classes, or in another order: "
+                f"{first.class_names} and {other.class_names}; give class_names"
+            )
             raise ValueError(msg)
     width = first.labels.shape[1]
     if named and len(named) != width:
         msg = f"class_names has {len(named)} names, the labels of {first.source} {width} columns"
         raise ValueError(msg)
-    return done, list(named) if named else [str(column) for column in range(width)]
+    return done, list(named) if named else [str(lowest + column) for column in range(width)]
+
+
+def _class_numbers(used: set[int], named: list[str] | None) -> tuple[int, int]:
+    """Return the number of the first class, 0 or 1, and how many classes there are.
+
+    Lists that count from 1 have every number from 1 to that of the last class, and no 0.
+    """
+    highest = max(used, default=0)
+    from_one = used == {*range(1, highest + 1)}
+    if named:
+        return int(bool(used) and from_one and highest == len(named)), len(named)
+    return (1, highest) if used and from_one else (0, highest + 1)
