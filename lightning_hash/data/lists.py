@@ -184,9 +184,11 @@ def _read_labelled(file: Path) -> Table:
             )
             raise ValueError(msg)
     if width == 0:
-        labelled = [
-            n for n, line in lines if len(line.split()) > 1 and _is_number(line.split()[-1])
-        ]
+        ends = [(number, line.split()[1:]) for number, line in lines]
+        labelled = [number for number, end in ends if end and _is_float(end[-1])]
+        if labelled[:1] == [lines[0][0]]:
+            msg = f"{file}:{labelled[0]}: labels must be 0 or 1, got {_shown(lines[0][1])}"
+            raise ValueError(msg)
         if labelled:
             msg = (
                 f"{file}:{lines[0][0]}: no labels behind the path, line {labelled[0]} has some; a "
