@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
+from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.defaults import keep_defaults
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
@@ -65,7 +66,7 @@ class HashCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and take from a checkpoint of ``fit`` what its network is built with."""
-        super().parse_arguments(parser, args)
+        super().parse_arguments(parser, with_data_class(args))
         path = self.config.get("ckpt_path")
         if self._model_class is HashModule and path is not None and Path(path).is_file():
             saved = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")

@@ -148,12 +148,13 @@ def test_the_papers_recipes_on_embedded_clips(tmp_path, monkeypatch):
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
     fit = [
         "fit",
+        f"--config={configs}/data/sample_clips.yaml",
         f"--config={configs}/fit/dhta_video.yaml",
         "--trainer.max_epochs=1",
         "--name=clips",
     ]
     assert main([*fit, "--model.bits=12", *small, *quiet]) == 0
-    assert len(list(Path("runs/features").iterdir())) == 3
+    assert len(list(Path("runs/features").iterdir())) == 2  # training set and database
     attack = [
         "attack",
         f"--config={configs}/attack/p2p.yaml",
