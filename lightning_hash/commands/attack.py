@@ -163,7 +163,7 @@ def find_databases(
     """
     if datamodule.num_classes == 0:
         if codes is not None:
-            msg = f"codes {codes}: {datamodule.name} has no labels, so nothing is ranked; leave it out"
+            msg = f"codes {codes}: {datamodule.name} has no labels, so nothing is ranked with them"
             raise ValueError(msg)
         rank_zero_info(
             f"{datamodule.name} has no labels: no MAP is measured, but the distance between codes"
