@@ -366,6 +366,8 @@ class HashModule(pl.LightningModule):
 
     def _selected_on(self) -> str | None:
         """Say whose queries picked the weights that are being saved; nobody's picked the last."""
+        if self._trainer is None:
+            return None
         for callback in self.trainer.checkpoint_callbacks:
             monitor = getattr(callback, "monitor", None)
             best: Tensor | None = getattr(callback, "best_model_score", None)
