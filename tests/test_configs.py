@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LightningCLI
 import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.commands.cli import HashCLI
-from lightning_hash.commands.configs import resolve_configs
+from lightning_hash.commands.configs import resolve_configs, with_data_class
 from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.modules import AttackModule
 from lightning_hash.results.rows import read_results
@@ -212,6 +212,56 @@ def test_commands_take_presets_by_name():
     assert found == ["--config", str(paths[0]), "-c", str(paths[1]), last, "--name", "--config"]
     with pytest.raises(FileNotFoundError, match=r"attack/hog\.yaml does not exist"):
         resolve_configs(["--config=attack/hog.yaml"])
+
+
+BATCHES = {
+    "hag": 24, "dhta": 24, "hashnet": 36, "csq": 64, "dch": 256, "dpsh": 128, "greedyhash": 32,
+    "dhta_video": 100,
+}  # fmt: skip
+
+
+def test_recipes_have_the_batches_of_their_papers():
+    found = {path.stem: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("fit/*.yaml")}
+    demo = found.pop("demo_video")
+    assert demo["data"] == {"class_path": "lightning_hash.data.SampleClips"}
+    assert {name: recipe["data"] for name, recipe in found.items()} == {
+        name: {"init_args": {"batch_size": size}} for name, size in BATCHES.items()
+    }
+
+
+@pytest.mark.parametrize("data", names("data"))
+@pytest.mark.parametrize("recipe", BATCHES)
+def test_a_recipes_batch_size_goes_with_all_data_in_any_order(recipe, data):
+    """The class is one in both configs, so that the parser adds up their options."""
+    pair = [str(CONFIGS / "fit" / f"{recipe}.yaml"), str(CONFIGS / "data" / f"{data}.yaml")]
+    own = yaml.safe_load(Path(pair[1]).read_text())["data"]
+    for configs in (pair, pair[::-1]):
+        line = with_data_class(["--config", configs[0], f"--config={configs[1]}"])
+        texts = [line[1], line[2].removeprefix("--config=")]
+        texts = [Path(text).read_text() if text.endswith(".yaml") else text for text in texts]
+        parts = [yaml.safe_load(text)["data"] for text in texts]
+        assert {part["class_path"] for part in parts} == {own["class_path"]}
+        merged = parts[0]["init_args"] | parts[1]["init_args"]
+        assert merged == {**own["init_args"], "batch_size": BATCHES[recipe]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "batch_size", "size"),
+    [
+        (["--config=fit/hashnet.yaml", "--config=data/nuswide_hag.yaml"], 36, 224),
+        (["--config", "data/nuswide_hag.yaml", "--config", "fit/hashnet.yaml"], 36, 224),
+        (["--config=fit/csq.yaml", "--data=ListDataModule", "--data.folder=x"], 64, 224),
+        (["--config=fit/dch.yaml", "--data.class_path", "ListDataModule", "--data.folder=x",
+          "--data.batch_size=7"], 7, 224),
+        (["--config=fit/dpsh.yaml"], 128, 64),
+        (["--config=data/jhmdb.yaml", "--config=fit/dhta_video.yaml"], 100, 224),
+    ],
+)  # fmt: skip
+def test_what_the_parser_makes_of_recipe_and_data(arguments, batch_size, size, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        HashCLI("fit", [*resolve_configs(arguments), "--print_config"])
+    options = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]
+    assert (options["batch_size"], options["size"]) == (batch_size, size)
 
 
 @pytest.mark.slow

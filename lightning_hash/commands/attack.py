@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.commands.encode import encode_splits
@@ -29,7 +29,7 @@ from lightning_hash.modules.databases import (
     choose_target_database,
 )
 from lightning_hash.modules.encoder import database_codes, made_with
-from lightning_hash.modules.preparation import check_strategy
+from lightning_hash.modules.preparation import check_strategy, check_targets
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.utils.distributed import gather_objects
@@ -78,6 +78,8 @@ def run_attack(
     with borrowed(module.victim.network):
         data = _queries(trainer, module, datamodule)
         target = choose_target_database(module.target_database, datamodule)
+        if module.recipe.reference.targeted:
+            check_targets(data, module.recipe.targets, target)
         needs_train = module.recipe.reference.needs_train
         databases = find_databases(
             trainer, module.victim, datamodule, target, codes, train=needs_train
@@ -166,7 +168,7 @@ def find_databases(
     codes: str | None = None,
     *,
     train: bool = False,
-) -> Databases:
+) -> Databases | None:
     """Encode or read what queries are ranked against.
 
     Args:
@@ -178,11 +180,19 @@ def find_databases(
         train: encode the training split too.
 
     Returns:
-        What the queries are ranked against.
+        What the queries are ranked against; ``None`` where data without labels have no relevance.
 
     Raises:
         ValueError: if the codes do not fit.
     """
+    if datamodule.num_classes == 0:
+        if codes is not None:
+            msg = f"codes {codes}: {datamodule.name} has no labels, so nothing is ranked with them"
+            raise ValueError(msg)
+        rank_zero_info(
+            f"{datamodule.name} has no labels: no MAP is measured, but the distance between codes"
+        )
+        return None
     splits = [] if codes is not None else ["database"]
     if target != "database":
         splits.append(OPEN_SET)

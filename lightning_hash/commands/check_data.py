@@ -49,6 +49,8 @@ def _print(check: DataCheck, console: Console) -> None:
     if len(names) > LABELS_SHOWN:
         counts.add_row(f"{len(names) - LABELS_SHOWN} more with --json")
     console.print(counts)
+    if not names:
+        console.print("no labels: encode and attack work, with distances of codes and without MAP")
     if not check.findings:
         console.print("nothing wrong")
         return

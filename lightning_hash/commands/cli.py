@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
+from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.defaults import keep_defaults
 from lightning_hash.commands.given import (
     check_baseline,
@@ -81,6 +82,7 @@ class HashCLI(LightningCLI):
         Raises:
             ValueError: if the user gave another network; names both.
         """
+        args = with_data_class(args)
         super().parse_arguments(parser, args)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jsonargparse announces a renamed method

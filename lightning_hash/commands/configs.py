@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from lightning_hash.utils.configs import find_config
 
-_OPTIONS = ("--config", "-c")
+_OPTIONS, _DATA = ("--config", "-c"), ("--data", "--data.class_path")
 
 
 def resolve_configs(arguments: Sequence[str]) -> list[str]:
@@ -36,3 +40,48 @@ def config_names(arguments: Sequence[str]) -> list[str]:
     """Return the configs that a command line names, in their order."""
     names = [value for option, value in pairwise(arguments) if option in _OPTIONS]
     return names + [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
+
+
+def with_data_class(arguments: Sequence[str]) -> list[str]:
+    """Name the class of the data in configs that set options of it alone, as a recipe's batch size.
+
+    So such options hold whatever the order of the configs: jsonargparse keeps them where the class
+    is the same, and needs one.
+
+    Args:
+        arguments: the command line behind the verb, with paths of configs.
+
+    Returns:
+        The command line with the content of such configs in the place of their paths, where another
+        config or option names the class.
+    """
+    contents = {name: yaml.safe_load(Path(name).read_text()) for name in config_names(arguments)}
+    named = [_data_class(content) for content in contents.values()]
+    given = [*arguments, *(part for a in arguments for part in a.split("=", 1) if "=" in a)]
+    named += [after for before, after in pairwise(given) if before in _DATA]
+    classes = [name for name in named if name is not None]
+    if not classes:
+        return list(arguments)
+    filled = {}
+    for name, content in contents.items():
+        data = content.get("data") if isinstance(content, dict) else None
+        if isinstance(data, dict) and "class_path" not in data:
+            options = data.get("init_args", data)
+            content["data"] = {"class_path": classes[-1], "init_args": options}
+            filled[name] = yaml.safe_dump(content)
+    line = []
+    for before, argument in pairwise(["", *arguments]):
+        option, _, value = argument.partition("=")
+        if before in _OPTIONS:
+            line.append(filled.get(argument, argument))
+        elif option in _OPTIONS and value in filled:
+            line.append(f"{option}={filled[value]}")
+        else:
+            line.append(argument)
+    return line
+
+
+def _data_class(content: Any) -> str | None:
+    data = content.get("data") if isinstance(content, dict) else None
+    found = data.get("class_path") if isinstance(data, dict) else data
+    return found if isinstance(found, str) else None

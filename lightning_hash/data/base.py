@@ -2,16 +2,36 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset, default_collate
+
+from lightning_hash.data.validation import SelectedOn, draw_validation
 
 # Of clips of several lengths, the number of frames stands last.
 Item = tuple[Tensor, Tensor, int] | tuple[Tensor, Tensor, int, int]
 SPLITS, OPEN_SET = ("train", "query", "database"), "open_set"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The rows of the data sets that a fit with a validation of its own takes.
+
+    Attributes:
+        queries: of the training set, the queries of the validation.
+        train: of the training set, the others.
+        database: of the database, all but these queries and the items of their recordings.
+    """
+
+    queries: list[int]
+    train: list[int]
+    database: list[int]
 
 
 class HashDataModule(pl.LightningDataModule, ABC):
@@ -20,13 +40,21 @@ class HashDataModule(pl.LightningDataModule, ABC):
     Every item is ``(input float32 in [0, 1], labels uint8 (C,) of 0/1, index int)``; the index is
     the item's place in its own set. Clips are ``(T, 3, H, W)``, all of one T; where they have
     several lengths, zeros stand behind their ends and the item's last entry is its number of
-    frames. Validation and test take two loaders, the queries and the database, in this order.
+    frames. Labels of no column (C = 0) are those of data without labels. Validation and test take
+    two loaders, the queries and the database, in this order.
+
+    The test is that of the query set. The validation has queries of its own, drawn from the
+    training set: these leave the training and, while validating, the database, with all items of
+    their recordings.
 
     Args:
         batch_size: items per training batch.
         eval_batch_size: items per batch of queries and database.
         num_workers: worker processes of each loader.
         seed: seed of splits, crops and the order of training.
+        selected_on: ``"validation"``, or ``"test"``: validate on the test queries, as most papers
+            do, so that the best checkpoint is picked on what it is then tested on.
+        n_validation: queries of the validation; by default 5 % of the training items, at most 200.
 
     Attributes:
         name: name of the data set in tables.
@@ -35,6 +63,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
         query_set: set by ``setup``.
         database_set: set by ``setup``.
         train_transform: applied to the inputs of training batches on the device, where set.
+        interpolation: how images are resized, where they are.
         n_leaked: queries that are in the database, where known.
         skipped: messages of the items left out because they could not be read, by split.
         cached: data sets that stand for splits in training and validation, by the split's name.
@@ -51,6 +80,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
     query_set: Dataset[Item]
     database_set: Dataset[Item]
     train_transform: Callable[[Tensor], Tensor] | None = None
+    interpolation: str | None = None
     n_leaked: int | None = None
     open_set: Dataset[Item] | None = None
     open_class_names: Sequence[str] = ()
@@ -61,6 +91,8 @@ class HashDataModule(pl.LightningDataModule, ABC):
         eval_batch_size: int = 256,
         num_workers: int = 0,
         seed: int = 0,
+        selected_on: SelectedOn = "validation",
+        n_validation: int | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -68,12 +100,24 @@ class HashDataModule(pl.LightningDataModule, ABC):
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
             ("seed", seed, 0),
+            ("n_validation", 1 if n_validation is None else n_validation, 1),
         ):
             if value < least:
                 msg = f"{name} must be at least {least}, got {value}"
                 raise ValueError(msg)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
+        if selected_on not in get_args(SelectedOn):
+            msg = f"selected_on must be 'validation' or 'test', got {selected_on!r}"
+            raise ValueError(msg)
+        if selected_on == "test" and n_validation is not None:
+            msg = (
+                f"n_validation goes with selected_on: validation, got {n_validation} and "
+                "selected_on: test, which validates on the test queries"
+            )
+            raise ValueError(msg)
+        self.selected_on, self.n_validation = selected_on, n_validation
+        self._validation: Validation | None = None
         self.skipped: dict[str, list[str]] = {}
         self.cached: Mapping[str, Dataset[Item]] = {}
 
@@ -98,7 +142,8 @@ class HashDataModule(pl.LightningDataModule, ABC):
 
     def input_fingerprints(self, split: str) -> dict[str, str]:
         """Say by name what else decides a split's inputs, such as the transform."""
-        return {"inputs": f"{type(self).__qualname__} {self.input_shape}"}
+        resized = "" if self.interpolation is None else f" {self.interpolation}"
+        return {"inputs": f"{type(self).__qualname__} {self.input_shape}{resized}"}
 
     def dataset(self, split: str) -> Dataset[Item]:
         """Return the data set of ``train``, ``query``, ``database`` or ``open_set``.
@@ -126,18 +171,81 @@ class HashDataModule(pl.LightningDataModule, ABC):
             return torch.as_tensor(items.labels)
         return torch.stack([torch.as_tensor(items[i][1]) for i in range(len(items))])
 
+    def n_unlabelled(self, split: str) -> int | None:
+        """Return how many items of a split have no label; ``None`` if only a look at all tells."""
+        labels = getattr(self.dataset(split), "labels", None)
+        if labels is None:
+            return None
+        return int((torch.as_tensor(labels) != 0).any(dim=1).logical_not().sum())
+
     def paths_of(self, split: str) -> tuple[str, ...]:
         """Return the path of each item of a split, where there are paths."""
         return ()
 
-    def train_dataloader(self) -> DataLoader[Item]:
-        """Return this process's share of the training set, in an order that seed and epoch decide.
+    def names_of(self, split: str) -> Sequence[Any]:
+        """Return what identifies each item of a split among all splits; nothing if unknown."""
+        return self.paths_of(split)
 
-        So a training that goes on from a checkpoint sees the order that it would have seen.
+    def groups_of(self, split: str) -> Sequence[str] | None:
+        """Return the recording of each item of a split, where that is known."""
+        return None
+
+    def validation(self) -> Validation:
+        """Draw the queries of the validation, once; after ``setup``.
+
+        Raises:
+            ValueError: if the training set has too few items.
         """
+        if self._validation is None:
+            groups = self.groups_of("train")
+            labels = self.labels_of("train").numpy()
+            chosen = draw_validation(labels, self.n_validation, self.seed, groups)
+            keep = np.ones(len(labels), bool)
+            keep[chosen] = False
+            ranked = ~self._in_database(chosen.tolist())
+            self._validation = Validation(
+                chosen.tolist(), np.flatnonzero(keep).tolist(), np.flatnonzero(ranked).tolist()
+            )
+            rank_zero_info(
+                f"validation: {len(chosen)} of {len(labels)} training items are its queries, drawn "
+                f"by seed {self.seed}; they leave the training, and {int((~ranked).sum())} items "
+                "leave the database while it is ranked for them"
+            )
+        return self._validation
+
+    def _in_database(self, rows: list[int]) -> Any:
+        """Return which items of the database are these training items, or of their recordings."""
+        size = len(self.database_set)  # type: ignore[arg-type]
+        if self.database_set is self.train_set:
+            return np.isin(np.arange(size), rows)
+        found = np.zeros(size, bool)
+        for train, database in (
+            (self.names_of("train"), self.names_of("database")),
+            (self.groups_of("train"), self.groups_of("database")),
+        ):
+            if train and database:
+                known = {train[row] for row in rows}
+                found |= np.array([name in known for name in database])
+        return found
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Return this process's share of the training set without the validation's queries.
+
+        Its order is a function of seed and epoch, so that a training that goes on from a checkpoint
+        sees the order that it would have seen.
+
+        Raises:
+            ValueError: if the training set has too few items for a validation.
+        """
+        items = self.cached.get("train", self.train_set)
+        if self.selected_on == "validation":
+            items = Subset(items, self.validation().train)
+        return self.training_loader(items)
+
+    def training_loader(self, items: Dataset[Item]) -> DataLoader[Item]:
+        """Return this process's share of some items, in an order that seed and epoch decide."""
         trainer = self.trainer
         world, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
-        items = self.cached.get("train", self.train_set)
         sampler: DistributedSampler[Item] = DistributedSampler(
             items, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
         )
@@ -153,6 +261,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
             generator=generator,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            collate_fn=collate_of(items),
         )
 
     def split_loader(
@@ -168,20 +277,28 @@ class HashDataModule(pl.LightningDataModule, ABC):
         Raises:
             ValueError: if there is no such split.
         """
+        found = self.dataset(split) if items is None else items
         return DataLoader(
-            self.dataset(split) if items is None else items,
+            found,
             batch_size=self.eval_batch_size,
             num_workers=self.num_workers,
             pin_memory=pin_memory,
+            collate_fn=collate_of(found),
         )
 
     def val_dataloader(self) -> list[DataLoader[Item]]:
-        """Return the loaders of the queries and the database."""
-        return [self.split_loader(split, self.cached.get(split)) for split in ("query", "database")]
+        """Return the loaders of the validation's queries and of the database without them."""
+        if self.selected_on == "test":
+            pairs = [(split, self.cached.get(split)) for split in ("query", "database")]
+            return [self.split_loader(split, items) for split, items in pairs]
+        rows = self.validation()
+        queries = Subset(self.cached.get("train", self.train_set), rows.queries)
+        database = Subset(self.cached.get("database", self.database_set), rows.database)
+        return [self.split_loader("train", queries), self.split_loader("database", database)]
 
     def test_dataloader(self) -> list[DataLoader[Item]]:
         """Return the loaders of the queries and the database."""
-        return self.val_dataloader()
+        return [self.split_loader(split) for split in ("query", "database")]
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Apply ``train_transform`` to training batches, on the device."""
@@ -189,3 +306,54 @@ class HashDataModule(pl.LightningDataModule, ABC):
             return batch
         inputs, *rest = batch
         return self.train_transform(inputs), *rest
+
+
+def checked_batch(items: Sequence[Item]) -> list[Any]:
+    """Put items together as a batch, and look whether they are what items must be.
+
+    Args:
+        items: of a data set.
+
+    Returns:
+        Inputs ``(B, ...)``, labels ``(B, C)``, index ``(B,)`` and, of clips, lengths ``(B,)``.
+
+    Raises:
+        ValueError: if inputs are not floating, in [0, 1], or labels are not 0 or 1.
+
+    Example:
+        >>> checked_batch([(torch.rand(3), torch.tensor([1, 0]), 0)])[1]
+        tensor([[1, 0]])
+    """
+    batch: list[Any] = default_collate(list(items))
+    inputs, labels, index, *_ = batch
+    inside = torch.ones(len(index), dtype=torch.bool)
+    if inputs.numel():
+        values = inputs if inputs.is_floating_point() else inputs.double()
+        low, high = values.flatten(1).aminmax(dim=1)
+        inside = (low >= 0) & (high <= 1) & inputs.is_floating_point()
+    if not inside.all():
+        row = int(torch.argmin(inside.int()))
+        msg = (
+            f"item {int(index[row])}: an input must be floating, in [0, 1] (8-bit values / 255); "
+            f"got {inputs.dtype} from {low[row].item():.4g} to {high[row].item():.4g}"
+        )
+        raise ValueError(msg)
+    if labels.dim() != 2 or ((labels != 0) & (labels != 1)).any():
+        msg = (
+            "labels must be (C,) of 0 and 1 for each item, a column a class; got "
+            f"{labels.dtype} {tuple(labels.shape[1:])} with the values {labels.unique().tolist()}"
+        )
+        raise ValueError(msg)
+    return batch
+
+
+def collate_of(items: Any) -> Callable[[Sequence[Item]], list[Any]] | None:
+    """Return how items become batches: checked, unless their data set vouches for them.
+
+    Args:
+        items: a data set; its attribute ``vouched`` says that its inputs need no look: 8-bit images
+            that it scales itself, or features.
+    """
+    while isinstance(items, Subset):
+        items = items.dataset
+    return None if getattr(items, "vouched", False) else checked_batch

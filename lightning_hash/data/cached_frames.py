@@ -27,6 +27,8 @@ class CachedFrames(Dataset[Item]):
         labels: uint8 ``(N, C)``, the split's own.
     """
 
+    vouched = True  # features are not in [0, 1]
+
     def __init__(self, folder: Path, labels: Tensor) -> None:
         self.folder, self.labels = folder, labels
         self._opened: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from lightning_hash.data.base import OPEN_SET, SPLITS
 from lightning_hash.data.clips import ClipFiles
 from lightning_hash.data.image_data import ImageDataModule
-from lightning_hash.data.images import READERS, UNREADABLE, ImageFiles
+from lightning_hash.data.images import READERS, ImageFiles
+from lightning_hash.data.pictures import UNREADABLE, read_picture
 
 ORIENTATION = 0x0112  # the EXIF tag
 EXAMPLES = 5
@@ -77,7 +78,8 @@ def check_data(data: ImageDataModule) -> DataCheck:
         data: the data; ``on_bad_image`` must be ``"error"``, so that nothing was left out before.
 
     Returns:
-        Counts and findings. Wrong are: files that cannot be read, rows without a label, an item
+        Counts and findings. Wrong are: files that cannot be read, or whose pixels have no one
+        meaning in 8 bits; rows without a label, where others have one; an item
         twice in a split (by path or by content), and queries that are in the database or in the
         training set, and items of the open set that are in any other. Training items that are in
         the database are usual, grey and rotated images are converted when they are loaded: these
@@ -93,8 +95,9 @@ def check_data(data: ImageDataModule) -> DataCheck:
     data.setup("fit")
     seen = {split: _Seen(split, data.dataset(split)) for split in data.splits}
     findings = [finding for one in seen.values() for finding in _within(one)]
-    findings += _between(seen["query"], seen["database"], wrong=True)
-    findings += _between(seen["query"], seen["train"], wrong=True)
+    ranked = data.num_classes > 0  # without labels nothing is relevant, and no number is spoilt
+    findings += _between(seen["query"], seen["database"], wrong=ranked)
+    findings += _between(seen["query"], seen["train"], wrong=ranked)
     findings += _between(seen["train"], seen["database"], wrong=False)
     if OPEN_SET in seen:  # of classes that the victim never saw
         for split in SPLITS:
@@ -143,7 +146,7 @@ def _look(images: ImageFiles, index: int) -> _Look:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             mode, turned = image.mode, image.getexif().get(ORIENTATION, 1) != 1
-            ImageOps.exif_transpose(image).convert("RGB")
+        read_picture(io.BytesIO(content))
     except FileNotFoundError:
         return _Look(None, "does not exist")
     except UNREADABLE as error:
@@ -163,7 +166,8 @@ def _look_at_clip(clips: ClipFiles, index: int) -> _Look:
 
 def _within(seen: _Seen) -> list[Finding]:
     looks = list(enumerate(seen.looks))
-    unlabelled = np.flatnonzero(~seen.images.table.labels.any(axis=1)).tolist()
+    labels = seen.images.table.labels
+    unlabelled = np.flatnonzero(~labels.any(axis=1)).tolist() if labels.shape[1] else []
     copies = _again(seen.contents, unless=seen.paths)
     return [
         seen.finding("cannot be read", [i for i, look in looks if look.problem], wrong=True),

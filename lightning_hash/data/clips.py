@@ -16,7 +16,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 
 from lightning_hash.data.base import Item
-from lightning_hash.data.images import ImageFiles, read_picture
+from lightning_hash.data.images import ImageFiles
+from lightning_hash.data.pictures import read_picture
 from lightning_hash.data.table import Table
 
 VIDEO_EXTENSIONS = (
@@ -126,7 +127,7 @@ class ClipFiles(ImageFiles):
         return digest.hexdigest()
 
     def _read(self, path: Path) -> list[Any]:
-        """Return the chosen frames, each a picture or uint8 ``(3, H, W)``."""
+        """Return the chosen frames as pictures."""
         if path.is_dir():
             frames = [read_picture(file) for file in frame_files(path)[self.reading.chosen]]
         elif path.suffix.lower() == ARRAY:
@@ -180,7 +181,7 @@ def _array(path: Path, reading: ClipReading) -> list[Any]:
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         msg = f"an array must be uint8 (T, H, W, 3), got {array.dtype} {array.shape}"
         raise ValueError(msg)
-    return list(torch.from_numpy(np.array(array[reading.chosen])).permute(0, 3, 1, 2))
+    return [Image.fromarray(frame) for frame in np.array(array[reading.chosen])]
 
 
 def _video(path: Path, reading: ClipReading) -> list[Any]:

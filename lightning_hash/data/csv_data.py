@@ -1,6 +1,7 @@
 """Data that come as CSV tables."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,20 @@ import numpy as np
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
 
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # what pandas calls a column without a name
+
 
 class CSVDataModule(ImageDataModule):
     """Images and labels by CSV files with a header.
 
-    A source NAME is ``NAME.csv``. Labels are columns of 0/1, or one column of label names.
+    A source NAME is ``NAME.csv``. Labels are columns of 0/1, or one column of label names; a table
+    of paths alone has no labels. Columns without a name, pandas' index, are no labels.
 
     Args:
         folder: where the files lie.
         path_column: the column of paths.
-        label_columns: the columns of 0/1; all but ``path_column`` by default.
+        label_columns: the columns of 0/1; by default those of ``class_names``, or all that have a
+            name but ``path_column``. A single one must be named: it could hold class numbers.
         names_column: the one column of label names instead; ``class_names`` gives the label columns
             and their order and is then needed.
         separator: what stands between label names.
@@ -74,7 +79,14 @@ class CSVDataModule(ImageDataModule):
         if not paths:
             msg = f"{file} is empty; a table must have at least one item"
             raise ValueError(msg)
-        return Table(paths, np.array(labels, np.uint8), str(file), np.array(lines), columns)
+        if len(columns) == 1 and label_columns is None and names is None:
+            msg = (
+                f"{file}: one column of 0/1, {columns[0]!r}, is a label or the class numbers 0 and "
+                "1: give a column for each class, or label_columns if it is a label"
+            )
+            raise ValueError(msg)
+        rows = np.array(labels, np.uint8).reshape(len(paths), len(columns))
+        return Table(paths, rows, str(file), np.array(lines), columns)
 
     def _columns(
         self,
@@ -83,11 +95,18 @@ class CSVDataModule(ImageDataModule):
         names: list[str] | None,
         label_columns: list[str] | None,
     ) -> list[str]:
+        twice = sorted({name for name in header if name and header.count(name) > 1})
+        if twice:
+            msg = f"{file}:1: column {twice[0]!r} is there twice; a column must have its own name"
+            raise ValueError(msg)
         if self.names_column is not None:
             columns = list(names or [])
             wanted = [self.path_column, self.names_column]
         else:
-            columns = label_columns or [c for c in header if c != self.path_column]
+            named = [name for name in header if name and not UNNAMED.fullmatch(name)]
+            found = [name for name in named if name != self.path_column]
+            listed = names if names is not None and {*names} <= {*found} else found
+            columns = label_columns or listed
             wanted = [self.path_column, *columns]
         missing = [column for column in wanted if column not in header]
         if missing:

@@ -17,9 +17,11 @@ class EightBitImages(Dataset[Item], ABC):
 
     Attributes:
         labels: uint8 ``(N, C)`` of 0/1.
+        vouched: see :func:`lightning_hash.data.base.collate_of`.
     """
 
     labels: Tensor
+    vouched = True
 
     @abstractmethod
     def __len__(self) -> int:
@@ -51,6 +53,8 @@ class Unscaled(Dataset[Item]):
     Args:
         images: the data set.
     """
+
+    vouched = True
 
     def __init__(self, images: EightBitImages) -> None:
         self.images = images

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
@@ -21,7 +22,8 @@ class Flickr25KDataModule(ImageDataModule):
         folder: where the images lie.
         annotations: folder of the annotation files, below ``folder``.
         labels: 24, or 38 with the 14 ``*_r1`` files.
-        drop_unlabelled: leave out images without a label.
+        drop_unlabelled: leave out images without a label, which are relevant to no query and
+            queries of which nothing is relevant. HAG counts them: 25,000.
         n_images: images there are.
         train: the training set; see :class:`ImageDataModule`.
         query: the query set.
@@ -72,8 +74,14 @@ class Flickr25KDataModule(ImageDataModule):
                     raise ValueError(msg)
                 rows[int(number) - 1, column] = 1
         kept = np.arange(self.n_images)
+        unlabelled = int((~rows.any(axis=1)).sum())
         if self.drop_unlabelled:
             kept = np.flatnonzero(rows.any(axis=1))
+        elif unlabelled:
+            rank_zero_info(
+                f"{self.name}: {unlabelled} of {self.n_images} images have none of the "
+                f"{self.labels} labels and stay in; drop_unlabelled: true leaves them out"
+            )
         names = [file.stem for file in files]
         paths = [f"im{number + 1}.jpg" for number in kept]
         return Table(paths, rows[kept], str(self.annotations), None, names)

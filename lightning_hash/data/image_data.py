@@ -13,10 +13,11 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
 from lightning_hash.data.clips import ClipFiles, ClipReading, Short
-from lightning_hash.data.images import ImageFiles, image_transform
+from lightning_hash.data.images import ImageFiles, Interpolation, image_transform
 from lightning_hash.data.lists import one_hot, read_names
 from lightning_hash.data.splits import Choice, choose, parse_choice
 from lightning_hash.data.table import Table
+from lightning_hash.data.validation import SelectedOn
 
 OnBadImage = Literal["error", "skip"]
 
@@ -51,6 +52,8 @@ class ImageDataModule(HashDataModule):
         size: side of the network's input in pixels.
         resize: pixels to resize to before the centre crop; ``None`` resizes to ``size``.
         keep_aspect: resize the shorter side and keep the aspect ratio.
+        interpolation: Pillow's filter for resizing: ``"bilinear"``, ``"bicubic"`` or ``"nearest"``;
+            see :func:`lightning_hash.data.images.image_transform` for who uses which.
         augment: flip and shift the images in training.
         on_bad_image: ``"error"`` stops at the first file that cannot be read; ``"skip"`` decodes
             all files at set-up and leaves such items out.
@@ -58,6 +61,8 @@ class ImageDataModule(HashDataModule):
         eval_batch_size: items per batch of queries and database.
         num_workers: worker processes of each loader.
         seed: seed of the draws and the order of training.
+        selected_on: see :class:`lightning_hash.data.HashDataModule`.
+        n_validation: see there.
 
     Raises:
         ValueError: if an argument is out of its range, or by ``setup`` if a source is not as it
@@ -88,14 +93,17 @@ class ImageDataModule(HashDataModule):
         size: int = 224,
         resize: int | None = None,
         keep_aspect: bool = False,
+        interpolation: Interpolation = "bilinear",
         augment: bool = False,
         on_bad_image: OnBadImage = "error",
         batch_size: int = 24,
         eval_batch_size: int = 64,
         num_workers: int = 0,
         seed: int = 0,
+        selected_on: SelectedOn = "validation",
+        n_validation: int | None = None,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, selected_on, n_validation)
         if on_bad_image not in ("error", "skip"):
             msg = f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}"
             raise ValueError(msg)
@@ -117,7 +125,8 @@ class ImageDataModule(HashDataModule):
         except re.error as error:
             msg = f"group must be a regular expression, got {group!r} ({error})"
             raise ValueError(msg) from error
-        self.transform = image_transform(size, resize, keep_aspect)
+        self.transform = image_transform(size, resize, keep_aspect, interpolation)
+        self.interpolation = interpolation
         self.on_bad_image = on_bad_image
         if augment:
             self.train_transform = FlipShift()
@@ -157,8 +166,8 @@ class ImageDataModule(HashDataModule):
             sets = {split: self._readable(split, images) for split, images in sets.items()}
         self.train_set, self.query_set, self.database_set = (sets[split] for split in SPLITS)
         self.open_set = sets.get(OPEN_SET)
-        known = {self.database_set.path(i) for i in range(len(self.database_set))}
-        self.n_leaked = sum(self.query_set.path(i) in known for i in range(len(self.query_set)))
+        known = set(self.names_of("database"))
+        self.n_leaked = sum(name in known for name in self.names_of("query"))
 
     def fingerprints(self) -> dict[str, str]:
         """Return the sha256 of each split's paths and labels."""
@@ -190,6 +199,15 @@ class ImageDataModule(HashDataModule):
     def paths_of(self, split: str) -> tuple[str, ...]:
         """Return the path of each item of a split, as its list has it."""
         return tuple(self.dataset(split).table.paths)
+
+    def names_of(self, split: str) -> list[str]:
+        """Return where the file of each item of a split lies."""
+        images = self.dataset(split)
+        return [str(images.path(row)) for row in range(len(images))]
+
+    def groups_of(self, split: str) -> list[str] | None:
+        """Return the recording of each item, where ``group`` tells it."""
+        return self.dataset(split).table.groups
 
     def _files(self, table: Table) -> ImageFiles:
         if self.reading is None:
@@ -227,10 +245,14 @@ def _with_columns(
     named = given or next(
         (table.class_names for table in tables.values() if table.class_names), None
     )
-    numbered = [t for t in tables.values() if t.labels.dtype != np.uint8]
-    highest = max((int(t.labels.max()) for t in numbered), default=0)
-    classes = len(named) if named else highest + 1
-    done = {name: replace(t, labels=one_hot(t, classes)) for name, t in tables.items()}
+    used = {
+        int(number)
+        for table in tables.values()
+        if table.labels.dtype != np.uint8
+        for number in np.unique(table.labels)
+    }
+    lowest, classes = _class_numbers(used, named)
+    done = {name: replace(t, labels=one_hot(t, classes, lowest)) for name, t in tables.items()}
     first, *others = done.values()
     for other in others:
         if other.labels.shape[1] != first.labels.shape[1]:
@@ -239,11 +261,26 @@ def _with_columns(
                 f"{first.labels.shape[1]} columns, {other.source} has {other.labels.shape[1]}"
             )
             raise ValueError(msg)
-        if first.class_names != other.class_names and given is None:
-            msg = f"{first.source} and {other.source} name different classes"
+        if first.class_names != other.class_names:
+            msg = (
+                f"{first.source} and {other.source} name different classes, or in another order: "
+                f"{first.class_names} and {other.class_names}; give class_names"
+            )
             raise ValueError(msg)
     width = first.labels.shape[1]
     if named and len(named) != width:
         msg = f"class_names has {len(named)} names, the labels of {first.source} {width} columns"
         raise ValueError(msg)
-    return done, list(named) if named else [str(column) for column in range(width)]
+    return done, list(named) if named else [str(lowest + column) for column in range(width)]
+
+
+def _class_numbers(used: set[int], named: list[str] | None) -> tuple[int, int]:
+    """Return the number of the first class, 0 or 1, and how many classes there are.
+
+    Lists that count from 1 have every number from 1 to that of the last class, and no 0.
+    """
+    highest = max(used, default=0)
+    from_one = used == {*range(1, highest + 1)}
+    if named:
+        return int(bool(used) and from_one and highest == len(named)), len(named)
+    return (1, highest) if used and from_one else (0, highest + 1)

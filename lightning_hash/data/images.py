@@ -4,24 +4,26 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from lightning_hash.data.eight_bit import EightBitImages
+from lightning_hash.data.pictures import UNREADABLE, read_picture
 from lightning_hash.data.table import Table
 
 READERS = 8
-# What Pillow raises for a file that is no image, or not all of one.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
 
 
 def image_transform(
-    size: int = 224, resize: int | None = None, keep_aspect: bool = False
+    size: int = 224,
+    resize: int | None = None,
+    keep_aspect: bool = False,
+    interpolation: Interpolation = "bilinear",
 ) -> v2.Compose:
     """Make the transform from a picture to a network's input.
 
@@ -30,24 +32,40 @@ def image_transform(
         resize: pixels to resize to before a centre crop of ``size``; ``None`` resizes to ``size``
             itself (HAG; DHTA's image lists: 256, then 224).
         keep_aspect: ``resize`` is the shorter side; otherwise both sides are resized to it.
+        interpolation: Pillow's filter of that name: ``"bilinear"`` (torchvision's ``Resize``, so
+            DeepHash-pytorch, CgAT and SAAT), ``"bicubic"`` (``Image.resize`` since Pillow 7, so
+            HashNet and DHTA) or ``"nearest"`` (``Image.resize`` before).
 
     Returns:
         From an RGB picture to float32 ``(3, size, size)`` in [0, 1]; uint8 up to its last step.
 
     Raises:
-        ValueError: if ``size`` is below 8 or above ``resize``.
+        ValueError: if ``size`` is below 8 or above ``resize``, or ``interpolation`` is unknown.
     """
     first = size if resize is None else resize
     if size < 8 or first < size:
         msg = f"size must be at least 8 and at most resize, got size {size}, resize {resize}"
         raise ValueError(msg)
     steps = [
-        v2.PILToTensor(),
-        v2.Resize(first if keep_aspect else (first, first), antialias=True),
+        v2.Resize(first if keep_aspect else (first, first), interpolation_mode(interpolation)),
         v2.CenterCrop(size),
+        v2.PILToTensor(),
         v2.ToDtype(torch.float32, scale=True),
     ]
     return v2.Compose(steps)
+
+
+def interpolation_mode(interpolation: Interpolation) -> InterpolationMode:
+    """Return torchvision's name of an interpolation.
+
+    Raises:
+        ValueError: if it is unknown.
+    """
+    if interpolation not in get_args(Interpolation):
+        known = ", ".join(get_args(Interpolation))
+        msg = f"interpolation must be one of {known}, got {interpolation!r}"
+        raise ValueError(msg)
+    return InterpolationMode(interpolation)
 
 
 class ImageFiles(EightBitImages):
@@ -172,13 +190,3 @@ class ImageFiles(EightBitImages):
 
     def _like(self, table: Table) -> "ImageFiles":
         return ImageFiles(table, self.root, self.transform, self.strip_prefix)
-
-
-def read_picture(path: Path) -> Image.Image:
-    """Decode an image file, upright as its EXIF orientation says, as RGB.
-
-    Raises:
-        OSError: and any other of UNREADABLE, if it is missing, no image, or truncated.
-    """
-    with Image.open(path) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")

@@ -1,9 +1,11 @@
 """Readers of the list files that hashing repositories pass around.
 
 Labelled lists (HashNet, DeepHash-pytorch, DHTA) hold ``path l1 ... lC`` or ``path class_number`` a
-line. Pairs (ProS-GAN, CgAT, SAAT; DSDH_PyTorch) hold paths and label rows in two files.
+line. Pairs (ProS-GAN, CgAT, SAAT; DSDH_PyTorch) hold paths and label rows, or class numbers, in two
+files. A list of paths alone has no labels.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ ListFormat = Literal["auto", "labelled", "pair"]
 # What stands behind the name of a split, images first; the rest are label files.
 PAIR = "_img.txt"
 PAIR_LABELS = ("_label.txt", "_label_onehot.txt", "_labels.txt")
+COMMAS = re.compile(rb"[,;]\s*[-+.\d]+\s*$")  # in front of the last number of a line
 ALIASES = {"query": ("query", "test"), "test": ("test", "query")}
 
 
@@ -60,19 +63,22 @@ def find_list(folder: Path, name: str, form: ListFormat = "auto") -> tuple[Path,
 def read_list(files: tuple[Path, ...]) -> Table:
     """Read a labelled list, or a pair of image and label files.
 
-    Blank lines are left out; blanks and tabs at the ends of lines and CRLF are allowed.
+    Blank lines are left out, of a pair where both files have them; blanks and tabs at the ends of
+    lines and CRLF are allowed. One number behind a path, or in a line of a label file, is a class
+    number; several are the columns of 0/1. A list whose every line is a path alone has no labels.
 
     Args:
         files: what :func:`find_list` returned.
 
     Returns:
         The table. A list of class numbers has labels ``(N, 1)`` of int64 that
-        :func:`one_hot` turns into columns.
+        :func:`one_hot` turns into columns; one of paths alone has labels ``(N, 0)``.
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        ValueError: naming file and line: an empty list, a line without labels, labels that are not
-            0 or 1, another number of labels than the first line, pairs of different length.
+        ValueError: naming file and line: an empty list, a line without labels among others, labels
+            that are not 0 or 1, another number of labels than the first line, columns that commas
+            part, pairs whose lines are not the same.
     """
     if len(files) == 1:
         return _read_labelled(files[0])
@@ -83,8 +89,17 @@ def read_list(files: tuple[Path, ...]) -> Table:
             "a pair must have as many of both"
         )
         raise ValueError(msg)
+    for (image, path), (label, _) in zip(images, labels, strict=True):
+        if image != label:
+            msg = (
+                f"{files[0]}:{image} has {_shown(path)}, whose labels are in line {label} of "
+                f"{files[1]}; blank lines must stand in the same places of both"
+            )
+            raise ValueError(msg)
     width = len(labels[0][1].split())
-    rows = _label_rows([(number, text) for number, text in labels], width, files[1])
+    rows: NDArray[np.integer[Any]] = (
+        _class_numbers(labels, files[1]) if width == 1 else _label_rows(labels, width, files[1])
+    )
     numbers = np.array([number for number, _ in images])
     return Table([_text(line, files[0], n) for n, line in images], rows, str(files[0]), numbers)
 
@@ -113,27 +128,28 @@ def read_names(argument: str, names: list[str] | str | None) -> list[str] | None
     return names
 
 
-def one_hot(table: Table, classes: int) -> NDArray[np.uint8]:
+def one_hot(table: Table, classes: int, first: int = 0) -> NDArray[np.uint8]:
     """Turn class numbers into label columns.
 
     Args:
         table: a table; labels of 0/1 are returned as they are.
         classes: C.
+        first: the lowest class number there may be, that of the first column.
 
     Returns:
         uint8 ``(N, C)``.
 
     Raises:
-        ValueError: naming file and line, if a class number is not in [0, C).
+        ValueError: naming file and line, if a class number is not in [first, first + C).
     """
     if table.labels.dtype == np.uint8:
         return np.asarray(table.labels, np.uint8)
-    numbers = table.labels[:, 0]
+    numbers = table.labels[:, 0] - first
     bad = np.flatnonzero((numbers < 0) | (numbers >= classes))
     if len(bad):
         msg = (
-            f"{table.where(int(bad[0]))}: class number must be in 0..{classes - 1}, got "
-            f"{numbers[bad[0]]}"
+            f"{table.where(int(bad[0]))}: class number must be in {first}..{first + classes - 1}, "
+            f"got {table.labels[bad[0], 0]}"
         )
         raise ValueError(msg)
     rows = np.zeros((len(numbers), classes), np.uint8)
@@ -160,12 +176,29 @@ def _read_labelled(file: Path) -> Table:
     width = 0
     while width < len(tokens) - 1 and _is_number(tokens[-1 - width]):
         width += 1
+    for number, line in lines:
+        if COMMAS.search(line):
+            msg = (
+                f"{file}:{number}: labels are parted by blanks or tabs, got {_shown(line)}; give "
+                "a table with commas as .csv to CSVDataModule"
+            )
+            raise ValueError(msg)
     if width == 0:
-        msg = (
-            f"{file}:{lines[0][0]}: no labels behind the path; a line is 'path l1 ... lC' or "
-            f"'path class_number', got {_shown(lines[0][1])}"
-        )
-        raise ValueError(msg)
+        ends = [(number, line.split()[1:]) for number, line in lines]
+        labelled = [number for number, end in ends if end and _is_float(end[-1])]
+        if labelled[:1] == [lines[0][0]]:
+            msg = f"{file}:{labelled[0]}: labels must be 0 or 1, got {_shown(lines[0][1])}"
+            raise ValueError(msg)
+        if labelled:
+            msg = (
+                f"{file}:{lines[0][0]}: no labels behind the path, line {labelled[0]} has some; a "
+                "line is 'path l1 ... lC' or 'path class_number', or every line a path alone; got "
+                f"{_shown(lines[0][1])}"
+            )
+            raise ValueError(msg)
+        alone = [_text(line, file, number) for number, line in lines]
+        empty = np.zeros((len(lines), 0), np.uint8)
+        return Table(alone, empty, str(file), np.array([number for number, _ in lines]))
     paths: list[str] = []
     labels: list[tuple[int, bytes]] = []
     for number, line in lines:
@@ -179,6 +212,10 @@ def _read_labelled(file: Path) -> Table:
                 f"{file}:{number}: more than {width} labels, the number in the first line; got "
                 f"{_shown(line)}"
             )
+            raise ValueError(msg)
+        end = path.split()[1:]
+        if end and not _is_number(end[-1]) and _is_float(end[-1]):
+            msg = f"{file}:{number}: labels must be 0 or 1, got {_shown(line)}"
             raise ValueError(msg)
         paths.append(_text(path, file, number))
         labels.append((number, parts[1]))
@@ -204,7 +241,7 @@ def _label_rows(lines: list[tuple[int, bytes]], width: int, file: Path) -> NDArr
     rows = np.empty((len(lines), width), np.uint8)
     tail = 2 * width - 1
     for place, (number, text) in enumerate(lines):
-        if len(text) == tail:
+        if len(text) == tail and text[1::2].strip() == b"":
             row = np.frombuffer(text, np.uint8)[::2] - 48
         else:
             tokens = text.split()
@@ -223,7 +260,8 @@ def _label_rows(lines: list[tuple[int, bytes]], width: int, file: Path) -> NDArr
 
 
 def _zero_or_one(token: bytes) -> int:
-    return {b"0": 0, b"1": 1, b"0.0": 0, b"1.0": 1, b"0.": 0, b"1.": 1}.get(token, 255)
+    """Return the label that a token is, as numpy.savetxt may have it; 255 if it is none."""
+    return {0.0: 0, 1.0: 1}.get(float(token), 255) if _is_float(token) else 255
 
 
 def _class_numbers(lines: list[tuple[int, bytes]], file: Path) -> NDArray[np.int64]:
@@ -237,6 +275,14 @@ def _class_numbers(lines: list[tuple[int, bytes]], file: Path) -> NDArray[np.int
             raise ValueError(msg)
         numbers[place] = int(token)
     return numbers
+
+
+def _is_float(token: bytes) -> bool:
+    try:
+        float(token)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(token: bytes) -> bool:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import Dataset, Subset, default_collate
 
-from lightning_hash.data.base import HashDataModule, Item
+from lightning_hash.data.base import HashDataModule, Item, collate_of
 
 
 class BatchNumbers:
@@ -45,7 +46,7 @@ class QueryData(pl.LightningDataModule):
 
     Args:
         source: the data.
-        n_queries: how many queries, drawn by seed without replacement; ``None`` takes all.
+        n_queries: at most how many queries, drawn by seed without replacement; ``None`` takes all.
         batch_size: queries per batch.
         seed: seed of the draw.
 
@@ -80,23 +81,15 @@ class QueryData(pl.LightningDataModule):
         self.source.prepare_data()
 
     def setup(self, stage: str) -> None:
-        """Draw the queries.
-
-        Raises:
-            ValueError: if more queries are asked for than the query set has.
-        """
+        """Draw the queries; all of them, where there are fewer than asked for."""
         if hasattr(self, "queries"):
             return
         self.source.setup("predict")
         query_set: Dataset[Item] = self.source.query_set
         total = len(query_set)  # type: ignore[arg-type]
-        wanted = total if self.n_queries is None else self.n_queries
-        if wanted > total:
-            msg = (
-                f"n_queries = {wanted} is more than the {total} items of the query set; give fewer "
-                "or null for all"
-            )
-            raise ValueError(msg)
+        wanted = total if self.n_queries is None else min(self.n_queries, total)
+        if self.n_queries is not None and self.n_queries > total:
+            rank_zero_info(f"n_queries {self.n_queries}: the query set has {total}, all are taken")
         generator = torch.Generator().manual_seed(self.seed)
         positions = torch.randperm(total, generator=generator)[:wanted].sort().values
         self.queries = Subset(query_set, positions.tolist())
@@ -127,14 +120,15 @@ class QueryData(pl.LightningDataModule):
         """
         start = number * self.batch_size
         stop = min(start + self.batch_size, len(self.queries))
-        batch: list[Any] = default_collate([self.queries[i] for i in range(start, stop) or [0]])
+        collate = collate_of(self.queries) or default_collate
+        batch: list[Any] = collate([self.queries[i] for i in range(start, stop) or [0]])
         return batch if start < stop else [part[:0] for part in batch]
 
     def train_dataloader(self) -> Any:
         """Return the numbers of this process's batches, or its share of the training items."""
         if self.learns:
             self.source.trainer = self.trainer
-            return self.source.train_dataloader()
+            return self.source.training_loader(self.source.train_set)
         return BatchNumbers(self.local_batches)
 
     def test_dataloader(self) -> BatchNumbers:

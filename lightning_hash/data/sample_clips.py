@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_hash.data.augment import ColorJitter
 from lightning_hash.data.sample_photos import Crop, Crops, SamplePhotos
+from lightning_hash.data.validation import SelectedOn
 
 
 class SampleClips(SamplePhotos):
@@ -27,6 +28,8 @@ class SampleClips(SamplePhotos):
         eval_batch_size: clips per batch of queries and database.
         num_workers: worker processes of each loader.
         seed: seed of the cells' splits, the clips and the order of training.
+        selected_on: see :class:`lightning_hash.data.HashDataModule`.
+        n_validation: see there.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -54,10 +57,13 @@ class SampleClips(SamplePhotos):
         eval_batch_size: int = 100,
         num_workers: int = 0,
         seed: int = 0,
+        selected_on: SelectedOn = "validation",
+        n_validation: int | None = None,
     ) -> None:
         super().__init__(
             n_train, n_query, n_database, size, batch_size=batch_size,
             eval_batch_size=eval_batch_size, num_workers=num_workers, seed=seed,
+            selected_on=selected_on, n_validation=n_validation,
         )  # fmt: skip
         if frames < 2:
             msg = f"frames must be at least 2, got {frames}"

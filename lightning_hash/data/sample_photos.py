@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_hash.data.augment import ColorJitter
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
 from lightning_hash.data.eight_bit import EightBitImages
+from lightning_hash.data.validation import SelectedOn
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -83,6 +84,8 @@ class SamplePhotos(HashDataModule):
         eval_batch_size: items per batch of queries and database.
         num_workers: worker processes of each loader.
         seed: seed of the cells' splits, the crops and the order of training.
+        selected_on: see :class:`lightning_hash.data.HashDataModule`.
+        n_validation: see there.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -97,6 +100,7 @@ class SamplePhotos(HashDataModule):
     """
 
     name = "sample-photos"
+    interpolation = "bilinear"
     SHORT_SIDE = 384
     CELL = 96
     GAP = 8
@@ -115,8 +119,10 @@ class SamplePhotos(HashDataModule):
         eval_batch_size: int = 256,
         num_workers: int = 0,
         seed: int = 0,
+        selected_on: SelectedOn = "validation",
+        n_validation: int | None = None,
     ) -> None:
-        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        super().__init__(batch_size, eval_batch_size, num_workers, seed, selected_on, n_validation)
         self.counts = {"train": n_train, "query": n_query, "database": n_database}
         for split, count in self.counts.items():
             if count < 1:

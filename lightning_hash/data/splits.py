@@ -16,6 +16,8 @@ FORM = re.compile(
     r"|(?P<rest>rest of )|(?P<but>all but query of ))?(?P<name>\S+)"
 )
 
+MESSAGES = 3  # of one split that are shown
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -89,8 +91,10 @@ def choose(
         A table per split.
 
     Raises:
-        ValueError: if a source has fewer items than are drawn, or nothing is left.
+        ValueError: if sources have fewer items than are drawn, or nothing is left; names all that
+            do not fit, and what there is.
     """
+    problems: list[str] = []
     free = {name: np.ones(len(table), bool) for name, table in tables.items()}
     rows: dict[str, NDArray[np.int64]] = {}
     # Draws come first, then what they leave.
@@ -109,27 +113,34 @@ def choose(
             digest = hashlib.sha256(f"{seed} {split} {choice.source}".encode()).digest()
             random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
             if choice.groups:
-                rows[split] = _per_group(split, choice, table, left, random)
+                rows[split], missing = _per_group(split, choice, table, left, random)
             elif choice.per_class:
-                rows[split] = _per_class(split, choice, table, left, random)
+                rows[split], missing = _per_class(split, choice, table, left, random)
             else:
-                rows[split] = _draw(split, choice.count, np.flatnonzero(left), table.source, random)
+                rows[split], missing = _draw(
+                    choice.count, np.flatnonzero(left), table.source, random
+                )
             left[rows[split]] = False
-        if not len(rows[split]):
-            msg = (
+            if missing:
+                problems.append(f"{split}: {_some(missing)}")
+        if not len(rows[split]) and not problems:
+            problems.append(
                 f"{split} is empty: the other splits drew all {len(table)} items of {table.source}"
             )
-            raise ValueError(msg)
+    if problems:
+        msg = f"{'; '.join(problems)}; ask for as many as there are, or fewer for other splits"
+        raise ValueError(msg)
     return {split: tables[choices[split].source].take(rows[split]) for split in choices}
 
 
-def _draw(
-    split: str, count: int, free: NDArray[np.int64], source: str, random: np.random.Generator
-) -> NDArray[np.int64]:
+Drawn = tuple[NDArray[np.int64], list[str]]  # rows, and what was missing
+
+
+def _draw(count: int, free: NDArray[np.int64], source: str, random: np.random.Generator) -> Drawn:
     if count > len(free):
-        msg = f"{split}: {count} items asked for, {source} has {len(free)} that no other split drew"
-        raise ValueError(msg)
-    return np.sort(random.choice(free, count, replace=False))
+        msg = f"{count} items asked for, {source} has {len(free)} that no other split drew"
+        return free, [msg]
+    return np.sort(random.choice(free, count, replace=False)), []
 
 
 def _per_class(
@@ -138,12 +149,13 @@ def _per_class(
     table: Table,
     left: NDArray[np.bool_],
     random: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Drawn:
     drawn = [
-        _draw(split, choice.count or 0, np.flatnonzero(left & members), source, random)
+        _draw(choice.count or 0, np.flatnonzero(left & members), source, random)
         for source, members in _classes(split, table)
     ]
-    return np.sort(np.concatenate(drawn))
+    rows = np.sort(np.concatenate([rows for rows, _ in drawn]))
+    return rows, [message for _, missing in drawn for message in missing]
 
 
 def _per_group(
@@ -152,12 +164,12 @@ def _per_group(
     table: Table,
     left: NDArray[np.bool_],
     random: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Drawn:
     """Draw recordings that are whole; one that has items of several classes counts for each."""
     if table.groups is None:
         msg = f"{split}: draws of groups need `group`, a pattern that tells the recording of a path"
         raise ValueError(msg)
-    groups = np.array(table.groups)
+    groups, missing = np.array(table.groups), []
     broken, taken = np.unique(groups[~left]), np.empty(0, groups.dtype)
     everything = [(table.source, np.ones(len(table), bool))]
     for source, members in _classes(split, table) if choice.per_class else everything:
@@ -165,20 +177,35 @@ def _per_group(
         wanted = (choice.count or 0) - len(np.intersect1d(free, taken))
         others = np.setdiff1d(free, taken)
         if wanted > len(others):
-            msg = (
-                f"{split}: {choice.count} groups asked for, {source} has {len(free)} that no other "
-                "split drew from"
+            missing.append(
+                f"{choice.count} groups asked for, {source} has {len(free)} that no other split "
+                "drew from"
             )
-            raise ValueError(msg)
+            wanted = len(others)
         if wanted > 0:
             taken = np.concatenate([taken, random.choice(others, wanted, replace=False)])
-    return np.flatnonzero(np.isin(groups, taken))
+    return np.flatnonzero(np.isin(groups, taken)), missing
+
+
+def _some(messages: list[str]) -> str:
+    """Return the first messages, and how many more there are."""
+    more = len(messages) - MESSAGES
+    return ", ".join(messages[:MESSAGES]) + (f", and {more} classes more" if more > 0 else "")
 
 
 def _classes(split: str, table: Table) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Return the name of each class with source, and which items are of it."""
+    if table.labels.shape[1] == 0:
+        msg = (
+            f"{split}: 'per class' needs labels, {table.source} has none; give 'N from SOURCE', "
+            "'rest of SOURCE' or 'SOURCE'"
+        )
+        raise ValueError(msg)
     if (table.labels.sum(axis=1) != 1).any():
-        msg = f"{split}: 'per class' needs one label per item, {table.source} has items of several"
+        msg = (
+            f"{split}: 'per class' needs one label per item, {table.source} has items of several, "
+            "or of none; give 'N from SOURCE'"
+        )
         raise ValueError(msg)
     for column in range(table.labels.shape[1]):
         name = table.class_names[column] if table.class_names else f"label {column}"

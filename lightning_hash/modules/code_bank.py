@@ -8,7 +8,7 @@ class CodeBank:
     """The latest logits of each training item seen so far, by index, without gradient.
 
     Args:
-        items: training items.
+        items: training items, those of the validation among them, which are never seen.
 
     Example:
         >>> bank = CodeBank(3)

@@ -93,7 +93,9 @@ class FrameEncoder(pl.LightningModule):
 def cache_frames(
     model: HashModule, source: HashDataModule, trainer: pl.Trainer
 ) -> dict[str, CachedFrames]:
-    """Return the features of all splits that a training looks at, computed where they are not yet.
+    """Return the features of the splits that a training looks at, computed where they are not yet.
+
+    Those are the training set, the database and, where it validates on them, the queries.
 
     Args:
         model: whose frames, if it has a ``feature_cache``; all processes see that folder.
@@ -126,7 +128,8 @@ def cache_frames(
         raise ValueError(msg)
     model.cached_sha256 = sha256_of(network.extractor.frames.state_dict())
     files = {}
-    for split in SPLITS:
+    splits = [split for split in SPLITS if split != "query" or source.selected_on == "test"]
+    for split in splits:
         made_with = {
             "frames_sha256": model.cached_sha256,
             "normalization": f"{network.mean.tolist()} {network.std.tolist()}",
@@ -136,7 +139,7 @@ def cache_frames(
             "precision": str(trainer.precision),
         }
         files[split] = FrameFile(Path(model.feature_cache), made_with)
-    data = SplitData(source, SPLITS)
+    data = SplitData(source, splits)
     encoder = FrameEncoder(network, data, files)
     try:
         trainer.predict(encoder, data, return_predictions=False)

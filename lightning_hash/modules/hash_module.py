@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import Subset
 
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.functional import bit_correlation, code_balance, sign_code
@@ -46,7 +47,8 @@ class HashModule(pl.LightningModule):
 
     Batches are ``(inputs (B, ...) in [0, 1], labels (B, C) of 0/1, index (B,) int)``, with the
     lengths ``(B,)`` of clips behind where these have several. Validation and test take two loaders,
-    the queries and the database.
+    the queries and the database; whose queries the validation ranks is the data's ``selected_on``,
+    which stands in the checkpoint that was picked by it.
 
     Args:
         backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101) or
@@ -134,9 +136,11 @@ class HashModule(pl.LightningModule):
                 )
                 raise ValueError(msg)
         self.database_file: Path | None = None
+        self.selected_on: str | None = None  # of the weights as they are now
         self._database: list[tuple[Tensor, Tensor, Tensor]] = []
         self._queries: list[tuple[Tensor, Tensor]] = []
         self._seed: int | None = None
+        self._validated = -1  # the step at which the last validation looked
         self._bank: CodeBank | None = None
         self._bank_state: dict[str, Tensor] = {}
         self._before: dict[str, Any] | None = None  # settings of the run that goes on
@@ -162,14 +166,20 @@ class HashModule(pl.LightningModule):
 
     def as_victim(self) -> Victim:
         """Return the network as the victim of an attack."""
-        name = backbone_name(self.backbone, self.network)
-        return Victim(self.network, name, self.bits, type(self.loss).__name__)
+        return Victim(
+            self.network,
+            backbone_name(self.backbone, self.network),
+            self.bits,
+            type(self.loss).__name__,
+            selected_on=self.selected_on,
+        )
 
     def setup(self, stage: str) -> None:
         """Make what the loss keeps for each class, before a checkpoint is loaded into it.
 
         Raises:
-            ValueError: if an option of the Trainer would leave a part of the database out.
+            ValueError: if an option of the Trainer would leave a part of the database out, or the
+                data have no labels, without which there is neither loss nor MAP.
         """
         if stage == "test":
             check_pass_trainer(self.trainer, stage)
@@ -177,6 +187,14 @@ class HashModule(pl.LightningModule):
             check_fit_trainer(self.trainer)
             self._settings |= run_settings(self.trainer)
             self._before = None
+        given: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        source = getattr(given, "source", given)
+        if isinstance(source, HashDataModule) and len(getattr(source, "class_names", "?")) == 0:
+            msg = (
+                f"{source.name} has no labels, which training and MAP need; give class folders or "
+                "label columns (encode and attack work without)"
+            )
+            raise ValueError(msg)
         if stage == "fit" and isinstance(self.loss, ClassLoss):
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             classes = data.num_classes if isinstance(data, HashDataModule) else None
@@ -186,6 +204,7 @@ class HashModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Forget what an earlier run saw."""
+        self.selected_on = None
         self._bad_step = torch.full((), -1, device=self.device)
         if self._seed is None:
             self._seed = torch.initial_seed()
@@ -196,7 +215,10 @@ class HashModule(pl.LightningModule):
         self._steps = float(self.trainer.estimated_stepping_batches)
         if self.code_bank:
             loader: Any = self.trainer.train_dataloader
-            self._bank = CodeBank(len(loader.dataset))
+            items: Any = loader.dataset
+            if isinstance(items, Subset):  # an index is the item's place in the whole training set
+                items = items.dataset
+            self._bank = CodeBank(len(items))
             self._bank.load(self._bank_state)
             self._bank_state = {}
         self.on_train_epoch_start()
@@ -248,6 +270,7 @@ class HashModule(pl.LightningModule):
 
     def on_validation_start(self) -> None:
         """Stop before weights that are not finite are validated and saved."""
+        self._validated = self.global_step
         if self.trainer.training or self.trainer.state.fn == "fit":
             self._check_finite()
 
@@ -363,6 +386,7 @@ class HashModule(pl.LightningModule):
             "bits": self.bits,
             "loss": type(self.loss).__name__,
             "settings": self._settings if "trainer" in self._settings else None,
+            "selected_on": self._selected_on(),
         }
         checkpoint["seed"] = self._seed
         if self._bank is not None:
@@ -373,6 +397,24 @@ class HashModule(pl.LightningModule):
             "bits": self.bits,
             "weights": None,
         }
+
+    def _selected_on(self) -> str | None:
+        """Say whose queries picked the weights that are being saved; nobody's picked the last."""
+        if self._trainer is None:
+            return None
+        for callback in self.trainer.checkpoint_callbacks:
+            monitor = getattr(callback, "monitor", None)
+            best: Tensor | None = getattr(callback, "best_model_score", None)
+            now = self.trainer.callback_metrics.get(monitor) if monitor else None
+            if best is None or now is None or float(best) != float(now):
+                continue
+            if str(monitor).startswith("val/"):
+                if self._validated != self.global_step:  # they have moved on since
+                    continue
+                data = self.trainer.datamodule  # type: ignore[attr-defined]
+                return getattr(data, "selected_on", None)
+            return "train"
+        return None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the seed and the code bank of the training; a test needs the network alone.
@@ -394,6 +436,7 @@ class HashModule(pl.LightningModule):
                 )
                 raise ValueError(msg)
         self._seed = checkpoint.get("seed")
+        self.selected_on = checkpoint.get(CHECKPOINT_KEY, {}).get("selected_on")
         self._bank_state = checkpoint.get("code_bank", {})
         if self._trainer is None or self._trainer.state.fn != "fit":
             saved, own = checkpoint["state_dict"], self.state_dict()

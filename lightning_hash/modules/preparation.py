@@ -11,10 +11,11 @@ from torch.utils.data import default_collate
 
 from lightning_hash.attacks import Known, Queries, Reference, TargetChoice, Targets
 from lightning_hash.attacks.recipe import Recipe
-from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.codes.code_set import CodeSet, plain_code_set
+from lightning_hash.data.base import OPEN_SET
 from lightning_hash.data.queries import QueryData
 from lightning_hash.models.network import HashNetwork
-from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.databases import Databases, TargetDatabase
 from lightning_hash.modules.victim_pass import Context
 from lightning_hash.utils.distributed import any_process
 from lightning_hash.victims.kernel_choice import agree_on_kernels
@@ -298,3 +299,26 @@ def check_strategy(trainer: pl.Trainer, recipe: Recipe, data: QueryData) -> None
             "queries; attacks by several processes need strategy='query_parallel'"
         )
         raise ValueError(msg)
+
+
+def check_targets(data: QueryData, choice: TargetChoice, target: TargetDatabase) -> None:
+    """Choose targets by the labels alone, before anything is encoded.
+
+    Args:
+        data: the queries, set up.
+        choice: how targets are chosen.
+        target: what t-MAP ranks.
+
+    Raises:
+        ValueError: if a query has none; says what fits.
+    """
+    source, sets = data.source, []
+    for split in ("database",) if target == "database" else ("database", OPEN_SET):
+        labels = getattr(source.dataset(split), "labels", None)
+        if labels is None or labels.shape[1] == 0:
+            return  # what a look at every item would tell comes later
+        sets.append(plain_code_set(torch.ones(len(labels), 1), torch.as_tensor(labels)))
+    databases = Databases(sets[0], sets[1] if len(sets) > 1 else None, target)
+    loader = TargetLoader(databases, choice, targeted=True)
+    rows = torch.tensor(data.queries.indices)
+    loader.queries(torch.zeros(len(rows), 1), source.labels_of("query")[rows], rows)

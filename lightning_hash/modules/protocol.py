@@ -66,10 +66,12 @@ def data_settings(
         "seed": source.seed,
         "inputs_sha256": hashlib.sha256(inputs.encode()).hexdigest(),
         "input_shape": list(source.query_set[0][0].shape),
+        "interpolation": source.interpolation,
         "sha256": {split: prints.get(split) for split in (*SPLITS, OPEN_SET)},
         "n_query": n_query,
         "n_database": 0 if databases is None else len(databases.database),
         "n_leaked": source.n_leaked,
+        "n_unlabelled": {split: source.n_unlabelled(split) for split in ("query", "database")},
         "n_skipped": source.n_skipped,
         "database_codes": None if databases is None else databases.database.foreign,
         "target_database": None if databases is None else databases.target,
@@ -78,7 +80,7 @@ def data_settings(
 
 
 def victim_settings(victim: Victim) -> dict[str, Any]:
-    """Describe a victim that was run: name, weights, network, bits, training loss and output."""
+    """Describe a victim: name, weights, network, bits, training loss, output, what picked it."""
     network = victim.network
     return {
         "name": victim.name,
@@ -87,6 +89,7 @@ def victim_settings(victim: Victim) -> dict[str, Any]:
         "bits": victim.bits,
         "loss": victim.loss,
         "output": network.output if isinstance(network, ForeignNetwork) else "logits",
+        "selected_on": victim.selected_on,
     }
 
 

@@ -3,16 +3,15 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from lightning_hash.models.backbones import build_model, read_state_dict
 from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
-from lightning_hash.victims.victim import Victim
+from lightning_hash.victims.victim import Output, Victim, check_output
 
-Output = Literal["logits", "tanh"]
 LARGEST_TANH = 1 - 1e-6  # float32 holds it; its logit is 7.25
 
 
@@ -20,12 +19,12 @@ class ForeignNetwork(nn.Module):
     """Give a network of others the interface of this project.
 
     Args:
-        network: turns its own kind of inputs into ``(B, K)`` logits or tanh outputs.
+        network: turns its own kind of inputs into ``(B, K)`` outputs.
         mean: mean of each channel that it expects to be subtracted from inputs in [0, 1].
         std: standard deviation of each channel that it expects to be divided by.
-        output: ``"logits"``, or ``"tanh"``: logits are then recovered by atanh. Outputs within 1e-6
-            of -1 or 1 count as 1e-6 from it; their gradient passes as that of the nearest such
-            value.
+        output: ``"logits"``; ``"tanh"``: logits are then recovered by atanh; or ``"sigmoid"``,
+            probabilities of the bits, as they are of tanh(H) = 2p - 1. Outputs within 1e-6 of an
+            end count as 1e-6 from it; their gradient passes as that of the nearest such value.
 
     Raises:
         ValueError: if ``std`` is not positive or ``output`` is unknown.
@@ -50,10 +49,10 @@ class ForeignNetwork(nn.Module):
         if len(mean) != len(std) or min(std) <= 0:
             msg = f"mean and std must be as many, std positive, got {list(mean)} and {list(std)}"
             raise ValueError(msg)
-        if output not in ("logits", "tanh"):
-            msg = f"output must be 'logits' or 'tanh', got {output!r}"
+        if output not in get_args(Output):
+            msg = f"output must be 'logits', 'tanh' or 'sigmoid', got {output!r}"
             raise ValueError(msg)
-        self.network, self.output = network, output
+        self.network, self.output, self._looked = network, output, False
         self.register_buffer("mean", torch.tensor(list(mean)))
         self.register_buffer("std", torch.tensor(list(std)))
 
@@ -62,7 +61,8 @@ class ForeignNetwork(nn.Module):
 
         Raises:
             TypeError: if the network does not return a tensor.
-            ValueError: if there are lengths and the network takes none.
+            ValueError: if there are lengths and the network takes none, or what the first batch
+                gives is not what ``output`` says.
         """
         normalized = (inputs - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
         outputs = call_network(self.network, normalized, *lengths)
@@ -72,9 +72,13 @@ class ForeignNetwork(nn.Module):
                 f"{type(outputs).__name__}; wrap it in a function of yours, module:function"
             )
             raise TypeError(msg)
+        if not self._looked and outputs.numel() and not torch.compiler.is_compiling():
+            self._looked = True
+            check_output(outputs, self.output)
         if self.output == "logits":
             return outputs
-        inside = outputs + (outputs.clamp(-LARGEST_TANH, LARGEST_TANH) - outputs).detach()
+        signs = 2 * outputs - 1 if self.output == "sigmoid" else outputs
+        inside = signs + (signs.clamp(-LARGEST_TANH, LARGEST_TANH) - signs).detach()
         return torch.atanh(inside)
 
 
@@ -100,7 +104,9 @@ def load_foreign(
         preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
             ``"none"`` for inputs in [0, 1], or ``{"mean": [...], "std": [...]}``. Epsilon stays in
             [0, 1] whatever stands here.
-        output: what it returns, ``"logits"`` or ``"tanh"`` of them.
+        output: what it returns: ``"logits"``, ``"tanh"`` of them, or their ``"sigmoid"``. The
+            network of a state dict is built here, up to its logits: whatever its own code returned,
+            nothing has to be undone, and ``"logits"`` stands in the rows.
 
     Returns:
         The victim, on the CPU, frozen.
@@ -110,7 +116,7 @@ def load_foreign(
         ValueError: if the source cannot be imported or read, or does not fit.
     """
     mean, std = _normalisation(preprocess)
-    path = Path(source)
+    path, built = Path(source), False
     own = ":" in source and not path.exists()
     if backbone is not None and (own or path.suffix in (".ts", ".torchscript", ".pt2")):
         msg = (
@@ -128,9 +134,11 @@ def load_foreign(
         if backbone is None or bits is None:
             msg = f"victim {source}: a state dict needs backbone and bits, got {backbone}, {bits}"
             raise ValueError(msg)
-        network, name = _from_state_dict(path, backbone, bits), backbone
+        network, name, built = _from_state_dict(path, backbone, bits), backbone, True
         network.mean, network.std = torch.zeros(3), torch.ones(3)  # the wrapper normalises
     foreign = ForeignNetwork(network, mean, std, output).eval()
+    if built:
+        foreign.output = "logits"
     foreign.requires_grad_(requires_grad=False)
     own_bits = getattr(network, "bits", None)
     if isinstance(own_bits, int) and bits not in (None, own_bits):

@@ -1,6 +1,7 @@
 """The victim of an attack: a hash model in eval mode, and what identifies it."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,9 @@ from lightning_hash.models.build import backbone_name, build_network
 from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.utils.settings import public_name, sha256_of
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
+
+Output = Literal["logits", "tanh", "sigmoid"]
+LEAST = 64  # outputs that are not all positive by chance
 
 
 class Victim(nn.Module):
@@ -25,6 +29,8 @@ class Victim(nn.Module):
         name: of the file or function that it came from, where known.
         sha256: fingerprint of its weights; computed by default.
         members: the victims that it joins, if it is several.
+        selected_on: whose queries its weights were picked by: ``"validation"``, ``"test"``, or
+            ``"train"`` for a loss in training; ``None`` where nobody picked them, or unknown.
 
     Attributes:
         bits: K; ``None`` before the first batch, where nobody has said it.
@@ -32,7 +38,7 @@ class Victim(nn.Module):
 
     Raises:
         ValueError: if ``bits`` are not the network's own; by a call, if the network does not
-            return ``(B, K)``.
+            return ``(B, K)``, or its first batch has probabilities for logits.
 
     Example:
         >>> victim = Victim(nn.Sequential(nn.Flatten(), nn.Linear(12, 8)))
@@ -49,6 +55,7 @@ class Victim(nn.Module):
         name: str | None = None,
         sha256: str | None = None,
         members: tuple["Victim", ...] = (),
+        selected_on: str | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -59,8 +66,8 @@ class Victim(nn.Module):
             raise ValueError(_other_width(self.backbone, self.bits, own))
         self.loss, self.name = loss, name
         self.sha256 = sha256 or sha256_of(network.state_dict())
-        self.members = members
-        self.channels_last = False
+        self.members, self.selected_on = members, selected_on
+        self.channels_last = self._looked = False
         self.training = False
 
     def train(self, mode: bool = True) -> "Victim":
@@ -123,6 +130,9 @@ class Victim(nn.Module):
         if self.bits not in (None, logits.shape[1]):
             raise ValueError(_other_width(self.backbone, self.bits, logits.shape[1]))
         self.bits = logits.shape[1]
+        if not self._looked and logits.numel() and not torch.compiler.is_compiling():
+            self._looked = True
+            check_output(logits, "logits")
         return _float(logits)
 
 
@@ -131,6 +141,34 @@ def _other_width(backbone: str, bits: int | None, own: int) -> str:
         f"victim: bits = {bits}, but the network {backbone} returns {own} logits; give {own}, or "
         "leave bits out"
     )
+
+
+def check_output(outputs: Tensor, output: Output) -> None:
+    """Refuse outputs that are not what somebody said they are.
+
+    Args:
+        outputs: ``(B, K)`` of a batch.
+        output: what they are said to be.
+
+    Raises:
+        ValueError: naming their range and what they may be.
+    """
+    low, high = (float(value) for value in outputs.detach().float().aminmax())
+    least = {"tanh": -1.0, "sigmoid": 0.0}.get(output)
+    if least is not None and not (least <= low and high <= 1):
+        msg = (
+            f"output: {output} is in [{least:g}, 1], this network's outputs are in [{low:.4g}, "
+            f"{high:.4g}]; logits are output: logits"
+        )
+        raise ValueError(msg)
+    bits = bool(((outputs == 0) | (outputs == 1)).all())
+    if output != "sigmoid" and low >= 0 and high <= 1 and not bits and outputs.numel() >= LEAST:
+        msg = (
+            f"output: {output} has both signs, this network's {outputs.numel()} outputs are in "
+            f"[{low:.4g}, {high:.4g}], so that all bits would be 1; probabilities are output: "
+            "sigmoid (from Python: ForeignNetwork(network, output='sigmoid'))"
+        )
+        raise ValueError(msg)
 
 
 def _float(values: Tensor) -> Tensor:
@@ -174,4 +212,11 @@ def load_victim(path: str | Path) -> Victim:
     network.eval().requires_grad_(requires_grad=False)
     name = backbone_name(entry["backbone"], network)
     called = f"{path.resolve().parent.name}/{path.name}"  # most are a folder's best.ckpt
-    return Victim(network, name, entry["bits"], entry["loss"], name=called)
+    return Victim(
+        network,
+        name,
+        entry["bits"],
+        entry["loss"],
+        name=called,
+        selected_on=entry.get("selected_on"),
+    )

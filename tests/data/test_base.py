@@ -24,8 +24,8 @@ class NumberData(HashDataModule):
     name = "numbers"
     class_names = ("a", "b", "c")
 
-    def __init__(self, n_train=10, **options):
-        super().__init__(**options)
+    def __init__(self, n_train=10, selected_on="test", **options):
+        super().__init__(selected_on=selected_on, **options)
         self.train_set, self.query_set, self.database_set = map(Numbers, (n_train, 4, 7))
 
     def fingerprints(self):

@@ -159,12 +159,110 @@ def test_csv_columns_and_names(folder):
         ("path,a\n", {}, r"t\.csv is empty"),
         ("path,l\nx.png,cat;dog\n", {"names_column": "l", "class_names": ["cat"]},
          r"t\.csv:2: label 'dog' is not in class_names \(cat\)"),
+        ("path,a,a\nx.png,1,0\n", {}, r"t\.csv:1: column 'a' is there twice"),
+        ("path,a\nx.png,1\ny.png,0\n", {}, "one column of 0/1, 'a', is a label or the class num"),
+        ("path,a,b\nx.png,-1,1\n", {}, r"t\.csv:2: a must be 0 or 1, got '-1'"),
+        ("path,a,b\nx.png,0.5,1\n", {}, r"t\.csv:2: a must be 0 or 1, got '0\.5'"),
+        ("path;a;b\nx.png;1;0\n", {}, r"t\.csv:1: no column 'path'; there is path;a;b"),
     ],
 )  # fmt: skip
 def test_bad_tables(tmp_path, text, options, message):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         CSVDataModule(str(tmp_path), train="t", query="t", database="t", **options).setup("fit")
+
+
+def test_tables_of_pandas(tmp_path):
+    """Its index has no name, or is called Unnamed: 0 when it was read and written again."""
+    for header in (",path,a,b", "Unnamed: 0,path,a,b", "Unnamed: 0.1,Unnamed: 0,path,a,b"):
+        index = "1," * header.count(",path") + "0," * (header.count("Unnamed") == 2)
+        text = f'{header}\n{index}"x, 1.png",1,0\n\n{index}y.png,0,1\n'
+        (tmp_path / "t.csv").write_text("\ufeff" + text)
+        table = CSVDataModule(str(tmp_path)).read("t")
+        assert table.class_names == ["a", "b"]
+        assert table.labels.tolist() == [[1, 0], [0, 1]]
+        assert table.paths == ["x, 1.png", "y.png"]
+    table = CSVDataModule(str(tmp_path), class_names=["b", "a"]).read("t")  # by name, not by place
+    assert table.labels.tolist() == [[0, 1], [1, 0]]
+    table = CSVDataModule(str(tmp_path), label_columns=["b"]).read("t")
+    assert table.labels.tolist() == [[0], [1]]
+    (tmp_path / "t.csv").write_text("path\nx.png\n")
+    assert CSVDataModule(str(tmp_path)).read("t").labels.shape == (1, 0)
+
+
+def test_tables_with_columns_in_another_order(tmp_path):
+    (tmp_path / "train.csv").write_text("path,a,b\nx.png,1,0\n")
+    (tmp_path / "query.csv").write_text("path,b,a\nx.png,1,0\n")
+    with pytest.raises(ValueError, match=r"different classes, or in another order: .* give class_"):
+        CSVDataModule(str(tmp_path), database="train").setup("fit")
+    data = CSVDataModule(str(tmp_path), database="train", class_names=["a", "b"])
+    data.setup("fit")
+    assert (data.labels_of("train").tolist(), data.labels_of("query").tolist()) == (
+        [[1, 0]], [[0, 1]],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("train", "query", "names", "columns"),
+    [
+        ("012", "02", None, {"0": "0", "1": "1", "2": "2"}),
+        ("123", "13", None, {"1": "1", "2": "2", "3": "3"}),  # counted from 1
+        ("123", "13", "abc", {"1": "a", "2": "b", "3": "c"}),
+        ("12", "1", "abc", {"1": "b", "2": "c"}),  # from 0, where no item is of the first class
+        ("13", "3", None, {"1": "1", "3": "3"}),
+    ],
+)
+def test_class_numbers_from_0_and_from_1(tmp_path, train, query, names, columns):
+    for name, numbers in (("train", train), ("query", query)):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{n}.png {n}\n" for n in numbers))
+    names = None if names is None else list(names)
+    data = ListDataModule(str(tmp_path), database="train", class_names=names)
+    data.setup("fit")
+    for split in ("train", "query"):
+        for path, label in zip(data.paths_of(split), data.labels_of(split), strict=True):
+            assert label.sum() == 1
+            assert data.class_names[label.argmax()] == columns[path.removesuffix(".png")]
+
+
+def test_folders_that_hold_splits(folder):
+    message = (
+        "holds test, train, which are splits, not classes; give train: train, query: 10 per class "
+        r"from test, database: rest of test \(or class_names: \[test, train\], if they are classes"
+    )
+    with pytest.raises(ValueError, match=message):
+        FolderDataModule(str(folder)).setup("fit")
+    for name in ("query", "database"):
+        (folder / name).mkdir()
+    with pytest.raises(ValueError, match="query: query, database: database"):
+        FolderDataModule(str(folder)).setup("fit")
+    (folder / ".cache").mkdir()  # is no class
+    data = FolderDataModule(str(folder / "train"), "5 per class from all", "2 per class from all")
+    data.setup("fit")
+    assert data.class_names == ["blue", "green", "red"]
+
+
+def test_a_class_may_be_called_as_a_split_is(tmp_path):
+    for name in ("car", "plane", "train"):
+        picture(tmp_path / name / "0.png", (1, 2, 3))
+    data = FolderDataModule(str(tmp_path), "all", "all", "all", size=8)
+    data.setup("fit")
+    assert data.class_names == ["car", "plane", "train"]
+
+
+def test_one_folder_has_no_labels(folder):
+    data = FolderDataModule(str(folder / "train" / "red"), size=8)
+    data.setup("predict")
+    assert [len(data.dataset(split)) for split in data.splits] == [12, 12, 12]
+    assert (data.num_classes, data.labels_of("query").shape) == (0, (12, 0))
+    assert data.dataset("query")[3][1].shape == (0,)
+    data = FolderDataModule(str(folder / "train" / "red"), query="5 from all", size=8)
+    data.setup("predict")
+    assert [len(data.dataset(split)) for split in data.splits] == [12, 5, 7]
+    with pytest.raises(ValueError, match=r"query: 'per class' needs labels, .*red has none"):
+        FolderDataModule(str(folder / "train" / "red"), query="5 per class from all").setup("fit")
+    (folder / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty has neither class folders nor images \("):
+        FolderDataModule(str(folder / "empty")).setup("fit")
 
 
 def test_widths_that_differ(lists):

@@ -68,7 +68,16 @@ def test_class_numbers_become_columns(tmp_path):
     [
         ("", "is empty"),
         (" \n\n", "is empty"),
-        ("a.jpg\nb.jpg\n", r"train\.txt:1: no labels behind the path.*'a\.jpg'"),
+        ("a.jpg\nb.jpg 1\n", r"train\.txt:1: no labels behind the path, line 2 has.*'a\.jpg'"),
+        ("path label\na.jpg 1\n", r"train\.txt:1: no labels behind the path.*'path label'"),
+        ("5000\na.jpg 1 0\n", r"train\.txt:1: no labels behind the path, line 2 has some"),
+        ("a.jpg,1,0\n", r"train\.txt:1: labels are parted by blanks or tabs, got 'a\.jpg,1,0'"),
+        ("a.jpg, 1, 0\n", r"train\.txt:1: labels are parted by blanks .* to CSVDataModule"),
+        ("a.jpg;1;0\n", r"train\.txt:1: labels are parted by blanks or tabs"),
+        ("a.jpg -1 1\n", r"train\.txt:1: labels must be 0 or 1, got 'a\.jpg -1 1'"),
+        ("a.jpg 1 0.5 1\n", r"train\.txt:1: labels must be 0 or 1, got 'a\.jpg 1 0\.5 1'"),
+        ("a.jpg 1 -1\n", r"train\.txt:1: labels must be 0 or 1, got 'a\.jpg 1 -1'"),
+        ("a.jpg 1 0\nb.jpg 0.5 1\n", r"train\.txt:2: labels must be 0 or 1, got '0\.5 1'"),
         ("a.jpg 1 0\n\nb.jpg 1\n", r"train\.txt:3: "),
         ("a.jpg 1 0\nb.jpg 1 0 1\n", r"train\.txt:2: more than 2 labels"),
         ("a.jpg 1 0\nb.jpg\t1 0\t1\n", r"train\.txt:2: more than 2 labels"),
@@ -83,6 +92,50 @@ def test_class_numbers_become_columns(tmp_path):
 def test_bad_lists_name_file_and_line(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         read_list((write(tmp_path / "train.txt", text),))
+
+
+def test_pairs_of_class_numbers(tmp_path):
+    """One number a line is a class, also where all of them are 0 and 1."""
+    images = write(tmp_path / "train_img.txt", "a\nb\nc\n")
+    for numbers in ([0, 1, 2], [0, 1, 1]):
+        labels = write(tmp_path / "train_label.txt", "".join(f"{n}\n" for n in numbers))
+        table = read_list((images, labels))
+        assert table.labels.tolist() == [[n] for n in numbers]
+        assert one_hot(table, 3).argmax(1).tolist() == numbers
+        assert (one_hot(table, 3).sum(1) == 1).all()
+    write(labels, "-1\n1\n1\n")
+    with pytest.raises(ValueError, match=r"train_label\.txt:1: a class number expected"):
+        read_list((images, labels))
+    for text in ("0 1 2\n" * 3, "-1 1\n1 -1\n1 1\n", "0 0.5\n1 0\n0 1\n", "1-0\n1 0\n1 0\n"):
+        write(labels, text)
+        with pytest.raises(ValueError, match=r"train_label\.txt:1: "):
+            read_list((images, labels))
+
+
+def test_rows_as_numpy_writes_them(tmp_path):
+    images = write(tmp_path / "train_img.txt", "\n".join(PATHS))
+    np.savetxt(tmp_path / "train_label.txt", np.array(LABELS))
+    assert "1.000000000000000000e+00" in (tmp_path / "train_label.txt").read_text()
+    table = read_list((images, tmp_path / "train_label.txt"))
+    assert table.labels.tolist() == LABELS
+
+
+def test_a_blank_line_shifts_no_pair(tmp_path):
+    images = write(tmp_path / "train_img.txt", "a\n\nb\nc\n\n\n")
+    labels = write(tmp_path / "train_label.txt", "1 0\n\n0 1\n1 1\n")
+    assert read_list((images, labels)).lines.tolist() == [1, 3, 4]
+    write(labels, "1 0\n0 1\n\n1 1\n")
+    with pytest.raises(
+        ValueError, match=r"train_img\.txt:3 has 'b', whose labels are in line 2 of"
+    ):
+        read_list((images, labels))
+
+
+def test_paths_alone_have_no_labels(tmp_path):
+    table = read_list((write(tmp_path / "a.txt", "x 1.jpg\n\ny.jpg\r\n"),))
+    assert table.paths == ["x 1.jpg", "y.jpg"]
+    assert table.labels.shape == (2, 0)
+    assert table.lines.tolist() == [1, 3]
 
 
 def test_pairs_of_different_length_and_ragged_rows(tmp_path):

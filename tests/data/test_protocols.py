@@ -9,6 +9,7 @@ import yaml
 import lightning_hash
 from lightning_hash import data as modules
 from lightning_hash.data import COCODataModule, Flickr25KDataModule, NUSWideDataModule
+from lightning_hash.data.splits import parse_choice
 
 CONFIGS = sorted((Path(lightning_hash.__file__).parent.parent / "configs" / "data").glob("*.yaml"))
 
@@ -142,17 +143,82 @@ def test_configs(config, tmp_path, monkeypatch):
     (lists / "open_classes.txt").write_text("n3\n")
     entry = yaml.safe_load(config.read_text())["data"]
     data = getattr(modules, entry["class_path"].rpartition(".")[2])(**entry["init_args"])
-    if "_" not in config.stem:
+    if config.stem == "sample_clips":
+        assert (data.size, data.train_transform) == (64, None)
+        return
+    if config.stem.startswith("cifar10"):
         assert data.name == config.stem
         return
-    sizes = tuple(data.choices[split].count for split in ("train", "query"))
-    assert sizes == {
-        "coco_hag": (10_000, 200), "flickr25k_hag": (5000, 200), "flickr25k_38": (5000, 200),
-        "nuswide_hag": (5000, 200), "nuswide_dhta": (10_000, 5000), "nuswide_21": (10_500, 2100),
-        "imagenet100_dhta": (100, None), "imagenet100_open": (100, None),
-        "jhmdb_recordings": (5, 5), "ucf101_recordings": (6, 6),
-    }[config.stem]  # fmt: skip
-    assert not data.choices["database"].count
+    splits = tuple(data.choices[split] for split in ("train", "query", "database"))
+    assert splits == tuple(
+        parse_choice(split, text)
+        for split, text in zip(
+            ("train", "query", "database"), SPLITS_OF_PAPERS[config.stem], strict=True
+        )
+    )
     if config.stem == "imagenet100_open":
         assert (data.given_names, data.given_open_names) == (["n1", "n2"], ["n3"])
         assert data.open_choice.source == "train"
+
+
+QUERIES_LEAVE = "all but query of all"
+SPLITS_OF_PAPERS = {
+    "coco_hag": ("10000 from all", "200 from all", QUERIES_LEAVE),  # HAG IV-A
+    "flickr25k_hag": ("5000 from all", "200 from all", QUERIES_LEAVE),
+    "flickr25k_38": ("5000 from all", "200 from all", QUERIES_LEAVE),
+    "nuswide_hag": ("5000 from all", "200 from all", QUERIES_LEAVE),
+    "nuswide_dhta": ("10000 from all", "5000 from all", QUERIES_LEAVE),  # DHTA, appendix C
+    "nuswide_21": ("10500 from all", "2100 from all", QUERIES_LEAVE),
+    "imagenet100_dhta": ("100 per class from train", "val", "train"),
+    "imagenet100_open": ("100 per class from train", "val", "train"),
+    "jhmdb": ("10 per class from all", "10 per class from all", "rest of all"),
+    "ucf101": ("30 per class from all", "30 per class from all", "rest of all"),
+    "jhmdb_recordings": ("5 groups per class from all",) * 2 + ("rest of all",),
+    "ucf101_recordings": ("6 groups per class from all",) * 2 + ("rest of all",),
+    "lists_hashnet": ("train", "query", "database"),
+    "lists_deephash": ("train", "test", "database"),
+}
+# Side, resize, aspect kept, filter, augmented; frames and stride of clips.
+PIXELS = {
+    "coco_hag": (224, None, False, "bilinear", False, None),
+    "flickr25k_hag": (224, None, False, "bilinear", False, None),
+    "flickr25k_38": (224, None, False, "bilinear", False, None),
+    "nuswide_hag": (224, None, False, "bilinear", False, None),
+    "nuswide_dhta": (224, 256, False, "bicubic", True, None),
+    "nuswide_21": (224, None, False, "bilinear", True, None),
+    "imagenet100_dhta": (224, 256, False, "bicubic", True, None),
+    "imagenet100_open": (224, 256, False, "bicubic", True, None),
+    "jhmdb": (224, None, False, "bilinear", False, (40, 1)),
+    "jhmdb_recordings": (224, None, False, "bilinear", False, (40, 1)),
+    "ucf101": (224, None, False, "bilinear", False, (40, 3)),
+    "ucf101_recordings": (224, None, False, "bilinear", False, (40, 3)),
+    "lists_hashnet": (224, 256, False, "bicubic", True, None),
+    "lists_deephash": (224, 256, True, "bilinear", True, None),
+}
+PAPERS = ("_hag", "_dhta", "_open", "_38", "jhmdb", "ucf101", "lists_")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_pixels_and_selection_of_configs(config):
+    """What the paper or the public code does with an image, and what picks the checkpoint."""
+    given = yaml.safe_load(config.read_text())["data"]["init_args"]
+    assert "batch_size" not in given  # a recipe's, see tests/test_configs.py
+    paper = any(part in config.stem for part in PAPERS) and "recordings" not in config.stem
+    assert given.get("selected_on", "validation") == ("test" if paper else "validation")
+    if config.stem in PIXELS:
+        clips = (given["frames"], given.get("stride", 1)) if "frames" in given else None
+        assert PIXELS[config.stem] == (
+            given["size"], given.get("resize"), given.get("keep_aspect", False),
+            given.get("interpolation", "bilinear"), given.get("augment", False), clips,
+        )  # fmt: skip
+
+
+def test_labels_of_papers():
+    counts = {
+        config.stem: yaml.safe_load(config.read_text())["data"]["init_args"].get("labels")
+        for config in CONFIGS
+    }
+    assert {name: count for name, count in counts.items() if count} == {
+        "flickr25k_hag": 24, "flickr25k_38": 38, "nuswide_hag": 10, "nuswide_dhta": 20,
+        "nuswide_21": 21,
+    }  # fmt: skip

@@ -94,6 +94,28 @@ def test_more_than_there_is(texts, message):
         draw(**texts)
 
 
+def test_all_that_does_not_fit_is_said_at_once():
+    """And what there is: training and queries each, the first classes of many."""
+    tables = {"all": table(count=20, classes=5)}
+    texts = {"train": "3 per class from all", "query": "2 per class from all"}
+    choices = {split: parse_choice(split, text) for split, text in texts.items()}
+    message = (
+        r"train: 3 items asked for, all\.txt, label 0 has 2 that no other split drew, 3 items "
+        r"asked for, all\.txt, label 1 has 2 .* and 2 classes more; ask for as many as there are"
+    )
+    with pytest.raises(ValueError, match=message):
+        choose(choices, tables, 0)
+    choices = {"train": Choice("all", 30), "query": Choice("all", 21)}
+    with pytest.raises(ValueError, match=r"^query: 21 .* has 20 .*; train: 30 .*has 0 that no"):
+        choose(choices, tables, 0)
+
+
+def test_per_class_of_items_without_labels():
+    none = Table(["a", "b"], np.zeros((2, 0), np.uint8), "m.txt")
+    with pytest.raises(ValueError, match=r"needs labels, m\.txt has none; give 'N from SOURCE'"):
+        choose({"query": Choice("m", 1, per_class=True)}, {"m": none}, 0)
+
+
 def test_per_class_of_items_with_several_labels():
     several = Table(["a", "b"], np.array([[1, 1], [0, 1]], np.uint8), "m.txt")
     with pytest.raises(ValueError, match=r"'per class' needs one label per item, m\.txt"):

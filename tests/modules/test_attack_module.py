@@ -367,8 +367,6 @@ def test_nan_stops_saves_and_names_the_queries(tmp_path, blobs):
 def test_bad_inputs(tmp_path, blobs):
     with pytest.raises(ValueError, match=r"max_epochs \(the iterations\) must be at least 1"):
         attack(tmp_path, blobs, iterations=0)
-    with pytest.raises(ValueError, match="n_queries = 14 is more than the 13 items"):
-        attack(tmp_path, blobs, n_queries=14)
     with pytest.raises(ValueError, match=r"n_t = 40: .* occurs 30 times"):
         attack(tmp_path, blobs, objective=AnchorCode(), targets=TargetChoice(n_t=40))
     with pytest.warns(UserWarning, match="t-MAP is not measured: n_t = 40"):

@@ -33,7 +33,9 @@ def classes(tmp_path_factory):
 def data(top, **options):
     splits = {"train": "4 per class from all", "query": "1 per class from all"}
     return FolderDataModule(
-        str(top), **splits, **{"frames": 6, "size": 24, "batch_size": 6, **options}
+        str(top),
+        **splits,
+        **{"frames": 6, "size": 24, "batch_size": 6, "selected_on": "test", **options},
     )
 
 
@@ -65,23 +67,26 @@ def passes(model):
     return counts
 
 
-def test_training_on_features_is_training_on_pixels(classes, tmp_path):
+@pytest.mark.parametrize("selected_on", ["test", "validation"])
+def test_training_on_features_is_training_on_pixels(classes, tmp_path, selected_on):
     plain, cached = module(), module(tmp_path / "cache")
     slow, fast = passes(plain), passes(cached)
-    first = trained(plain, data(classes), tmp_path)
-    source = data(classes)
+    first = trained(plain, data(classes, selected_on=selected_on), tmp_path)
+    source = data(classes, selected_on=selected_on)
     second = trained(cached, source, tmp_path)
     for (name, own), other in zip(plain.named_parameters(), cached.parameters(), strict=True):
         torch.testing.assert_close(own, other, atol=1e-4, rtol=1e-3, msg=name)
     assert first.callback_metrics["val/map"] == second.callback_metrics["val/map"]
-    sets = [source.dataset(split) for split in source.splits]
+    # Nothing is validated on the test queries where the validation has its own.
+    splits = ("train", "database", "query")[: 3 if selected_on == "test" else 2]
+    sets = [source.dataset(split) for split in splits]
     frames = sum(items[index][3] for items in sets for index in range(len(items)))
     assert sum(fast) == frames  # each once, not once an epoch
     assert sum(slow) == 3 * frames
     assert source.cached == {}  # an attack with these data sees pixels
     again = module(tmp_path / "cache")
     third = passes(again)
-    trained(again, data(classes), tmp_path, epochs=1)
+    trained(again, data(classes, selected_on=selected_on), tmp_path, epochs=1)
     assert third == []
 
 

@@ -108,6 +108,7 @@ def test_the_classifier_of_greedyhash_is_trained_at_the_hash_layers_rate(scale, 
 @pytest.mark.parametrize("name", ["csq", "greedyhash", "bank"])
 def test_a_test_needs_no_more_than_the_network(name, tmp_path, blobs):
     model = made(name)
+    blobs.selected_on = "test"
     run = trainer(tmp_path, 1)
     run.fit(model, datamodule=blobs)
     run.save_checkpoint(tmp_path / "v.ckpt")
@@ -169,9 +170,11 @@ def test_bank_holds_the_latest_rows_of_the_items_seen():
         CodeBank(6).load(bank.state())
 
 
-def test_with_the_bank_a_batch_is_paired_with_all_items_seen(tmp_path, blobs):
+@pytest.mark.parametrize(("selected_on", "items"), [("test", 60), ("validation", 57)])
+def test_with_the_bank_a_batch_is_paired_with_all_items_seen(tmp_path, blobs, selected_on, items):
     """At a rate of 0 the logits stay: the loss is Eq. 11 between the batch and the items so far."""
     blobs.setup("fit")
+    blobs.selected_on = selected_on
     model = made("pairwise", code_bank=True, optimizer=lambda p: SGD(p, lr=0.0))
     batches, losses = [], []
 
@@ -189,12 +192,12 @@ def test_with_the_bank_a_batch_is_paired_with_all_items_seen(tmp_path, blobs):
         with torch.no_grad():
             expected = PairwiseLoss()(model(images), labels, model(x), y)
         assert found == pytest.approx(expected.item(), abs=1e-6)
-    assert len(everything) == 60
+    assert len(everything) == items  # the queries of the validation are never seen
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
 def test_validation_keeps_no_files_of_the_loaders_workers_open(tmp_path, blobs):
-    blobs.num_workers, blobs.eval_batch_size = 1, 1
+    blobs.num_workers, blobs.eval_batch_size, blobs.selected_on = 1, 1, "test"
     counts = []
 
     class Count(Callback):

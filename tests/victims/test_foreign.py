@@ -10,7 +10,9 @@ from torch import nn
 
 from lightning_hash.__main__ import main
 from lightning_hash.models import build_model
+from lightning_hash.modules.protocol import victim_settings
 from lightning_hash.victims import ForeignNetwork, load_foreign
+from lightning_hash.victims.victim import Victim
 from tests.helpers.commands import SMALL_ATTACK
 
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
@@ -276,3 +278,109 @@ def test_attack_on_a_foreign_victim_from_a_config(tmp_path, monkeypatch):
     spaces = {(row["attack"] or {}).get("budget", {}).get("space") for row in rows}
     assert spaces == {"pixel", None}  # None: the clean queries and the ceiling
     assert max(row["value"] for row in rows if row["metric"] == "linf") <= 10 / 255 + 1e-6
+
+
+class Ended(nn.Module):
+    """Small, ended by what others end their networks with."""
+
+    def __init__(self, end="logits"):
+        super().__init__()
+        self.small, self.end = Small(), end
+
+    def forward(self, inputs):
+        logits = self.small(inputs)
+        if self.end == "tanh":
+            return torch.tanh(logits)
+        if self.end == "sigmoid":
+            return torch.sigmoid(logits * 2)  # 2p - 1 is tanh of the logits
+        if self.end == "sign":
+            return torch.sign(logits)
+        return (logits > 0).to(logits.dtype) if self.end == "bits" else logits
+
+
+def make_tanh():
+    return Ended("tanh")
+
+
+def make_sigmoid():
+    return Ended("sigmoid")
+
+
+def make_sign():
+    return Ended("sign")
+
+
+def make_bits():
+    return Ended("bits")
+
+
+def made(kind, end, folder):
+    if kind == "callable":
+        return f"{__name__}:make_{end}"
+    network = Ended(end).eval()
+    if kind == "exported":
+        return exported(network, folder / "a.pt2")
+    torch.jit.script(network).save(folder / "a.ts")
+    return str(folder / "a.ts")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["callable", "script", "exported"])
+@pytest.mark.parametrize(
+    ("end", "output", "exact"),
+    [
+        ("tanh", "tanh", True),
+        ("sigmoid", "sigmoid", True),
+        ("sign", "logits", False),
+        ("sign", "tanh", False),
+        ("bits", "logits", False),
+        ("bits", "sigmoid", False),
+    ],
+)
+def test_every_end_of_every_kind_of_network_gives_its_codes(tmp_path, kind, end, output, exact):
+    images = torch.rand(16, 3, 16, 16)
+    expected = Small()(images)
+    victim = load_foreign(made(kind, end, tmp_path), preprocess="none", output=output)
+    logits = victim(images)
+    assert torch.equal(logits > 0, expected > 0)
+    inside = expected.abs() < 2
+    assert inside.any()
+    if exact:
+        torch.testing.assert_close(logits[inside], expected[inside], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("end", "output", "message"),
+    [
+        ("sigmoid", "logits", r"all bits would be 1; probabilities are output: sigmoid"),
+        ("sigmoid", "tanh", r"all bits would be 1; probabilities are output: sigmoid"),
+        ("tanh", "sigmoid", r"output: sigmoid is in \[0, 1\], this network's outputs are in \[-"),
+        ("small", "tanh", r"output: tanh is in \[-1, 1\], .* logits are output: logits"),
+        ("small", "sigmoid", r"output: sigmoid is in \[0, 1\]"),
+    ],
+)
+def test_ends_that_are_not_what_was_said(end, output, message):
+    victim = load_foreign(f"{__name__}:make_{end}", preprocess="none", output=output)
+    with pytest.raises(ValueError, match=message):
+        victim(torch.rand(16, 3, 16, 16))
+
+
+def test_probabilities_of_a_module_of_ones_own_are_no_logits():
+    with pytest.raises(ValueError, match=r"ForeignNetwork\(network, output='sigmoid'\)"):
+        Victim(Ended("sigmoid"))(torch.rand(16, 3, 16, 16))
+    assert Victim(ForeignNetwork(Ended("sigmoid"), output="sigmoid"))(
+        torch.rand(16, 3, 16, 16)
+    ).shape == (16, 8)
+
+
+@pytest.mark.parametrize("output", ["logits", "tanh", "sigmoid"])
+def test_a_state_dict_has_logits_whatever_its_code_returned(tmp_path, output):
+    ours = randomised(build_model("convnet", 8))
+    ours.hash_layer.weight.data.mul_(10)
+    state = {k: v.contiguous() for k, v in ours.state_dict().items() if k not in ("mean", "std")}
+    torch.save(state, tmp_path / "a.pth")
+    victim = load_foreign(str(tmp_path / "a.pth"), "convnet", 8, output=output)
+    images = torch.rand(4, 3, 64, 64)
+    torch.testing.assert_close(victim(images), ours(images))
+    assert victim(images).abs().max() > 1  # an inverted tanh would be at its end
+    assert victim_settings(victim)["output"] == "logits"

@@ -1,0 +1,82 @@
+"""Picture files as 8-bit RGB: scaled exactly, or refused."""
+
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps
+
+# What Pillow raises for a file that is no image, or not all of one.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# Modes whose conversion to RGB is exact, or is the one that the public repositories use: a white
+# mixed in for CMYK, JPEG's own for YCbCr.
+EIGHT_BIT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
+WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value for inverted greys
+SEVERAL_PICTURES = ("MPO",)  # a camera's file: the photograph, then its previews
+
+
+def read_picture(file: Path | IO[bytes]) -> Image.Image:
+    """Decode an image file, upright as its EXIF orientation says, as RGB.
+
+    Greys of 16 bits become the nearest of 8: 65535 is 255. What has no one meaning in 8 bits per
+    channel is refused.
+
+    Args:
+        file: a path, or an open file.
+
+    Returns:
+        The picture, of mode RGB.
+
+    Raises:
+        OSError: and any other of ``UNREADABLE``, if it is missing, no image, or truncated.
+        ValueError: if its pixels are not opaque, float, integers without a stated range or colours
+            of 16 bits, or it holds several pictures; says what it is and what to do.
+    """
+    with Image.open(file) as image:
+        problem = _problem(image)
+        if problem is not None:
+            raise ValueError(problem)
+        deep = image.mode.startswith("I")
+        upright = ImageOps.exif_transpose(image)
+    if deep:
+        levels = np.asarray(upright).astype(np.int64)
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
+    if upright.has_transparency_data:
+        if upright.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+            msg = "it is transparent in places, and what shows behind is not said: flatten it"
+            raise ValueError(msg)
+        return upright.convert("RGBA").convert("RGB")
+    return upright.convert("RGB")
+
+
+def _problem(image: ImageFile.ImageFile) -> str | None:
+    """Say what keeps an opened image, not yet decoded, from being 8-bit RGB."""
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format not in SEVERAL_PICTURES:
+        return f"it holds {count} pictures, and an item is one: save the one that is meant"
+    layout = _layout(image)
+    if image.mode.startswith("I"):
+        # Pillow itself scales greys of a PGM to 16 bits.
+        known = image.format == "PPM" or any(part.startswith("I;16") for part in layout)
+        if not known or {"I;16S", "I;16BS"} & {*layout}:
+            return f"its greys ({image.mode}, {layout[0]}) have no stated range: save it in 8 bits"
+        if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            return "its greys of 16 bits are inverted (WhiteIsZero): save it in 8 bits"
+        if "transparency" in image.info:
+            return "it has 16 bits and a transparent grey: save it in 8 bits"
+        return None
+    if any(";16" in part or part == "SGI16" for part in layout):
+        return "its colours have 16 bits, of which 8 would be cut off: save it in 8 bits"
+    if image.mode not in (*EIGHT_BIT, *WITH_ALPHA):
+        return f"its pixels are of mode {image.mode}, which has no stated range: save it in 8 bits"
+    return None
+
+
+def _layout(image: ImageFile.ImageFile) -> list[str]:
+    """Return how the file stores its pixels, in Pillow's names."""
+    if not image.tile:
+        return [image.mode]
+    args: Any = image.tile[0][3]
+    parts = args if isinstance(args, (tuple, list)) else [args]
+    return [*(str(part) for part in parts if isinstance(part, str)), str(image.tile[0][0])]
