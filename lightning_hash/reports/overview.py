@@ -166,9 +166,7 @@ def _cost(rows: Sequence[ResultRow]) -> str:
     seconds = max(row.get("run.seconds") or 0.0 for row in rows)
     asked = [row.queries for row in rows if row.queries is not None]
     questions = f"{max(asked):.6g} questions per query, " if asked else ""
-    shares = [
-        used for used in (getattr(row, "budget_used", None) for row in rows) if used is not None
-    ]
+    shares = [row.budget_used for row in rows if row.budget_used is not None]
     used = f"{max(shares):.0%} of the budget used, " if shares else ""
     return f"{used}{questions}{seconds:.1f} s on {rows[0].get('run.devices')}"
 

@@ -74,9 +74,7 @@ def warnings_of(lines: Mapping[str, Sequence[ResultRow]]) -> list[str]:
     return [
         f"{label}: warning: {warning}"
         for label, rows in lines.items()
-        for warning in dict.fromkeys(
-            str(each) for row in rows for each in getattr(row, "warnings", None) or ()
-        )
+        for warning in dict.fromkeys(str(each) for row in rows for each in row.warnings or ())
     ]
 
 
