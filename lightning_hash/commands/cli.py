@@ -118,7 +118,7 @@ class HashCLI(LightningCLI):
             )
             raise ValueError(msg)
         if isinstance(self.model, AttackModule) and not self.model.objective.iterative:
-            check_baseline(self._given, self.model.objective.name)
+            check_baseline(self._given, self._arguments, self.model.objective.name)
         places = (given["logger"], given["default_root_dir"], *map(own.get, _PLACES))
         if not any(places):
             self.save_config_callback = None

@@ -35,8 +35,9 @@ UNUSED: Mapping[str, Mapping[str, str]] = {
     "encode": {**_TRAINING, **_NO_FIT},
     "attack": _TRAINING,
 }
-# What iterations alone read, of an attack that has none; in configs too.
-_ITERATED = ("step", "alpha", "inputs", "stop_finished", "start_seed")
+# What iterations alone read, of an attack that has none; in configs too, but for the schedule that
+# overlays over any preset have.
+_ITERATED = ("step", "inputs", "stop_finished", "start_seed")
 
 
 def given_options(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,11 +78,12 @@ def check_command_line(
                 raise ValueError(msg)
 
 
-def check_baseline(given: Mapping[str, Any], objective: str) -> None:
+def check_baseline(given: Mapping[str, Any], arguments: Sequence[str], objective: str) -> None:
     """Refuse parts of iterations where an attack has none.
 
     Args:
         given: as :func:`given_options` returns it.
+        arguments: the command line behind the verb.
         objective: its name.
 
     Raises:
@@ -93,6 +95,8 @@ def check_baseline(given: Mapping[str, Any], objective: str) -> None:
         names = ", ".join(f"model.{name}" for name in found)
         msg = f"{names}: objective {objective} is not iterated; leave out, or null after a config"
         raise ValueError(msg)
+    schedule = {"model.alpha": f"objective {objective} is not iterated"}
+    check_command_line("attack", arguments, schedule)
 
 
 def check_network(
