@@ -229,7 +229,7 @@ def test_recipes_have_the_batches_of_their_papers():
     }
 
 
-@pytest.mark.parametrize("data", names("data"))
+@pytest.mark.parametrize("data", sorted(names("data")))
 @pytest.mark.parametrize("recipe", BATCHES)
 def test_a_recipes_batch_size_goes_with_all_data_in_any_order(recipe, data):
     """The class is one in both configs, so that the parser adds up their options."""

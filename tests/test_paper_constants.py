@@ -184,17 +184,17 @@ TABLE = {
     "data/coco_hag": [
         ("HAG IV-A", f"{DATA}.train", "10000 from all"), ("HAG IV-C", f"{DATA}.size", 224),
         ("HAG IV-A", f"{DATA}.query", "200 from all"),
-        ("HAG IV-A: the remaining", f"{DATA}.database", "rest of all"),
+        ("HAG IV-A: but the 200", f"{DATA}.database", "all but query of all"),
     ],
     "data/flickr25k_hag": [
         ("HAG IV-A", f"{DATA}.train", "5000 from all"), ("HAG IV-A", f"{DATA}.labels", 24),
         ("HAG IV-A", f"{DATA}.query", "200 from all"), ("HAG IV-C", f"{DATA}.size", 224),
-        ("HAG IV-A: the remaining", f"{DATA}.database", "rest of all"),
+        ("HAG IV-A: but the 200", f"{DATA}.database", "all but query of all"),
     ],
     "data/nuswide_hag": [
         ("HAG IV-A", f"{DATA}.train", "5000 from all"), ("HAG IV-A: ten", f"{DATA}.labels", 10),
         ("HAG IV-A", f"{DATA}.query", "200 from all"), ("HAG IV-C", f"{DATA}.size", 224),
-        ("HAG IV-A: the remaining", f"{DATA}.database", "rest of all"),
+        ("HAG IV-A: but the 200", f"{DATA}.database", "all but query of all"),
     ],
     "data/nuswide_dhta": [
         ("DHTA C: 20 most frequent", f"{DATA}.labels", 20),
@@ -340,4 +340,3 @@ def test_victims_of_hag_see_images_as_they_are(monkeypatch):
     fits = [run.configuration["options"]["data"] for run in runs if run.verb == "fit"]
     assert len(fits) == 3 * 4
     assert all(data.get("augment", data["init_args"].get("augment")) is False for data in fits)
-    assert setting("fit/hag", DATA)["jitter"] is None
