@@ -57,7 +57,7 @@ from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.victims.joint import member_bits
-from lightning_hash.victims.kernels import AUTO, Kernels, read_kernels
+from lightning_hash.victims.kernels import Kernels, read_kernels
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
 
 
@@ -146,7 +146,7 @@ class AttackModule(pl.LightningModule):
         ranking: RankingOptions = RankingOptions(),
         metrics: list[QueryMetric] | None = None,
         seed: int = 0,
-        kernels: str | list[str] = AUTO,
+        kernels: str | list[str] = "auto",
         name: str | None = None,
     ) -> None:
         super().__init__()

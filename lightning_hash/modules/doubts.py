@@ -130,11 +130,6 @@ def _of_outputs(victim: Victim, logits: Tensor) -> list[str]:
     least, most = float(logits.min()), float(logits.max())
     if least < -1 or most > 1:
         return []
-    if least >= 0:
-        return [
-            f"the victim's outputs lie within [{least:.3g}, {most:.3g}]: a bit is the sign of an "
-            "output, so that all bits are equal; give logits, without sigmoid or ReLU behind them"
-        ]
     return [
         f"the victim's outputs lie within [{least:.3g}, {most:.3g}] and are read as logits; where "
         "the network ends in tanh, wrap it so that it says so (output: tanh)"

@@ -48,7 +48,6 @@ def protocol_of(
             "threads": torch.get_num_threads(),
             "precision": str(trainer.precision),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
-            "benchmark": torch.backends.cudnn.benchmark,
             "version": __version__,
             "commit": _commit(),
         },

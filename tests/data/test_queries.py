@@ -79,7 +79,7 @@ def test_images_without_labels(flat, data, capsys):
     codes = read_codes(flat / "codes.safetensors")
     assert (len(codes), codes.labels.shape) == (12, (12, 0))
     assert [Path(path).name for path in codes.paths] == [f"{n:02}.png" for n in range(12)]
-    attack = ["attack", VICTIM, *data, *QUICK, "--model.tune=false", "--name=flat"]
+    attack = ["attack", VICTIM, *data, *QUICK, "--model.kernels=float32", "--name=flat"]
     assert main([*attack, "--trainer.max_epochs=2", "--model.n_queries=5"]) == 0
     rows = json.loads((flat / "runs/attack/flat/version_0/results.json").read_text())
     assert {row["metric"] for row in rows} == {"hamming_to_clean", "perceptibility", "linf"}

@@ -32,7 +32,7 @@ HARMLESS = {  # the value that is tried: the perturbations are the same bits
     "gradient_clip_algorithm": "norm", "inference_mode": False, "use_distributed_sampler": False,
     "profiler": "simple", "detect_anomaly": True, "reload_dataloaders_every_n_epochs": 1,
     "default_root_dir": "elsewhere", "enable_autolog_hparams": False, "model_registry": "a",
-    "logger": True, "callbacks": [known.ModelSummary()], "plugins": [Precision()],
+    "logger": True, "callbacks": [known.ModelSummary()], "benchmark": True, "plugins": [Precision()],
 }  # fmt: skip
 RECORDED = {  # where a row says it, and how the value that is tried stands there
     "accelerator": ("cpu", "run.devices", "1 x cpu"),
@@ -42,7 +42,6 @@ RECORDED = {  # where a row says it, and how the value that is tried stands ther
     "max_epochs": (2, "attack.iterations", 2),
     "max_time": ({"hours": 1}, "iteration", 3),  # of a row: see tests/modules/test_stops.py
     "deterministic": (True, "run.deterministic", True),
-    "benchmark": (True, "run.benchmark", True),
 }
 REFUSED = {
     "fast_dev_run": (True, "fast_dev_run = True: single batches stand for the whole"),
