@@ -181,6 +181,7 @@ def test_only_frames_that_change_are_passed():
         found.append((attack.perturbation, sum(passed)))
     (sparse, few), (whole, many) = found
     torch.testing.assert_close(sparse, whole)
+    assert whole.abs().max() == pytest.approx(5 / 255)
     frames, live = sum(LENGTHS), 2 * len(LENGTHS)
     assert many - few == 5 * (frames - live) - frames  # and each frame once for what is known
 

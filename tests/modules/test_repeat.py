@@ -50,4 +50,5 @@ def test_the_same_command_twice_under_another_load(with_victim, kernels):
         assert attacked(with_victim, "other", "2", options) == (rows, files)
     (used,) = {row["run"]["kernels"] for row in rows}
     assert kernels == "fastest" or used == "float32 channels_last folded"
-    assert {row["run"]["threads"] for row in rows} == {int(os.environ.get("OMP_NUM_THREADS", 0))}
+    (threads,) = {row["run"]["threads"] for row in rows}
+    assert threads == int(os.environ.get("OMP_NUM_THREADS", threads)) >= 1
