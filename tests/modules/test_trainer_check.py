@@ -32,7 +32,8 @@ HARMLESS = {  # the value that is tried: the perturbations are the same bits
     "gradient_clip_algorithm": "norm", "inference_mode": False, "use_distributed_sampler": False,
     "profiler": "simple", "detect_anomaly": True, "reload_dataloaders_every_n_epochs": 1,
     "default_root_dir": "elsewhere", "enable_autolog_hparams": False, "model_registry": "a",
-    "logger": True, "callbacks": [known.ModelSummary()], "benchmark": True, "plugins": [Precision()],
+    "logger": True, "callbacks": [known.ModelSummary()], "plugins": [Precision()],
+    "benchmark": True,
 }  # fmt: skip
 RECORDED = {  # where a row says it, and how the value that is tried stands there
     "accelerator": ("cpu", "run.devices", "1 x cpu"),
