@@ -142,7 +142,8 @@ def label_path(path: Path) -> Path:
 
 
 def _packed(codes: CodeSet) -> bytes:
-    text = "\n".join(codes.paths).encode()
+    # A path may hold a line break, and bytes that are no UTF-8, but no NUL.
+    text = "".join(f"{path}\0" for path in codes.paths).encode(errors="surrogateescape")
     tensors = {
         "codes": torch.from_numpy(np.packbits(codes.codes.numpy() > 0, axis=1)),
         "labels": codes.labels.contiguous(),
@@ -173,12 +174,13 @@ def _unpacked(path: Path) -> CodeSet:
         raise ValueError(msg)
     bits = int(metadata["bits"])
     ones = np.unpackbits(tensors["codes"].numpy(), axis=1, count=bits)
-    text = bytes(tensors["paths"].to(torch.uint8).numpy()).decode()
+    text = bytes(tensors["paths"].to(torch.uint8).numpy()).decode(errors="surrogateescape")
+    paths = text[:-1].split("\0") if text.endswith("\0") else text.split("\n")
     return CodeSet(
         codes=torch.from_numpy(ones.astype(np.int8) * 2 - 1),
         labels=tensors["labels"],
         index=tensors["index"],
-        paths=tuple(text.split("\n")) if text else (),
+        paths=tuple(paths) if text else (),
         made_with=json.loads(metadata["made_with"]),
     )
 

@@ -199,7 +199,8 @@ class HashDataModule(pl.LightningDataModule, ABC):
         if self._validation is None:
             groups = self.groups_of("train")
             labels = self.labels_of("train").numpy()
-            chosen = draw_validation(labels, self.n_validation, self.seed, groups)
+            names = self.names_of("train")
+            chosen = draw_validation(labels, self.n_validation, self.seed, groups, names)
             keep = np.ones(len(labels), bool)
             keep[chosen] = False
             ranked = ~self._in_database(chosen.tolist())

@@ -1,6 +1,7 @@
 """Data that come as CSV tables."""
 
 import csv
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,12 @@ from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
 
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # what pandas calls a column without a name
+# Columns that say which row or which part of the data an item is; their 0 and 1 are no labels.
+BOOKKEEPING = re.compile(
+    r"(row_?)?(index|idx|id|no)|level_\d|(k_?)?fold|split|subset|partition"
+    r"|(is|in)_(train|training|test|testing|val|valid|validation|query|database|gallery)",
+    re.IGNORECASE,
+)
 
 
 class CSVDataModule(ImageDataModule):
@@ -23,7 +30,8 @@ class CSVDataModule(ImageDataModule):
         folder: where the files lie.
         path_column: the column of paths.
         label_columns: the columns of 0/1; by default those of ``class_names``, or all that have a
-            name but ``path_column``. A single one must be named: it could hold class numbers.
+            name but ``path_column``. A single one must be named: it could hold class numbers; so
+            must they where a column such as ``fold`` or ``is_train`` is among them.
         names_column: the one column of label names instead; ``class_names`` gives the label columns
             and their order and is then needed.
         separator: what stands between label names.
@@ -68,7 +76,14 @@ class CSVDataModule(ImageDataModule):
             msg = f"{file} does not exist; there is {', '.join(there) or 'no .csv file'}"
             raise FileNotFoundError(msg)
         paths, lines, labels = [], [], []
-        with file.open(newline="", encoding="utf-8-sig") as stream:
+        content = file.read_bytes()
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            msg = f"{file}:{line}: the table is not UTF-8 ({error.reason}); save it as UTF-8"
+            raise ValueError(msg) from error
+        with io.StringIO(text, newline="") as stream:
             reader = csv.DictReader(stream)
             header = list(reader.fieldnames or [])
             columns = self._columns(file, header, names, label_columns)
@@ -107,6 +122,14 @@ class CSVDataModule(ImageDataModule):
             found = [name for name in named if name != self.path_column]
             listed = names if names is not None and {*names} <= {*found} else found
             columns = label_columns or listed
+            doubtful = [name for name in found if BOOKKEEPING.fullmatch(name.strip())]
+            if columns is found and doubtful:
+                labels = [name for name in found if name not in doubtful]
+                msg = (
+                    f"{file}:1: is column {doubtful[0]!r} a label? Say which are: label_columns: "
+                    f"[{', '.join(labels)}]"
+                )
+                raise ValueError(msg)
             wanted = [self.path_column, *columns]
         missing = [column for column in wanted if column not in header]
         if missing:

@@ -1,20 +1,26 @@
 """Data that come as a folder per class."""
 
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pytorch_lightning.utilities import rank_zero_warn
 from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 
 from lightning_hash.data.clips import ARRAY, VIDEO_EXTENSIONS, find_clips, is_clip
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
 
-# Names of folders that hold a split, not a class.
-SPLIT_FOLDERS = (
-    "train", "training", "query", "queries", "test", "testing", "val", "valid", "validation",
-    "database", "gallery",
-)  # fmt: skip
+# Names of folders that hold a split, not a class: Test, test_images, train2017, "Training Set".
+SPLIT_FOLDER = re.compile(
+    r"(train|training|query|queries|test|testing|val|valid|validation|database|gallery)"
+    r"([\W_]*(images?|imgs?|sets?|data|split|\d+))*",
+    re.IGNORECASE,
+)
+NO_ITEMS = ("@eaDir", "__MACOSX")  # Synology's thumbnails, and what macOS puts into archives
 KINDS = ("train", ("query", "queries", "test", "val"), ("database", "gallery"))
 PER_CLASS = ("100 per class from all", "10 per class from all", "rest of all")
 FLAT = ("all", "all", "rest of all")
@@ -24,6 +30,7 @@ class FolderDataModule(ImageDataModule):
     """Images in a folder per class, the layout of torchvision's ImageFolder; or all in one folder.
 
     Images that lie in no class folder have no labels, which ``encode`` and ``attack`` work without.
+    Hidden files and folders are left out; so are, with a warning, images beside class folders.
     With ``frames`` the items are clips: video files, arrays, and the folders that hold images. A
     source is a folder of class folders below ``folder`` (``train``, ``test``), or ``all``: the
     class folders of ``folder`` itself. ``class_names`` says which class folders are taken, and in
@@ -80,13 +87,20 @@ class FolderDataModule(ImageDataModule):
             msg = f"class {absent[0]!r} of the list of classes has no folder in {top}"
             raise FileNotFoundError(msg)
         names = names if wanted is None else wanted
-        splits = [name for name in names if name.lower() in SPLIT_FOLDERS]
+        splits = [name for name in names if SPLIT_FOLDER.fullmatch(name)]
         if source == "all" and wanted is None and (len(splits) > 1 or splits == names != []):
             raise ValueError(_splits_message(top, splits))
         if not names:
             return self._flat(top)
+        beside = [path for path in self._in(top) if not path.is_dir()]
+        if beside and wanted is None:
+            rank_zero_warn(
+                f"{top}: {len(beside)} items beside the class folders, such as {beside[0].name}, "
+                f"have no class and are left out; the class folders are {', '.join(names)}"
+            )
         numbers = {name: number for number, name in enumerate(names)}
         items = self._items(top, numbers)
+        _check_folders(Path(path).parent for path, _ in items)
         labels = np.zeros((len(items), len(names)), np.uint8)
         labels[np.arange(len(items)), [number for _, number in items]] = 1
         empty = [name for name, count in zip(names, labels.sum(axis=0), strict=True) if not count]
@@ -104,15 +118,19 @@ class FolderDataModule(ImageDataModule):
 
     def _flat(self, top: Path) -> Table:
         """List what lies in one folder, without labels."""
-        if self.reading is None:
-            found = [p for p in sorted(top.iterdir()) if p.suffix.lower() in IMG_EXTENSIONS]
-        else:
-            found = [path for path in sorted(top.iterdir()) if is_clip(path)]
+        found = self._in(top)
         if not found:
             msg = f"{top} has neither class folders nor {self._what}"
             raise ValueError(msg)
         paths = [str(path.relative_to(self.folder)) for path in found]
         return Table(paths, np.zeros((len(paths), 0), np.uint8), str(top), None, [])
+
+    def _in(self, top: Path) -> list[Path]:
+        """Return the items that lie in a folder itself."""
+        paths = [path for path in sorted(top.iterdir()) if not _is_hidden(path.name)]
+        if self.reading is None:
+            return [path for path in paths if path.suffix.lower() in IMG_EXTENSIONS]
+        return [path for path in paths if is_clip(path)]
 
     def _items(self, top: Path, numbers: dict[str, int]) -> list[tuple[str, int]]:
         """Return path and class number of each item."""
@@ -120,18 +138,40 @@ class FolderDataModule(ImageDataModule):
             found: list[tuple[str, int]] = make_dataset(
                 str(top), numbers, extensions=IMG_EXTENSIONS, allow_empty=True
             )
-            return found
-        return [
-            (str(p), number) for name, number in numbers.items() for p in find_clips(top / name)
-        ]
+        else:
+            found = [
+                (str(path), number)
+                for name, number in numbers.items()
+                for path in find_clips(top / name)
+            ]
+        inside = [(path, Path(path).relative_to(top).parts, number) for path, number in found]
+        return [(path, number) for path, parts, number in inside if not any(map(_is_hidden, parts))]
+
+
+def _is_hidden(name: str) -> bool:
+    """Return whether a file or folder is a program's own: copies, previews."""
+    return name.startswith(".") or name in NO_ITEMS
 
 
 def _class_folders(top: Path, clips: bool) -> list[str]:
     """Return the folders in a folder; none where all are clips, folders of frames."""
-    folders = [p for p in top.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    folders = [path for path in top.iterdir() if path.is_dir() and not _is_hidden(path.name)]
     if clips and all(is_clip(path) for path in folders):
         return []
     return sorted(path.name for path in folders)
+
+
+def _check_folders(folders: Iterable[Path]) -> None:
+    """Refuse folders that links make one: their items would be there twice."""
+    known: dict[str, Path] = {}
+    for folder in dict.fromkeys(folders):
+        other = known.setdefault(os.path.realpath(folder), folder)
+        if other != folder:
+            msg = (
+                f"{folder} is {other} again, by a link, and its items would be there twice; "
+                "remove the link, or name the other class folders in class_names"
+            )
+            raise ValueError(msg)
 
 
 def _splits_message(top: Path, splits: list[str]) -> str:

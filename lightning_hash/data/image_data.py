@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
 from lightning_hash.data.clips import ClipFiles, ClipReading, Short
-from lightning_hash.data.images import ImageFiles, Interpolation, image_transform
+from lightning_hash.data.images import ImageFiles, Interpolation, image_transform, real_paths
 from lightning_hash.data.lists import one_hot, read_names
 from lightning_hash.data.splits import Choice, choose, parse_choice
 from lightning_hash.data.table import Table
@@ -176,7 +176,8 @@ class ImageDataModule(HashDataModule):
             images = self.dataset(split)
             digest = hashlib.sha256(str(images.table.labels.shape).encode())
             for path in images.table.paths:
-                digest.update(path.removeprefix(self.strip_prefix).encode() + b"\n")
+                name = path.removeprefix(self.strip_prefix)
+                digest.update(name.encode(errors="surrogateescape") + b"\n")
             digest.update(images.table.labels.tobytes())
             digests[split] = digest.hexdigest()
         return digests
@@ -201,9 +202,9 @@ class ImageDataModule(HashDataModule):
         return tuple(self.dataset(split).table.paths)
 
     def names_of(self, split: str) -> list[str]:
-        """Return where the file of each item of a split lies."""
+        """Return where the file of each item of a split lies, links followed."""
         images = self.dataset(split)
-        return [str(images.path(row)) for row in range(len(images))]
+        return real_paths(images.path(row) for row in range(len(images)))
 
     def groups_of(self, split: str) -> list[str] | None:
         """Return the recording of each item, where ``group`` tells it."""
@@ -251,6 +252,8 @@ def _with_columns(
         if table.labels.dtype != np.uint8
         for number in np.unique(table.labels)
     }
+    if named is None:
+        _check_first_class(tables)
     lowest, classes = _class_numbers(used, named)
     done = {name: replace(t, labels=one_hot(t, classes, lowest)) for name, t in tables.items()}
     first, *others = done.values()
@@ -272,6 +275,25 @@ def _with_columns(
         msg = f"class_names has {len(named)} names, the labels of {first.source} {width} columns"
         raise ValueError(msg)
     return done, list(named) if named else [str(lowest + column) for column in range(width)]
+
+
+def _check_first_class(tables: dict[str, Table]) -> None:
+    """Refuse sources of which one counts n classes from 0 and another n from 1."""
+    from_zero: dict[int, Table] = {}
+    from_one: dict[int, Table] = {}
+    for table in tables.values():
+        if table.labels.dtype != np.uint8:
+            used = set(np.unique(table.labels).tolist())
+            from_zero.update({len(used): table} if used == {*range(len(used))} else {})
+            from_one.update({len(used): table} if used == {*range(1, len(used) + 1)} else {})
+    for count in sorted(from_zero.keys() & from_one.keys()):
+        if count > 1:
+            msg = (
+                f"{from_zero[count].source} has the class numbers 0..{count - 1}, "
+                f"{from_one[count].source} 1..{count}: is each class one number? give class_names, "
+                f"{count + 1} if both count from 0, or let both lists count from the same number"
+            )
+            raise ValueError(msg)
 
 
 def _class_numbers(used: set[int], named: list[str] | None) -> tuple[int, int]:

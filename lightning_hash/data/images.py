@@ -1,7 +1,8 @@
 """Image files as a retrieval data set."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -66,6 +67,33 @@ def interpolation_mode(interpolation: Interpolation) -> InterpolationMode:
         msg = f"interpolation must be one of {known}, got {interpolation!r}"
         raise ValueError(msg)
     return InterpolationMode(interpolation)
+
+
+def real_paths(paths: Iterable[Path]) -> list[str]:
+    """Return where files really lie: two paths of one file, by links or ``..``, are equal then.
+
+    Args:
+        paths: of files, which need not exist.
+    """
+    known: dict[str, tuple[str, set[str]]] = {}
+    found = []
+    for path in paths:
+        parent, name = os.path.split(path)
+        if parent not in known:
+            known[parent] = os.path.realpath(parent), _links(parent)
+        folder, links = known[parent]
+        place = os.path.join(folder, name)
+        found.append(os.path.realpath(place) if name in links else place)
+    return found
+
+
+def _links(folder: str) -> set[str]:
+    """Return the links in a folder, by one listing: a look at each file takes long on a network."""
+    try:
+        with os.scandir(folder or ".") as entries:
+            return {entry.name for entry in entries if entry.is_symlink()}
+    except OSError:
+        return set()
 
 
 class ImageFiles(EightBitImages):

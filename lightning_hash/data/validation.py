@@ -17,18 +17,21 @@ def draw_validation(
     count: int | None = None,
     seed: int = 0,
     groups: Sequence[str] | None = None,
+    names: Sequence[object] | None = None,
 ) -> NDArray[np.int64]:
     """Draw training items, each by its place in an order that the seed alone decides.
 
     An item without a label is no query, and no label is left with fewer than two items. Items of
-    one recording are drawn together, so that none is on both sides.
+    one recording are drawn together, and so is an item that is there twice, so that none is on both
+    sides.
 
     Args:
         labels: ``(N, C)`` of 0/1, of the training items.
-        count: how many are drawn; 5 % of them, at most 200, by default. Of recordings as many as
-            it takes.
+        count: how many are drawn; 5 % of them, at most 200, by default. Of recordings and repeated
+            items as many as it takes.
         seed: of the order: that of an item is a function of seed and index, or recording.
         groups: the recording of each item, where that is known.
+        names: what identifies each item, where that is known.
 
     Returns:
         Their rows, ascending.
@@ -42,9 +45,10 @@ def draw_validation(
         ((1,), (16,))
     """
     wanted = min(MOST, int(np.ceil(SHARE * len(labels)))) if count is None else count
-    names: Sequence[object] = range(len(labels)) if groups is None else groups
+    first: dict[object, int] = {}  # a row stands for its name: paths are others elsewhere
+    rows_of = [first.setdefault(name, row) for row, name in enumerate(names or range(len(labels)))]
     members: dict[object, list[int]] = {}
-    for row, name in enumerate(names):
+    for row, name in enumerate(rows_of if groups is None else groups):
         members.setdefault(name, []).append(row)
     left = labels.sum(axis=0, dtype=np.int64)
     chosen: list[int] = []

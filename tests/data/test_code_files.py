@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from lightning_hash.codes.code_files import label_path, read_codes, write_codes
 from lightning_hash.codes.code_set import CodeSet
@@ -28,7 +29,10 @@ def same(found, codes=CODES, labels=LABELS):
 
 
 def test_our_own_file_comes_back_whole(tmp_path):
-    paths, made_with = ("a/ä.jpg", "b c.jpg", "d.jpg"), {"victim_sha256": "1f", "split": "query"}
+    paths, made_with = (
+        ("a/ä.jpg", "b\nc.jpg", "d\udce4.jpg"),
+        {"victim_sha256": "1f", "split": "query"},
+    )
     write_codes(tmp_path / "new" / "a.safetensors", some(paths=paths, made_with=made_with))
     found = read_codes(tmp_path / "new" / "a.safetensors")
     same(found)
@@ -37,6 +41,16 @@ def test_our_own_file_comes_back_whole(tmp_path):
         # 10 bits in 2 bytes, the first bit highest: 1011 0010 01 and six zeros.
         assert file.get_tensor("codes")[0].tolist() == [0b10110010, 0b01000000]
         assert file.metadata()["bits"] == "10"
+
+
+def test_paths_of_files_with_one_a_line(tmp_path):
+    write_codes(tmp_path / "a.safetensors", some(paths=("a.jpg", "b.jpg", "c.jpg")))
+    with safe_open(tmp_path / "a.safetensors", framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+        metadata = file.metadata()
+    tensors["paths"] = torch.tensor(list(b"a.jpg\nb.jpg\nc.jpg"), dtype=torch.uint8)
+    save_file(tensors, tmp_path / "a.safetensors", metadata)
+    assert read_codes(tmp_path / "a.safetensors").paths == ("a.jpg", "b.jpg", "c.jpg")
 
 
 @pytest.mark.parametrize("end", [" \r\n", "\n", "\t\n"])

@@ -1,4 +1,6 @@
 import json
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,32 @@ def test_fingerprints_follow_paths_and_labels_not_the_machine(lists):
     after = listed(lists, strip_prefix="/else/").fingerprints()
     assert after["query"] != before["query"]
     assert after["train"] == before["train"]
+
+
+def test_one_file_under_several_paths_is_one_item(folder, tmp_path):
+    os.symlink(folder, tmp_path / "linked")
+    os.symlink(folder / "train/red/3.png", folder / "train/red/again.png")
+    paths = ("train/red/0.png", "train/blue/../red/1.png", "train/red/again.png", "test/red/0.png")
+    held = ("linked/train/red/0.png", "photos/train/red/1.png", "photos/train/red/3.png")
+    for name, lines in (("train", paths), ("query", [f"photos/{path}" for path in paths])):
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    (tmp_path / "train.txt").write_text("\n".join(f"photos/{path}" for path in paths))
+    (tmp_path / "database.txt").write_text("\n".join(held))
+    data = ListDataModule(str(tmp_path), size=8)
+    data.setup("fit")
+    assert data.n_leaked == 3  # the fourth is in no database
+
+
+def test_paths_that_are_no_utf8_name_items(folder, tmp_path):
+    (folder / "train/red" / os.fsdecode(b"k\xe4se.png")).write_bytes(
+        (folder / "train/red/0.png").read_bytes()
+    )
+    data = FolderDataModule(str(folder), train="train", query="test", database="train", size=8)
+    data.setup("fit")
+    odd = [row for row, path in enumerate(data.paths_of("train")) if "k\udce4se" in path]
+    assert len(odd) == 1
+    assert data.train_set[odd[0]][0].shape == (3, 8, 8)
+    assert len(data.fingerprints()["train"]) == 64
 
 
 def test_class_numbers_have_one_width_over_all_lists(lists):
@@ -222,6 +250,87 @@ def test_class_numbers_from_0_and_from_1(tmp_path, train, query, names, columns)
         for path, label in zip(data.paths_of(split), data.labels_of(split), strict=True):
             assert label.sum() == 1
             assert data.class_names[label.argmax()] == columns[path.removesuffix(".png")]
+
+
+def test_lists_that_count_from_different_numbers(tmp_path):
+    for name, first in (("train", 0), ("query", 1), ("database", 0)):
+        lines = [f"{number}.png {first + number}" for number in range(3)]
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    message = (
+        r"database.txt has the class numbers 0\.\.2, .*query.txt 1\.\.3.*give class_names, 4 if"
+    )
+    with pytest.raises(ValueError, match=message):
+        ListDataModule(str(tmp_path), size=8).setup("fit")
+    names = ["none", "a", "b", "c"]
+    data = ListDataModule(str(tmp_path), size=8, class_names=names)
+    data.setup("fit")
+    assert data.query_set.labels.argmax(dim=1).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("column", ["index", "id", "fold", "is_train", "Split", "level_0"])
+def test_columns_of_bookkeeping_are_no_labels(tmp_path, column):
+    for name in ("train", "query", "database"):
+        text = f"{column},path,cat,train\n0,a.png,1,0\n1,b.png,0,1\n"
+        (tmp_path / f"{name}.csv").write_text(text)
+    with pytest.raises(
+        ValueError, match=rf"column '{column}' a label.*label_columns: \[cat, train\]"
+    ):
+        CSVDataModule(str(tmp_path), size=8).setup("fit")
+    data = CSVDataModule(str(tmp_path), size=8, label_columns=["cat", "train"])
+    data.setup("fit")
+    assert data.query_set.labels.tolist() == [[1, 0], [0, 1]]
+
+
+def test_a_table_that_is_no_utf8_is_named(tmp_path):
+    (tmp_path / "train.csv").write_bytes("path,cat,dog\na.png,1,0\nä.png,0,1\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"train\.csv:3: the table is not UTF-8"):
+        CSVDataModule(str(tmp_path), size=8).read("train")
+
+
+def test_hidden_files_are_no_items(folder):
+    top = folder / "train"
+    for place in (".ipynb_checkpoints", "@eaDir", "__MACOSX"):
+        picture(top / "red" / place / "0.png", COLOURS["red"])
+        picture(top / place / "0.png", COLOURS["red"])
+    picture(top / "red" / "._0.png", COLOURS["red"], format="PNG")
+    data = FolderDataModule(str(top), train="8 per class from all", query="2 per class from all")
+    data.setup("fit")
+    assert data.class_names == sorted(COLOURS)
+    assert len(data.train_set) + len(data.query_set) + len(data.database_set) == 3 * 12
+
+
+@pytest.mark.parametrize(("link", "to"), [("red/loop", ".."), ("rot", "red")])
+def test_folders_that_are_there_twice(folder, link, to):
+    os.symlink(to, folder / "train" / link)
+    with pytest.raises(ValueError, match=r" is .*train/(red|blue) again, by a link, and its it"):
+        FolderDataModule(str(folder / "train")).setup("fit")
+
+
+def test_images_beside_class_folders_are_told(folder):
+    picture(folder / "train" / "cover.png", COLOURS["red"])
+    data = FolderDataModule(str(folder / "train"))
+    with pytest.warns(UserWarning, match=r"1 items beside the class folders, such as cover\.png"):
+        data.read("all")
+    named = FolderDataModule(str(folder / "train"), class_names=["red", "blue"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        named.read("all")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("train_images", "test_images"), ("train2017", "val2017"), ("Training Set", "Test Set")],
+)
+def test_folders_that_hold_splits_by_longer_names(folder, first, second):
+    (folder / "train").rename(folder / first)
+    (folder / "test").rename(folder / second)
+    with pytest.raises(ValueError, match=f"which are splits, not classes; give train: {first}"):
+        FolderDataModule(str(folder)).setup("fit")
+    (folder / first).rename(folder / "trainer")  # a class, as a test tube is
+    (folder / second).rename(folder / "testtube")
+    data = FolderDataModule(str(folder), train="2 per class from all", query="1 per class from all")
+    data.setup("fit")
+    assert data.class_names == ["testtube", "trainer"]
 
 
 def test_folders_that_hold_splits(folder):
@@ -377,10 +486,21 @@ def test_fit_and_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = [
         "--data=FolderDataModule", f"--data.folder={folder}", "--data.train=train",
-        "--data.query=test", "--data.database=train", "--data.size=32", "--data.augment=true",
-        "--trainer.accelerator=cpu",
+        "--data.query=test", "--data.database=train", "--data.size=32", "--trainer.accelerator=cpu",
     ]  # fmt: skip
-    assert main(["fit", *data, "--trainer.max_epochs=2", "--name=mine", "--model.bits=8"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                *data,
+                "--data.augment=true",
+                "--trainer.max_epochs=2",
+                "--name=mine",
+                "--model.bits=8",
+            ]
+        )
+        == 0
+    )
     attack = ["--model.victim=checkpoints/mine/best.ckpt", "--model.n_queries=6"]
     assert main(["attack", *data, *attack, "--trainer.max_epochs=3", "--name=mine"]) == 0
     rows = json.loads(Path("runs/attack/mine/version_0/results.json").read_text())

@@ -57,6 +57,19 @@ def test_rare_labels_stay_in_training():
         draw_validation(classes(2, 2, 2))
 
 
+def test_an_item_that_is_there_twice_stays_on_one_side():
+    labels = classes(60, 60)
+    names = [f"{row % 40}.png" for row in range(120)]  # each thrice
+    chosen = draw_validation(labels, 10, seed=1, names=names)
+    queries = {names[row] for row in chosen}
+    assert len(chosen) == 12
+    assert len(queries) == 4
+    assert not queries & {names[row] for row in set(range(120)) - set(chosen.tolist())}
+    # What files are called does not decide which are drawn: paths are others on other machines.
+    moved = draw_validation(labels, 10, seed=1, names=[f"/data/{name}" for name in names])
+    assert chosen.tolist() == moved.tolist()
+
+
 def test_recordings_stay_on_one_side():
     labels = classes(50, 50)
     groups = [f"r{row // 5}" for row in range(100)]
@@ -95,6 +108,15 @@ def test_queries_leave_training_and_the_database(lists):
     assert [len(index(loader)) for loader in tested] == [4, 40]
     for row in chosen:  # an index is the item's place in the whole set
         assert data.train_set.table.paths[row] == f"{row:02}.png"
+
+
+def test_queries_leave_the_training_under_all_their_rows(lists):
+    text = (lists / "train.txt").read_text()
+    (lists / "train.txt").write_text(f"{text}\n{text}")
+    data = ListDataModule(str(lists), size=8, n_validation=4)
+    data.setup("fit")
+    names, rows = data.names_of("train"), data.validation()
+    assert not {names[row] for row in rows.queries} & {names[row] for row in rows.train}
 
 
 def test_recordings_leave_the_database_too(lists):

@@ -39,7 +39,7 @@ def retrieved_table(module: ScoreModule, outcome: Outcome, top: int) -> str:
         top: ranks; fewer where the database is smaller.
 
     Returns:
-        CSV with a head, in UTF-8.
+        CSV with a head; bytes of paths that are no UTF-8 are escaped as Python escapes them.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -110,7 +110,7 @@ class RunFolder(Callback):
             write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
         if self.retrieved is not None and pl_module.databases is not None:
             table = retrieved_table(pl_module, outcome, self.retrieved)
-            write_whole(folder / "retrieved.csv", table.encode())
+            write_whole(folder / "retrieved.csv", table.encode(errors="surrogateescape"))
         images = outcome.tensors["adversarial_8bit"]
         if images.dim() not in (4, 5) or images.shape[-3] not in (1, 3):
             rank_zero_info(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")
