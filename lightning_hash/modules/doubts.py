@@ -86,7 +86,7 @@ def doubts_before(
     if "targets" in queries:
         own = queries["labels"] if databases is None or databases.open_set is None else None
         found += _of_targets(queries["targets"], own)
-    if n_leaked:
+    if n_leaked and databases is not None:
         found.append(
             f"{n_leaked} queries of the query set are in the database, where each finds itself"
         )
@@ -300,8 +300,8 @@ def doubts_after(used: float | None, moved: float, largest: float) -> list[str]:
         return []
     return [
         f"the attack used {used:.0%} of its budget and went {moved:.0%} of its way: it was too "
-        "short to say anything of the victim; leave model.step out (its default fits any number of "
-        "iterations), or run more iterations"
+        "short to say anything of the victim; leave model.step out (its default is longer where "
+        "iterations are fewer), run more iterations, or step along the gradient's sign (SignStep)"
     ]
 
 

@@ -85,6 +85,9 @@ def test_images_without_labels(flat, data, capsys):
     assert {row["metric"] for row in rows} == {"hamming_to_clean", "perceptibility", "linf"}
     assert {row["data"]["n_unlabelled"]["query"] for row in rows} == {12}
     assert max(row["value"] for row in rows if row["metric"] == "hamming_to_clean") > 0
+    assert {row["data"]["n_leaked"] for row in rows} == {12}
+    said = {text for row in rows for text in row["warnings"] or ()}
+    assert not [text for text in said if "in the database" in text]  # nothing is ranked
     capsys.readouterr()
     for line, message in (
         (["fit", *data, *QUICK], "has no labels, which training and MAP need"),
