@@ -214,6 +214,18 @@ def test_commands_take_presets_by_name():
         resolve_configs(["--config=attack/hog.yaml"])
 
 
+def test_an_option_holds_wherever_it_stands(capsys):
+    """The preset has 32 bits; a config behind the option took its place without a word."""
+    for arguments in (
+        ["--model.bits=48", "--config", "fit/hag.yaml"],
+        ["--config=fit/hag.yaml", "--model.bits=48"],
+        ["--model.bits", "48", "-c", "fit/csq.yaml", "--config=fit/hag.yaml"],
+    ):
+        with pytest.raises(SystemExit, match="0"):
+            HashCLI("fit", [*resolve_configs(arguments), "--print_config"])
+        assert yaml.safe_load(capsys.readouterr().out)["model"]["bits"] == 48
+
+
 BATCHES = {
     "hag": 24, "dhta": 24, "hashnet": 36, "csq": 64, "dch": 256, "dpsh": 128, "greedyhash": 32,
     "dhta_video": 100,

@@ -78,6 +78,31 @@ def test_options_that_change_nothing_are_refused(capsys, verb, option):
     assert re.fullmatch(rf"error: --{re.escape(option)} changes nothing in {verb}: .*\n", said)
 
 
+def test_a_shared_perturbation_reads_the_batch_size(with_victim, monkeypatch, capsys):
+    """It learns on batches of training items."""
+    Path("shared.py").write_text(
+        "from lightning_hash.attacks import PerQuery\n"
+        "class Shared(PerQuery):\n    shared = True\n"
+        "class Own(PerQuery):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(".")
+    for name, refused in (("Shared", False), ("Own", True)):
+        line = ["attack", f"--model.perturbation=shared.{name}", "--data.batch_size=7"]
+        # Whatever stands behind the check: the run itself is refused.
+        assert main([*line, *SMALL_DATA, *CPU, "--trainer.max_steps=1"]) == 1
+        said = capsys.readouterr().err
+        assert ("--data.batch_size changes nothing" in said) == refused
+        assert ("trainer.max_steps = 1" in said) != refused
+
+
+@pytest.mark.parametrize("option", ["max_epochs", "max_steps", "limit_train_batches"])
+def test_a_training_of_nothing_is_refused(tmp_path, monkeypatch, capsys, option):
+    monkeypatch.chdir(tmp_path)
+    line = ["fit", *SMALL_DATA, *CPU, "--model.backbone=convnet", "--model.lr_scheduler=null"]
+    assert main([*line, f"--trainer.{option}=0"]) == 1
+    assert f"trainer.{option} = 0: nothing would be trained" in capsys.readouterr().err
+
+
 def test_forms_of_such_options():
     for arguments in (["--data.batch_size", "5"], ["--data.init_args.batch_size=5"]):
         with pytest.raises(ValueError, match=r"batches of queries and database are data\.eval_"):

@@ -13,10 +13,13 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.defaults import keep_defaults
 from lightning_hash.commands.given import (
+    LEARNED_ON,
+    UNUSED,
     check_baseline,
     check_command_line,
     check_network,
     given_options,
+    may_be_shared,
 )
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
@@ -51,7 +54,8 @@ class HashCLI(LightningCLI):
         self._part = cast(LightningVerb, module)
         self._function = getattr(module, entry.function)
         self._verb, self._arguments = verb, arguments
-        check_command_line(verb, arguments)
+        early = {k: reason for k, reason in UNUSED[verb].items() if (verb, k) != _LATE}
+        check_command_line(verb, arguments, early)
         model_module, _, model_class = entry.model.rpartition(".")
         super().__init__(
             model_class=getattr(import_module(model_module), model_class),
@@ -87,6 +91,8 @@ class HashCLI(LightningCLI):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
             self._given = given_options(self._parse_given(parser, args))
+        if self._verb == "attack" and not may_be_shared(self.config["model"]["perturbation"]):
+            check_command_line("attack", self._arguments)
         if self._verb == "test" and "ckpt_path" not in self._given:
             folder = Path(self.config["checkpoints"]) / self.config["name"]
             self.config["ckpt_path"] = str(folder / "best.ckpt")
@@ -140,3 +146,4 @@ class HashCLI(LightningCLI):
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml
+_LATE = ("attack", LEARNED_ON)  # whether it changes anything is known once the options are parsed

@@ -13,7 +13,9 @@ _OPTIONS, _DATA = ("--config", "-c"), ("--data", "--data.class_path")
 
 
 def resolve_configs(arguments: Sequence[str]) -> list[str]:
-    """Put the path of the file in the place of each config, which may be the name of a preset.
+    """Put the paths of all configs, which may be names of presets, before the other options.
+
+    So an option of the command line holds wherever it stands; of two configs the later one holds.
 
     Args:
         arguments: the command line behind the verb.
@@ -24,16 +26,17 @@ def resolve_configs(arguments: Sequence[str]) -> list[str]:
     Raises:
         FileNotFoundError: if there is neither such a file nor such a preset.
     """
-    resolved = []
+    configs: list[str] = []
+    others: list[str] = []
     for before, argument in pairwise(["", *arguments]):
         option, equals, value = argument.partition("=")
         if before in _OPTIONS:
-            resolved.append(str(find_config(argument)))
+            configs += [others.pop(), str(find_config(argument))]
         elif option in _OPTIONS and equals:
-            resolved.append(f"{option}={find_config(value)}")
+            configs.append(f"{option}={find_config(value)}")
         else:
-            resolved.append(argument)
-    return resolved
+            others.append(argument)
+    return configs + others
 
 
 def config_names(arguments: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
@@ -47,6 +48,11 @@ def run_fit(
     if getattr(trainer.checkpoint_callback, "best_model_path", ""):
         trainer.test(
             model, datamodule=datamodule, ckpt_path="best", verbose=False, weights_only=True
+        )
+    elif not getattr(trainer, "fast_dev_run", False):
+        rank_zero_warn(
+            "the training has no best checkpoint, since none of its epochs was validated, or none "
+            "saved; a best.ckpt of this name is of another training"
         )
 
 

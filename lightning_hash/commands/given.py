@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from lightning_hash.results.settings import canonical, flatten
@@ -35,6 +36,8 @@ UNUSED: Mapping[str, Mapping[str, str]] = {
     "encode": {**_TRAINING, **_NO_FIT},
     "attack": _TRAINING,
 }
+# What a shared perturbation reads, which learns on the training items.
+LEARNED_ON = "data.batch_size"
 # What iterations alone read, of an attack that has none; in configs too, but for the schedule that
 # overlays over any preset have.
 _ITERATED = ("step", "inputs", "stop_finished", "start_seed")
@@ -97,6 +100,19 @@ def check_baseline(given: Mapping[str, Any], arguments: Sequence[str], objective
         raise ValueError(msg)
     schedule = {"model.alpha": f"objective {objective} is not iterated"}
     check_command_line("attack", arguments, schedule)
+
+
+def may_be_shared(perturbation: Any) -> bool:
+    """Return whether all queries may share a perturbation.
+
+    Args:
+        perturbation: option ``model.perturbation``, parsed; ``None`` is one per query.
+    """
+    path = getattr(perturbation, "class_path", perturbation)
+    if path is None:
+        return False
+    module, _, name = str(path).rpartition(".")
+    return bool(getattr(getattr(import_module(module), name), "shared", True))
 
 
 def check_network(

@@ -26,12 +26,14 @@ from lightning_hash.victims.victim import Victim
 COLLAPSED = 0.9
 # Fewer queries may have one code, or one target, by chance.
 FEW = 10
-# Queries that are passed twice, and how far their logits may differ, of the largest.
-TWICE, CLOSE = 4, 1e-3
+# Queries that are passed twice, and how far their logits may differ, of the largest; in batches of
+# another size a short number type rounds otherwise.
+TWICE, CLOSE, NEAR = 4, 1e-3, 0.05
 # Less of the budget used, and less of the way gone, is an attack that was too short.
 USED, MOVED = 0.5, 0.5
-# Standard errors above chance from which on a MAP is more than chance.
-ERRORS = 2
+# Standard errors above chance from which on a MAP is more than chance; of fewer codes than LEAST
+# the standard error itself is chance, and what is above chance is not doubted.
+ERRORS, LEAST = 2, 5
 
 
 def say(doubts: Sequence[str]) -> None:
@@ -61,8 +63,17 @@ def doubts_before(
     Returns:
         The doubts, the same on every process.
     """
-    found = ["the victim returns other outputs for the same queries: is dropout active, or noise?"]
-    found = found if any_process(_differs(batches, logits)) else []
+    found = []
+    again, apart = (any_process(each) for each in _differs(batches, logits))
+    if again:
+        found.append(
+            "the victim returns other outputs for the same queries: is dropout active, or noise?"
+        )
+    elif apart:
+        found.append(
+            "the victim's outputs for a query depend on the other queries of its batch: does a "
+            "batch norm take the batch's own mean? Its numbers hold for these batches alone"
+        )
     queries = _gathered(batches)
     several = len(victims) > 1
     for victim, part in victims:
@@ -110,14 +121,23 @@ def _gathered(batches: Sequence[Queries]) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts])[order] for name in names}
 
 
-def _differs(batches: Sequence[Queries], logits: Callable[..., Tensor]) -> bool:
-    """Return whether two passes of the same queries differ."""
+def _differs(batches: Sequence[Queries], logits: Callable[..., Tensor]) -> tuple[bool, bool]:
+    """Return whether two passes of the same queries differ, and passes of them in two halves."""
     queries = next((each for each in batches if len(each.index)), None)
     if queries is None:
-        return False
-    few = slice(0, TWICE)
-    one, other = (logits(queries.inputs[few], *queries.lengths_of(few)) for _ in range(2))
-    return bool((one - other).abs().max() > CLOSE * one.abs().max())
+        return False, False
+
+    def passed(start: int, stop: int) -> Tensor:
+        rows = slice(start, stop)
+        return logits(queries.inputs[rows], *queries.lengths_of(rows))
+
+    one, other = passed(0, TWICE), passed(0, TWICE)
+    largest = one.abs().max()
+    apart = other
+    if len(one) == TWICE:  # halves of two: exported programs may refuse batches of one
+        apart = torch.cat([passed(0, TWICE // 2), passed(TWICE // 2, TWICE)])
+    again = bool((one - other).abs().max() > CLOSE * largest)
+    return again, bool((one - apart).abs().max() > NEAR * largest)
 
 
 def _of_outputs(victim: Victim, logits: Tensor) -> list[str]:
@@ -196,7 +216,8 @@ def _of_map(
     clean, chance = (counted(values[kept], "zero") for values in (clean, chance))
     gain = clean - chance
     error = _error_of_mean(gain, codes[kept])
-    if error is None or float(gain.mean()) > ERRORS * error:
+    errors = ERRORS if len(torch.unique(codes[kept], dim=0)) >= LEAST else 0
+    if error is None or float(gain.mean()) > errors * error:
         return []
     return [
         f"clean MAP is {float(clean.mean()):.4f}, at chance ({float(chance.mean()):.4f}, standard "
@@ -280,13 +301,16 @@ def share_of_way(codes: Tensor, clean: Tensor, goal: Tensor, *, targeted: bool) 
     return float((1 - after / before.clamp(min=1)).mean())
 
 
-def doubts_after(used: float | None, moved: float, largest: float) -> list[str]:
+def doubts_after(
+    used: float | None, moved: float, largest: float, *, default_step: bool
+) -> list[str]:
     """Look at what an attack of some iterations has come to.
 
     Args:
         used: share of the budget, where its kind says.
         moved: share of the way, see :func:`share_of_way`.
         largest: the largest |perturbation| of all queries.
+        default_step: whether the step is the default, which cannot be its own remedy.
 
     Returns:
         The doubts.
@@ -298,10 +322,12 @@ def doubts_after(used: float | None, moved: float, largest: float) -> list[str]:
         ]
     if used is None or used >= USED or moved >= MOVED:
         return []
+    remedy = "leave model.step out (its default fits any number of iterations)"
+    if default_step:
+        remedy = "give a step that does not depend on the gradient's size (model.step: SignStep)"
     return [
         f"the attack used {used:.0%} of its budget and went {moved:.0%} of its way: it was too "
-        "short to say anything of the victim; leave model.step out (its default is longer where "
-        "iterations are fewer), run more iterations, or step along the gradient's sign (SignStep)"
+        f"short to say anything of the victim; {remedy}, or run more iterations"
     ]
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 
 from lightning_hash.attacks import Budget, Perturbation, Queries
 from lightning_hash.attacks.state import Outcome
+from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.modules.attack_callbacks import log_equal
@@ -17,6 +19,8 @@ from lightning_hash.modules.doubts import doubts_after, say, share_of_way, share
 from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import victim_settings
+from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.settings import settings_of
 from lightning_hash.victims.victim import Victim
 
 
@@ -63,6 +67,7 @@ class ScoreModule(pl.LightningModule):
         self.iteration = int(attack["iterations"]) if iteration is None else iteration
         self.seconds, self.counts, self.scored_only = seconds, counts or {}, scored_only
         self.columns: list[dict[str, Tensor]] = []
+        self._bad: list[Tensor] = []
         self._outcome: Outcome | None = None
 
     @property
@@ -104,7 +109,7 @@ class ScoreModule(pl.LightningModule):
             queries.to(self.device)
             clean.set_clean(queries)
         self.evaluation.look(self.data, self.batches, clean)
-        self.columns, self._outcome = [], None
+        self.columns, self._bad, self._outcome = [], [], None
 
     def test_step(self, batch: int, batch_idx: int) -> None:
         """Encode what is left after projection, in float and rounded to 8 bits."""
@@ -112,13 +117,17 @@ class ScoreModule(pl.LightningModule):
         inputs, lengths = queries.inputs, queries.lengths_of()
         adversarial = perturbation(inputs).clamp(0, 1)
         eight_bit = self.budget.round_to_8bit(adversarial, inputs)
+        logits = self.victim(adversarial, *lengths)
+        logits_8bit = self.victim(eight_bit.to(inputs.dtype) / 255, *lengths)
+        finite = torch.isfinite(logits).all(dim=1) & torch.isfinite(logits_8bit).all(dim=1)
+        self._bad.append(queries.index[~finite])
         columns = {
             "index": queries.index,
             "labels": queries.labels,
             "clean_logits": queries.clean_logits,
             "clean_codes": queries.clean_codes,
-            "codes": sign_code(self.victim(adversarial, *lengths)),
-            "codes_8bit": sign_code(self.victim(eight_bit.to(inputs.dtype) / 255, *lengths)),
+            "codes": sign_code(logits),
+            "codes_8bit": sign_code(logits_8bit),
             "adversarial_8bit": eight_bit,
             "perturbation": perturbation.values(inputs),
         }
@@ -134,7 +143,19 @@ class ScoreModule(pl.LightningModule):
         self.evaluation.add(queries, columns["codes"], inputs, adversarial)
 
     def on_test_epoch_end(self) -> None:
-        """Score the attack, the clean queries and the ceiling."""
+        """Score the attack, the clean queries and the ceiling.
+
+        Raises:
+            ValueError: on every process, if logits of a perturbed query are not finite.
+        """
+        found = torch.cat(gather_objects(torch.cat(self._bad).cpu()))
+        bad = sorted(set(found.tolist()))
+        if bad:
+            msg = (
+                f"victim {self.victim.backbone}: its logits are not finite for the perturbed "
+                f"queries {bad}, which have no codes; leave these queries out or lower the step"
+            )
+            raise ValueError(msg)
         last = self.iteration
         made = zip(self._perturbations(), self.batches, strict=True)
         said = {"budget_used": share_used(self.budget, made, self.device), **self.counts}
@@ -176,7 +197,9 @@ class ScoreModule(pl.LightningModule):
         goal = tensors["goal"] if "goal" in tensors else tensors["clean_codes"]
         codes = tensors["codes"], tensors["clean_codes"], goal
         moved = share_of_way(*codes, targeted=self.targeted)
-        found = doubts_after(used, moved, float(tensors["perturbation"].abs().max()))
+        largest = float(tensors["perturbation"].abs().max())
+        default = self.attack["step"] == _default_step(self.attack["iterations"])
+        found = doubts_after(used, moved, largest, default_step=default)
         say(found)
         return found
 
@@ -193,3 +216,8 @@ class ScoreModule(pl.LightningModule):
         if self._outcome is None:
             self._outcome = Outcome.gather(self.columns)
         return self._outcome
+
+
+def _default_step(iterations: int) -> Any:
+    """Return the settings of the step that an attack of this length has by default."""
+    return settings_of(step_of_the_papers_way(iterations)([nn.Parameter(torch.zeros(1))]))

@@ -93,6 +93,10 @@ _ATTACK = (
 )  # fmt: skip
 _FIT = (
     _BAREBONES,
+    *(
+        _Rule(option, lambda value: value == 0, "nothing would be trained; leave it out")
+        for option in ("max_epochs", "max_steps", "limit_train_batches")
+    ),
     _Rule(
         "overfit_batches", lambda value: value > 0,
         "val/map would rank a part of the database; leave it out and give limit_train_batches, or "

@@ -14,6 +14,7 @@ from lightning_hash.functional import RankingOptions, average_precision
 from lightning_hash.models import build_model
 from lightning_hash.modules.doubts import (
     _error_of_mean,
+    _of_map,
     chance_of,
     doubts_after,
     share_of_way,
@@ -89,7 +90,28 @@ def test_a_step_that_is_too_short(tmp_path, blobs, objective):
     [(0.49, 0.49, 1), (0.51, 0.0, 0), (0.1, 0.51, 0), (None, 0.0, 0), (0.0, -0.2, 1)],
 )
 def test_half_of_the_budget_or_half_of_the_way(used, moved, expected):
-    assert len(doubts_after(used, moved, 0.1)) == expected
+    assert len(doubts_after(used, moved, 0.1, default_step=True)) == expected
+
+
+def test_the_default_step_is_not_its_own_remedy(tmp_path, blobs):
+    """Weak gradients leave it short of its budget too."""
+    weak = Ends(lambda logits: logits * 1e-5)
+    with pytest.warns(UserWarning, match=r"too short to say .*; give a step that does not depend"):
+        found = doubts(attack(tmp_path, blobs, victim=weak, step=None))
+    assert not any("leave model.step out" in text for text in found)
+
+
+def test_few_queries_of_a_good_victim_are_not_at_chance():
+    """The standard error of a few may be as large as their mean."""
+    labels = torch.eye(4, dtype=torch.int64)
+    near = torch.tensor([[1, 1, 1, 1], [1, -1, -1, 1], [-1, 1, -1, 1], [-1, -1, 1, 1]])
+    database = near.repeat(5, 1), labels.repeat(5, 1)
+    codes = torch.stack([near[0], near[0]])
+    codes[1, 3] = -1  # the second query finds its items with others
+    for few in (2, 3, 4):
+        queries = torch.cat([codes, near[2:]])[:few]
+        queries_labels = labels[[0, 1, 2, 3]][:few]
+        assert not _of_map(queries, database[0], queries_labels, database[1], RankingOptions())
 
 
 def test_the_way_of_the_codes():
@@ -278,6 +300,40 @@ def test_outputs_at_random(tmp_path, blobs):
     trained = TinyNet().train()
     trained.linear = nn.Sequential(trained.linear, nn.Dropout(0.5))  # off in eval mode
     assert not doubts(attack(tmp_path, blobs, victim=trained, **FITS))
+
+
+class Centred(TinyNet):
+    """Takes the mean of the batch, as a batch norm without running statistics does."""
+
+    def forward(self, inputs):
+        logits = super().forward(inputs)
+        return logits - logits.mean(dim=0)
+
+
+def test_outputs_that_depend_on_the_batch(tmp_path, blobs):
+    said(tmp_path, blobs, "depend on the other queries of its batch", victim=Centred())
+
+
+class LostAtTheEnd(TinyNet):
+    """Has logits of a query in every iteration, and none of what it has become."""
+
+    def __init__(self, clean):
+        super().__init__()
+        self.clean = clean
+
+    def forward(self, inputs):
+        logits = super().forward(inputs)
+        change = (inputs - self.clean).abs().flatten(1).amax(dim=1, keepdim=True)
+        lost = (change > 0.2) & (change < 0.31) & (not torch.is_grad_enabled())
+        return torch.where(lost, torch.nan, logits)
+
+
+def test_a_perturbed_query_without_logits_has_no_code(tmp_path, blobs):
+    """The bits of NaN are -1: its MAP would be that of one code."""
+    blobs.setup("test")
+    victim = LostAtTheEnd(blobs.query_set[3][0])
+    with pytest.raises(ValueError, match=r"not finite for the perturbed queries \[3\], .* lower"):
+        attack(tmp_path, blobs, victim=victim, evaluate_at=[], **FITS)
 
 
 def test_targets_that_say_little(tmp_path, blobs):
