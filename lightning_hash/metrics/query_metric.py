@@ -37,7 +37,8 @@ class QueryMetric(Metric, ABC):
 
     Rows are keyed by the query's index: order, batches, padding and the number of processes change
     no value. A value is computed anew by each call, never kept, and the rows keep their types
-    whatever the metric is cast to.
+    whatever the metric is cast to. An index counts once, so that torchmetrics' BootStrapper, which
+    repeats queries, finds too small a spread: :meth:`score` has the standard error.
 
     Args:
         kwargs: those of torchmetrics.Metric.

@@ -136,8 +136,14 @@ def _differs(batches: Sequence[Queries], logits: Callable[..., Tensor]) -> tuple
     apart = other
     if len(one) == TWICE:  # halves of two: exported programs may refuse batches of one
         apart = torch.cat([passed(0, TWICE // 2), passed(TWICE // 2, TWICE)])
-    again = bool((one - other).abs().max() > CLOSE * largest)
-    return again, bool((one - apart).abs().max() > NEAR * largest)
+    return differ(other, one), bool((one - apart).abs().max() > NEAR * largest)
+
+
+def differ(one: Tensor, other: Tensor) -> bool:
+    """Return whether logits of the same queries ``(B, K)`` differ by more than rounding."""
+    if not len(one):
+        return False
+    return bool((one - other).abs().max() > CLOSE * other.abs().max())
 
 
 def _of_outputs(victim: Victim, logits: Tensor) -> list[str]:

@@ -15,11 +15,11 @@ from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.modules.attack_callbacks import log_equal
 from lightning_hash.modules.databases import Databases
-from lightning_hash.modules.doubts import doubts_after, say, share_of_way, share_used
+from lightning_hash.modules.doubts import differ, doubts_after, say, share_of_way, share_used
 from lightning_hash.modules.evaluation import Evaluation
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import victim_settings
-from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.distributed import any_process, gather_objects
 from lightning_hash.utils.settings import settings_of
 from lightning_hash.victims.victim import Victim
 
@@ -100,14 +100,30 @@ class ScoreModule(pl.LightningModule):
         self.run_folder = None if folder is None else Path(folder)
 
     def on_test_start(self) -> None:
-        """Compute the clean codes on the device."""
+        """Compute the clean codes on the device, anew.
+
+        Raises:
+            ValueError: if they are not those that the attack began with.
+        """
         clean = CleanPass(
             self.victim, self.databases, self.trainer.precision_plugin.forward_context
         )
         clean.know_bits(self.data, self.device)
+        changed = False
         for queries in self.batches:
             queries.to(self.device)
+            before = getattr(queries, "clean_logits", None)
             clean.set_clean(queries)
+            if before is not None and differ(before, queries.clean_logits):
+                again = clean.logits(queries.inputs, *queries.lengths_of())
+                changed |= not differ(again, queries.clean_logits)  # else it is noise
+        if any_process(changed):
+            msg = (
+                f"victim {self.victim.backbone}: its outputs of the clean queries are not those "
+                "that the attack began with, and no row would say so; leave the callback out that "
+                "changes the victim or the queries"
+            )
+            raise ValueError(msg)
         self.evaluation.look(self.data, self.batches, clean)
         self.columns, self._bad, self._outcome = [], [], None
 

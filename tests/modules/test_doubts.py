@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import nn
 
 from lightning_hash.attacks import HAG, AnchorCode, LInf, Noise, SignStep, TargetChoice
@@ -319,21 +319,46 @@ class LostAtTheEnd(TinyNet):
 
     def __init__(self, clean):
         super().__init__()
-        self.clean = clean
+        self.clean = clean.flatten(1)
 
     def forward(self, inputs):
         logits = super().forward(inputs)
-        change = (inputs - self.clean).abs().flatten(1).amax(dim=1, keepdim=True)
-        lost = (change > 0.2) & (change < 0.31) & (not torch.is_grad_enabled())
-        return torch.where(lost, torch.nan, logits)
+        if torch.is_grad_enabled():
+            return logits
+        known = torch.cdist(inputs.flatten(1), self.clean).amin(dim=1, keepdim=True) < 1e-2
+        return torch.where(known, logits, torch.nan)
 
 
 def test_a_perturbed_query_without_logits_has_no_code(tmp_path, blobs):
     """The bits of NaN are -1: its MAP would be that of one code."""
     blobs.setup("test")
-    victim = LostAtTheEnd(blobs.query_set[3][0])
-    with pytest.raises(ValueError, match=r"not finite for the perturbed queries \[3\], .* lower"):
-        attack(tmp_path, blobs, victim=victim, evaluate_at=[], **FITS)
+    clean = torch.stack([item[0] for part in (blobs.query_set, blobs.database_set)
+                         for item in part])  # fmt: skip
+    with pytest.raises(ValueError, match=r"not finite for the perturbed queries \[0, 1, .* lower"):
+        attack(tmp_path, blobs, victim=LostAtTheEnd(clean), evaluate_at=[], **FITS)
+
+
+class Meddles(Callback):
+    """Changes what is attacked, behind an iteration."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.change(pl_module)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda module: module.victim.network.linear.weight.mul_(-1.0),
+        lambda module: module.batches[0].inputs.mul_(0.5),
+    ],
+)
+def test_a_victim_or_queries_that_others_change(tmp_path, blobs, change):
+    """Clean and perturbed queries would be those of another victim than the database's."""
+    with pytest.raises(ValueError, match="not those that the attack began with"):
+        attack(tmp_path, blobs, iterations=5, callbacks=[Meddles(torch.no_grad()(change))], **FITS)
 
 
 def test_targets_that_say_little(tmp_path, blobs):
