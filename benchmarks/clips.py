@@ -90,7 +90,8 @@ def alone(name, count, frames, size, batch, chunk, iterations):
 
 def training(clips, size, epochs):
     """Time epochs of training through pixels and on cached features, in turn."""
-    data = {"n_train": clips, "n_query": 10, "n_database": 10, "size": size, "jitter": None}
+    data = {"n_train": clips, "n_query": 10, "n_database": 10, "size": size, "jitter": None,
+            "selected_on": "test"}  # fmt: skip
     print(f"\nTraining, {clips} clips of 8 frames of {size}x{size}, {epochs} epochs\n")
     print("| | seconds |\n|---|---:|")
     with tempfile.TemporaryDirectory() as folder:

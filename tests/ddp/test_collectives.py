@@ -188,7 +188,7 @@ def _fit(rank=0, world=1):
         max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=0,
     )  # fmt: skip
-    data = BlobData(batch_size=24 // world, eval_batch_size=7)
+    data = BlobData(batch_size=24 // world, eval_batch_size=7, selected_on="test")
     trainer.fit(module, datamodule=data)
     weights = {key: value.clone() for key, value in module.network.state_dict().items()}
     scores = trainer.test(module, datamodule=data, verbose=False)[0]

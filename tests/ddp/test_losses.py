@@ -33,7 +33,8 @@ def _fits(world=1):
             logger=False, enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=0,
         )  # fmt: skip
-        trainer.fit(module, datamodule=BlobData(batch_size=24 // world))
+        data = BlobData(batch_size=24 // world, selected_on="test")
+        trainer.fit(module, datamodule=data)
         state = {key: value.clone() for key, value in module.state_dict().items()}
         found.append((state, None if module._bank is None else module._bank.rows()[0]))
     return found
