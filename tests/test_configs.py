@@ -215,15 +215,15 @@ def test_commands_take_presets_by_name():
 
 
 def test_an_option_holds_wherever_it_stands(capsys):
-    """The preset has 32 bits; a config behind the option took its place without a word."""
+    """The presets have 64 and 48 bits; a config behind the option took its place without a word."""
     for arguments in (
-        ["--model.bits=48", "--config", "fit/hag.yaml"],
-        ["--config=fit/hag.yaml", "--model.bits=48"],
-        ["--model.bits", "48", "-c", "fit/csq.yaml", "--config=fit/hag.yaml"],
+        ["--model.bits=24", "--config", "fit/csq.yaml"],
+        ["--config=fit/csq.yaml", "--model.bits=24"],
+        ["--model.bits", "24", "-c", "fit/csq.yaml", "--config=fit/dch.yaml"],
     ):
         with pytest.raises(SystemExit, match="0"):
             HashCLI("fit", [*resolve_configs(arguments), "--print_config"])
-        assert yaml.safe_load(capsys.readouterr().out)["model"]["bits"] == 48
+        assert yaml.safe_load(capsys.readouterr().out)["model"]["bits"] == 24
 
 
 BATCHES = {
