@@ -49,10 +49,10 @@ def run_fit(
         trainer.test(
             model, datamodule=datamodule, ckpt_path="best", verbose=False, weights_only=True
         )
-    elif not getattr(trainer, "fast_dev_run", False):
+    elif trainer.checkpoint_callback is not None and not getattr(trainer, "fast_dev_run", False):
         rank_zero_warn(
-            "the training has no best checkpoint, since none of its epochs was validated, or none "
-            "saved; a best.ckpt of this name is of another training"
+            "the training has no best checkpoint, since none of its epochs was validated; a "
+            "best.ckpt of this name, where there is one, is of another training"
         )
 
 
