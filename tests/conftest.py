@@ -13,8 +13,9 @@ from tests.helpers.commands import SHORT_FIT, SMALL_DATA
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def the_same_in_any_order():
     torch.set_num_threads(1)
+    torch.manual_seed(0)
 
 
 class Blobs(Dataset):

@@ -401,7 +401,10 @@ def test_rows_are_json_with_the_whole_protocol(tmp_path, blobs):
 def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path, blobs):
     victim = build_model("convnet", bits=8).eval().requires_grad_(requires_grad=False)
     step = partial(SGD, lr=1000, momentum=0.9)  # the features of an untrained network are small
-    module = make(victim, objective=TargetFeatures(), targets=TargetChoice(n_t=2), step=step)
+    module = make(
+        victim, objective=TargetFeatures(), targets=TargetChoice(n_t=2), step=step,
+        kernels="float32",
+    )  # fmt: skip
     before = {key: value.clone() for key, value in victim.state_dict().items()}
     scores = run_attack(trainer(tmp_path, 4), module, blobs)
     outcome = scores.outcome()
