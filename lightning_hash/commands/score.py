@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
-from rich.console import Console
 from rich.table import Table
 
 from lightning_hash._version import __version__
@@ -14,7 +13,7 @@ from lightning_hash.codes.code_files import read_codes, read_labels
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.tables import metric_label
+from lightning_hash.results.tables import metric_label, print_table
 
 SAID = ("normalizer", "ties", "empty")
 
@@ -53,7 +52,7 @@ def main(arguments: list[str]) -> int:
     for row in rows:
         error = "" if row.se is None else f"{row.se:.4f}"
         table.add_row(metric_label(row), f"{row.value:.4f}", error, str(row.n))
-    Console().print(table)
+    print_table(table)
     return 0
 
 

@@ -22,6 +22,7 @@ LABELS = {
     "perceptibility": "perceptibility",
     "linf": "largest change",
 }
+WIDEST = 1000
 SHORT = 16  # letters of a label that a narrow terminal keeps in one line
 
 
@@ -97,7 +98,8 @@ def print_table(table: Table) -> None:
         texts = [str(cell) for cell in (column.header, *column.cells)]
         words = [word for text in texts for word in (text[:SHORT], *text.split())]
         column.min_width = max(map(len, words), default=0)
-    least = Measurement.get(console, console.options, table).minimum
+    wide = console.options.update(width=WIDEST)  # a measurement never exceeds its options
+    least = Measurement.get(console, wide, table).minimum
     Console(width=max(console.width, least)).print(table)
 
 

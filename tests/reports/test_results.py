@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from rich.table import Table
 
 from lightning_hash.results.rows import ResultRow, read_results, write_results
 from lightning_hash.results.tables import format_epsilon, print_table, summary_table
@@ -134,6 +135,18 @@ def test_summary_takes_the_last_iteration():
 def test_the_summary_of_a_stopped_attack_says_so():
     table = summary_table([row(iteration=200, iterations=5000)])
     assert str(table.title).startswith("hag, 32 bits, stopped at iteration 200 of 5000: ")
+
+
+def test_a_table_of_many_columns_is_wider_than_the_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    table = Table()
+    texts = [f"0.{number}234(567)" for number in range(10, 22)]
+    for number in range(len(texts)):
+        table.add_column(f"column{number}", justify="right")
+    table.add_row(*texts)
+    print_table(table)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(all(text in line for text in texts) for line in lines)
 
 
 def test_a_table_is_never_cut_by_a_narrow_terminal(monkeypatch, capsys):

@@ -2,7 +2,6 @@
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
-from rich.console import Console
 from rich.table import Table
 
 from lightning_hash.modules.score_module import ScoreModule
@@ -42,6 +41,6 @@ class SummaryTable(Callback):
             for name, value in trainer.callback_metrics.items():
                 if name.startswith("test/"):
                     table.add_row(name, f"{float(value):.4f}")
-            Console().print(table)
+            print_table(table)
             if trainer.ckpt_path is not None:
                 print(trainer.ckpt_path)
