@@ -152,3 +152,13 @@ def test_budgets_of_different_channels_are_not_one(tmp_path):
     pixels = write(tmp_path / "c", delta, epsilon=0.2)
     with pytest.raises(ValueError, match=r"epsilon is 0.1, 0.2, 0.05 on .* and 0.2 on"):
         combine([first, pixels], "clipped")
+
+
+@pytest.mark.parametrize("combination", ["sum", "clipped", "average", "best"])
+def test_the_shortest_attack_says_the_iterations(parts, combination):
+    early, late = (
+        dataclasses.replace(part, iteration=iteration)
+        for part, iteration in zip(parts, (40, 100), strict=True)
+    )
+    assert combine([early, late], combination).iteration == 40
+    assert combine([late, early], combination).iteration == 40

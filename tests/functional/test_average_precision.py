@@ -111,6 +111,17 @@ def test_all_tied_by_hand():
     assert math.isnan(average_precision(*case, top_k=1, ties="stable").item())
 
 
+@pytest.mark.parametrize("bits", [127, 128, 255, 256, 300])
+def test_the_largest_distance_is_no_small_one(bits):
+    """An irrelevant item at distance 0 and a relevant one at distance K, by hand."""
+    query = torch.ones(1, bits)
+    labels = torch.tensor([[1, 0]])
+    value = average_precision(
+        query, torch.cat([query, -query]), labels, torch.tensor([[0, 1], [1, 0]])
+    )
+    assert value.tolist() == [0.5]
+
+
 def test_expected_does_not_depend_on_the_order_of_the_database():
     query, database, query_labels, labels = random_case(0, 5, 60, 4)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))

@@ -192,3 +192,8 @@ def test_deep_video_by_hand():
 def test_deep_video_options(options, name):
     with pytest.raises(ValueError, match=f"{name} must"):
         DeepVideoLoss(**options)
+
+
+def test_the_smallest_options_are_allowed():
+    assert HashNetLoss(stages=1).stages == 1
+    assert DCHLoss(quantization_weight=0).quantization_weight == 0
