@@ -306,3 +306,20 @@ def test_the_wheel_carries_the_presets(tmp_path):
         env={**os.environ, "PYTHONPATH": str(unpacked)},
     )  # fmt: skip
     assert Path(answer.stdout.strip()).is_relative_to(unpacked)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"model:\n  bits: [1,\n", r"config bad\.yaml is no YAML: line 3, "),
+        (b"\xff\xfe", r"config bad\.yaml is no YAML: it has bytes that are no UTF-8 text"),
+        (b"- 1", r"config bad\.yaml must be a mapping, got list"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["fit", "attack"])
+def test_a_config_that_is_none_is_one_line(verb, content, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_bytes(content)
+    assert main([verb, "--config", "bad.yaml"]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"error: {message}", said)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lightning_hash.utils.configs import find_config
+from lightning_hash.utils.configs import find_config, read_config
 
 _OPTIONS, _DATA = ("--config", "-c"), ("--data", "--data.class_path")
 
@@ -58,7 +57,7 @@ def with_data_class(arguments: Sequence[str]) -> list[str]:
         The command line with the content of such configs in the place of their paths, where another
         config or option names the class.
     """
-    contents = {name: yaml.safe_load(Path(name).read_text()) for name in config_names(arguments)}
+    contents = {name: read_config(name) for name in config_names(arguments)}
     named = [_data_class(content) for content in contents.values()]
     given = [*arguments, *(part for a in arguments for part in a.split("=", 1) if "=" in a)]
     named += [after for before, after in pairwise(given) if before in _DATA]
@@ -67,7 +66,7 @@ def with_data_class(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     filled = {}
     for name, content in contents.items():
-        data = content.get("data") if isinstance(content, dict) else None
+        data = content.get("data")
         if isinstance(data, dict) and "class_path" not in data:
             options = data.get("init_args", data)
             content["data"] = {"class_path": classes[-1], "init_args": options}
@@ -84,7 +83,7 @@ def with_data_class(arguments: Sequence[str]) -> list[str]:
     return line
 
 
-def _data_class(content: Any) -> str | None:
-    data = content.get("data") if isinstance(content, dict) else None
+def _data_class(content: dict[str, Any]) -> str | None:
+    data = content.get("data")
     found = data.get("class_path") if isinstance(data, dict) else data
     return found if isinstance(found, str) else None

@@ -1,12 +1,10 @@
 """What a verb takes where the user says nothing."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_hash.commands.configs import config_names
+from lightning_hash.utils.configs import read_config
 
 
 def keep_defaults(defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
@@ -23,7 +21,7 @@ def keep_defaults(defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict
     Returns:
         Those that hold.
     """
-    configs = [yaml.safe_load(Path(name).read_text()) for name in config_names(arguments)]
+    configs = [read_config(name) for name in config_names(arguments)]
     return {
         key: value
         for key, value in defaults.items()

@@ -24,7 +24,7 @@ from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
-from lightning_hash.utils.configs import find_config
+from lightning_hash.utils.configs import find_config, read_config
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
@@ -164,8 +164,8 @@ def _data(config: Path) -> HashDataModule:
     if not config.is_file():
         msg = f"{config} does not exist; give the config of the attacks' data with --data"
         raise FileNotFoundError(msg)
-    content = yaml.safe_load(config.read_text())
-    if not isinstance(content, dict) or "data" not in content:
+    content = read_config(config)
+    if "data" not in content:
         msg = f"{config} has no section data"
         raise ValueError(msg)
     parser = ArgumentParser(exit_on_error=False)

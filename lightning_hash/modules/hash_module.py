@@ -28,10 +28,12 @@ from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.modules.resumption import check_resumption
 from lightning_hash.modules.trainer_check import check_fit_trainer, check_pass_trainer
 from lightning_hash.modules.training_settings import (
+    check_length,
     check_training,
     model_settings,
     run_settings,
     scheduler_settings,
+    selected_on,
 )
 from lightning_hash.utils.distributed import gather_rows, gather_rows_with_grad
 from lightning_hash.utils.settings import sha256_of
@@ -386,7 +388,7 @@ class HashModule(pl.LightningModule):
             "bits": self.bits,
             "loss": type(self.loss).__name__,
             "settings": self._settings if "trainer" in self._settings else None,
-            "selected_on": self._selected_on(),
+            "selected_on": self._trainer and selected_on(self.trainer, self._validated),
         }
         checkpoint["seed"] = self._seed
         if self._bank is not None:
@@ -397,24 +399,6 @@ class HashModule(pl.LightningModule):
             "bits": self.bits,
             "weights": None,
         }
-
-    def _selected_on(self) -> str | None:
-        """Say whose queries picked the weights that are being saved; nobody's picked the last."""
-        if self._trainer is None:
-            return None
-        for callback in self.trainer.checkpoint_callbacks:
-            monitor = getattr(callback, "monitor", None)
-            best: Tensor | None = getattr(callback, "best_model_score", None)
-            now = self.trainer.callback_metrics.get(monitor) if monitor else None
-            if best is None or now is None or float(best) != float(now):
-                continue
-            if str(monitor).startswith("val/"):
-                if self._validated != self.global_step:  # they have moved on since
-                    continue
-                data = self.trainer.datamodule  # type: ignore[attr-defined]
-                return getattr(data, "selected_on", None)
-            return "train"
-        return None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the seed and the code bank of the training; a test needs the network alone.
@@ -428,13 +412,7 @@ class HashModule(pl.LightningModule):
                 follows = f"loss {type(self.loss).__name__}"
             entry = checkpoint[CHECKPOINT_KEY]
             self._before = check_training(entry, self._settings, follows)
-            done, wanted = checkpoint["epoch"], self.trainer.max_epochs
-            if wanted is not None and 0 <= wanted < done:
-                msg = (
-                    f"ckpt_path: the checkpoint has {done} epochs, this run's max_epochs is "
-                    f"{wanted}; give at least as many, or train anew without ckpt_path"
-                )
-                raise ValueError(msg)
+            check_length(checkpoint["epoch"], self.trainer.max_epochs)
         self._seed = checkpoint.get("seed")
         self.selected_on = checkpoint.get(CHECKPOINT_KEY, {}).get("selected_on")
         self._bank_state = checkpoint.get("code_bank", {})

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -127,6 +127,47 @@ def check_training(
         {"trainer.max_epochs": follows},
     )  # fmt: skip
     return saved
+
+
+def check_length(done: int, wanted: int | None) -> None:
+    """Refuse to go on for fewer epochs than a checkpoint has.
+
+    Args:
+        done: epochs of the checkpoint.
+        wanted: the Trainer's max_epochs; ``None`` and -1 are no bound.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if wanted is not None and 0 <= wanted < done:
+        msg = (
+            f"ckpt_path: the checkpoint has {done} epochs, this run's max_epochs is {wanted}; give "
+            "at least as many, or train anew without ckpt_path"
+        )
+        raise ValueError(msg)
+
+
+def selected_on(trainer: pl.Trainer, validated: int) -> str | None:
+    """Say whose queries picked the weights that are being saved; nobody's picked the last.
+
+    Args:
+        trainer: runs the training.
+        validated: the step at which the last validation looked.
+
+    Returns:
+        The data's ``selected_on``, ``"train"`` for a monitor of the training, or ``None``.
+    """
+    for callback in trainer.checkpoint_callbacks:
+        monitor = getattr(callback, "monitor", None)
+        best: Tensor | None = getattr(callback, "best_model_score", None)
+        now = trainer.callback_metrics.get(monitor) if monitor else None
+        if best is None or now is None or float(best) != float(now):
+            continue
+        if not str(monitor).startswith("val/"):
+            return "train"
+        if validated == trainer.global_step:  # otherwise they have moved on since
+            return getattr(trainer.datamodule, "selected_on", None)  # type: ignore[attr-defined]
+    return None
 
 
 def _data_settings(data: Any, world: int) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from lightning_hash.sweeps.run import VERBS, Run
-from lightning_hash.utils.configs import find_config
+from lightning_hash.utils.configs import read_config
 
 SCALES = ("full", "demo")
 
@@ -55,7 +55,7 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
     """
     runs: dict[str, Run] = {}
     for path in paths:
-        content = _mapping(path)
+        content = read_config(path, "sweep file")
         _only(content, ("runs", *SCALES), str(path))
         templates = _templates(content.get("runs"), scale, path)
         entries = content.get(scale)
@@ -73,19 +73,6 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
     return list(runs.values())
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    text = find_config(path, "sweep file").read_text()
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        msg = f"{path} is no YAML: {error}"
-        raise ValueError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"{path} must be a mapping, got {type(content).__name__}"
-        raise ValueError(msg)
-    return content
-
-
 def _only(content: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     unknown = [key for key in content if key not in known]
     if unknown:
@@ -97,7 +84,7 @@ def _templates(runs: Any, scale: str, path: Path) -> dict[str, Template]:
     where = f"{path}, runs"
     if isinstance(runs, str):
         where = runs.replace("{scale}", scale)
-        runs = _mapping(Path(where))
+        runs = read_config(where, "sweep file")
     if not isinstance(runs, dict) or not runs:
         msg = f"{where} must be a mapping of names and runs, or the path of one, got {runs!r}"
         raise ValueError(msg)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-import yaml
-
-from lightning_hash.utils.configs import find_config
+from lightning_hash.utils.configs import read_config
 
 VERBS = ("fit", "attack", "transfer")
 DIGITS = 12  # of the fingerprint: 2^48 values
@@ -104,10 +102,4 @@ def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
             below[key] = value
 
 
-@cache
-def _content(path: str) -> dict[str, Any]:
-    content = yaml.safe_load(find_config(path).read_text()) or {}
-    if not isinstance(content, dict):
-        msg = f"config {path} must be a mapping, got {type(content).__name__}"
-        raise ValueError(msg)
-    return content
+_content = cache(read_config)

@@ -1,6 +1,9 @@
 """Presets by name: ``configs/`` of the repository, which the wheel carries."""
 
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -41,6 +44,33 @@ def find_config(name: str | Path, what: str = "config") -> Path:
     there += [each.relative_to(presets()).as_posix() for each in _siblings(preset)]
     msg = f"{what} {name} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
     raise FileNotFoundError(msg)
+
+
+def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
+    """Read a config, found as :func:`find_config` does; an empty file is an empty mapping.
+
+    Args:
+        name: a path, or the name of a preset.
+        what: what to call it in an error.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is no YAML, or no mapping; names the file and the line.
+    """
+    path = find_config(name, what)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}, "
+        msg = f"{what} {name} is no YAML: {line}{error.problem}"
+        raise ValueError(msg) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{what} {name} is no YAML: it has bytes that are no UTF-8 text"
+        raise ValueError(msg) from error
+    if content is not None and not isinstance(content, dict):
+        msg = f"{what} {name} must be a mapping, got {type(content).__name__}"
+        raise ValueError(msg)
+    return content or {}
 
 
 def _siblings(preset: Path) -> list[Path]:
