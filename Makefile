@@ -15,7 +15,9 @@ $(STAMP): pyproject.toml
 	$(PY) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Train a hash model on the photographs inside scikit-image, attack it, print one table.
+# Train a hash model on the photographs inside scikit-image, attack it, print one table. Sums of several threads
+# round otherwise: one thread gives one table on machines of any size.
+demo: export OMP_NUM_THREADS ?= 1
 demo: $(STAMP)
 	$(PY) -m lightning_hash fit --runs $(RUNS)
 	$(ATTACK) --name demo/noise --config configs/attack/noise.yaml
