@@ -1,8 +1,8 @@
 """What an attack's iterations run on: number type, layout, folded batch norms, compilation."""
 
+import contextlib
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from lightning_hash.functional.checks import check_choice
+from lightning_hash.models.network import HashNetwork
 from lightning_hash.victims.borrow import reduced_precision
 from lightning_hash.victims.victim import Victim
 
@@ -81,7 +82,7 @@ class Kernels:
         found.channels_last = self.channels_last
         return found
 
-    @contextmanager
+    @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
         """Let the device multiply as these kernels do."""
         if not self.tf32:
@@ -150,16 +151,17 @@ def _fold(network: nn.Module) -> nn.Module:
 
 
 def _folded_parts(network: nn.Module) -> nn.Module:
-    """Fold the whole where it can be traced, or its parts."""
+    """Fold the whole where it can be traced, or its parts; a known hash layer stays known."""
     if not batch_norms(network):
         return network
-    try:
-        folded: nn.Module = fuse(network)
-    except Exception:  # tracing ends in many types, such as that of a branch that depends on data
-        folded = copy.deepcopy(network)  # what is not folded must not be the victim's own either
-        for name, part in folded.named_children():
-            setattr(folded, name, _folded_parts(part))
-    return folded
+    if not isinstance(network, HashNetwork):
+        with contextlib.suppress(Exception):  # tracing ends in many types, a branch on data in one
+            folded: nn.Module = fuse(network)
+            return folded
+    parts = copy.deepcopy(network)  # what is not folded must not be the victim's own either
+    for name, part in parts.named_children():
+        setattr(parts, name, _folded_parts(part))
+    return parts
 
 
 def _shorten(network: nn.Module) -> None:

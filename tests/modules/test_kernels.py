@@ -16,7 +16,7 @@ from lightning_hash.victims.kernel_choice import (
     fastest_kernels,
     rule_kernels,
 )
-from lightning_hash.victims.kernels import Kernels, read_kernels
+from lightning_hash.victims.kernels import Kernels, batch_norms, read_kernels
 from lightning_hash.victims.victim import Victim
 from tests.conftest import TinyNet
 from tests.helpers.attacks import far_step, make, rows_of, trainer
@@ -35,13 +35,25 @@ def clock(monkeypatch, seconds):
 
     def gradient(network, inputs, function):
         short = any(p.dtype == torch.bfloat16 for p in network.parameters())
-        folded = isinstance(network.network, torch.fx.GraphModule)
+        folded = batch_norms(network) == 0
         now[0] += seconds[Kernels(short, network.channels_last, folded)]
         laid_out = network.lay_out(inputs).requires_grad_()
         return torch.autograd.grad(function(network, laid_out), laid_out)[0]
 
     monkeypatch.setattr(kernel_choice, "_gradient", gradient)
     monkeypatch.setattr(kernel_choice, "_now", lambda device: now[0])
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet18"])
+def test_a_folded_network_shows_what_its_hash_layer_sees(name):
+    """The feature-based attack on the kernels of the rule."""
+    victim, images = Victim(build_model(name, 8).eval()), torch.rand(2, 3, 32, 32)
+    folded = Kernels(folded=True).of(victim)
+    assert batch_norms(victim.network) > batch_norms(folded.network) == 0
+    for found, expected in zip(
+        folded.with_features(images), victim.with_features(images), strict=True
+    ):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
