@@ -47,26 +47,12 @@ class Parts:
                 try:
                     if self.size is None or len(places) <= self.size:
                         return closure(rows)
-                    return self._in_parts(closure, places, parameters)
+                    return _in_parts(closure, torch.split(places, self.size), parameters)
                 except OUT_OF_MEMORY:
                     queries.asked.copy_(before)
                     self._halve(min(self.size or len(places), len(places)))
 
         return ask
-
-    def _in_parts(
-        self, closure: Closure, places: Tensor, parameters: Sequence[torch.nn.Parameter]
-    ) -> Answer:
-        answers, sums = [], [torch.zeros_like(parameter) for parameter in parameters]
-        for part in torch.split(places, self.size or 1):
-            answers.append(closure(part))
-            if torch.is_grad_enabled():
-                for total, parameter in zip(sums, parameters, strict=True):
-                    total += torch.zeros_like(total) if parameter.grad is None else parameter.grad
-        if torch.is_grad_enabled():
-            for parameter, total in zip(parameters, sums, strict=True):
-                parameter.grad = total
-        return join(answers)
 
     def _halve(self, size: int) -> None:
         """Halve the parts.
@@ -82,6 +68,21 @@ class Parts:
             f"{size} queries do not fit into the device's memory: going on with {self.size} at a "
             "time; a smaller batch_size avoids this"
         )
+
+
+def _in_parts(
+    closure: Closure, parts: Sequence[Tensor], parameters: Sequence[torch.nn.Parameter]
+) -> Answer:
+    answers, sums = [], [torch.zeros_like(parameter) for parameter in parameters]
+    for part in parts:
+        answers.append(closure(part))
+        if torch.is_grad_enabled():
+            for total, parameter in zip(sums, parameters, strict=True):
+                total += torch.zeros_like(total) if parameter.grad is None else parameter.grad
+    if torch.is_grad_enabled():
+        for parameter, total in zip(parameters, sums, strict=True):
+            parameter.grad = total
+    return join(answers)
 
 
 class Unfinished:

@@ -151,12 +151,12 @@ def _at_each(ns: Sequence[int]) -> Measure:
 
 def _precision_within(chunk: RankedChunk) -> Tensor:
     items, hits = chunk.items.cumsum(dim=1), chunk.hits.cumsum(dim=1)
-    return torch.where(items > 0, hits / items, torch.nan)
+    return hits / items  # NaN where no item is so near
 
 
 def _recall_within(chunk: RankedChunk) -> Tensor:
     hits = chunk.hits.cumsum(dim=1)
-    return torch.where(hits[:, -1:] > 0, hits / hits[:, -1:], torch.nan)
+    return hits / hits[:, -1:]  # NaN where there is nothing to find
 
 
 _RADIUS = [Measure(_precision_within, 1), Measure(_recall_within, 1)]

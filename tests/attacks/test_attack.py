@@ -114,6 +114,7 @@ def test_success_is_the_distance_that_is_to_grow_or_minus_the_one_that_is_to_shr
     assert away.success(zero).tolist() == [3.0, 3.0]
     assert towards.success(zero).tolist() == [-1.0, 0.0]
     assert away.success(zero).dtype == torch.float32
+    assert Queries.untargeted(inputs, zero).success(logits).tolist() == [2.0, 3.0]
 
 
 class Jump(Search):

@@ -82,6 +82,15 @@ def test_rounding_off_the_grid_stays_within_the_budget():
 
 def test_a_budget_below_any_level_sends_the_nearest_level():
     assert round_to_8bit(torch.tensor([0.5]), torch.tensor([0.5]), 1e-4).tolist() == [128]
+    clean = torch.tensor([127.5, 100.6, 100.4]) / 255
+    below = (clean * 255 - 0.05) / 255  # the nearest level of what is sent is another one
+    assert round_to_8bit(below, clean, 0.1 / 255).tolist() == [128, 101, 100]
+
+
+def test_what_a_budget_found_in_the_images_is_not_saved():
+    budget = LInf(8 / 255, "normalized")
+    budget.scale = torch.tensor([0.2, 0.2, 0.1]).reshape(-1, 1, 1)
+    assert budget.state_dict() == {}
 
 
 @pytest.mark.parametrize(

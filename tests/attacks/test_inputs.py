@@ -106,3 +106,14 @@ def test_sides_of_a_rectangle_shrink_alike():
     high, wide = ((changed.amax(dim=dim) > 0.5).sum(dim=1) for dim in (2, 1))
     assert ((wide / 40 - high / 10).abs() <= 0.5 / 10 + 0.5 / 40 + 1e-6).all()
     assert (wide < 40).any()
+
+
+def test_images_and_queries_come_in_pairs():
+    with pytest.raises(ValueError, match="shorter"):
+        DiverseInputs(1.0)(torch.rand(2, 3, 8, 8), [0], 0)
+
+
+def test_a_thin_image_keeps_one_row():
+    changed = DiverseInputs(1.0, 0.01)(torch.ones(20, 3, 1, 40), list(range(20)), 0)
+    assert changed.shape == (20, 3, 1, 40)
+    assert (changed != 0).any(dim=-1).all()

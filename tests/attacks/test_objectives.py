@@ -264,3 +264,9 @@ def test_finished_queries():
         assert objective.finished(zero, minus).item() != differs
         assert objective.finished(plus, zero).item() == differs
         assert objective.finished(minus, zero).item() != differs
+
+
+def test_a_clean_logit_of_zero_is_a_bit_of_minus_one():
+    """As the code that is ranked has it."""
+    adversarial, reference = torch.tensor([[0.9, -0.9]]), torch.zeros(1, 2)
+    assert HAG(threshold=0.5).mask(adversarial, reference).tolist() == [[False, True]]

@@ -55,6 +55,16 @@ def test_the_frames_with_the_largest_gradient_change(count, lengths, live):
     assert not PerQuery(inputs, LInf(0.1)).passes_live_frames
 
 
+def test_frames_are_chosen_one_clip_at_a_time():
+    """So that memory holds a pass of one."""
+    inputs, frames = clips(None)
+    asked = []
+    ChosenFrames(inputs, LInf(0.1), frames, count=1).prepare(
+        inputs, lambda rows: [asked.append(rows), gradient(rows)][1]
+    )
+    assert asked == [slice(0, 1), slice(1, 2)]
+
+
 @pytest.mark.parametrize(
     ("inputs", "count", "message"),
     [

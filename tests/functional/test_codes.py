@@ -80,6 +80,7 @@ def test_balance_and_correlation():
     assert bit_correlation(torch.tensor([[1, 1], [1, -1]])).item() == 0  # a constant bit
     assert code_balance(torch.tensor([[1, -1], [1, 1]])).tolist() == [1, 0]
     assert bit_correlation(codes[:, :1]).item() == 0
+    assert bit_correlation(codes[:, [0, 0]]).item() == pytest.approx(1)  # one pair, of equal bits
 
 
 def test_perceptibility_by_hand():

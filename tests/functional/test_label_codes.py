@@ -47,3 +47,9 @@ def test_codes_and_labels_are_of_the_same_items():
 def test_no_labels_have_no_codes(code):
     codes, labels = torch.ones(4, 3), torch.ones(4, 2)
     assert code(torch.zeros(0, 2), codes, labels).shape == (0, 3)
+
+
+@pytest.mark.parametrize("code", [center_code, mainstay_code])
+def test_voters_are_codes(code):
+    with pytest.raises(ValueError, match=r"codes must be -1 or \+1, got 0"):
+        code(torch.tensor([[1, 0]]), torch.tensor([[1, 0]]), torch.tensor([[1, 0]]))
