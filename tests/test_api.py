@@ -83,3 +83,20 @@ def test_bad_input(images, change, message):
 def test_unknown_names():
     with pytest.raises(AttributeError, match="no attribute 'atack'"):
         lightning_hash.atack  # noqa: B018
+
+
+class BreaksAfter(TinyNet):
+    """Returns NaN for what requires a gradient, from the second pass on."""
+
+    calls = 0
+
+    def forward(self, inputs):
+        self.calls += inputs.requires_grad
+        return super().forward(inputs) * (torch.nan if self.calls > 1 else 1)
+
+
+def test_losses_that_are_not_finite_leave_no_files(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"the loss is not finite since iteration 1 for queries"):
+        lightning_hash.attack(BreaksAfter(), images, iterations=3, accelerator="cpu")
+    assert list(tmp_path.iterdir()) == []

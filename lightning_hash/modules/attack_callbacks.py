@@ -125,7 +125,7 @@ class FiniteWatch(Callback):
             return
         self.repair()
         saved, folder = "", trainer.log_dir
-        if folder is not None:
+        if folder is not None and trainer.loggers:  # else it is the working directory
             path = Path(folder) / "checkpoints" / "not_finite.ckpt"
             trainer.save_checkpoint(path)
             saved = f"; the perturbations of the others are saved in {path}"
