@@ -129,6 +129,11 @@ class Mutator(ast.NodeVisitor):
 
         self.offer(node, f"{type(kind).__name__} -> {other.__name__}: {ast.unparse(node)}", make)
 
+    def visit_keyword(self, node):
+        """Leave ``zip(..., strict=True)`` alone: it says what is so, and computes nothing."""
+        if node.arg != "strict":
+            self.visit(node.value)
+
     def visit_BinOp(self, node):
         if not any(isinstance(side, ast.Constant) and isinstance(side.value, str | None)
                    for side in (node.left, node.right)):  # fmt: skip

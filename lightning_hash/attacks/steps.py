@@ -115,7 +115,7 @@ class MomentumSignStep(Step):
         """Accumulate the gradient and return the sign of what there is."""
         mean = gradient.flatten(1).abs().sum(dim=1, keepdim=True) / _live_values(gradient)
         mean = mean.view(-1, *[1] * (gradient.dim() - 1))
-        unit = torch.where(mean > 0, gradient / torch.where(mean > 0, mean, 1.0), 0.0)
+        unit = gradient / torch.where(mean > 0, mean, 1.0)
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(gradient)

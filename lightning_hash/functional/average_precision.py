@@ -167,7 +167,6 @@ def _expected(chunk: RankedChunk, cut: int, normalizer: Normalizer) -> Tensor:
     column = through.to(torch.int8).argmax(dim=1, keepdim=True)
     places = torch.where(through.any(dim=1), cut - before.gather(1, column).squeeze(1), 0.0)
     n, p = (counts.gather(1, column).squeeze(1) for counts in (items, hits))
-    n, p = torch.where(places > 0, n, 0.0), torch.where(places > 0, p, 0.0)
     before_cut = before.gather(1, column).squeeze(1)
     r = _likely(n, p, places)
     probability = _hypergeometric(r, n.unsqueeze(1), p.unsqueeze(1), places.unsqueeze(1))
@@ -180,7 +179,7 @@ def _expected(chunk: RankedChunk, cut: int, normalizer: Normalizer) -> Tensor:
         divisor = found.unsqueeze(1) + r
     else:
         divisor = chunk.n_relevant.unsqueeze(1).expand_as(r)
-    values = torch.where(divisor > 0, sums / divisor.clamp(min=1), 0.0)
+    values = sums / divisor.clamp(min=1)  # without a relevant item the sums are 0
     expected = (probability * values).sum(dim=1)
     possible = (found > 0) | (torch.minimum(p, places) > 0)
     return torch.where(possible, expected, torch.nan)
@@ -200,12 +199,11 @@ def _precision_sum(
 def _likely(n: Tensor, p: Tensor, c: Tensor) -> Tensor:
     """Return numbers of relevant items ``(q, m)`` beside which no other has a probability.
 
-    Ten standard deviations leave out less than 1e-20; a few more places serve narrow distributions.
+    Ten standard deviations leave out less than 1e-20, and none is above sqrt(c) / 2; a few more
+    places serve narrow distributions.
     """
-    share = p / n.clamp(min=1)
-    variance = c * share * (1 - share) * (n - c) / (n - 1).clamp(min=1)
-    reach = torch.ceil(10 * variance.clamp(min=0).sqrt()) + 20
-    least = (torch.floor(c * share) - reach).clamp(min=0)
+    reach = torch.ceil(5 * c.sqrt()) + 20
+    least = (torch.floor(c * p / n.clamp(min=1)) - reach).clamp(min=0)
     width = int((torch.minimum(p, c) - least).minimum(2 * reach).max()) + 1
     return least.unsqueeze(1) + torch.arange(width, dtype=torch.float64, device=n.device)
 
@@ -216,8 +214,6 @@ def _hypergeometric(r: Tensor, n: Tensor, p: Tensor, c: Tensor) -> Tensor:
     def choose(a: Tensor, b: Tensor) -> Tensor:
         return torch.lgamma(a + 1) - torch.lgamma(b + 1) - torch.lgamma(a - b + 1)
 
-    possible = (r <= p) & (r <= c) & (c - r <= n - p)
-    safe = torch.where(possible, r, torch.maximum(torch.zeros_like(r), c - (n - p)))
-    log = choose(p, safe) + choose(n - p, c - safe) - choose(n, c)
-    weight = torch.where(possible, log.exp(), 0.0)
+    # What cannot be has an infinite lgamma below it, and so the weight 0.
+    weight = (choose(p, r) + choose(n - p, c - r) - choose(n, c)).exp()
     return weight / weight.sum(dim=1, keepdim=True)  # lgamma's rounding cancels in the ratio

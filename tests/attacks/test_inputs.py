@@ -117,3 +117,14 @@ def test_a_thin_image_keeps_one_row():
     changed = DiverseInputs(1.0, 0.01)(torch.ones(20, 3, 1, 40), list(range(20)), 0)
     assert changed.shape == (20, 3, 1, 40)
     assert (changed != 0).any(dim=-1).all()
+
+
+def test_images_shrink_as_areas_not_as_corners():
+    """As in the authors' code of diverse inputs; the first value tells the two apart."""
+    ramp = torch.arange(16.0).view(1, 1, 1, 16).expand(1, 3, 16, 16)
+    changed = DiverseInputs(1.0, 0.5)(ramp, [3], 0)[0, 0]
+    row = changed[changed.sum(dim=1) > 0][0]
+    wide = int((changed.sum(dim=0) > 0).sum())
+    assert wide < 16
+    values = row[row > 0]
+    assert torch.allclose(values, (torch.arange(wide) + 0.5) * 16 / wide - 0.5, atol=1e-4)

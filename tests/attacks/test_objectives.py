@@ -270,3 +270,8 @@ def test_a_clean_logit_of_zero_is_a_bit_of_minus_one():
     """As the code that is ranked has it."""
     adversarial, reference = torch.tensor([[0.9, -0.9]]), torch.zeros(1, 2)
     assert HAG(threshold=0.5).mask(adversarial, reference).tolist() == [[False, True]]
+
+
+def test_a_query_of_hag_code_whose_bits_are_all_masked_out_is_done():
+    """At t = 0 an output of 0 is masked and yet the bit of a clean -1: nothing is left to push."""
+    assert HAGCode(threshold=0.0)(torch.zeros(1, 2), -torch.ones(1, 2), 1.0).tolist() == [0.0]

@@ -180,3 +180,9 @@ def test_one_bit_and_one_class_are_enough(loss):
     assert made(torch.zeros(1, 1).double(), torch.ones(1, 1)).isfinite()
     with pytest.raises(ValueError, match="bits must be at least 1, got 0"):
         loss().build(0, 1)
+
+
+def test_ties_of_csq_are_drawn_bits():
+    loss = built(CSQLoss(), 64, 2)
+    assert loss.tie.unique().tolist() == [-1, 1]
+    assert 16 < (loss.tie > 0).sum() < 48

@@ -25,6 +25,7 @@ from lightning_hash.metrics.per_query import (
     Linf,
     Perceptibility,
 )
+from lightning_hash.metrics.rows import alike_everywhere
 
 RANKED = {
     "map": lambda **kw: HammingMAP(top_k=9, **kw),
@@ -244,6 +245,36 @@ def test_merged_states_have_one_database(kind):
         one.merge_state(other)
     with pytest.raises(ValueError, match=r"another database"):
         one.merge_state(database(KINDS[kind]()))
+    one.update(**arguments(one, HALVES[0]))
+    like = database(KINDS[kind](), whole=True)  # equal, and not the same tensors
+    like.update(**arguments(like, HALVES[1]))
+    one.merge_state(like)
+    same(one.compute(), kind)
+
+
+@every
+def test_rows_of_all_processes_are_gathered(kind):
+    """As torchmetrics gathers them: here from two that saw the same, which count once."""
+    metric = database(KINDS[kind]())
+    metric.update(**arguments(metric, slice(None)))
+    metric._sync_dist(dist_sync_fn=lambda rows, group: [rows, rows])
+    columns = [getattr(metric, column) for column in metric.columns]
+    once = database(KINDS[kind]())
+    once.update(**arguments(once, slice(None)))
+    for found, column in zip(columns, metric.columns, strict=True):
+        found = torch.cat(found) if isinstance(found, list) else found
+        assert torch.equal(found, torch.cat(2 * getattr(once, column)))
+    same(metric.compute(), kind)
+
+
+@pytest.mark.parametrize("mine", [[], [torch.ones(2, 3, dtype=torch.int8)]])
+def test_a_process_without_rows_has_empty_ones_of_the_others_kind(monkeypatch, mine):
+    kinds = [None, (torch.int8, torch.Size([3]))]
+    monkeypatch.setattr("lightning_hash.metrics.rows.gather_objects", lambda first: kinds)
+    (part,) = alike_everywhere(mine, torch.device("cpu"))
+    assert (part.dtype, part.shape) == (torch.int8, (len(mine) * 2, 3))
+    monkeypatch.setattr("lightning_hash.metrics.rows.gather_objects", lambda first: [None, None])
+    assert alike_everywhere([], torch.device("cpu")) == []
 
 
 def test_what_torchmetrics_may_merge_into_a_group():

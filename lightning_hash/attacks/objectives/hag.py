@@ -58,7 +58,7 @@ class HAG(Objective):
         """
         clean_code = torch.where(reference > 0, 1.0, -1.0)
         # Not "< 1 + t": a NaN must stay in the loss, not pass for a bit that has flipped.
-        return ~((adversarial.detach() - clean_code).abs() >= 1 + self.threshold)
+        return ~((adversarial - clean_code).abs() >= 1 + self.threshold)
 
 
 class HAGCode(HAG):
