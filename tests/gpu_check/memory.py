@@ -58,8 +58,8 @@ def check_memory(kernels):
     def run(place):
         place.needs_cuda()
         torch.manual_seed(0)
-        net = build_model("vgg11", 32).eval().requires_grad_(requires_grad=False)
-        data = lambda: RandomData(100, 112)  # noqa: E731
+        net = build_model("convnet", 32).eval().requires_grad_(requires_grad=False)
+        data = lambda: RandomData(100, 224 if place.cuda else 32)  # noqa: E731
 
         def go(batch_size):
             made = module(
