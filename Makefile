@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNS ?= runs
 ATTACK = $(PY) -m lightning_hash attack --runs $(RUNS)
 
-.PHONY: demo papers test test-slow mutants check bench clean
+.PHONY: demo papers test test-slow mutants check bench gpu-check clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -59,6 +59,11 @@ bench: $(STAMP)
 	$(PY) -m benchmarks.evaluator $(BENCH)
 	$(PY) -m benchmarks.encoder $(BENCH)
 	$(PY) -m benchmarks.list_loading
+
+# What only a GPU can show, on a bare checkout: needs torch with CUDA and the packages, no virtual environment.
+GPU_CHECK ?=
+gpu-check:
+	$(PYTHON) -m tests.gpu_check $(GPU_CHECK)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import ExitStack
 from functools import partial
 
 import torch
@@ -28,7 +29,8 @@ from lightning_hash.data import HashDataModule
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
-from lightning_hash.victims import Kernels, Victim
+from lightning_hash.victims import Kernels, Victim, borrowed
+from lightning_hash.victims.borrow import reduced_precision
 from lightning_hash.victims.kernel_choice import choose_kernels, rule_kernels
 
 EPSILON, STEP = 8 / 255, 1 / 255
@@ -49,6 +51,11 @@ GROWTH = (
     ("vgg11", 224, 32, 2),
     ("vgg11", 112, 32, 3),
 )
+
+
+# How the bare loop multiplies: as the attack does (see `borrowed`), or otherwise.
+ATTACKS = "as the attack"
+TF32, ANY_ORDER, TORCHS = "TF32", "sums in any order", "torch's settings, TF32 convolutions"
 
 
 class Random(Dataset):
@@ -135,8 +142,20 @@ class Case:
         attack(self.clean, labels)
         return (self.now() - start) / len(self.clean) / self.iterations
 
-    def bare(self, kernels):
+    def bare(self, kernels, arithmetic=ATTACKS):
         """Forward, gradient of the input, step and projection, and nothing else."""
+        with ExitStack() as stack:
+            if arithmetic != TORCHS:
+                stack.enter_context(borrowed(self.victim.network))
+            if arithmetic == TF32:
+                stack.enter_context(reduced_precision())
+            if arithmetic == ANY_ORDER:
+                torch.backends.cudnn.deterministic = False
+                torch.use_deterministic_algorithms(mode=False)
+            stack.enter_context(kernels.arithmetic())
+            return self._bare(kernels)
+
+    def _bare(self, kernels):
         network = kernels.of(self.victim)
         clean = network.lay_out(self.clean)
         perturbation = nn.Parameter(torch.zeros_like(clean))
@@ -152,9 +171,9 @@ class Case:
                 budget.project(perturbation, clean)
         return (self.now() - start) / len(self.clean) / self.iterations
 
-    def module(self, kernels="float32"):
+    def module(self, kernels="float32", kind=None):
         """AttackModule under HashTrainer; the time between its first and its last iteration."""
-        module = Timed(
+        module = (kind or Timed)(
             self.victim, AnchorCode(), step=lambda p: SignStep(p, STEP), epsilon=EPSILON,
             targets=TargetChoice(n_t=1), n_queries=None, batch_size=len(self.clean),
             evaluate_at=[], kernels=str(self.kernels[kernels]),
@@ -268,18 +287,25 @@ def main():
 
 
 def report(name, case, rounds, peaks):
-    contenders = {
-        "like the DHTA authors' loop": case.authors,
-        "torchattacks PGD": case.torchattacks,
-    }
+    cuda = case.device == "cuda"
+    # These two run on what torch does by itself.
+    authors, pgd = (
+        f"{name}, {TORCHS}" if cuda else name
+        for name in ("like the DHTA authors' loop", "torchattacks PGD")
+    )
+    contenders = {authors: case.authors, pgd: case.torchattacks}
     for kind, kernels in case.kernels.items():
         said = str(kernels) if kind == "float32" else f"{kind}: {kernels}"
         contenders[f"bare loop, {said}"] = partial(case.bare, kernels)
         contenders[f"AttackModule, {said}"] = partial(case.module, kind)
+    for arithmetic in (TF32, ANY_ORDER, TORCHS) if cuda else ():
+        contenders[f"bare loop, float32, {arithmetic}"] = partial(
+            case.bare, case.kernels["float32"], arithmetic
+        )
     try:
         import torchattacks  # noqa: F401
     except ImportError:
-        contenders.pop("torchattacks PGD")
+        contenders.pop(pgd)
     times = {contender: [] for contender in contenders}
     for number in range(rounds + 1):
         for contender, run in contenders.items():
@@ -287,7 +313,7 @@ def report(name, case, rounds, peaks):
             if number or rounds == 1:
                 times[contender].append(seconds)
     operations = case.operations()
-    first = statistics.median(times["like the DHTA authors' loop"])
+    first = statistics.median(times[authors])
     for contender, found in times.items():
         median = statistics.median(found)
         top = peaks[torch.bfloat16 if "bfloat16" in contender else torch.float32]
@@ -300,6 +326,8 @@ def report(name, case, rounds, peaks):
         )
     for bare in [contender for contender in times if contender.startswith("bare")]:
         kind = bare.removeprefix("bare loop, ")
+        if f"AttackModule, {kind}" not in times:
+            continue
         loops = times[bare], times[f"AttackModule, {kind}"]
         ratios = [module / bare for bare, module in zip(*loops, strict=True)]
         print(
