@@ -103,7 +103,7 @@ def check_repeat(name, size, kernels):
     """The same attack twice, and one that was killed in an iteration and resumed."""
 
     def run(place):
-        data = lambda: photos(20, 100, size=size)  # noqa: E731
+        data = lambda: photos(20, 100, size=size if place.cuda else 32)  # noqa: E731
         torch.manual_seed(0)
         net = build_model(name, 16).eval()
         make = lambda: module(net, step=sgd_step, kernels=kernels, batch_size=8)  # noqa: E731
