@@ -1,6 +1,6 @@
 """Check on a GPU what only a GPU can show; print one Markdown table, line by line.
 
-    python -m tests.gpu_check --only 'c agreement' --log gpu_check.log
+python -m tests.gpu_check --only 'c agreement' --log gpu_check.log
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Losses, presets and verbs: they run, and their numbers are finite."""
 
 import shutil
+import traceback
 import warnings
 
 import torch
@@ -26,6 +27,7 @@ LOSSES = {
         PairwiseLoss, HashNetLoss, DPSHLoss, DCHLoss, DeepVideoLoss, CSQLoss, GreedyHashLoss
     )
 }  # fmt: skip
+VERBS = ("test", "encode", "transfer", "report")
 PRESETS = [path.stem for path in sorted((ROOT / "configs" / "attack").glob("*.yaml"))]
 SMALL = [*SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5"]
 
@@ -110,10 +112,8 @@ class SyncWatch:
         self.inside, self.around, self.stepping = {}, {}, False
 
     def note(self, message, category, filename, lineno, file=None, line=None):
-        if "synchroniz" not in str(message):
+        if "called a synchronizing CUDA operation" not in str(message):
             return
-        import traceback
-
         own = [f for f in traceback.extract_stack() if "/warnings.py" not in f.filename][:-1]
         ours = [f for f in own if "lightning_hash" in f.filename]
         at = own[-1]
@@ -174,6 +174,6 @@ CHECKS = [
     *(Check(f"a loss {name}", check_loss(name), 60) for name in LOSSES),
     Check("a loss HashNetLoss with a bank", check_loss("HashNetLoss", bank=True), 60),
     *(Check(f"b preset {preset}", check_preset(preset), 60) for preset in PRESETS),
-    *(Check(f"b verb {verb}", check_verb(verb), 60) for verb in ("test", "encode", "transfer", "report")),
+    *(Check(f"b verb {verb}", check_verb(verb), 60) for verb in VERBS),
     *(Check(f"d synchronisations {p}", check_syncs(p), 60) for p in PRESETS if p != "noise"),
 ]  # fmt: skip

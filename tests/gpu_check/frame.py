@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTED = "reported"
@@ -123,7 +123,10 @@ class Table:
         before = signal.signal(signal.SIGALRM, ring)
         signal.alarm(seconds)
         try:
-            with contextlib.redirect_stdout(self.place.log), contextlib.redirect_stderr(self.place.log):
+            with (
+                contextlib.redirect_stdout(self.place.log),
+                contextlib.redirect_stderr(self.place.log),
+            ):
                 return self._outcome(check)
         except TooLongError as error:  # rang while the outcome was made
             return "fail", float(seconds), str(error)
@@ -138,7 +141,7 @@ class Table:
             outcome = "pass" if check.asserts else REPORTED
         except LeftOutError as error:
             outcome, seen = "left out", error
-        except BaseException as error:  # noqa: BLE001 - SystemExit of a command line too
+        except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             outcome = "fail" if check.asserts else "no report"

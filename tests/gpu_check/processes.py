@@ -55,7 +55,9 @@ def check_two_ranks(place):
         "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "check",
     }  # fmt: skip
     ranks = [
-        start(place.folder, *line, *gloo, **shared, RANK=str(r), NODE_RANK=str(r), GROUP_RANK=str(r))
+        start(
+            place.folder, *line, *gloo, **shared, RANK=str(r), NODE_RANK=str(r), GROUP_RANK=str(r)
+        )
         for r in range(2)
     ]
     for process in (one, *ranks):

@@ -40,7 +40,8 @@ def rows_in(folder):
     assert rows, f"{found} is empty"
     for row in rows:
         said = row["value"], row["metric"]
-        assert row["value"] is not None and math.isfinite(row["value"]), f"not finite: {said}"
+        assert isinstance(row["value"], float | int), f"no number: {said}"
+        assert math.isfinite(row["value"]), f"not finite: {said}"
     return rows
 
 
