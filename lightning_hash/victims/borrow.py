@@ -86,6 +86,8 @@ def _repeat_exactly() -> None:
         # cuBLAS repeats itself only with a workspace of a fixed size.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        # Else each new tensor is filled before it is written: a third of the launches of a pass.
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _precision() -> dict[str, Any]:
@@ -127,6 +129,7 @@ def _process_state() -> dict[str, Any]:
         "deterministic": (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
         ),
     }
 
@@ -140,8 +143,9 @@ def _restore(state: dict[str, Any]) -> None:
     if torch.get_num_threads() != state["threads"]:
         torch.set_num_threads(state["threads"])
     _set_precision(state["precision"])
-    enabled, warn_only = state["deterministic"]
+    enabled, warn_only, fill = state["deterministic"]
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+    torch.utils.deterministic.fill_uninitialized_memory = fill
     for name, value in state["cudnn"].items():
         if getattr(torch.backends.cudnn, name) != value:
             setattr(torch.backends.cudnn, name, value)
