@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+_FILLING: Any = torch.utils.deterministic  # a module whose attributes are properties
 CUDNN = ("enabled", "benchmark", "deterministic")
 HOOKS = (
     "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
@@ -87,7 +88,7 @@ def _repeat_exactly() -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
         # Else each new tensor is filled before it is written: a third of the launches of a pass.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        _FILLING.fill_uninitialized_memory = False
 
 
 def _precision() -> dict[str, Any]:
@@ -129,7 +130,7 @@ def _process_state() -> dict[str, Any]:
         "deterministic": (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
-            torch.utils.deterministic.fill_uninitialized_memory,
+            _FILLING.fill_uninitialized_memory,
         ),
     }
 
@@ -145,7 +146,7 @@ def _restore(state: dict[str, Any]) -> None:
     _set_precision(state["precision"])
     enabled, warn_only, fill = state["deterministic"]
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-    torch.utils.deterministic.fill_uninitialized_memory = fill
+    _FILLING.fill_uninitialized_memory = fill
     for name, value in state["cudnn"].items():
         if getattr(torch.backends.cudnn, name) != value:
             setattr(torch.backends.cudnn, name, value)
