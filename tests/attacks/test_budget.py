@@ -183,3 +183,9 @@ def test_a_budget_rounds_each_channel_inside_its_own_ball():
     assert rounded[:, :, 0, 0].tolist() == [[102, 101, 104]] * 2
     assert budget.radius().flatten().tolist() == pytest.approx([0.008, 0.0064, 0.016])
     assert LInf(0.032).radius().item() == pytest.approx(0.032)
+
+
+@pytest.mark.parametrize("epsilon", ["inf", float("inf"), float("nan")])
+def test_epsilon_is_finite_in_any_space(epsilon):
+    with pytest.raises(ValueError, match="epsilon must be"):
+        parse_epsilon(epsilon, "normalized")

@@ -128,3 +128,10 @@ def test_images_shrink_as_areas_not_as_corners():
     assert wide < 16
     values = row[row > 0]
     assert torch.allclose(values, (torch.arange(wide) + 0.5) * 16 / wide - 0.5, atol=1e-4)
+
+
+def test_the_smallest_side_may_be_the_whole():
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(DiverseInputs(1.0, 1.0)(images, [0, 1], 0), images)
+    with pytest.raises(ValueError, match="smallest must be in"):
+        DiverseInputs(1.0, 1.01)

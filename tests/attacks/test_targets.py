@@ -186,3 +186,11 @@ def test_wrong_arguments():
         TargetChoice(n_t=0)
     with pytest.raises(ValueError, match="rule must be 'different' or 'disjoint', got 'same'"):
         TargetChoice(rule="same")
+
+
+@pytest.mark.parametrize("entry", [{"anchor": [1]}, [0, 1]])
+def test_every_entry_of_a_file_has_a_target(tmp_path, entry):
+    path = tmp_path / "targets.json"
+    path.write_text(json.dumps({"0": {"target": [0, 1]}, "1": entry}))
+    with pytest.raises(ValueError, match=r'must be an object \{"query index"'):
+        TargetChoice(file=path)._read_file()

@@ -186,3 +186,7 @@ def test_ties_of_csq_are_drawn_bits():
     loss = built(CSQLoss(), 64, 2)
     assert loss.tie.unique().tolist() == [-1, 1]
     assert 16 < (loss.tie > 0).sum() < 48
+
+
+def test_a_penalty_of_zero_is_one():
+    assert GreedyHashLoss(penalty_weight=0).penalty_weight == 0

@@ -197,3 +197,9 @@ def test_deep_video_options(options, name):
 def test_the_smallest_options_are_allowed():
     assert HashNetLoss(stages=1).stages == 1
     assert DCHLoss(quantization_weight=0).quantization_weight == 0
+
+
+def test_a_penalty_of_zero_is_one():
+    assert DPSHLoss(eta=0).eta == 0
+    with pytest.raises(ValueError, match="eta must not be negative"):
+        DPSHLoss(eta=-0.1)

@@ -1,5 +1,6 @@
 """The whole life of a metric by torchmetrics' interface: a fresh one that saw the same agrees."""
 
+import contextlib
 import copy
 import os
 import pickle
@@ -269,9 +270,12 @@ def test_rows_of_all_processes_are_gathered(kind):
 
 @pytest.mark.parametrize("mine", [[], [torch.ones(2, 3, dtype=torch.int8)]])
 def test_a_process_without_rows_has_empty_ones_of_the_others_kind(monkeypatch, mine):
-    kinds = [None, (torch.int8, torch.Size([3]))]
-    monkeypatch.setattr("lightning_hash.metrics.rows.gather_objects", lambda first: kinds)
+    kinds, said = [None, (torch.int8, torch.Size([3]))], []
+    monkeypatch.setattr(
+        "lightning_hash.metrics.rows.gather_objects", lambda first: [said.append(first), kinds][1]
+    )
     (part,) = alike_everywhere(mine, torch.device("cpu"))
+    assert said == [kinds[len(mine)]]
     assert (part.dtype, part.shape) == (torch.int8, (len(mine) * 2, 3))
     monkeypatch.setattr("lightning_hash.metrics.rows.gather_objects", lambda first: [None, None])
     assert alike_everywhere([], torch.device("cpu")) == []
@@ -433,3 +437,40 @@ def test_processes_without_rows_and_steps_of_all(tmp_path):
                 assert results[rank][kind] == (expected, expected), kind
                 assert results[rank][f"{kind} on step"] == (expected, expected), kind
                 assert results[rank][f"{kind} after an error"] == expected, kind
+
+
+@ranked
+def test_one_other_part_of_a_database_is_another_database(kind):
+    """Equal codes of other labels."""
+    codes, labels, index = rows(ITEMS, 1)
+    one, other = KINDS[kind](), KINDS[kind]()
+    one.set_database(codes, labels, index)
+    other.set_database(codes, 1 - labels, index)
+    with pytest.raises(ValueError, match=r"another database"):
+        one.merge_state(other)
+
+
+@every
+@pytest.mark.parametrize("fails", [False, True])
+def test_rows_of_this_process_come_back(kind, fails):
+    """After a score of all processes, and after one that failed."""
+    metric = database(KINDS[kind]())
+    metric.update(**arguments(metric, slice(None)))
+    before = {column: list(getattr(metric, column)) for column in metric.columns}
+    both = {"dist_sync_fn": lambda rows, group: [rows, rows], "distributed_available": lambda: True}
+    with contextlib.suppress(KeyError), metric.sync_context(**both):
+        assert metric._is_synced
+        if fails:
+            raise KeyError
+    assert not metric._is_synced
+    for column, parts in before.items():
+        assert all(map(torch.equal, getattr(metric, column), parts))
+
+
+def test_which_way_a_metric_is_better():
+    """Far from the clean code and near the anchor is what attacks want."""
+    ways = {name: make().higher_is_better for name, make in PER_QUERY.items()}
+    assert ways == {
+        "mean": None, "max": None, "to-clean": True, "to-anchor": False,
+        "perceptibility": False, "linf": False,
+    }  # fmt: skip

@@ -145,6 +145,8 @@ def test_an_item_of_another_batch_may_differ_by_rounding(monkeypatch):
     assert unique.tolist() == [4, 7]
     assert [len(column) for column in columns] == [2, 2, 2]
     assert columns[0][0].sum() == 16
+    (twice, _) = by_index("query", torch.tensor([1, 1]), torch.zeros(2, 3))  # nothing to round
+    assert twice.tolist() == [1]
     codes[2, 2] = -1
     logits[2, 0] = 1.01
     labels[2, 1] = 1
