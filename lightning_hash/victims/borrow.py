@@ -87,7 +87,7 @@ def _repeat_exactly() -> None:
         # cuBLAS repeats itself only with a workspace of a fixed size.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
-        # Else each new tensor is filled before it is written: a third of the launches of a pass.
+        # Else each new tensor is filled before it is written: a quarter of an attack's launches.
         _FILLING.fill_uninitialized_memory = False
 
 

@@ -120,7 +120,7 @@ def test_a_thin_image_keeps_one_row():
 
 
 def test_images_shrink_as_areas_not_as_corners():
-    """As in the authors' code of diverse inputs; the first value tells the two apart."""
+    """The first value tells the two apart."""
     ramp = torch.arange(16.0).view(1, 1, 1, 16).expand(1, 3, 16, 16)
     changed = DiverseInputs(1.0, 0.5)(ramp, [3], 0)[0, 0]
     row = changed[changed.sum(dim=1) > 0][0]

@@ -27,9 +27,6 @@ def main():
 
     import torch
 
-    if options.device == "cuda" and not torch.cuda.is_available():
-        print("error: torch sees no CUDA device; run this where there is one", file=sys.stderr)
-        return 1
     from tests.gpu_check import agreement, commands, memory, processes, ranking, speed
     from tests.gpu_check.frame import Check, Place, Table
 
@@ -44,6 +41,9 @@ def main():
     wanted = [c for c in checks if not options.only or c.name.startswith(tuple(options.only))]
     if not wanted:
         print(f"error: no check begins with {options.only}; --list names them", file=sys.stderr)
+        return 1
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("error: torch sees no CUDA device; run this where there is one", file=sys.stderr)
         return 1
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

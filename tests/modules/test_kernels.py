@@ -9,7 +9,7 @@ from lightning_hash.attacks import AnchorCode
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
-from lightning_hash.victims import kernel_choice
+from lightning_hash.victims import borrowed, kernel_choice
 from lightning_hash.victims.kernel_choice import (
     candidates,
     choose_kernels,
@@ -430,3 +430,15 @@ def test_queries_that_are_finished_are_found_in_parts_too(tmp_path, blobs):
 def test_memory_for_not_even_one_query(tmp_path, blobs, in_backward):
     with pytest.raises(torch.OutOfMemoryError, match="no memory left"):
         run_attack(trainer(tmp_path, 4), make(Limited(0, in_backward), batch_size=4), blobs)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_filling_of_fresh_tensors_is_the_callers_again(monkeypatch, own):
+    """On a GPU, where sums are to have one order, torch would fill them before they are written."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", own)
+    with borrowed(TinyNet()):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory == own
