@@ -3,7 +3,8 @@
 A seeded sample of small changes (an operator, a comparison, a constant, a reduction, a dropped
 statement) in functional/, losses/, metrics/ and attacks/. Each is tried in a process of its own by
 the tests that enter the changed function, fastest first, until one fails. What the tests enter is
-traced once before.
+traced once before. Lines that end in ``# pragma: no mutate`` hold what no result depends on, such
+as the size of a block.
 """
 
 import argparse
@@ -67,8 +68,11 @@ class Mutator(ast.NodeVisitor):
 
     def __init__(self, file, wanted=None):
         self.file, self.wanted, self.found, self.function = file, wanted, [], 0
+        self.lines = (ROOT / file).read_text().splitlines()
 
     def offer(self, node, change, make):
+        if self.lines[node.lineno - 1].endswith("# pragma: no mutate"):
+            return
         number = len(self.found)
         self.found.append(Mutant(self.file, number, node.lineno, self.function, change))
         if number == self.wanted:
@@ -413,7 +417,11 @@ def main():
 
 def what_tests_enter(base, jobs):
     """Run the quick tests once; return what each enters, and its seconds."""
-    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = (ROOT / "tests").rglob("test_*.py")
+    doctests = [
+        path for path in (ROOT / "lightning_hash").rglob("*.py") if ">>> " in path.read_text()
+    ]
+    files = sorted(str(path.relative_to(ROOT)) for path in [*tests, *doctests])
     with ThreadPoolExecutor(jobs) as pool:
         answers = list(pool.map(lambda n: in_child(trace, files[n::jobs], base, n), range(jobs)))
     entered, seconds = defaultdict(list), {}

@@ -148,4 +148,4 @@ class Recipe:
 
     def example(self) -> Optimizer:
         """Return a rule over one number, which shows class and options."""
-        return self.rule([nn.Parameter(torch.zeros(1, 1))])
+        return self.rule([nn.Parameter(torch.zeros(()))])

@@ -112,7 +112,7 @@ def _packed(queries: Queries, perturbation: Perturbation, optimizer: Optimizer) 
         rows[f"parameter/{name}"] = parameter.detach().cpu()
         for key, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor) and value.shape[:1] == parameter.shape[:1]:
-                rows[f"state/{name}/{key}"] = value.detach().cpu()
+                rows[f"state/{name}/{key}"] = value.cpu()
             elif value is not None:
                 shared[f"state/{name}/{key}"] = value.cpu() if isinstance(value, Tensor) else value
     (group,) = optimizer.param_groups

@@ -191,7 +191,7 @@ def _precision_sum(
     """Return S(r) of :func:`_expected` for r = ``hits`` among c = ``places``; 0 where c is 0."""
     first = harmonic[(before + places).long()] - harmonic[before.long()]
     second = places - (before + 1) * first  # sum over j of (j - 1) / (N + j)
-    slope = torch.where(places > 1, (hits - 1) / (places - 1).clamp(min=1), 0.0)
+    slope = (hits - 1) / (places - 1).clamp(min=1)  # of no weight where c < 2: second is 0
     share = hits / places.clamp(min=1)
     return share * ((hits_before + 1) * first + slope * second)
 

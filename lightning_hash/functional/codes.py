@@ -39,8 +39,7 @@ def anchor_code(codes: Tensor) -> Tensor:
         tensor([ 1, -1,  1])
     """
     check_voters(codes)
-    votes = (codes > 0).sum(dim=0) * 2 >= len(codes)
-    return torch.where(votes, 1, -1).to(codes.dtype)
+    return torch.where(codes.sum(dim=0) >= 0, 1, -1).to(codes.dtype)
 
 
 def code_balance(codes: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from torch.nn.functional import normalize
 from lightning_hash.functional.checks import check_labelled_codes
 from lightning_hash.functional.labels import shares_label
 
-ROWS = 32  # labels at a time: their similarity to all items is a matrix
+# Labels at a time: their similarity to all items is a matrix.
+ROWS = 32  # pragma: no mutate
 
 
 def center_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tensor:

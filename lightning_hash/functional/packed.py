@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 # Items that are worked on at a time, so that they stay in the cache.
-BLOCK = 65_536
+BLOCK = 65_536  # pragma: no mutate
 # Queries whose histograms, and ranks that all queries of a chunk, are held at a time.
-QUERIES, RANKS = 256, 2_000_000
+QUERIES, RANKS = 256, 2_000_000  # pragma: no mutate
 
 
 class PackedRanking:
@@ -47,7 +47,7 @@ class PackedRanking:
 
     def chunks(self, ranks: int) -> Iterator[slice]:
         """Cut the queries into chunks that fit into memory with ``ranks`` values per query."""
-        size = max(1, min(QUERIES, RANKS // max(1, ranks)))
+        size = max(1, min(QUERIES, RANKS // max(1, ranks)))  # pragma: no mutate
         for start in range(0, self.queries.shape[1], size):
             yield slice(start, min(start + size, self.queries.shape[1]))
 
@@ -122,7 +122,7 @@ class PackedRanking:
 def _words(values: Tensor) -> NDArray[Any]:
     """Pack ``(n, C)``, of which 1 is set, into words ``(W, n)`` of 32 bits, or 64 where C > 32."""
     items, width = values.shape
-    kind, size = (np.uint32, 4) if width <= 32 else (np.uint64, 8)
+    kind, size = (np.uint32, 4) if width <= 32 else (np.uint64, 8)  # pragma: no mutate
     words = np.zeros((items, max(1, -(-width // (8 * size)))), kind)
     octets = words.view(np.uint8)
     for start in range(0, items, BLOCK):

@@ -16,7 +16,7 @@ from lightning_hash.functional.options import TIES, Ties
 from lightning_hash.functional.packed import PackedRanking
 
 # Distances that the dense ranking holds at a time: near a CPU, and enough work for a GPU.
-CPU_CHUNK, GPU_CHUNK = 4_000_000, 64_000_000
+CPU_CHUNK, GPU_CHUNK = 4_000_000, 64_000_000  # pragma: no mutate
 
 
 class Ranking(Protocol):
@@ -185,7 +185,7 @@ class DenseRanking:
     def chunks(self, ranks: int) -> Iterator[slice]:
         """Cut the queries so that the distances of a chunk fit."""
         most = GPU_CHUNK if self.database.device.type == "cuda" else CPU_CHUNK
-        size = max(1, most // max(1, self.size))
+        size = max(1, most // max(1, self.size))  # pragma: no mutate
         for start in range(0, len(self.query_codes), size):
             yield slice(start, start + size)
 

@@ -51,6 +51,14 @@ def test_normalised_space_scales_the_ball_by_channel():
     assert change == pytest.approx([1.869, 1.828, 1.836], abs=1e-3)
 
 
+def test_what_a_network_divides_by_is_not_trained_by_an_attack():
+    budget = LInf(0.1, "normalized")
+    network = torch.nn.Module()
+    network.std = torch.nn.Parameter(torch.full((3,), 0.5))
+    budget.bind(network)
+    assert not budget.scale.requires_grad
+
+
 def test_normalised_space_keeps_the_image_in_its_box():
     clean = torch.tensor([0.99, 0.001]).view(2, 1, 1, 1)
     scale = torch.tensor([0.25]).view(1, 1, 1)

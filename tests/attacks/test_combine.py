@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lightning_hash.attacks.combine import combine
+from lightning_hash.attacks.combine import agreed, combine
 from lightning_hash.modules.transfer import read_perturbations
 
 INDEX = torch.tensor([2, 5])
@@ -162,3 +162,9 @@ def test_the_shortest_attack_says_the_iterations(parts, combination):
     )
     assert combine([early, late], combination).iteration == 40
     assert combine([late, early], combination).iteration == 40
+
+
+def test_one_part_agrees_with_itself():
+    assert agreed([{"seed": 0, "step": {"name": "sign", "alpha": 1.0}}]) == {
+        "seed": 0, "step": {"name": "sign", "alpha": 1.0},
+    }  # fmt: skip
