@@ -1,19 +1,25 @@
 """Hash models on torchvision's networks."""
 
 import difflib
-import pickle
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 import torchvision.models
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from pytorch_lightning.utilities import rank_zero_info
+from torch import nn
 
 from lightning_hash.models.convnet import convnet
 from lightning_hash.models.network import HashNetwork
+from lightning_hash.models.state_dicts import (
+    LAYER,
+    SUFFIXES,
+    find_by_name,
+    read_state_dict,
+    said_of_match,
+    torchvision_name,
+    unused_names,
+)
 
 TORCHVISION = (
     "alexnet",
@@ -33,8 +39,9 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
             before it stays.
         bits: K.
         weights: ``None`` (random, nothing is downloaded), a torchvision name such as ``DEFAULT`` or
-            ``IMAGENET1K_V1`` (downloaded by torchvision), or the path of a ``.pth`` or
-            ``.safetensors`` state dict of the torchvision network; its last layer is left out.
+            ``IMAGENET1K_V1`` (downloaded by torchvision), or the path of a state dict of the
+            torchvision network (``.pth``, ``.pt``, ``.bin``, ``.ckpt``, ``.tar``,
+            ``.safetensors``), behind any one prefix; its last layer is left out.
 
     Returns:
         The model: inputs ``(B, 3, H, W)`` in [0, 1], logits ``(B, K)``.
@@ -62,7 +69,7 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
             raise ValueError(msg)
         return convnet(bits)
     constructor: Callable[..., nn.Module] = getattr(torchvision.models, backbone)
-    from_file = weights is not None and Path(weights).suffix in (".pth", ".pt", ".safetensors")
+    from_file = weights is not None and Path(weights).suffix in SUFFIXES
     names = None if from_file or weights is None else _weights_enum(backbone, weights)
     network = constructor(weights=names)
     if from_file:
@@ -85,15 +92,19 @@ def _weights_enum(backbone: str, name: str) -> Any:
     return known[name]
 
 
-def _last_layer(network: nn.Module) -> str:
-    """Return the name of the classifier's last layer in torchvision's networks."""
+def last_layer(network: nn.Module) -> str:
+    """Return the name of the classifier's last layer in one of torchvision's networks.
+
+    Args:
+        network: the network; its last layer may be an identity.
+    """
     if hasattr(network, "fc"):
         return "fc"
     return f"classifier.{len(network.get_submodule('classifier')._modules) - 1}"
 
 
 def _without_last_layer(network: nn.Module) -> tuple[nn.Module, int]:
-    name = _last_layer(network)
+    name = last_layer(network)
     layer = network.get_submodule(name)
     if not isinstance(layer, nn.Linear):
         msg = f"the last layer of the classifier is a {type(layer).__name__}, expected nn.Linear"
@@ -103,70 +114,21 @@ def _without_last_layer(network: nn.Module) -> tuple[nn.Module, int]:
     return network, layer.in_features
 
 
-def read_state_dict(path: Path, argument: str, backbone: str) -> dict[str, Tensor]:
-    """Read a state dict without unpickling anything.
-
-    Args:
-        path: a ``.safetensors`` file, or one that torch.save wrote; a state dict under
-            ``state_dict`` or ``model`` in it is found.
-        argument: name of the argument, for the messages.
-        backbone: whose weights they are, for the messages.
-
-    Returns:
-        Tensors by name, on the CPU, in the file's order.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is truncated, holds pickled code or is no state dict.
-    """
-    if not path.is_file():
-        msg = f"{argument} {path} does not exist; give the path of a state dict of {backbone}"
-        raise FileNotFoundError(msg)
-    try:
-        if path.suffix == ".safetensors":
-            state: dict[str, Tensor] = load_file(path)
-        else:
-            with warnings.catch_warnings():
-                # A damaged file can pretend to a pickle protocol that torch then warns of.
-                warnings.filterwarnings("ignore", message="Detected pickle protocol")
-                state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        msg = (
-            f"{argument} {path} holds more than tensors (pickled code?), so it was not loaded; "
-            "save it again with torch.save(model.state_dict(), ...)"
-        )
-        raise ValueError(msg) from error
-    except Exception as error:  # a damaged pickle ends in any of a dozen types
-        msg = (
-            f"{argument} {path} is truncated or no state dict ({type(error).__name__}: {error}); "
-            "copy or save it again"
-        )
-        raise ValueError(msg) from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]  # type: ignore[assignment]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
-        msg = f"{argument} {path} is no state dict: a mapping of names to tensors is needed"
-        raise ValueError(msg)
-    return state
-
-
 def _load_file(network: nn.Module, path: Path, backbone: str) -> None:
-    state = read_state_dict(path, "weights", backbone)
-    last = _last_layer(network)
-    kept = {key: value for key, value in state.items() if not key.startswith(f"{last}.")}
-    own = network.state_dict()
-    wanted = {key for key in own if not key.startswith(f"{last}.")}
-    # Files of torchvision's early days lack batch norm's counters, which evaluation does not use.
-    needed = {key for key in wanted if not key.endswith(".num_batches_tracked")}
-    missing, extra = sorted(needed - kept.keys()), sorted(kept.keys() - wanted)
-    shapes = sorted(key for key in wanted & kept.keys() if own[key].shape != kept[key].shape)
-    if missing or extra or shapes:
-        msg = (
-            f"weights {path} do not fit {backbone}: {len(missing)} keys missing {missing[:3]}, "
-            f"{len(extra)} unexpected {extra[:3]}, {len(shapes)} of another shape {shapes[:3]}"
-        )
-        raise ValueError(msg)
-    network.load_state_dict({**own, **kept})
+    given, last = read_state_dict(path, "weights", backbone), last_layer(network)
+    own = {k: v for k, v in network.state_dict().items() if not k.startswith(f"{last}.")}
+    source = f"weights {path} do not fit {backbone}"
+    found = find_by_name(given, own, lambda name: torchvision_name(name, backbone), source)
+    # The classifier stays where it is, and so do a program's buffers and what wraps the network.
+    unused = unused_names(given, found.names.values())
+    names = {key: torchvision_name(key.removeprefix(found.prefix), backbone) for key in unused}
+    layers = {
+        key for key, name in names.items()
+        if key.startswith(found.prefix) and key.rpartition(".")[2] in LAYER
+        and not name.startswith((f"{last}.", "hash_layer."))
+    }  # fmt: skip
+    if found.missing or found.shapes or layers:
+        raise ValueError(f"{source}: {found.difference(given, {*given} - layers)}")
+    tensors = {name: given[key] for name, key in found.names.items()}
+    network.load_state_dict({**network.state_dict(), **tensors})
+    rank_zero_info(f"weights {path}: {said_of_match('name', found.prefix, unused)}")

@@ -8,8 +8,8 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from lightning_hash.models.backbones import build_model, read_state_dict
 from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
+from lightning_hash.victims.state_dict_victim import network_of_state_dict
 from lightning_hash.victims.victim import Output, Victim, check_output
 
 LARGEST_TANH = 1 - 1e-6  # float32 holds it; its logit is 7.25
@@ -95,10 +95,9 @@ def load_foreign(
         source: ``module:function`` that returns an nn.Module when it is called; a TorchScript file
             (``.ts``, ``.torchscript``); an exported program (``.pt2``), exported in eval mode, with
             the batch as a dynamic dimension; or a state dict (``.pth``, ``.pt``,
-            ``.safetensors``) of a named backbone whose last layer has ``bits`` units. The state
-            dict's names are free, as in DHTA's, DeepHash-pytorch's, HashNet's, CgAT's and SAAT's
-            models: where they differ from torchvision's, its tensors are taken in their order, and
-            every one must have the kind and the shape of ours.
+            ``.safetensors``) of a named backbone whose last layer has ``bits`` units, as in DHTA's,
+            DeepHash-pytorch's, HashNet's, CgAT's and SAAT's models; see
+            :func:`lightning_hash.victims.state_dict_victim.network_of_state_dict`.
         backbone: the backbone of a state dict; other sources have their own.
         bits: K of a state dict; of other sources what their network must return.
         preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
@@ -134,8 +133,10 @@ def load_foreign(
         if backbone is None or bits is None:
             msg = f"victim {source}: a state dict needs backbone and bits, got {backbone}, {bits}"
             raise ValueError(msg)
-        network, name, built = _from_state_dict(path, backbone, bits), backbone, True
-        network.mean, network.std = torch.zeros(3), torch.ones(3)  # the wrapper normalises
+        own_network = network_of_state_dict(path, backbone, bits)
+        # The wrapper normalises.
+        own_network.mean, own_network.std = torch.zeros(3), torch.ones(3)
+        network, name, built = own_network, backbone, True
     foreign = ForeignNetwork(network, mean, std, output).eval()
     if built:
         foreign.output = "logits"
@@ -210,46 +211,3 @@ def _exported(path: Path) -> nn.Module:
     for name in ("train", "eval"):  # torch lets them raise; the mode is part of the program
         vars(network).pop(name, None)
     return network
-
-
-def _from_state_dict(path: Path, backbone: str, bits: int) -> nn.Module:
-    network = build_model(backbone, bits)
-    given = _without_doubles(read_state_dict(path, "victim", backbone))
-    own = {k: v for k, v in network.state_dict().items() if k not in ("mean", "std")}
-    # Evaluation does not use batch norm's counters, and old files lack them.
-    wanted = [key for key in own if not key.endswith(".num_batches_tracked")]
-    named = {key.removeprefix("extractor."): key for key in wanted}
-    given = {k: v for k, v in given.items() if not k.endswith(".num_batches_tracked")}
-    if given.keys() == named.keys():
-        pairs = [(key, named[key]) for key in given]
-    else:
-        if len(given) != len(wanted):
-            msg = (
-                f"victim {path}: {len(given)} tensors, {backbone} with {bits} bits has "
-                f"{len(wanted)}; first {list(given)[:3]}"
-            )
-            raise ValueError(msg)
-        pairs = list(zip(given, wanted, strict=True))
-    for theirs, ours in pairs:
-        kinds = theirs.rpartition(".")[2], ours.rpartition(".")[2]
-        if kinds[0] != kinds[1] or given[theirs].shape != own[ours].shape:
-            msg = (
-                f"victim {path}: {theirs} {tuple(given[theirs].shape)} does not fit {backbone}'s "
-                f"{ours} {tuple(own[ours].shape)}; are backbone and bits ({bits}) right?"
-            )
-            raise ValueError(msg)
-    network.load_state_dict({ours: given[theirs] for theirs, ours in pairs}, strict=False)
-    return network
-
-
-def _without_doubles(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop what DataParallel puts before names, and layers that a model registers twice.
-
-    HashNet's, DeepHash-pytorch's and SAAT's ResNets hold each layer under its own name and again in
-    ``feature_layers``, their VGGs hold ``cl1`` and again in ``classifier``.
-    """
-    plain = {key.removeprefix("module."): value for key, value in state.items()}
-    doubles = ("feature_layers.", "cl1.", "cl2.")
-    once = {key: value for key, value in plain.items() if not key.startswith(doubles)}
-    own_names = any(not key.startswith("hash_layer") for key in once)
-    return once if own_names else plain
