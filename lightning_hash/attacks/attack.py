@@ -12,6 +12,7 @@ from lightning_hash.attacks.objectives import Objective
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import ALL, Queries, Rows
 from lightning_hash.attacks.rules import prepare_rule
+from lightning_hash.functional.gradients import CUT, input_gradients
 
 # Perturbed inputs (n, ...) and which of the batch they are -> logits (n, K), or logits and what the
 # objective sees in their place.
@@ -91,20 +92,17 @@ def iterate(
 def _leave_gradients(
     loss: Tensor, parameters: list[torch.nn.Parameter], backward: Backward | None
 ) -> None:
-    if not loss.requires_grad:
-        msg = (
-            "no gradient of the loss reaches the input: the victim cuts it (detach, sign); give "
-            "logits that depend on the input, or a search as step"
-        )
-        raise ValueError(msg)
     if backward is None:
-        gradients = torch.autograd.grad(loss, parameters)
+        gradients = input_gradients(loss, parameters)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         return
     for parameter in parameters:
         parameter.grad = None
-    backward(loss)
+    if loss.requires_grad:
+        backward(loss)
+    if all(parameter.grad is None for parameter in parameters):
+        raise ValueError(CUT)
 
 
 def attack(

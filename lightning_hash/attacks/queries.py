@@ -29,6 +29,7 @@ class Queries:
         targeted: whether the goal is to be reached, not left.
         asked: ``(B,)`` int64, how often the victim was asked about each query.
         done: bool ``(B,)``, the queries with nothing left to flip, where these are stepped no more.
+        sloped: bool ``(B,)``, the queries that a gradient has reached which is not zero throughout.
     """
 
     inputs: Tensor
@@ -43,10 +44,12 @@ class Queries:
     goal: Tensor = field(init=False)
     asked: Tensor = field(init=False)
     done: Tensor = field(init=False)
+    sloped: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.asked = torch.zeros_like(self.index)
         self.done = torch.zeros_like(self.index, dtype=torch.bool)
+        self.sloped = torch.zeros_like(self.done)
 
     @classmethod
     def untargeted(cls, inputs: Tensor, logits: Tensor) -> "Queries":
@@ -85,7 +88,7 @@ class Queries:
         """Move what an iteration needs to a device."""
         self.inputs, self.labels = self.inputs.to(device), self.labels.to(device)
         self.index, self.asked = self.index.to(device), self.asked.to(device)
-        self.done = self.done.to(device)
+        self.done, self.sloped = self.done.to(device), self.sloped.to(device)
         self.lengths = None if self.lengths is None else self.lengths.to(device)
 
     def lengths_of(self, rows: Rows = ALL) -> tuple[Tensor, ...]:

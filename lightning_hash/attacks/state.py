@@ -106,7 +106,7 @@ def pack(
 
 
 def _packed(queries: Queries, perturbation: Perturbation, optimizer: Optimizer) -> dict[str, Any]:
-    rows: dict[str, Tensor] = {"asked": queries.asked.cpu(), "done": queries.done.cpu()}
+    rows = {name: getattr(queries, name).cpu() for name in ("asked", "done", "sloped")}
     shared: dict[str, Any] = {}
     for name, parameter in perturbation.named_parameters():
         rows[f"parameter/{name}"] = parameter.detach().cpu()
@@ -154,6 +154,8 @@ def unpack(
         rows = {name: values[place] for name, values in named}
         queries.asked = rows["asked"].to(queries.asked.device)
         queries.done = rows["done"].to(queries.done.device)
+        # Checkpoints of earlier versions do not say it, and have said their doubts.
+        queries.sloped = rows.get("sloped", torch.ones_like(rows["done"])).to(queries.done.device)
         names = [name for name, _ in perturbation.named_parameters()]
         parameters.append({name: rows[f"parameter/{name}"] for name in names})
         state = {number: _state(packed, rows, name) for number, name in enumerate(names)}

@@ -128,7 +128,8 @@ def _load_file(network: nn.Module, path: Path, backbone: str) -> None:
         and not name.startswith((f"{last}.", "hash_layer."))
     }  # fmt: skip
     if found.missing or found.shapes or layers:
-        raise ValueError(f"{source}: {found.difference(given, {*given} - layers)}")
+        msg = f"{source}: {found.difference(given, {*given} - layers)}"
+        raise ValueError(msg)
     tensors = {name: given[key] for name, key in found.names.items()}
     network.load_state_dict({**network.state_dict(), **tensors})
     rank_zero_info(f"weights {path}: {said_of_match('name', found.prefix, unused)}")

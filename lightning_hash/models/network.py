@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CASTS = "_casts_its_inputs"  # attribute of modules whose layers cast what reaches them
 
 
 class HashNetwork(nn.Module):
@@ -109,7 +110,24 @@ def call_network(network: nn.Module, inputs: Tensor, *lengths: Tensor) -> Any:
             "of one length (data: short: repeat), or give its forward a second argument `lengths`"
         )
         raise ValueError(msg)
-    return network(inputs, *lengths)
+    return network(as_taken(network, inputs), *lengths)
+
+
+def as_taken(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Return inputs in the number type of a network that has one, other than float32, throughout.
+
+    Args:
+        network: such as ``network.half()``; one that is marked by :data:`CASTS` or of several types
+            gets its inputs as they are.
+        inputs: ``(B, ...)`` floating.
+    """
+    first = next((p for p in network.parameters() if p.is_floating_point()), None)
+    if first is None or first.dtype == torch.float32 or vars(network).get(CASTS):
+        return inputs
+    tensors = (*network.parameters(), *network.buffers())
+    if any(t.dtype != first.dtype for t in tensors if t.is_floating_point()):
+        return inputs
+    return inputs.to(first.dtype)
 
 
 def _takes_lengths(network: nn.Module) -> bool:

@@ -228,9 +228,8 @@ def _behind(
         if not key.startswith(prefix):
             continue
         name = rename(key.removeprefix(prefix))
-        if name in kept and names.setdefault(name, key) != key:
-            if not torch.equal(given[names[name]], given[key]):
-                raise ValueError(several_ways(source, names[name], key))
+        if name in kept and not torch.equal(given[names.setdefault(name, key)], given[key]):
+            raise ValueError(several_ways(source, names[name], key))
     return Found(
         prefix,
         names,
@@ -256,7 +255,7 @@ def unused_names(given: State, used: Iterable[str]) -> list[str]:
     by_shape: dict[Any, list[dict[str, Tensor]]] = {}
     for entries in known.values():
         by_shape.setdefault(_shapes(entries), []).append(entries)
-    twice = set()
+    twice: set[str] = set()
     for layer, entries in layers_of(given).items():
         same = by_shape.get(_shapes(entries), ())
         if any(all(torch.equal(entries[e], other[e]) for e in entries) for other in same):

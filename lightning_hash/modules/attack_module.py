@@ -42,8 +42,9 @@ from lightning_hash.modules.attack_callbacks import (
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases, TargetDatabase
-from lightning_hash.modules.doubts import GradientWatch, share_used
+from lightning_hash.modules.doubts import share_used
 from lightning_hash.modules.evaluation import Evaluation
+from lightning_hash.modules.gradient_watch import GradientWatch
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from lightning_hash.attacks import Answer, Perturbation, Queries, iterate
 from lightning_hash.attacks.around import Parts, Unfinished
 from lightning_hash.attacks.attack import Closure
-from lightning_hash.attacks.queries import Rows
+from lightning_hash.attacks.queries import ALL, Rows
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import several_processes
@@ -84,6 +84,15 @@ class BatchAttack:
             )  # fmt: skip
 
         return run() if self.unfinished is None else self.unfinished.step(self.perturbation, run)
+
+    @property
+    def size(self) -> int:
+        """Queries of the batch."""
+        return len(self.queries.index)
+
+    def finished(self) -> Tensor:
+        """Return which queries had nothing left to flip in their last pass, bool ``(B,)``."""
+        return self._finished(ALL) if self.victim.logits is not None else self.queries.done
 
     @property
     def n_finished(self) -> int:

@@ -5,11 +5,8 @@ once as a warning, and stands in the result rows as ``warnings``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
@@ -335,48 +332,3 @@ def doubts_after(
         f"the attack used {used:.0%} of its budget and went {moved:.0%} of its way: it was too "
         f"short to say anything of the victim; {remedy}, or run more iterations"
     ]
-
-
-class GradientWatch(Callback):
-    """Look whether a gradient reaches every query in the first iteration.
-
-    Args:
-        take: takes the doubts.
-    """
-
-    def __init__(self, take: Callable[[list[str]], None]) -> None:
-        self.take = take
-        self._sums: list[Tensor] = []
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Count the queries without a gradient."""
-        if trainer.current_epoch > 0:
-            return
-        perturbation = cast(Any, pl_module).perturbation(batch_idx)
-        for parameter in perturbation.parameters():
-            if parameter.grad is not None and len(parameter.grad):
-                none = ~parameter.grad.flatten(1).any(dim=1)
-                self._sums.append(torch.stack([none.sum(), torch.ones_like(none).sum()]))
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say it of all processes together."""
-        if trainer.current_epoch > 0:
-            return
-        start = torch.zeros(2, dtype=torch.int64, device=pl_module.device)
-        none, count = sum_over_processes(sum(self._sums, start)).tolist()
-        self._sums = []
-        if none:
-            self.take(
-                [
-                    f"the gradient of {none} of {count} perturbations is exactly zero in the first "
-                    "iteration: the victim rounds, or its logits are saturated; a search as "
-                    "step needs no gradient"
-                ]
-            )

@@ -22,6 +22,7 @@ from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.metrics.rows import by_index
 from lightning_hash.models.build import backbone_name, build_network
 from lightning_hash.models.network import HashNetwork, call_network
+from lightning_hash.models.outputs import read_logits
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
@@ -157,10 +158,13 @@ class HashModule(pl.LightningModule):
         Raises:
             ValueError: if the network returns another shape, or takes no lengths.
         """
-        logits: Tensor = call_network(self.network, inputs, *lengths)
+        name = backbone_name(self.backbone)
+        logits = read_logits(
+            call_network(self.network, inputs, *lengths), len(inputs), self.bits, name
+        )
         if logits.shape != (len(inputs), self.bits):
             msg = (
-                f"bits = {self.bits}: the network {backbone_name(self.backbone)!r} must return "
+                f"bits = {self.bits}: the network {name!r} must return "
                 f"logits of shape {(len(inputs), self.bits)}, got {tuple(logits.shape)}"
             )
             raise ValueError(msg)

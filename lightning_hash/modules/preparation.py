@@ -14,7 +14,7 @@ from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.codes.code_set import CodeSet, plain_code_set
 from lightning_hash.data.base import OPEN_SET
 from lightning_hash.data.queries import QueryData
-from lightning_hash.models.network import HashNetwork
+from lightning_hash.models.network import HashNetwork, as_taken
 from lightning_hash.modules.databases import Databases, TargetDatabase
 from lightning_hash.modules.victim_pass import Context
 from lightning_hash.utils.distributed import any_process
@@ -167,7 +167,8 @@ class CleanPass:
             batch = default_collate([items[int(item)] for item in anchor])
             inputs, _, _, *lengths = (part.to(queries.inputs.device) for part in batch)
             with torch.no_grad(), self.context():
-                rows.append(network.features(inputs, *lengths).float().mean(dim=0))
+                features = network.features(as_taken(network, inputs), *lengths)
+                rows.append(features.float().mean(dim=0))
         return torch.stack(rows) if rows else queries.clean_logits.new_empty(0, 0)
 
 

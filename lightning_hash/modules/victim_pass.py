@@ -10,6 +10,8 @@ from lightning_hash.attacks import Queries
 from lightning_hash.attacks.queries import Rows
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.functional import frame_mask
+from lightning_hash.functional.gradients import input_gradients
+from lightning_hash.models.network import as_taken
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.victims.victim import Victim
 
@@ -48,7 +50,7 @@ class VictimPass:
             if self._known is not None and self._live is not None:
                 assert isinstance(network, VideoNetwork)
                 live, known = self._live[rows], self._known[rows]
-                perturbed = network.frame_features(perturbed, live, known)
+                perturbed = network.frame_features(as_taken(network, perturbed), live, known)
             lengths = self.queries.lengths_of(rows)
             if self.features:
                 both = self.victim.with_features(perturbed, *lengths)
@@ -78,7 +80,7 @@ class VictimPass:
             for row in range(len(clean)):  # one at a time: memory holds a pass of one clip
                 one = slice(row, row + 1)
                 masks = (frame_mask(each, clean.shape[1]) for each in self.queries.lengths_of(one))
-                rows.append(network.frame_features(clean[one], *masks))
+                rows.append(network.frame_features(as_taken(network, clean[one]), *masks))
         width = network.extractor.lstm.input_size
         self._known = torch.cat(rows) if rows else clean.new_empty(0, clean.shape[1], width)
         self._live = live
@@ -94,5 +96,5 @@ class VictimPass:
         with torch.enable_grad():
             outputs = self(clean, rows)
             seen = outputs[1] if isinstance(outputs, tuple) else outputs
-            (gradient,) = torch.autograd.grad(loss(seen), clean)
+            (gradient,) = input_gradients(loss(seen), [clean])
         return gradient

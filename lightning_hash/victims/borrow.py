@@ -18,6 +18,20 @@ HOOKS = (
 )  # fmt: skip
 
 
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Return the network in DataParallel, DistributedDataParallel or ``torch.compile``.
+
+    Attacks share out their queries by themselves, and compile by ``kernels: compile``; the name and
+    the fingerprint are those of the network.
+    """
+    inner = network
+    while isinstance(inner, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or (
+        type(inner).__name__ == "OptimizedModule"  # its class imports the compiler
+    ):
+        inner = inner._modules.get("module", inner._modules.get("_orig_mod")) or inner
+    return inner
+
+
 @contextmanager
 def borrowed(network: nn.Module) -> Iterator[None]:
     """Freeze a network, in eval mode, and give it back as it came, also after an exception.
@@ -34,6 +48,9 @@ def borrowed(network: nn.Module) -> Iterator[None]:
     Args:
         network: the caller's.
     """
+    frozen = [module for module in network.modules() if not hasattr(module, "training")]
+    for module in frozen:  # scripts lose it; Lightning asks for it
+        vars(module)["training"] = False
     modules = [(module, module.training, _hooks(module)) for module in network.modules()]
     parameters = [(p, p.data, p.requires_grad, p.grad) for p in network.parameters()]
     buffers = [
@@ -64,6 +81,8 @@ def borrowed(network: nn.Module) -> Iterator[None]:
             if buffer is not None and value is not None:
                 buffer.copy_(value)
             module._buffers[name] = buffer
+        for module in frozen:
+            vars(module).pop("training", None)
         _restore(process)
 
 

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
+from lightning_hash.models.outputs import read_logits
+from lightning_hash.utils.settings import public_name
+from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.state_dict_victim import network_of_state_dict
-from lightning_hash.victims.victim import Output, Victim, check_output
+from lightning_hash.victims.victim import Output, Victim, as_float32, check_output
 
 LARGEST_TANH = 1 - 1e-6  # float32 holds it; its logit is 7.25
 
@@ -19,12 +22,14 @@ class ForeignNetwork(nn.Module):
     """Give a network of others the interface of this project.
 
     Args:
-        network: turns its own kind of inputs into ``(B, K)`` outputs.
+        network: turns its own kind of inputs into ``(B, K)`` outputs; see
+            :func:`lightning_hash.models.outputs.read_logits` for what it may return.
         mean: mean of each channel that it expects to be subtracted from inputs in [0, 1].
         std: standard deviation of each channel that it expects to be divided by.
         output: ``"logits"``; ``"tanh"``: logits are then recovered by atanh; or ``"sigmoid"``,
             probabilities of the bits, as they are of tanh(H) = 2p - 1. Outputs within 1e-6 of an
             end count as 1e-6 from it; their gradient passes as that of the nearest such value.
+        bits: K, which tells the outputs from what else the network may return.
 
     Raises:
         ValueError: if ``std`` is not positive or ``output`` is unknown.
@@ -44,6 +49,7 @@ class ForeignNetwork(nn.Module):
         mean: Sequence[float] = (0.0,),
         std: Sequence[float] = (1.0,),
         output: Output = "logits",
+        bits: int | None = None,
     ) -> None:
         super().__init__()
         if len(mean) != len(std) or min(std) <= 0:
@@ -52,7 +58,8 @@ class ForeignNetwork(nn.Module):
         if output not in get_args(Output):
             msg = f"output must be 'logits', 'tanh' or 'sigmoid', got {output!r}"
             raise ValueError(msg)
-        self.network, self.output, self._looked = network, output, False
+        self.network, self.output, self.bits = network, output, bits
+        self._looked = False
         self.register_buffer("mean", torch.tensor(list(mean)))
         self.register_buffer("std", torch.tensor(list(std)))
 
@@ -60,23 +67,19 @@ class ForeignNetwork(nn.Module):
         """Return the logits ``(B, K)`` of inputs ``(B, C, H, W)`` or ``(B, T, C, H, W)`` in [0, 1].
 
         Raises:
-            TypeError: if the network does not return a tensor.
+            TypeError: if the network returns no tensor.
             ValueError: if there are lengths and the network takes none, or what the first batch
                 gives is not what ``output`` says.
         """
         normalized = (inputs - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
-        outputs = call_network(self.network, normalized, *lengths)
-        if not isinstance(outputs, Tensor):
-            msg = (
-                "victim: the network must return one tensor of logits (B, K), got "
-                f"{type(outputs).__name__}; wrap it in a function of yours, module:function"
-            )
-            raise TypeError(msg)
+        returned = call_network(self.network, normalized, *lengths)
+        outputs = read_logits(returned, len(inputs), self.bits, public_name(type(self.network)))
         if not self._looked and outputs.numel() and not torch.compiler.is_compiling():
             self._looked = True
             check_output(outputs, self.output)
         if self.output == "logits":
             return outputs
+        outputs = as_float32(outputs)  # a shorter type has no number so near to the ends
         signs = 2 * outputs - 1 if self.output == "sigmoid" else outputs
         inside = signs + (signs.clamp(-LARGEST_TANH, LARGEST_TANH) - signs).detach()
         return torch.atanh(inside)
@@ -137,7 +140,7 @@ def load_foreign(
         # The wrapper normalises.
         own_network.mean, own_network.std = torch.zeros(3), torch.ones(3)
         network, name, built = own_network, backbone, True
-    foreign = ForeignNetwork(network, mean, std, output).eval()
+    foreign = ForeignNetwork(network, mean, std, output, bits).eval()
     if built:
         foreign.output = "logits"
     foreign.requires_grad_(requires_grad=False)
@@ -172,7 +175,7 @@ def _call(source: str) -> nn.Module:
     if not isinstance(network, nn.Module):
         msg = f"victim {source!r} must return an nn.Module, got {type(network).__name__}"
         raise ValueError(msg)
-    return network
+    return unwrapped(network)
 
 
 def _script(path: Path) -> nn.Module:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lightning_hash.models.network import call_network
 from lightning_hash.utils.names import source_names
+from lightning_hash.victims.call import LogitCall
 from lightning_hash.victims.victim import Victim
 
 
@@ -25,11 +25,16 @@ class JointNetwork(nn.Module):
     def __init__(self, networks: Sequence[nn.Module], bits: Sequence[int]) -> None:
         super().__init__()
         self.networks, self.widths = nn.ModuleList(networks), tuple(bits)
+        self.calls = [LogitCall() for _ in networks]
 
     def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return ``(B, K_1 + K_2 + ...)``."""
-        found = [call_network(network, inputs, *lengths) for network in self.networks]
-        for number, (logits, bits) in enumerate(zip(found, self.widths, strict=True), 1):
+        found = []
+        for number, (network, bits, call) in enumerate(
+            zip(self.networks, self.widths, self.calls, strict=True), 1
+        ):
+            logits = call(network, inputs, *lengths, bits=bits, name=f"{number} of the list")
+            found.append(logits)
             if logits.shape != (len(inputs), bits):
                 msg = (
                     f"victim {number} of the list: bits = {bits}, but its network returns logits "

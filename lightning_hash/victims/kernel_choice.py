@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from lightning_hash._version import __version__
+from lightning_hash.functional.gradients import input_gradients
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.kernels import (
@@ -284,7 +285,7 @@ def _seconds(kernels: Kernels, network: Victim, inputs: Tensor, loss: Loss) -> f
 
 def _gradient(network: Victim, inputs: Tensor, loss: Loss) -> Tensor:
     laid_out = network.lay_out(inputs).requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(network, laid_out), laid_out)
+    (gradient,) = input_gradients(loss(network, laid_out), [laid_out])
     return gradient
 
 

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from lightning_hash.functional.checks import check_choice
-from lightning_hash.models.network import HashNetwork
+from lightning_hash.models.network import CASTS, HashNetwork
 from lightning_hash.victims.borrow import reduced_precision
 from lightning_hash.victims.victim import Victim
 
@@ -79,7 +79,7 @@ class Kernels:
             network.eval().requires_grad_(requires_grad=False),
             victim.backbone, victim.bits, victim.loss, victim.name, victim.sha256, victim.members,
         )  # fmt: skip
-        found.channels_last = self.channels_last
+        found.channels_last, found.call = self.channels_last, victim.call
         return found
 
     @contextlib.contextmanager
@@ -170,6 +170,7 @@ def _shorten(network: nn.Module) -> None:
         if isinstance(module, (_ConvNd, nn.Linear)):
             module.to(torch.bfloat16)
             module.register_forward_pre_hook(_to_bfloat16)
+        vars(module)[CASTS] = True
 
 
 def _to_bfloat16(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

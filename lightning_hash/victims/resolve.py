@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.foreign import load_foreign
 from lightning_hash.victims.joint import join_victims
 from lightning_hash.victims.victim import Victim, load_victim
@@ -36,13 +37,15 @@ def as_victim(given: Any) -> Victim:
         return load_victim(given)
     if isinstance(given, dict):
         return load_foreign(**given)
+    if isinstance(given, nn.Module):
+        given = unwrapped(given)
     if hasattr(given, "as_victim"):
         victim: Victim = given.as_victim()
         return victim
     if isinstance(given, nn.Module):
         return Victim(given)
     msg = (
-        "victim must be the path of a checkpoint, the options of a foreign model or an nn.Module, "
-        f"got {type(given).__name__}"
+        "victim must be the path of a checkpoint, the options of a foreign model or an nn.Module "
+        f"(a function: one that calls it), got {type(given).__name__}"
     )
     raise TypeError(msg)

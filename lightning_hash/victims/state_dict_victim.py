@@ -119,12 +119,12 @@ class _File:
             called += [layer] if self._is_called_last(layer) else []
             if all(entries[e].shape == self.own[f"{HASH}.{e}"].shape for e in ("weight", "bias")):
                 fits.append(layer)
-        first, *others = [each for each in fits if each in called] or fits or [None]
-        for other in others:
-            if not torch.equal(left[str(first)]["weight"], left[str(other)]["weight"]):
-                raise ValueError(several_ways(self.source, str(first), str(other)))
-        if first is not None:
-            return first
+        named = [layer for layer in fits if layer in called] or fits
+        for other in named[1:]:
+            if not torch.equal(left[named[0]]["weight"], left[other]["weight"]):
+                raise ValueError(several_ways(self.source, named[0], other))
+        if named:
+            return named[0]
         if called:
             raise ValueError(self._misfit(f"{called[0]}.weight", HASH_WEIGHT))
         msg = (
@@ -223,7 +223,7 @@ class _File:
 
 def _once(given: State) -> list[str]:
     """Return the names of tensors without those that were there before under another name."""
-    seen: set[tuple[int, int, torch.Size]] = set()
+    seen: set[tuple[object, ...]] = set()
     names = []
     for name, tensor in given.items():
         place = tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape

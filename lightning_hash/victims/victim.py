@@ -1,14 +1,18 @@
 """The victim of an attack: a hash model in eval mode, and what identifies it."""
 
+import hashlib
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor, nn
 
 from lightning_hash.models.build import backbone_name, build_network
-from lightning_hash.models.network import HashNetwork, call_network
+from lightning_hash.models.network import HashNetwork, as_taken
 from lightning_hash.utils.settings import public_name, sha256_of
+from lightning_hash.victims.call import LogitCall
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 
 Output = Literal["logits", "tanh", "sigmoid"]
@@ -22,7 +26,9 @@ class Victim(nn.Module):
     see :func:`lightning_hash.victims.borrowed`.
 
     Args:
-        network: ``(B, ...)`` inputs in [0, 1] to ``(B, K)`` logits.
+        network: ``(B, ...)`` inputs in [0, 1] to ``(B, K)`` logits, in any number type; see
+            :func:`lightning_hash.models.outputs.read_logits` for what it may return. It may change
+            its inputs in place.
         backbone: its name; the class path by default.
         bits: K; by default the network's ``bits``, where it has them.
         loss: name of its training loss, where known.
@@ -37,8 +43,9 @@ class Victim(nn.Module):
         channels_last: whether inputs are laid out channels-last.
 
     Raises:
-        ValueError: if ``bits`` are not the network's own; by a call, if the network does not
+        ValueError: if ``bits`` are not the network's own; by a call, if the network fails, does not
             return ``(B, K)``, or its first batch has probabilities for logits.
+        TypeError: by a call, if the network returns no tensor.
 
     Example:
         >>> victim = Victim(nn.Sequential(nn.Flatten(), nn.Linear(12, 8)))
@@ -65,9 +72,10 @@ class Victim(nn.Module):
         if isinstance(own, int) and own != self.bits:
             raise ValueError(_other_width(self.backbone, self.bits, own))
         self.loss, self.name = loss, name
-        self.sha256 = sha256 or sha256_of(network.state_dict())
+        self.sha256 = sha256 or _fingerprint(network)
         self.members, self.selected_on = members, selected_on
         self.channels_last = self._looked = False
+        self.call = LogitCall()
         self.training = False
 
     def train(self, mode: bool = True) -> "Victim":
@@ -95,7 +103,9 @@ class Victim(nn.Module):
         """
         if len(inputs) == 0 and self.bits is not None:
             return inputs.flatten(1).sum(dim=1, keepdim=True).expand(-1, self.bits)
-        return self._checked(call_network(self.network, inputs, *lengths), inputs)
+        return self._checked(
+            self.call(self.network, inputs, *lengths, bits=self.bits, name=self.backbone)
+        )
 
     def with_features(self, inputs: Tensor, *lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits ``(B, K)`` and what the hash layer sees, ``(B, D)``, in one pass.
@@ -104,8 +114,8 @@ class Victim(nn.Module):
             ValueError: if the network has no hash layer that is known.
         """
         network = self.check_features()
-        features = network.features(inputs, *lengths)
-        return self._checked(network.hash_layer(features), inputs), _float(features)
+        features = network.features(as_taken(network, inputs), *lengths)
+        return self._checked(network.hash_layer(features)), as_float32(features)
 
     def check_features(self) -> HashNetwork:
         """Return the network, whose hash layer is known.
@@ -121,19 +131,28 @@ class Victim(nn.Module):
             raise ValueError(msg)
         return self.network
 
-    def _checked(self, logits: Tensor, inputs: Tensor) -> Tensor:
-        if logits.dim() != 2 or len(logits) != len(inputs):
-            msg = (
-                f"victim: must return logits of shape ({len(inputs)}, K), got {tuple(logits.shape)}"
-            )
-            raise ValueError(msg)
+    def _checked(self, logits: Tensor) -> Tensor:
         if self.bits not in (None, logits.shape[1]):
             raise ValueError(_other_width(self.backbone, self.bits, logits.shape[1]))
         self.bits = logits.shape[1]
         if not self._looked and logits.numel() and not torch.compiler.is_compiling():
             self._looked = True
             check_output(logits, "logits")
-        return _float(logits)
+        return as_float32(logits)
+
+
+def _fingerprint(network: nn.Module) -> str:
+    """Return the sha256 of a network's weights, of a frozen script's constants."""
+    state = network.state_dict()
+    if state or not isinstance(network, torch.jit.ScriptModule):
+        return sha256_of(state)
+    content: bytes = network.save_to_buffer()  # type: ignore[no-untyped-call]
+    digest = hashlib.sha256()
+    with ZipFile(BytesIO(content)) as archive:
+        for name in sorted(archive.namelist()):
+            if "/constants/" in name:
+                digest.update(f"{name.partition('/')[2]}\n".encode() + archive.read(name))
+    return digest.hexdigest()
 
 
 def _other_width(backbone: str, bits: int | None, own: int) -> str:
@@ -171,7 +190,8 @@ def check_output(outputs: Tensor, output: Output) -> None:
         raise ValueError(msg)
 
 
-def _float(values: Tensor) -> Tensor:
+def as_float32(values: Tensor) -> Tensor:
+    """Return values of a shorter type than float32 as float32, others as they are."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 

@@ -24,6 +24,7 @@ from lightning_hash.victims.foreign import ForeignNetwork
 from tests.conftest import Blobs, TinyNet
 from tests.helpers.attacks import StopAt, attack, make, rows_of, trainer
 from tests.helpers.l2_budget import L2
+from tests.helpers.universal import Universal
 
 FITS = {"step": lambda p: SignStep(p, 0.05), "epsilon": 0.3}
 
@@ -174,6 +175,102 @@ def test_a_gradient_that_is_zero_and_a_run_that_goes_on(tmp_path, blobs):
     whole = attack(tmp_path, blobs, victim=Ends(Rounded()), **options)
     assert [row["warnings"] for row in resumed.rows] == [row["warnings"] for row in whole.rows]
     assert any(match in text for text in doubts(resumed))
+
+
+def flat(*scores):
+    return [text for each in scores for text in doubts(each) if "gradient of" in text]
+
+
+def test_a_gradient_that_comes_back_is_no_doubt(tmp_path, blobs):
+    """A loss may be flat where the perturbations begin, and not beside it."""
+
+    class Away(HAG):
+        def forward(self, logits, reference, alpha):
+            return -(logits - reference).square().mean(dim=1)  # flat at the clean query
+
+    class Drifts(SignStep):
+        def step(self, closure=None):
+            answer = super().step(closure)
+            for parameter in self.param_groups[0]["params"]:
+                parameter.data += 0.01
+            return answer
+
+    moves = {**FITS, "step": lambda p: Drifts(p, 0.05), "objective": Away()}
+    assert not flat(attack(tmp_path, blobs, **moves))
+    with pytest.warns(UserWarning, match="no slope where they begin .start_seed begins elsewhere"):
+        found = flat(attack(tmp_path, blobs, **{**FITS, "objective": Away()}))
+    assert found[0].startswith("the gradient of 13 of 13 perturbations is exactly zero in the fi")
+    assert not flat(attack(tmp_path, blobs, **FITS, objective=Away(), start_seed=1))
+
+
+def test_queries_at_their_optimum_have_no_gradient_and_are_no_doubt(tmp_path, blobs):
+    """Their codes are the target's, by logits that are saturated; the others' are not."""
+    own = {str(i): {"target": Blobs(13, 1).labels[0].tolist()} for i in range(13)}
+    file = tmp_path / "targets.json"
+    file.write_text(json.dumps(own))
+    blobs.setup("test")
+    blobs.setup = lambda stage: None
+    blobs.query_set.images = blobs.query_set.images[:1].expand(13, -1, -1, -1).clone()
+    blobs.database_set.images[:] = blobs.query_set.images[0]
+    victim = Ends(lambda logits: logits * 1e6)
+    targets = TargetChoice(n_t=5, file=str(file))
+    options = {**FITS, "victim": victim, "objective": AnchorCode(), "targets": targets}
+    assert not flat(attack(tmp_path, blobs, **options))
+
+
+def test_few_queries_without_a_gradient_are_counted_once(tmp_path, blobs):
+    class Deaf(TinyNet):
+        def forward(self, inputs):
+            logits = super().forward(inputs)
+            red = inputs.detach()[:, 0].mean(dim=(1, 2)) > 0.5
+            return torch.where(red[:, None], logits.detach(), logits)
+
+    scores = attack(tmp_path, blobs, victim=Deaf(), **FITS)
+    (text,) = flat(scores)
+    assert text.startswith("the gradient of 5 of 13 perturbations")  # those of class 0
+    assert "in the first 2 iterations" in text
+    one = flat(attack(tmp_path, blobs, iterations=1, victim=Deaf(), **FITS))
+    assert "in the first iteration:" in one[0]
+
+
+def test_dropped_logits_have_a_gradient_now_and_then(tmp_path, blobs):
+    class Halves(TinyNet):
+        """Of each query no logit passes at all, every other time."""
+
+        passes = 0
+
+        def forward(self, inputs):
+            logits = super().forward(inputs)
+            if torch.is_grad_enabled():
+                self.passes += 1
+            return logits if self.passes % 2 == 0 else logits.detach() + 0 * logits
+
+    assert not flat(attack(tmp_path, blobs, victim=Halves(), batch_size=13, **FITS))
+
+
+def test_a_shared_perturbation_is_one(tmp_path, blobs):
+    class Grey(TinyNet):
+        def forward(self, inputs):
+            return super().forward(inputs[:, :1].expand(-1, 3, -1, -1))
+
+    shared = {**FITS, "perturbation": Universal}
+    assert not flat(attack(tmp_path, blobs, victim=Grey(), **shared))
+    found = flat(attack(tmp_path, blobs, victim=Ends(Rounded()), **shared))
+    assert found[0].startswith("the gradient of 1 of 1 perturbations")
+
+
+def test_one_of_several_victims_without_a_gradient(tmp_path, blobs):
+    from lightning_hash.victims import Victim
+
+    def two(end):
+        return [Victim(TinyNet(), bits=8), Victim(Ends(end), bits=8, backbone="other")]
+
+    for end in (torch.round, torch.Tensor.detach):
+        victim = two(lambda logits, end=end: end(logits) + 0.25)
+        with pytest.warns(UserWarning, match="no gradient of victim other-8 reaches 4 of 4 quer"):
+            attack(tmp_path, blobs, victim=victim, **FITS)
+    said = doubts(attack(tmp_path, blobs, victim=two(lambda logits: logits * -1), **FITS))
+    assert not [text for text in said if "no gradient of victim" in text]
 
 
 def test_saturated_logits_have_no_gradient(tmp_path, blobs):
