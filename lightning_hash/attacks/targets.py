@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.functional import anchor_code
+from lightning_hash.functional.labels import CHUNK
 from lightning_hash.utils.settings import Part
 
 TargetRule = Literal["different", "disjoint"]
@@ -136,10 +137,14 @@ class TargetChoice(Part):
     def _draw_label(
         self, label: Tensor, vectors: Tensor, counts: Tensor, generator: torch.Generator
     ) -> int:
-        if self.rule == "different":
-            allowed = (vectors != label).any(dim=1)
-        else:
-            allowed = (vectors * label).sum(dim=1) == 0
+        different = self.rule == "different"
+        rows = max(1, CHUNK // max(1, vectors.shape[1]))  # many classes have as many vectors
+        allowed = torch.cat(
+            [
+                (part != label).any(dim=1) if different else (part * label).sum(dim=1) == 0
+                for part in torch.split(vectors, rows)
+            ]
+        )
         allowed &= vectors.sum(dim=1) > 0
         candidates = torch.nonzero(allowed & (counts > self.n_t)).flatten()
         if len(candidates) == 0:

@@ -90,7 +90,8 @@ class CSVDataModule(ImageDataModule):
             for row in reader:
                 paths.append(row[self.path_column])
                 lines.append(reader.line_num)
-                labels.append(self._labels(row, columns, f"{file}:{reader.line_num}"))
+                own = self._labels(row, columns, f"{file}:{reader.line_num}")
+                labels.append(np.array(own, np.uint8))  # a list of numbers is eight times as large
         if not paths:
             msg = f"{file} is empty; a table must have at least one item"
             raise ValueError(msg)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
@@ -19,6 +19,8 @@ from lightning_hash.data.splits import Choice, choose, parse_choice
 from lightning_hash.data.table import Table
 from lightning_hash.data.validation import SelectedOn
 
+# Columns from which on class numbers of which most are not used get none.
+COLUMNS = 10_000
 OnBadImage = Literal["error", "skip"]
 
 
@@ -254,6 +256,8 @@ def _with_columns(
     }
     if named is None:
         _check_first_class(tables)
+        tables, named = _without_gaps(tables, used)
+        used = set(range(len(named))) if named else used
     lowest, classes = _class_numbers(used, named)
     done = {name: replace(t, labels=one_hot(t, classes, lowest)) for name, t in tables.items()}
     first, *others = done.values()
@@ -302,7 +306,32 @@ def _class_numbers(used: set[int], named: list[str] | None) -> tuple[int, int]:
     Lists that count from 1 have every number from 1 to that of the last class, and no 0.
     """
     highest = max(used, default=0)
-    from_one = used == {*range(1, highest + 1)}
+    from_one = bool(used) and min(used) == 1 and len(used) == highest
     if named:
-        return int(bool(used) and from_one and highest == len(named)), len(named)
-    return (1, highest) if used and from_one else (0, highest + 1)
+        return int(from_one and highest == len(named)), len(named)
+    return (1, highest) if from_one else (0, highest + 1)
+
+
+def _without_gaps(
+    tables: dict[str, Table], used: set[int]
+) -> tuple[dict[str, Table], list[str] | None]:
+    """Number the classes anew where numbers are far apart, such as dates or identities.
+
+    Returns:
+        The tables, and the old number of each class as its name; ``None`` where nothing changes.
+    """
+    highest = max(used, default=0)
+    if highest < COLUMNS or 2 * len(used) > highest:
+        return tables, None
+    known = np.array(sorted(used), np.int64)
+    rank_zero_info(
+        f"class numbers {known[0]}..{highest}: a label column for each of the {len(known)} that "
+        "are used; class_names gives others"
+    )
+    found = {
+        name: table
+        if table.labels.dtype == np.uint8
+        else replace(table, labels=np.searchsorted(known, table.labels))
+        for name, table in tables.items()
+    }
+    return found, [str(number) for number in known]

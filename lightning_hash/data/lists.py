@@ -6,6 +6,7 @@ files. A list of paths alone has no labels.
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ ListFormat = Literal["auto", "labelled", "pair"]
 PAIR = "_img.txt"
 PAIR_LABELS = ("_label.txt", "_label_onehot.txt", "_labels.txt")
 COMMAS = re.compile(rb"[,;]\s*[-+.\d]+\s*$")  # in front of the last number of a line
+LARGEST_NUMBER = 10**18 - 1  # int64 holds it
 ALIASES = {"query": ("query", "test"), "test": ("test", "query")}
 
 
@@ -121,7 +123,7 @@ def read_names(argument: str, names: list[str] | str | None) -> list[str] | None
     if isinstance(names, str):
         file = Path(names)
         names = [_text(line, file, number) for number, line in _lines(file)]
-    twice = [name for number, name in enumerate(names or []) if name in (names or [])[:number]]
+    twice = [name for name, count in Counter(names or []).items() if count > 1]
     if twice:
         msg = f"{argument}: {twice[0]!r} is there twice; a class is one label column"
         raise ValueError(msg)
@@ -140,7 +142,8 @@ def one_hot(table: Table, classes: int, first: int = 0) -> NDArray[np.uint8]:
         uint8 ``(N, C)``.
 
     Raises:
-        ValueError: naming file and line, if a class number is not in [first, first + C).
+        ValueError: naming file and line, if a class number is not in [first, first + C); or if the
+            labels do not fit into memory.
     """
     if table.labels.dtype == np.uint8:
         return np.asarray(table.labels, np.uint8)
@@ -152,7 +155,14 @@ def one_hot(table: Table, classes: int, first: int = 0) -> NDArray[np.uint8]:
             f"got {table.labels[bad[0], 0]}"
         )
         raise ValueError(msg)
-    rows = np.zeros((len(numbers), classes), np.uint8)
+    try:
+        rows = np.zeros((len(numbers), classes), np.uint8)
+    except MemoryError as error:
+        msg = (
+            f"{table.source}: labels of {len(numbers)} items and {classes} classes need "
+            f"{len(numbers) * classes / 2**30:.3g} GiB; give fewer items or classes"
+        )
+        raise ValueError(msg) from error
     rows[np.arange(len(numbers)), numbers] = 1
     return rows
 
@@ -271,6 +281,12 @@ def _class_numbers(lines: list[tuple[int, bytes]], file: Path) -> NDArray[np.int
             msg = (
                 f"{file}:{number}: a class number expected, as in the first line, got "
                 f"{_shown(token)}"
+            )
+            raise ValueError(msg)
+        if int(token) > LARGEST_NUMBER:
+            msg = (
+                f"{file}:{number}: a class number has at most 18 digits, got {_shown(token)}; is "
+                "it one? number the classes from 0"
             )
             raise ValueError(msg)
         numbers[place] = int(token)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 ROWS = 65_536  # rows of codes that are checked at a time
+LABELS = 2**24  # labels, likewise
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -133,9 +134,14 @@ def check_labels(name: str, labels: Tensor) -> None:
     if labels.dim() != 2:
         msg = f"{name} must have shape (n, C), got {tuple(labels.shape)}"
         raise ValueError(msg)
-    wrong = ~((labels == 0) | (labels == 1))
-    if wrong.any():
+    rows = max(1, LABELS // max(1, labels.shape[1]))
+    for start in range(0, len(labels), rows):
+        part = labels[start : start + rows]
+        wrong = ~((part == 0) | (part == 1))
+        if not wrong.any():
+            continue
         row, column = torch.nonzero(wrong)[0].tolist()
+        row += start
         msg = (
             f"{name} must be 0 or 1, got {labels[row, column].item()} in row {row}, "
             f"column {column}; one column per label"

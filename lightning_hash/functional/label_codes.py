@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lightning_hash.functional.checks import check_labelled_codes
-from lightning_hash.functional.labels import shares_label
+from lightning_hash.functional.labels import CHUNK, shares_label
 
 # Labels at a time: their similarity to all items is a matrix.
 ROWS = 32  # pragma: no mutate
@@ -73,7 +73,9 @@ def _center_weights(labels: Tensor, others: Tensor) -> Tensor:
 
 
 def _mainstay_weights(labels: Tensor, others: Tensor) -> Tensor:
-    near = normalize(labels.double(), dim=1) @ normalize(others.double(), dim=1).T
+    own = normalize(labels.double(), dim=1)
+    parts = torch.split(others, max(1, CHUNK // max(1, others.shape[1])))
+    near = torch.cat([own @ normalize(part.double(), dim=1).T for part in parts], dim=1)
     far = (~shares_label(labels, others)).double()
     return normalize(near, p=1, dim=1) - normalize(far, p=1, dim=1)
 

@@ -1,8 +1,11 @@
 """Similarity by labels."""
 
+import torch
 from torch import Tensor
 
 from lightning_hash.functional.checks import check_label_widths
+
+CHUNK = 2**27  # labels that are held as floating numbers at a time
 
 
 def shares_label(a: Tensor, b: Tensor) -> Tensor:
@@ -24,7 +27,8 @@ def shares_label(a: Tensor, b: Tensor) -> Tensor:
         tensor([[ True, False]])
     """
     check_label_widths(a, b)
-    return a.float() @ b.float().T > 0.5
+    first, rows = a.float(), max(1, CHUNK // max(1, b.shape[1]))
+    return torch.cat([first @ part.float().T > 0.5 for part in torch.split(b, rows)], dim=1)
 
 
 def pairwise_similarity(labels: Tensor) -> Tensor:

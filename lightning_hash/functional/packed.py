@@ -10,6 +10,8 @@ from torch import Tensor
 
 # Items that are worked on at a time, so that they stay in the cache.
 BLOCK = 65_536  # pragma: no mutate
+# Bits and labels that are packed at a time.
+VALUES = 2**26  # pragma: no mutate
 # Queries whose histograms, and ranks that all queries of a chunk, are held at a time.
 QUERIES, RANKS = 256, 2_000_000  # pragma: no mutate
 
@@ -125,7 +127,8 @@ def _words(values: Tensor) -> NDArray[Any]:
     kind, size = (np.uint32, 4) if width <= 32 else (np.uint64, 8)  # pragma: no mutate
     words = np.zeros((items, max(1, -(-width // (8 * size)))), kind)
     octets = words.view(np.uint8)
-    for start in range(0, items, BLOCK):
-        packed = np.packbits((values[start : start + BLOCK] > 0).numpy(), axis=1, bitorder="little")
-        octets[start : start + BLOCK, : packed.shape[1]] = packed
+    block = max(1, min(BLOCK, VALUES // max(1, width)))  # pragma: no mutate
+    for start in range(0, items, block):
+        packed = np.packbits((values[start : start + block] > 0).numpy(), axis=1, bitorder="little")
+        octets[start : start + block, : packed.shape[1]] = packed
     return np.ascontiguousarray(words.T)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 DRAWS = 10_000
+# Pairs of equal centres in a draw, on average, from which on no draw is without one: e^-40.
+HOPELESS = 40
 
 
 def hash_centers(num_classes: int, bits: int, seed: int = 0) -> Tensor:
@@ -31,20 +33,30 @@ def hash_centers(num_classes: int, bits: int, seed: int = 0) -> Tensor:
                 [-1., -1.]])
     """
     if bits & (bits - 1) == 0 and num_classes <= 2 * bits:
-        hadamard = torch.ones(1, 1)
-        while len(hadamard) < bits:
-            top = torch.cat([hadamard, hadamard], dim=1)
-            hadamard = torch.cat([top, torch.cat([hadamard, -hadamard], dim=1)])
-        return torch.cat([hadamard, -hadamard])[:num_classes]
+        return _hadamard_rows(num_classes, bits)
     generator = torch.Generator().manual_seed(seed)
-    pairs = torch.triu_indices(num_classes, num_classes, 1)
-    for _ in range(DRAWS):
-        centers = torch.randint(0, 2, (num_classes, bits), generator=generator).float() * 2 - 1
-        distances = (bits - centers @ centers.T)[pairs[0], pairs[1]] / 2
-        if num_classes == 1 or (distances.mean() >= bits / 2 and distances.min() >= 1):
-            return centers
+    pairs = num_classes * (num_classes - 1) // 2
+    hopeless = pairs > HOPELESS * 2**bits
+    for _ in range(0 if hopeless else DRAWS):
+        coins = torch.randint(0, 2, (num_classes, bits), generator=generator)
+        ones = coins.sum(dim=0)
+        # Each bit adds 1 to the distance of a pair that it tells apart.
+        distance = int((ones * (num_classes - ones)).sum())
+        if 2 * distance >= bits * pairs and len(torch.unique(coins, dim=0)) == num_classes:
+            return coins.float() * 2 - 1
     msg = (
         f"bits = {bits}: no {num_classes} hash centres with a mean distance of bits / 2 in {DRAWS} "
         "draws; take more bits"
     )
     raise ValueError(msg)
+
+
+def _hadamard_rows(rows: int, bits: int) -> Tensor:
+    """Return the first rows ``(rows, bits)`` of Sylvester's matrix and then of its negative."""
+    row, column = torch.arange(rows), torch.arange(bits)
+    common = (row % bits)[:, None] & column
+    odd = torch.zeros_like(common)
+    while common.any():
+        odd ^= common & 1
+        common = common >> 1
+    return (1 - 2 * (odd ^ (row >= bits).long()[:, None])).float()

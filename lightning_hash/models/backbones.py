@@ -52,6 +52,7 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
             cannot be read safely.
 
     Example:
+        >>> import torch
         >>> build_model("convnet", bits=16)(torch.rand(2, 3, 64, 64)).shape
         torch.Size([2, 16])
     """

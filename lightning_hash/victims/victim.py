@@ -146,7 +146,7 @@ def _fingerprint(network: nn.Module) -> str:
     state = network.state_dict()
     if state or not isinstance(network, torch.jit.ScriptModule):
         return sha256_of(state)
-    content: bytes = network.save_to_buffer()  # type: ignore[no-untyped-call]
+    content: bytes = network.save_to_buffer()
     digest = hashlib.sha256()
     with ZipFile(BytesIO(content)) as archive:
         for name in sorted(archive.namelist()):

@@ -36,7 +36,9 @@ def test_target_differs_and_occurs_more_than_n_t_times(database):
     assert targets.labels.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0]]
 
 
-def test_rules_different_and_disjoint(database):
+@pytest.mark.parametrize("chunk", [1, 6, 2**27])
+def test_rules_different_and_disjoint(database, chunk, monkeypatch):
+    monkeypatch.setattr("lightning_hash.attacks.targets.CHUNK", chunk)  # of label vectors
     many = torch.arange(60)
     queries = torch.tensor([[0, 1, 0]] * 60)
     drawn = {

@@ -633,3 +633,49 @@ def test_open_set_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
     } == {("open_set", 12)}
     assert {row["value"] for row in t_map} == {1.0}  # all of the open set is the target
     assert len(list((run / "strips").glob("*.png"))) == 6
+
+
+@pytest.mark.parametrize(
+    ("numbers", "names"),
+    [
+        ([3, 20230101123, 7, 3], ["3", "7", "20230101123"]),
+        ([1, 2, 50_000_000, 2], ["1", "2", "50000000"]),
+        ([12_000, 12_001, 12_001, 12_000], ["12000", "12001"]),
+        ([0, 9, 5, 5], [str(number) for number in range(10)]),
+        ([1, 3, 2, 2], ["1", "2", "3"]),
+    ],
+)
+def test_class_numbers_that_are_far_apart_get_a_column_each(tmp_path, numbers, names):
+    (tmp_path / "train.txt").write_text("".join(f"{i}.png {n}\n" for i, n in enumerate(numbers)))
+    (tmp_path / "test.txt").write_text(f"9.png {numbers[-1]}\n")
+    data = ListDataModule(str(tmp_path), database="train")
+    data.setup("fit")
+    assert data.class_names == names
+    for split, wanted in (("train", numbers), ("query", numbers[-1:])):
+        labels = data.labels_of(split)
+        assert labels.shape == (len(wanted), len(names))
+        assert [int(names[row.argmax()]) for row in labels] == wanted
+        assert (labels.sum(dim=1) == 1).all()
+
+
+def test_class_numbers_that_are_none(tmp_path):
+    (tmp_path / "train.txt").write_text("a.png 1\nb.png 20230101123\n")
+    data = ListDataModule(str(tmp_path), query="train", database="train", class_names=["a", "b"])
+    with pytest.raises(ValueError, match=r"train\.txt:2: class number must be in 0\.\.1, got 2023"):
+        data.setup("fit")
+    (tmp_path / "train.txt").write_text("a.png 1\nb.png 99999999999999999999\n")
+    with pytest.raises(ValueError, match=r"train\.txt:2: a class number has at most 18 digits"):
+        ListDataModule(str(tmp_path), query="train", database="train").setup("fit")
+
+
+def test_labels_that_do_not_fit_into_memory(tmp_path, monkeypatch):
+    (tmp_path / "train.txt").write_text("a.png 0\nb.png 1\n")
+
+    def full(shape, dtype):
+        raise MemoryError
+
+    monkeypatch.setattr("lightning_hash.data.lists.np.zeros", full)
+    with pytest.raises(
+        ValueError, match=r"train\.txt: labels of 2 items and 2 classes need .* GiB"
+    ):
+        ListDataModule(str(tmp_path), query="train", database="train").setup("fit")

@@ -14,6 +14,7 @@ from lightning_hash.functional import (
     shares_label,
     sign_code,
 )
+from lightning_hash.functional.checks import check_labels
 from tests.reference import attacks, ranking
 
 
@@ -104,3 +105,22 @@ def test_correlation_of_unbalanced_bits_is_pearsons():
     assert bit_correlation(codes).item() == pytest.approx(off.item())
     assert bit_correlation(codes[:, 3:]).item() == pytest.approx(1)
     assert code_balance(codes).tolist() == pytest.approx(codes.double().mean(dim=0).tolist())
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 12, 1000])
+def test_labels_are_compared_in_parts(chunk, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    one, other = ((torch.rand(n, 3, generator=generator) < 0.4).int() for n in (6, 11))
+    monkeypatch.setattr("lightning_hash.functional.labels.CHUNK", chunk)
+    assert torch.equal(shares_label(one, other), (one[:, None] & other).any(dim=2))
+    assert shares_label(one, other[:0]).shape == (6, 0)
+
+
+@pytest.mark.parametrize("part", [1, 9, 100])
+def test_a_wrong_label_is_found_in_any_part(part, monkeypatch):
+    monkeypatch.setattr("lightning_hash.functional.checks.LABELS", part)
+    labels = torch.zeros(10, 3)
+    check_labels("labels", labels)
+    labels[7, 1] = 2
+    with pytest.raises(ValueError, match=r"labels must be 0 or 1, got 2.0 in row 7, column 1"):
+        check_labels("labels", labels)

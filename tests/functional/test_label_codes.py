@@ -13,6 +13,7 @@ from tests.reference import attacks as reference
 )
 def test_against_the_formula(code, oracle, rows, monkeypatch):
     monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(module, "CHUNK", 5 * rows)  # items at a time
     generator = torch.Generator().manual_seed(rows)
     labels = (torch.rand(40, 5, generator=generator) < 0.3).to(torch.uint8)
     codes = torch.randint(0, 2, (40, 6), generator=generator) * 2 - 1

@@ -190,3 +190,42 @@ def test_ties_of_csq_are_drawn_bits():
 
 def test_a_penalty_of_zero_is_one():
     assert GreedyHashLoss(penalty_weight=0).penalty_weight == 0
+
+
+def test_hadamard_centres_are_rows_of_sylvesters_matrix():
+    matrix = torch.ones(1, 1)
+    for bits in (1, 2, 4, 8, 16):
+        rows = torch.cat([matrix, -matrix])
+        for classes in {1, bits, 2 * bits - 1, 2 * bits}:
+            assert torch.equal(hash_centers(classes, bits), rows[:classes])
+        matrix = torch.kron(torch.tensor([[1.0, 1.0], [1.0, -1.0]]), matrix)
+
+
+def test_centres_of_many_classes_need_no_matrix_of_pairs():
+    """Of all pairs the distances alone would be 15 GB."""
+    classes, bits = 43_828, 48
+    centers = hash_centers(classes, bits, seed=1)
+    assert centers.shape == (classes, bits)
+    assert len(torch.unique(centers, dim=0)) == classes
+    sums = centers.double().sum(dim=0)
+    products = (sums.square().sum() - classes * bits) / (classes * (classes - 1))
+    assert (bits - products) / 2 >= bits / 2  # the mean distance of two centres
+    with pytest.raises(ValueError, match=r"no 43828 hash centres .*; take more bits"):
+        hash_centers(classes, 16)
+    loss = CSQLoss(seed=1)
+    loss.build(bits, classes)
+    labels = torch.zeros(2, classes, dtype=torch.uint8)
+    labels[[0, 1], [7, 43_827]] = 1
+    assert torch.equal(loss.center_of(labels), centers[[7, 43_827]])
+
+
+def test_centres_are_the_first_draw_that_is_good():
+    """The bounds, by all pairs of a small number of classes."""
+    for classes, bits, seed in ((5, 3, 0), (7, 3, 2), (9, 12, 1), (20, 6, 3)):
+        generator = torch.Generator().manual_seed(seed)
+        while True:
+            draw = torch.randint(0, 2, (classes, bits), generator=generator) * 2.0 - 1
+            apart = torch.cdist(draw, draw, p=1)[*torch.triu_indices(classes, classes, 1)] / 2
+            if apart.mean() >= bits / 2 and apart.min() >= 1:
+                break
+        assert torch.equal(hash_centers(classes, bits, seed), draw)

@@ -1,4 +1,4 @@
-"""Networks that people bring: what they return, in which types, and what they do to their inputs."""
+"""Networks that people bring: what they return, their types, what they do to their inputs."""
 
 import dataclasses
 from collections import OrderedDict, namedtuple
