@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -98,8 +99,8 @@ def load_foreign(
 
     Args:
         source: ``module:function`` that returns an nn.Module when it is called; a TorchScript file
-            (``.ts``, ``.torchscript``); an exported program (``.pt2``), exported in eval mode, with
-            the batch as a dynamic dimension; or a state dict (``.pth``, ``.pt``,
+            (``.ts``, ``.torchscript``, ``.pt``); an exported program (``.pt2``), exported in eval
+            mode, with the batch as a dynamic dimension; or a state dict (``.pth``, ``.pt``,
             ``.safetensors``) of a named backbone whose last layer has ``bits`` units, as in DHTA's,
             DeepHash-pytorch's, HashNet's, CgAT's and SAAT's models; see
             :func:`lightning_hash.victims.state_dict_victim.network_of_state_dict`.
@@ -122,7 +123,8 @@ def load_foreign(
     mean, std = _normalisation(preprocess)
     path, built = Path(source), False
     own = ":" in source and not path.exists()
-    if backbone is not None and (own or path.suffix in (".ts", ".torchscript", ".pt2")):
+    script = path.suffix in (".ts", ".torchscript") or _is_script(path)
+    if backbone is not None and (own or script or path.suffix == ".pt2"):
         msg = (
             f"victim {source}: backbone {backbone} goes with a state dict; this source has its own "
             "network: leave backbone out"
@@ -130,7 +132,7 @@ def load_foreign(
         raise ValueError(msg)
     if own:
         network, name = _call(source), source
-    elif path.suffix in (".ts", ".torchscript"):
+    elif script:
         network, name = _script(path), path.name
     elif path.suffix == ".pt2":
         network, name = _exported(path), path.name
@@ -178,6 +180,14 @@ def _call(source: str) -> nn.Module:
         msg = f"victim {source!r} must return an nn.Module, got {type(network).__name__}"
         raise ValueError(msg)
     return unwrapped(network)
+
+
+def _is_script(path: Path) -> bool:
+    """Return whether torch.jit.save wrote a file, under whatever name."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _script(path: Path) -> nn.Module:

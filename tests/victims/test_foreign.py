@@ -189,6 +189,22 @@ def test_torchscript(tmp_path):
     assert images.grad.abs().sum() > 0
 
 
+def test_torchscript_under_the_name_of_a_state_dict(tmp_path):
+    torch.jit.script(Small()).save(tmp_path / "a.pt")
+    images = torch.rand(3, 3, 16, 16)
+    victim = load_foreign(str(tmp_path / "a.pt"), preprocess="none")
+    torch.testing.assert_close(victim(images), Small()(images))
+    with pytest.raises(ValueError, match="this source has its own network: leave backbone out"):
+        load_foreign(str(tmp_path / "a.pt"), "resnet18", 8)
+
+
+def test_a_whole_module_is_not_unpickled(tmp_path):
+    """HashNet and SAAT save their modules, not state dicts."""
+    torch.save(nn.Sequential(Small()), tmp_path / "iter_03000_model.pth.tar")
+    with pytest.raises(ValueError, match=r"more than tensors \(torch\..*Sequential\), .*state_d"):
+        load_foreign(str(tmp_path / "iter_03000_model.pth.tar"), "resnet18", 8)
+
+
 def exported(network, path, batch=True):
     shapes = ({0: torch.export.Dim("batch")},) if batch else None
     program = torch.export.export(network, (torch.rand(2, 3, 16, 16),), dynamic_shapes=shapes)
