@@ -142,17 +142,16 @@ class Victim(nn.Module):
 
 
 def _fingerprint(network: nn.Module) -> str:
-    """Return the sha256 of a network's weights, of a frozen script's constants."""
-    state = network.state_dict()
-    if state or not isinstance(network, torch.jit.ScriptModule):
-        return sha256_of(state)
-    content: bytes = network.save_to_buffer()
-    digest = hashlib.sha256()
-    with ZipFile(BytesIO(content)) as archive:
-        for name in sorted(archive.namelist()):
-            if "/constants/" in name:
-                digest.update(f"{name.partition('/')[2]}\n".encode() + archive.read(name))
-    return digest.hexdigest()
+    """Return the sha256 of a network's weights, and of the constants of a frozen script in it."""
+    weights = sha256_of(network.state_dict())
+    scripts = (each for each in network.modules() if isinstance(each, torch.jit.ScriptModule))
+    script = next(scripts, None)  # the outermost
+    if script is None or script.state_dict():
+        return weights
+    with ZipFile(BytesIO(script.save_to_buffer())) as archive:
+        names = sorted(name for name in archive.namelist() if "/constants/" in name)
+        contents = [name.partition("/")[2].encode() + archive.read(name) for name in names]
+    return hashlib.sha256(b"".join([weights.encode(), *contents])).hexdigest() if names else weights
 
 
 def _other_width(backbone: str, bits: int | None, own: int) -> str:

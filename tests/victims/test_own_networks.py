@@ -198,6 +198,10 @@ def test_frozen_scripts_have_fingerprints():
     frozen = [torch.jit.freeze(torch.jit.script(Script(seed).eval())) for seed in (0, 0, 1)]
     one, again, other = (as_victim(script).sha256 for script in frozen)
     assert one == again != other
+    others = [as_victim(ForeignNetwork(script)).sha256 for script in frozen]
+    assert others[0] == others[1] != others[2]
+    whole = torch.jit.script(Script().eval())  # its activations have no weights, and it has
+    assert as_victim(whole).sha256 == as_victim(Script()).sha256
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
