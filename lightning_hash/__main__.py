@@ -6,11 +6,9 @@ import os
 import signal
 import sys
 import warnings
-from importlib import import_module
 
 from lightning_hash._version import __version__
-from lightning_hash.commands.configs import resolve_configs
-from lightning_hash.commands.help import verb_help
+from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 
 
@@ -37,7 +35,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
     _quieten()
     try:
-        return _run(verb, resolve_configs(arguments))
+        return run_verb(verb, arguments)
     except BrokenPipeError:  # such as `... | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -46,19 +44,6 @@ def main(args: list[str] | None = None) -> int:
             raise
         print(f"error: {_explained(error)}", file=sys.stderr)
         return 1
-
-
-def _run(verb: str, arguments: list[str]) -> int:
-    entry = VERBS[verb]
-    if (entry.options or entry.model) and {"--help", "-h"} & set(arguments):
-        print(verb_help(verb), flush=True)
-        return 0
-    if not entry.model:
-        status: int = getattr(import_module(entry.module), entry.function)(arguments)
-        return status
-    from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it alone
-
-    return HashCLI(verb, arguments).run()
 
 
 def _explained(error: Exception) -> str:
