@@ -1,15 +1,16 @@
 """``python -m lightning_hash`` and the console script."""
 
-import errno
 import logging
 import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 from lightning_hash._version import __version__
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
+from lightning_hash.utils.whole_file import FULL, free_space, megabytes
 
 
 def main(args: list[str] | None = None) -> int:
@@ -47,11 +48,13 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _explained(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = error.filename2 or error.filename or "the run folder"
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = Path(error.filename or ".")
         return (
-            f"no space left on the disk of {where}; what was written is whole: make room and "
-            "go on from the newest checkpoint with --ckpt_path, or write elsewhere with --runs"
+            f"no space left on the disk of {error.filename or 'the run folder'} "
+            f"({megabytes(free_space(where))} free); what was written is whole: make room and run "
+            "it again (fit and attack go on from their newest checkpoint with --ckpt_path), or "
+            "write elsewhere"
         )
     return str(error)
 

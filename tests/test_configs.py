@@ -194,7 +194,9 @@ def test_a_config_that_is_not_there(tmp_path, monkeypatch, name, listed):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "attack").mkdir()
     (tmp_path / "attack" / "own.yaml").write_text("")
-    with pytest.raises(FileNotFoundError, match=rf"^config {re.escape(name)} does not exist; (did|there) ") as error:
+    with pytest.raises(
+        FileNotFoundError, match=rf"^config {re.escape(name)} does not exist; (did|there) "
+    ) as error:
         find_config(name)
     there = str(error.value).partition("there are: ")[2].split(", ")
     assert set(listed) <= set(there)

@@ -39,7 +39,9 @@ def test_commands_in_their_order_until_one_fails(monkeypatch, capsys):
 
 
 def test_make_demo_is_the_verb():
-    (recipe,) = re.findall(r"^demo:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    (recipe,) = re.findall(
+        r"^demo:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )
     assert recipe == "\t$(PY) -m lightning_hash demo --runs $(RUNS)\n"
 
 

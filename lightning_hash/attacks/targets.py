@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.functional import anchor_code
 from lightning_hash.utils.settings import Part
+from lightning_hash.utils.whole_file import write_whole
 
 TargetRule = Literal["different", "disjoint"]
 
@@ -211,4 +212,4 @@ def write_targets(path: Path, query_index: Tensor, targets: Targets) -> None:
             query_index, targets.labels, targets.anchor_index, strict=True
         )
     }
-    path.write_text(json.dumps(content))
+    write_whole(path, json.dumps(content).encode())

@@ -2,13 +2,14 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.defaults import keep_defaults
@@ -28,6 +29,7 @@ from lightning_hash.engine.stops import ends_by_signal, stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.utils.whole_file import FULL, write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 
 
@@ -38,6 +40,21 @@ class LightningVerb(Protocol):
         self, options: Mapping[str, Any], model: pl.LightningModule
     ) -> dict[str, Any]:
         """Return what the trainer gets beside the user's options."""
+
+
+class SaveConfig(SaveConfigCallback):
+    """Write config.yaml whole, over one that is there."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Ask for the folder, which all processes do together, and write."""
+        self._place = trainer.log_dir
+        super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write the options; on rank 0 only."""
+        assert self._place is not None  # HashCLI leaves this callback out without a place
+        text = self.parser.dump(self.config, skip_none=False)
+        write_whole(Path(self._place) / self.config_filename, text.encode())
 
 
 class HashCLI(LightningCLI):
@@ -63,7 +80,8 @@ class HashCLI(LightningCLI):
             subclass_mode_data=True,
             trainer_class=HashTrainer,
             seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             parser_class=HashArgumentParser,
             parser_kwargs={"prog": f"{PROGRAM} {verb}", "description": f"{entry.help}."},
             load_from_checkpoint_support=False,
@@ -137,12 +155,23 @@ class HashCLI(LightningCLI):
             The exit status: 0, or 1 after a message where the run was stopped before its end.
         """
         options = {name: self.config_init[name] for name in self._options}
-        with ends_by_signal():
+        with ends_by_signal(), self._named():
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:
             print(f"error: {stopped}", file=sys.stderr)
         return int(stopped is not None)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Give an error of the disk the run's folder where it names no file, as TensorBoard's."""
+        try:
+            yield
+        except OSError as error:
+            logger = self.trainer.logger
+            if error.errno in FULL and error.filename is None and logger is not None:
+                raise OSError(error.errno, error.strerror, logger.log_dir) from error
+            raise
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml

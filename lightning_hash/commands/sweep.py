@@ -11,7 +11,7 @@ from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.plan import SCALES
 from lightning_hash.sweeps.record import finished_runs
 from lightning_hash.utils.configs import find_configs
-from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.utils.whole_file import ready_file, ready_folder, write_whole
 
 
 def main(arguments: list[str]) -> int:
@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
         _print_commands(runs, options.runs, options.trainer)
         return 0
     if options.slurm is not None:
+        ready_file(options.slurm, "--slurm", "give another file")
         done = finished_runs(runs, options.runs)
         waiting = [run for run in runs if run.digest not in done]
         again = [sys.executable, "-m", "lightning_hash", "sweep"]
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> int:
         write_whole(options.slurm, slurm_script(waiting, again).encode())
         print(f"{len(waiting)} runs: bash {options.slurm} [options of sbatch]")
         return 0
+    ready_folder(options.runs, "--runs", "give another folder")
     return Sweep(options.runs, options.jobs, options.trainer).run(runs)
 
 
