@@ -2,8 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -25,11 +24,12 @@ from lightning_hash.commands.given import (
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.data import HashDataModule
+from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.stops import ends_by_signal, stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
-from lightning_hash.utils.whole_file import FULL, write_whole
+from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 
 
@@ -155,23 +155,12 @@ class HashCLI(LightningCLI):
             The exit status: 0, or 1 after a message where the run was stopped before its end.
         """
         options = {name: self.config_init[name] for name in self._options}
-        with ends_by_signal(), self._named():
+        with ends_by_signal(), names_the_disk(self.trainer):
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:
             print(f"error: {stopped}", file=sys.stderr)
         return int(stopped is not None)
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Give an error of the disk the run's folder where it names no file, as TensorBoard's."""
-        try:
-            yield
-        except OSError as error:
-            logger = self.trainer.logger
-            if error.errno in FULL and error.filename is None and logger is not None:
-                raise OSError(error.errno, error.strerror, logger.log_dir) from error
-            raise
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml
