@@ -4,7 +4,6 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 RUNS ?= runs
-ATTACK = $(PY) -m lightning_hash attack --runs $(RUNS)
 
 .PHONY: demo papers test test-slow mutants check bench gpu-check clean
 .DELETE_ON_ERROR:
@@ -15,16 +14,9 @@ $(STAMP): pyproject.toml
 	$(PY) -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Train a hash model on the photographs inside scikit-image, attack it, print one table. Sums of several threads
-# round otherwise: one thread gives one table on machines of any size.
-demo: export OMP_NUM_THREADS ?= 1
+# Train a hash model on the photographs inside scikit-image, attack it, print one table.
 demo: $(STAMP)
-	$(PY) -m lightning_hash fit --runs $(RUNS)
-	$(ATTACK) --name demo/noise --config configs/attack/noise.yaml
-	$(ATTACK) --name demo/hag --config configs/attack/hag.yaml --config configs/overlay/quick/sgd.yaml
-	$(ATTACK) --name demo/p2p --config configs/attack/p2p.yaml --config configs/overlay/quick/sign.yaml
-	$(ATTACK) --name demo/dhta --config configs/attack/dhta.yaml --config configs/overlay/quick/sign.yaml
-	$(PY) -m lightning_hash report $(addprefix $(RUNS)/attack/demo/,noise hag p2p dhta) --output $(RUNS)/report/demo
+	$(PY) -m lightning_hash demo --runs $(RUNS)
 
 # Every experiment of both papers in small; SCALE=full needs the papers' data, GPUs and days.
 SCALE ?= demo

@@ -1,17 +1,16 @@
 """``python -m lightning_hash`` and the console script."""
 
-import errno
 import logging
 import os
 import signal
 import sys
 import warnings
-from importlib import import_module
+from pathlib import Path
 
 from lightning_hash._version import __version__
-from lightning_hash.commands.configs import resolve_configs
-from lightning_hash.commands.help import verb_help
+from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
+from lightning_hash.utils.whole_file import FULL, free_space, megabytes
 
 
 def main(args: list[str] | None = None) -> int:
@@ -37,7 +36,7 @@ def main(args: list[str] | None = None) -> int:
         return 2
     _quieten()
     try:
-        return _run(verb, resolve_configs(arguments))
+        return run_verb(verb, arguments)
     except BrokenPipeError:  # such as `... | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -48,25 +47,14 @@ def main(args: list[str] | None = None) -> int:
         return 1
 
 
-def _run(verb: str, arguments: list[str]) -> int:
-    entry = VERBS[verb]
-    if (entry.options or entry.model) and {"--help", "-h"} & set(arguments):
-        print(verb_help(verb), flush=True)
-        return 0
-    if not entry.model:
-        status: int = getattr(import_module(entry.module), entry.function)(arguments)
-        return status
-    from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it alone
-
-    return HashCLI(verb, arguments).run()
-
-
 def _explained(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = error.filename2 or error.filename or "the run folder"
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = Path(error.filename or ".")
         return (
-            f"no space left on the disk of {where}; what was written is whole: make room and "
-            "go on from the newest checkpoint with --ckpt_path, or write elsewhere with --runs"
+            f"no space left on the disk of {error.filename or 'the run folder'} "
+            f"({megabytes(free_space(where))} free); what was written is whole: make room and run "
+            "it again (fit and attack go on from their newest checkpoint with --ckpt_path), or "
+            "write elsewhere"
         )
     return str(error)
 

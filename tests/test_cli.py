@@ -57,13 +57,14 @@ def test_help_has_a_line_for_every_verb(capsys):
     assert main([]) == 2
     assert capsys.readouterr().out == printed
     for verb in (
-        "fit", "test", "encode", "attack", "check-data", "score", "sweep", "transfer", "report",
+        "demo", "fit", "test", "encode", "attack", "check-data", "score", "sweep", "transfer",
+        "report",
     ):  # fmt: skip
         assert re.search(rf"^  {verb} +{re.escape(VERBS[verb].help)}$", printed, re.MULTILINE)
-    assert len(VERBS) == 9
+    assert len(VERBS) == 10
 
 
-@pytest.mark.parametrize("verb", ["score", "report", "sweep"])
+@pytest.mark.parametrize("verb", ["demo", "score", "report", "sweep"])
 def test_help_of_verbs_on_files(capsys, verb):
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])

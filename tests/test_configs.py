@@ -20,7 +20,7 @@ from lightning_hash.commands.configs import resolve_configs, with_data_class
 from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.modules import AttackModule
 from lightning_hash.results.rows import read_results
-from lightning_hash.utils.configs import find_config
+from lightning_hash.utils.configs import find_config, find_configs
 
 CONFIGS = Path(lightning_hash.__file__).parent.parent / "configs"
 RECIPES = sorted(CONFIGS.glob("trainer/*.yaml"))
@@ -165,13 +165,17 @@ def test_presets_do_not_repeat_defaults():
 
 def test_a_config_of_the_working_directory_goes_before_a_preset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("attack/hag.yaml", "configs/attack/hag.yaml", CONFIGS / "attack" / "hag.yaml"):
+    names = ("attack/hag.yaml", "configs/attack/hag.yaml", CONFIGS / "attack" / "hag.yaml")
+    for name in (*names, *(str(name).removesuffix(".yaml") for name in names)):
         assert find_config(name).resolve() == CONFIGS / "attack" / "hag.yaml"
     own = tmp_path / "attack" / "hag.yaml"
     own.parent.mkdir()
     own.write_text("model: {}")
     assert find_config("attack/hag.yaml").resolve() == own
+    assert find_config("attack/hag").resolve() == own
     assert find_config("configs/attack/hag.yaml").resolve() == CONFIGS / "attack" / "hag.yaml"
+    (tmp_path / "attack" / "hag").write_text("model: {}")  # the very path goes before a suffix
+    assert find_config("attack/hag") == Path("attack/hag")
 
 
 @pytest.mark.parametrize(
@@ -179,18 +183,55 @@ def test_a_config_of_the_working_directory_goes_before_a_preset(tmp_path, monkey
     [
         ("attack/hog.yaml", ["attack/hag.yaml", "attack/own.yaml"]),
         ("configs/trainer/tpu.yaml", ["trainer/cpu.yaml", "trainer/slurm.yaml"]),
-        ("hog.yaml", ["attack", "overlay"]),
+        ("hog.yaml", ["attack/hag.yaml", "overlay/quick/sgd.yaml", "papers/runs/full.yaml"]),
+        ("attack", ["attack/hag.yaml", "attack/saat.yaml"]),
+        ("configs", ["attack/hag.yaml", "papers/hag_fig2.yaml"]),
+        (".", ["attack/hag.yaml", "papers/hag_fig2.yaml"]),
+        ("../hog", ["attack/hag.yaml", "papers/hag_fig2.yaml"]),
     ],
 )
 def test_a_config_that_is_not_there(tmp_path, monkeypatch, name, listed):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "attack").mkdir()
     (tmp_path / "attack" / "own.yaml").write_text("")
-    with pytest.raises(FileNotFoundError, match=f"^config {name} does not exist; there ") as error:
+    with pytest.raises(
+        FileNotFoundError, match=rf"^config {re.escape(name)} does not exist; (did|there) "
+    ) as error:
         find_config(name)
     there = str(error.value).partition("there are: ")[2].split(", ")
     assert set(listed) <= set(there)
     assert "cgat.yaml" not in there
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("dhta_code", "attack/dhta_code.yaml or"),
+        ("quick/sgd", "overlay/quick/sgd.yaml? there"),
+        ("attack/dhtaa", "attack/dhta.yaml? there"),
+    ],
+)
+def test_a_config_that_is_nearly_there(name, meant, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as error:
+        find_config(name)
+    assert str(error.value).partition("did you mean ")[2].startswith(meant)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "count"),
+    [("papers", "dhta_fig10", 27), ("configs/papers/*.yaml", "dhta_fig10", 27),
+     ("papers/hag_fig*", "hag_fig2", 6), ("papers/hag_fig2", "hag_fig2", 1), ("own", "b", 2)],
+)  # fmt: skip
+def test_sweep_files_by_folder_and_pattern(name, first, count, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    for own in ("c.yaml", "b.yaml", "a.txt"):
+        (tmp_path / "own" / own).write_text("")
+    found = find_configs(name)
+    assert (found[0].stem, len(found)) == (first, count)
+    with pytest.raises(FileNotFoundError, match=r"zzz/\* does not exist; there are: attack/cgat"):
+        find_configs("zzz/*")
 
 
 def test_an_absolute_path_is_no_preset(tmp_path):
@@ -293,13 +334,19 @@ def test_the_wheel_carries_the_presets(tmp_path):
     carried = {path.relative_to(unpacked / "lightning_hash") for path in unpacked.rglob("*.yaml")}
     assert carried == {path.relative_to(root) for path in CONFIGS.rglob("*.yaml")}
     command = [sys.executable, "-m", "lightning_hash", "attack", "--print_config"]
-    for name in ("attack/hag.yaml", "configs/attack/hag.yaml"):
+    for name in ("attack/hag", "attack/hag.yaml", "configs/attack/hag.yaml"):
         answer = subprocess.run(
             [*command, "--config", name], cwd=empty, check=True, capture_output=True, text=True,
             env={**os.environ, "PYTHONPATH": str(unpacked)},
         )  # fmt: skip
         step = yaml.safe_load(answer.stdout)["model"]["step"]
         assert (step["init_args"]["lr"], step["init_args"]["momentum"]) == (500 / 255**2, 0.9)
+    sweep = [sys.executable, "-m", "lightning_hash", "sweep", "configs/papers/*.yaml", "--dry-run"]
+    answer = subprocess.run(
+        sweep, cwd=empty, check=True, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+    )  # fmt: skip
+    assert len(answer.stdout.splitlines()) > 200  # two lines for each run of both papers
     where = [sys.executable, "-c", "import lightning_hash; print(lightning_hash.__file__)"]
     answer = subprocess.run(
         where, cwd=empty, check=True, capture_output=True, text=True,

@@ -13,6 +13,7 @@ from lightning_hash.attacks.draws import query_generator
 from lightning_hash.functional import anchor_code
 from lightning_hash.functional.labels import CHUNK
 from lightning_hash.utils.settings import Part
+from lightning_hash.utils.whole_file import write_whole
 
 TargetRule = Literal["different", "disjoint"]
 
@@ -216,4 +217,4 @@ def write_targets(path: Path, query_index: Tensor, targets: Targets) -> None:
             query_index, targets.labels, targets.anchor_index, strict=True
         )
     }
-    path.write_text(json.dumps(content))
+    write_whole(path, json.dumps(content).encode())

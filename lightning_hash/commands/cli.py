@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.defaults import keep_defaults
@@ -24,10 +24,12 @@ from lightning_hash.commands.given import (
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.data import HashDataModule
+from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.stops import ends_by_signal, stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 
 
@@ -38,6 +40,21 @@ class LightningVerb(Protocol):
         self, options: Mapping[str, Any], model: pl.LightningModule
     ) -> dict[str, Any]:
         """Return what the trainer gets beside the user's options."""
+
+
+class SaveConfig(SaveConfigCallback):
+    """Write config.yaml whole, over one that is there."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Ask for the folder, which all processes do together, and write."""
+        self._place = trainer.log_dir
+        super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write the options; on rank 0 only."""
+        assert self._place is not None  # HashCLI leaves this callback out without a place
+        text = self.parser.dump(self.config, skip_none=False)
+        write_whole(Path(self._place) / self.config_filename, text.encode())
 
 
 class HashCLI(LightningCLI):
@@ -63,7 +80,8 @@ class HashCLI(LightningCLI):
             subclass_mode_data=True,
             trainer_class=HashTrainer,
             seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             parser_class=HashArgumentParser,
             parser_kwargs={"prog": f"{PROGRAM} {verb}", "description": f"{entry.help}."},
             load_from_checkpoint_support=False,
@@ -137,7 +155,7 @@ class HashCLI(LightningCLI):
             The exit status: 0, or 1 after a message where the run was stopped before its end.
         """
         options = {name: self.config_init[name] for name in self._options}
-        with ends_by_signal():
+        with ends_by_signal(), names_the_disk(self.trainer):
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:

@@ -17,9 +17,12 @@ from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.modules.encoder import Encoder, flips, float32_codes, join, made_with
 from lightning_hash.modules.trainer_check import check_pass_trainer
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.whole_file import ready_file
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
+
+OTHERWISE = "give another with --output FILE"
 
 
 def encode(
@@ -58,6 +61,7 @@ def encode(
     """
     if output is not None:
         check_suffix(Path(output))
+        ready_file(Path(output), "output", OTHERWISE)
     with quiet_trainer(accelerator=accelerator) as trainer:
         found = encode_splits(trainer, as_victim(model), datamodule, (split,))[split]
     if output is not None:
@@ -104,6 +108,8 @@ def run_encode(
     if compare < 0:
         msg = f"compare must not be negative, got {compare}"
         raise ValueError(msg)
+    if trainer.is_global_zero:
+        ready_file(path, "output", OTHERWISE)
     reference = None
     # First of all: some precisions shorten the weights for good.
     if compare and trainer.is_global_zero:

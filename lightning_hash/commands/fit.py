@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.engine.callbacks import StopTraining, SummaryTable
+from lightning_hash.engine.callbacks import Places, StopTraining, SummaryTable
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.victims.checkpoints import read_checkpoint
@@ -63,7 +63,9 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
         dirpath=Path(options["checkpoints"]) / options["name"], filename="best",
         monitor="val/map", mode="max", save_last=True, enable_version_counter=False,
     )  # fmt: skip
-    own: list[Callback] = [RichProgressBar(), SummaryTable(), StopTraining(), checkpoint]
+    own: list[Callback] = [
+        Places(), RichProgressBar(), SummaryTable(), StopTraining(), checkpoint,
+    ]  # fmt: skip
     if given["logger"] is not False:
         own.append(LearningRateMonitor("step"))
     # A training shorter than the default interval is validated at its end.

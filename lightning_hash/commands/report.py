@@ -23,14 +23,14 @@ from lightning_hash.reports.page import Picture, Section, render_page
 from lightning_hash.reports.papers import BITS, DHTA_SETTING, HAG_SETTING, TABLES
 from lightning_hash.reports.plots import numbered_plots
 from lightning_hash.reports.queries import perturbed_clips, perturbed_images
-from lightning_hash.reports.readme import fill_readme
+from lightning_hash.reports.readme import check_readme, fill_readme
 from lightning_hash.reports.transfers import published_transfers, transfer_grids
 from lightning_hash.reports.victims import checkpoint_of
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles, Runs, find_runs, stopped_at
 from lightning_hash.results.settings import flatten
 from lightning_hash.results.tables import bits_text, print_table
-from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.utils.whole_file import ready_folder, write_whole
 
 STRIPS = 3  # pictures of single queries shown of each run
 LONGEST = 120  # letters of a file's name
@@ -50,10 +50,12 @@ def main(arguments: list[str]) -> int:
         ValueError: if no run can be read, or the README has no place for the table.
     """
     options = _parser().parse_args(arguments)
+    place = options.output or options.roots[0] / "report"
     runs = find_runs(options.roots)
+    _try(place, options.readme)
     for grid in overview_grids([row for run in runs for row in run.rows]):
         print_table(grid.rich())
-    page = _report(runs, options.output or options.roots[0] / "report", options.readme)
+    page = _report(runs, place, options.readme)
     for path, reason in _left_out(runs):
         print(f"left out: {path}: {reason}", file=sys.stderr)
     print(f"{len(runs)} runs: {page}")
@@ -82,7 +84,16 @@ def report(
     """
     place = Path(roots[0]) / "report" if output is None else Path(output)
     runs = find_runs([Path(root) for root in roots])
-    return _report(runs, place, None if readme is None else Path(readme))
+    filled = None if readme is None else Path(readme)
+    _try(place, filled)
+    return _report(runs, place, filled)
+
+
+def _try(place: Path, readme: Path | None) -> None:
+    """Find out whether the report can be written, before it is made."""
+    ready_folder(place, "report", "give another folder with --output")
+    if readme is not None:
+        check_readme(readme)
 
 
 def _report(runs: Runs, place: Path, readme: Path | None) -> Path:
@@ -117,8 +128,6 @@ def _write_report(
     plots = [*numbered_plots(runs), *perturbed_images(runs), *perturbed_clips(runs)]
     order = ("hag", "dhta", "frames")
     plots.sort(key=lambda plot: (order.index(plot.name.split("_")[0]), plot.name))
-    for folder in (place / "tables", place / "figures"):
-        folder.mkdir(parents=True, exist_ok=True)
     named = {"overview": overview, **numbered, "transfer": transfers}
     taken: set[Path] = set()
     for name, grids in named.items():

@@ -10,7 +10,8 @@ from lightning_hash.sweeps import Run, Sweep, read_plan, slurm_script
 from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.plan import SCALES
 from lightning_hash.sweeps.record import finished_runs
-from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.utils.configs import find_configs
+from lightning_hash.utils.whole_file import ready_file, ready_folder, write_whole
 
 
 def main(arguments: list[str]) -> int:
@@ -27,28 +28,31 @@ def main(arguments: list[str]) -> int:
         ValueError: if a file is not as a sweep file must be, or ``--only`` names no run of it.
     """
     options = _parser().parse_args(arguments)
-    runs = read_plan(options.configs, options.scale)
+    paths = [path for name in options.configs for path in find_configs(name, "sweep file")]
+    runs = read_plan(paths, options.scale)
     if options.only is not None:
         runs = _one(runs, options.only)
     if options.dry_run:
         _print_commands(runs, options.runs, options.trainer)
         return 0
     if options.slurm is not None:
+        ready_file(options.slurm, "--slurm", "give another file")
         done = finished_runs(runs, options.runs)
         waiting = [run for run in runs if run.digest not in done]
         again = [sys.executable, "-m", "lightning_hash", "sweep"]
-        again += [str(path) for path in options.configs]
+        again += options.configs
         again += ["--scale", options.scale, "--runs", str(options.runs)]
         again += [] if options.trainer is None else ["--trainer", str(options.trainer)]
         write_whole(options.slurm, slurm_script(waiting, again).encode())
         print(f"{len(waiting)} runs: bash {options.slurm} [options of sbatch]")
         return 0
+    ready_folder(options.runs, "--runs", "give another folder")
     return Sweep(options.runs, options.jobs, options.trainer).run(runs)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lightning_hash sweep", description=__doc__)
-    parser.add_argument("configs", nargs="+", type=Path, help="sweep files")
+    parser.add_argument("configs", nargs="+", help="sweep files, folders of them or patterns")
     parser.add_argument("--scale", choices=SCALES, default="full", help="which of their lists")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time on this machine")

@@ -100,6 +100,9 @@ _CHECK_DATA = {
     "json": Option("print JSON instead of tables", False, bool),
 }
 VERBS = {
+    "demo": Verb(
+        "train a victim on photographs of scikit-image, attack it, print one table", f"{_HERE}.demo"
+    ),
     "fit": Verb(
         "train a hash model and test its best checkpoint",
         f"{_HERE}.fit", "run_fit", f"{_MODULES}.hash_module.HashModule", _FIT,

@@ -25,6 +25,7 @@ from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
+from lightning_hash.utils.whole_file import ready_folder, write_whole
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
@@ -57,6 +58,7 @@ def _transfer(arguments: list[str]) -> int:
     folders = [latest_version(Path(run)) for run in options.perturbations]
     parts = [read_perturbations(folder) for folder in folders]
     groups = _groups(parts, folders, options.combination)
+    place = Path(RunLogger(options.runs, name=f"transfer/{options.name}").log_dir)
     config = find_config(options.data) if options.data else folders[0] / "config.yaml"
     _data(config)
     victims = [
@@ -68,15 +70,16 @@ def _transfer(arguments: list[str]) -> int:
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         strategy="query_parallel" if str(options.devices) != "1" else "auto",
     )  # fmt: skip
-    place = Path(RunLogger(options.runs, name=f"transfer/{options.name}").log_dir)
+    if trainer.is_global_zero:
+        ready_folder(place.parent, "run folder", "give another with --runs FOLDER")
     rows: list[ResultRow] = []
     for number, victim in enumerate(victims):
         rows += run_transfer(trainer, victim, groups, _data(config), options.batch_size)
         if trainer.is_global_zero:
-            place.mkdir(parents=True, exist_ok=True)
-            write_results(place / "results.json", rows)
             if number == 0:
-                parser.save(options, str(place / "config.yaml"), skip_check=True)
+                text = parser.dump(options, skip_check=True)
+                write_whole(place / "config.yaml", text.encode())
+            write_results(place / "results.json", rows)
     if trainer.is_global_zero:
         for grid in transfer_grids(rows):
             print_table(grid.rich())

@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_hash.data.base import Item
+from lightning_hash.utils.whole_file import lock, part_of, ready_folder, write_whole
 
 FEATURES, LENGTHS = "features.npy", "lengths.npy"
 
@@ -65,6 +66,7 @@ class FrameFile:
         digest = hashlib.sha256(text.encode()).hexdigest()
         self.finished = folder / f"{made_with['split']}-{digest[:16]}"
         self._text = text
+        self._open: BinaryIO | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -80,17 +82,21 @@ class FrameFile:
         Raises:
             OSError: if there is no room.
         """
-        place = self.finished.with_name(f".{self.finished.name}-{uuid.uuid4().hex[:8]}")
-        place.mkdir(parents=True)
+        folder = self.finished.parent
+        ready_folder(folder, "feature_cache", "give another folder with --model.feature_cache")
+        place = part_of(folder / f"{self.finished.name}-{uuid.uuid4().hex[:8]}")
         try:
+            place.mkdir()
             np.lib.format.open_memmap(place / FEATURES, "w+", np.float32, shape)
             np.lib.format.open_memmap(place / LENGTHS, "w+", np.int64, shape[:1])
+            self._open = (place / FEATURES).open("r+b")
+            number = self._open.fileno()
+            lock(number)  # as long as this process fills it
             if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
-                with (place / FEATURES).open("r+b") as file:  # a full disk is an error now
-                    os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-        except OSError:
-            shutil.rmtree(place)
-            raise
+                os.posix_fallocate(number, 0, os.fstat(number).st_size)  # a full disk is an error
+        except OSError as error:
+            shutil.rmtree(place, ignore_errors=True)
+            raise OSError(error.errno, error.strerror, str(folder)) from error
         return place
 
     def finish(self, place: Path) -> None:
@@ -106,13 +112,16 @@ class FrameFile:
                 "limit_predict_batches"
             )
             raise ValueError(msg)
-        (place / "made_with.json").write_text(self._text)
+        write_whole(place / "made_with.json", self._text.encode())
         try:
             place.rename(self.finished)
         except OSError:
             if not self.finished.exists():
                 raise
             shutil.rmtree(place)  # another run was faster
+        finally:
+            if self._open is not None:
+                self._open.close()
 
 
 def write_rows(place: Path, index: Tensor, features: Tensor, lengths: Tensor) -> None:

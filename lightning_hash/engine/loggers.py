@@ -1,7 +1,12 @@
 """TensorBoard with one event file per run."""
 
+from pathlib import Path
+
+from pytorch_lightning.core.saving import save_hparams_to_yaml
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
+
+from lightning_hash.utils.whole_file import whole_file
 
 
 class RunLogger(TensorBoardLogger):
@@ -12,9 +17,19 @@ class RunLogger(TensorBoardLogger):
     """
 
     @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Write what is pending."""
+    def save(self) -> None:
+        """Write what is pending, and hparams.yaml whole."""
+        file = Path(self.log_dir) / self.NAME_HPARAMS_FILE
         if self._experiment is not None:
             self._experiment.flush()
+        if file.parent.is_dir() and not file.is_file():
+            with whole_file(file) as temporary:
+                save_hparams_to_yaml(str(temporary), self.hparams)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what is pending."""
         if status == "success":
             self.save()
+        elif self._experiment is not None:
+            self._experiment.flush()

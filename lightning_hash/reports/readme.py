@@ -9,7 +9,7 @@ from lightning_hash.reports.numbered import RANDOM_START, numbered_grids
 from lightning_hash.reports.papers import TABLES, NumberedTable
 from lightning_hash.reports.published import PROTOCOLS, describe_protocol, published
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.utils.whole_file import ready_file, write_whole
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 # Lines of the numbered tables, at 32 bits: table, line, what it is called here.
@@ -71,6 +71,28 @@ def results_table(rows: Sequence[ResultRow]) -> str:
     return "\n\n".join([table, escape_markdown(_published_protocols()), *below])
 
 
+def check_readme(path: Path) -> str:
+    """Return the text of a file that has a place for the table of results.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it does not hold both markers, once each.
+        OSError: if it cannot be written to.
+    """
+    if not path.is_file():
+        msg = f"--readme {path} does not exist"
+        raise FileNotFoundError(msg)
+    text = path.read_text()
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        msg = f"--readme {path} must hold {BEGIN} and, behind it, {END}, once each"
+        raise ValueError(msg)
+    ready_file(path, "--readme", "give another file")
+    return text
+
+
 def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
     """Put the table of results between its two markers.
 
@@ -81,14 +103,9 @@ def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it does not hold both markers, once each.
+        OSError: if it cannot be written to.
     """
-    if not path.is_file():
-        msg = f"--readme {path} does not exist"
-        raise FileNotFoundError(msg)
-    text = path.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        msg = f"--readme {path} must hold {BEGIN} and, behind it, {END}, once each"
-        raise ValueError(msg)
+    text = check_readme(path)
     between = f"{BEGIN}\n{results_table(rows)}\n{END}"
     text = re.sub(f"{BEGIN}.*{END}", lambda _: between, text, flags=re.DOTALL)
     write_whole(path, text.encode())

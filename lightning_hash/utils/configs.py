@@ -1,10 +1,13 @@
 """Presets by name: ``configs/`` of the repository, which the wheel carries."""
 
+import glob
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+SUFFIX = ".yaml"
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -15,11 +18,11 @@ def presets() -> Path:
 
 
 def find_config(name: str | Path, what: str = "config") -> Path:
-    """Find the file that a user means by a config.
+    """Find the file that a user means by a config; ``.yaml`` may be left out.
 
     Args:
         name: a path, from the working directory; where no such file lies there, the name of a
-            preset, ``attack/hag.yaml`` or ``configs/attack/hag.yaml``.
+            preset, ``attack/hag`` or ``configs/attack/hag.yaml``.
         what: what to call it where there is none.
 
     Returns:
@@ -29,21 +32,43 @@ def find_config(name: str | Path, what: str = "config") -> Path:
         FileNotFoundError: if there is neither; the message lists what is there.
 
     Example:
-        >>> find_config("attack/hag.yaml").name
+        >>> find_config("attack/hag").name
         'hag.yaml'
     """
-    path = Path(name)
-    if path.is_file():
-        return path
-    preset = presets() / Path(*path.parts[path.parts[:1] == ("configs",) :])
-    if path.is_absolute():
-        preset = path
-    elif preset.is_file():
-        return preset
-    there = [str(each) for each in path.parent.glob("*.yaml")]
-    there += [each.relative_to(presets()).as_posix() for each in _siblings(preset)]
-    msg = f"{what} {name} does not exist; there are: {', '.join(sorted(there)) or 'none'}"
+    for path in _meant(Path(name)):
+        for file in (path, path.with_name(f"{path.name}{SUFFIX}")) if path.name else ():
+            if file.is_file():
+                return file
+    msg = f"{what} {name} does not exist; {_offer(Path(name))}"
     raise FileNotFoundError(msg)
+
+
+def find_configs(name: str | Path, what: str = "config") -> list[Path]:
+    """Find the files that a user means by a config, a folder of them or a pattern.
+
+    Args:
+        name: as :func:`find_config` takes it, or ``papers``, or ``papers/hag_*``.
+        what: what to call them where there are none.
+
+    Returns:
+        The paths of the files, in order.
+
+    Raises:
+        FileNotFoundError: if there are none; the message lists what is there.
+
+    Example:
+        >>> [path.stem for path in find_configs("papers/hag_table[12]")]
+        ['hag_table1', 'hag_table2']
+    """
+    for path in _meant(Path(name)):
+        pattern = f"*{SUFFIX}" if path.is_dir() else path.name
+        folder = path if path.is_dir() else path.parent
+        if path.is_dir() or glob.has_magic(pattern):
+            found = sorted({*folder.glob(pattern), *folder.glob(f"{pattern}{SUFFIX}")})
+            files = [file for file in found if file.is_file()]
+            if files:
+                return files
+    return [find_config(name, what)]
 
 
 def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
@@ -73,9 +98,23 @@ def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
     return content or {}
 
 
-def _siblings(preset: Path) -> list[Path]:
-    """Return what a preset could be meant: those of its folder, or the folders of all."""
-    if not preset.is_relative_to(presets()):
-        return []
-    files = list(preset.parent.glob("*.yaml"))
-    return files or [path for path in presets().iterdir() if path.is_dir()]
+def _meant(path: Path) -> list[Path]:
+    """Return where a config may lie: at its path, and among the presets."""
+    inner = path.parts[1:] if path.parts[:1] == ("configs",) else path.parts
+    return [path] if path.is_absolute() else [path, presets().joinpath(*inner)]
+
+
+def _offer(path: Path) -> str:
+    """Say which configs there are where none was found: those of the folder, or all presets."""
+    there = sorted(str(each) for each in path.parent.glob(f"*{SUFFIX}"))
+    if not path.is_absolute():
+        preset = _meant(path)[1]
+        folder = preset if preset.parent == presets() else preset.parent
+        inside = folder.is_relative_to(presets()) and ".." not in folder.parts
+        files = sorted(folder.glob(f"*{SUFFIX}")) if inside else []
+        files = files or sorted(presets().rglob(f"*{SUFFIX}"))
+        there += [each.relative_to(presets()).as_posix() for each in files]
+    close = get_close_matches(path.stem, dict.fromkeys(Path(each).stem for each in there), n=3)
+    meant = [each for each in there if Path(each).stem in close][:3]
+    offer = f"did you mean {' or '.join(meant)}? " if meant else ""
+    return f"{offer}there are: {', '.join(there) or 'none'}"

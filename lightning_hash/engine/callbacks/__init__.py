@@ -2,6 +2,7 @@
 
 from lightning_hash.engine.callbacks.attack_checkpoint import AttackCheckpoint
 from lightning_hash.engine.callbacks.curves import Curves
+from lightning_hash.engine.callbacks.places import Places
 from lightning_hash.engine.callbacks.progress import IterationProgress
 from lightning_hash.engine.callbacks.retrieval_images import RetrievalImages
 from lightning_hash.engine.callbacks.run_folder import RunFolder
@@ -12,6 +13,7 @@ __all__ = [
     "AttackCheckpoint",
     "Curves",
     "IterationProgress",
+    "Places",
     "RetrievalImages",
     "RunFolder",
     "StopTraining",

@@ -25,6 +25,7 @@ from lightning_hash.engine.callbacks.figures import (
 from lightning_hash.functional import hamming_distance, shares_label
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.score_module import ScoreModule
+from lightning_hash.utils.whole_file import write_whole
 
 
 class RetrievalImages(Callback):
@@ -73,7 +74,6 @@ class RetrievalImages(Callback):
             ]
         )
         folder = pl_module.run_folder / "strips"
-        folder.mkdir(exist_ok=True)
         step = int(pl_module.attack["iterations"])
         board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
         if board is not None:
@@ -81,14 +81,15 @@ class RetrievalImages(Callback):
         for number, row in enumerate(shown):
             figure = self._strip(pl_module, databases, outcome, row, clean[number], sent[number])
             index = int(outcome.tensors["index"][row])
-            figure.savefig(folder / f"{index:06d}.png", dpi=110)
+            strip = io.BytesIO()
+            figure.savefig(strip, format="png", dpi=110)
+            write_whole(folder / f"{index:06d}.png", strip.getvalue())
             if board is not None:
                 board.add_image(f"retrieval/{number}", figure_to_image(figure), step)
             if adversarial.dim() == 5:
                 whole = outcome.frames(row, adversarial).float() / 255
                 film = clip_film(queries[number][0][: len(whole)], whole)
-                (pl_module.run_folder / "films").mkdir(exist_ok=True)
-                (pl_module.run_folder / "films" / f"{index:06d}.png").write_bytes(film)
+                write_whole(pl_module.run_folder / "films" / f"{index:06d}.png", film)
                 if board is not None:
                     _add_film(board, f"clip/{number}", film, step)
 

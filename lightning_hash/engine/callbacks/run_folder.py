@@ -1,6 +1,7 @@
 """What an attack leaves behind in its run folder."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -8,21 +9,30 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_info
 from safetensors.torch import save
-from torchvision.io import write_png
+from torch import Tensor
+from torchvision.io import encode_png
 
 from lightning_hash.attacks import write_targets
 from lightning_hash.engine.callbacks.retrieved import retrieved_table
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow, write_results
-from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.utils.whole_file import (
+    ready_folder,
+    remove_parts,
+    warn_of_space,
+    write_whole,
+)
+
+ELSEWHERE = "give another with --runs FOLDER"
 
 
 class RunFolder(Callback):
     """Write results, perturbations, codes, targets, skipped items, images and what is retrieved.
 
     The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so
-    that a run that is killed keeps what it had measured.
+    that a run that is killed keeps what it had measured, and last of all with the final rows: where
+    these are, all else is.
 
     Args:
         images: how many adversarial images to write as PNG, or clips as a folder of PNGs; ``None``
@@ -51,27 +61,35 @@ class RunFolder(Callback):
         if not trainer.is_global_zero or place is None:
             return
         folder = Path(place)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            msg = (
-                f"run folder {folder} cannot be written to ({error.strerror}); "
-                "give another with --runs FOLDER"
-            )
-            raise OSError(msg) from error
+        ready_folder(folder, "run folder", ELSEWHERE)
+        for version in folder.parent.glob("version_*"):  # the runs of this name
+            remove_parts(version)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the kernels that were chosen into config.yaml, which then repeats the run."""
+        """Put the kernels that were chosen into config.yaml, which then repeats the run.
+
+        Warns where the disk has less space than the attack will need.
+        """
         if not (isinstance(pl_module, AttackModule) and trainer.is_global_zero):
             return
-        file = None if pl_module.run_folder is None else pl_module.run_folder / "config.yaml"
-        if file is not None and file.is_file():
+        if pl_module.run_folder is None:
+            return
+        warn_of_space(pl_module.run_folder, self._needed(trainer, pl_module), ELSEWHERE)
+        file = pl_module.run_folder / "config.yaml"
+        if file.is_file():
             chosen = rf"\g<1>{pl_module.kernels}  # \g<2>, as chosen"
             text = re.sub(r"(?m)^(  kernels: )(auto|fastest)$", chosen, file.read_text())
             write_whole(file, text.encode())
+
+    def _needed(self, trainer: pl.Trainer, module: AttackModule) -> float:
+        """Return about how many bytes the attack will write."""
+        values = math.prod(module.data.source.input_shape) * len(module.data.queries)
+        parts = [part for batch in module.perturbations for part in batch.parameters()]
+        state = sum(part.numel() * part.element_size() for part in parts) * trainer.world_size
+        shown = 1.0 if self.images is None else min(1.0, self.images / len(module.data.queries))
+        # The checkpoint before stays until the new one is whole, each with a step's state as large.
+        checkpoints = 2 * 2 * state if trainer.checkpoint_callbacks else 0
+        return 4 * values + shown * values + checkpoints
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the rows that are new; nothing at other iterations."""
@@ -82,14 +100,16 @@ class RunFolder(Callback):
                 self._written = len(pl_module.evaluation.rows)
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write everything."""
+        """Write all but the rows, which are the sign that a run has ended."""
         if not isinstance(pl_module, ScoreModule):
             return
         outcome = pl_module.outcome()
         folder = pl_module.run_folder
         if not trainer.is_global_zero or folder is None:
             return
-        self._write_rows(pl_module)
+        if not getattr(self, "_written", 0):  # what another run has left in this folder
+            (folder / "results.json").unlink(missing_ok=True)
+        self._ended = True
         metadata = {"protocol": json.dumps(pl_module.protocol())}
         if pl_module.budget.scale is not None:
             metadata["scale"] = json.dumps(pl_module.budget.scale.flatten().tolist())
@@ -105,7 +125,7 @@ class RunFolder(Callback):
         write_whole(folder / "codes.safetensors", save(codes, metadata))
         skipped = pl_module.data.source.skipped
         if skipped:
-            (folder / "skipped.json").write_text(json.dumps(skipped, indent=1))
+            write_whole(folder / "skipped.json", json.dumps(skipped, indent=1).encode())
         if outcome.targets is not None:
             write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
         if self.retrieved is not None and pl_module.databases is not None:
@@ -115,17 +135,25 @@ class RunFolder(Callback):
         if images.dim() not in (4, 5) or images.shape[-3] not in (1, 3):
             rank_zero_info(f"no PNGs: inputs of shape {tuple(images.shape[1:])} are no images")
             return
-        (folder / "images").mkdir(exist_ok=True)
         for row, index in enumerate(outcome.tensors["index"][: self.images]):
             place = folder / "images" / f"{int(index):06d}"
             if images.dim() == 4:
-                write_png(images[row], str(place.with_suffix(".png")))
+                _write_png(place.with_suffix(".png"), images[row])
                 continue
-            place.mkdir(exist_ok=True)
             for number, frame in enumerate(outcome.frames(row, images), 1):
-                write_png(frame, str(place / f"{number:05d}.png"))
+                _write_png(place / f"{number:05d}.png", frame)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write the rows when all else is there, also what other callbacks write of a test."""
+        if isinstance(pl_module, ScoreModule) and getattr(self, "_ended", False):
+            self._ended = False
+            self._write_rows(pl_module)
 
     def _write_rows(self, module: AttackModule | ScoreModule) -> None:
         if module.run_folder is not None:
             rows = [ResultRow(**row) for row in module.evaluation.rows]
             write_results(module.run_folder / "results.json", rows)
+
+
+def _write_png(path: Path, image: Tensor) -> None:
+    write_whole(path, encode_png(image).numpy().tobytes())

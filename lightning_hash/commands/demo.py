@@ -1,0 +1,54 @@
+"""``python -m lightning_hash demo``: train a victim, attack it, print one table, write one page."""
+
+import argparse
+import os
+import shlex
+
+from lightning_hash.commands.run_verb import run_verb
+
+ATTACKS = {
+    "noise": ("attack/noise.yaml",),
+    "hag": ("attack/hag.yaml", "overlay/quick/sgd.yaml"),
+    "p2p": ("attack/p2p.yaml", "overlay/quick/sign.yaml"),
+    "dhta": ("attack/dhta.yaml", "overlay/quick/sign.yaml"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the commands of the demo, one behind the other.
+
+    Args:
+        arguments: what stands behind ``demo``.
+
+    Returns:
+        0, or the exit status of the first command that ended with another.
+    """
+    parser = argparse.ArgumentParser(prog="lightning_hash demo", description=__doc__)
+    parser.add_argument("--runs", default="runs", help="folder of all runs")
+    commands = demo_commands(parser.parse_args(arguments).runs)
+    # Sums of several threads round otherwise: with one, machines of any size print one table.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for command in commands:
+        print(f"$ lightning_hash {shlex.join(command)}", flush=True)
+        status = run_verb(command[0], command[1:])
+        if status:
+            return status
+    return 0
+
+
+def demo_commands(runs: str) -> list[list[str]]:
+    """Return the demo's commands: verb and arguments of each.
+
+    Args:
+        runs: folder of all runs.
+
+    Example:
+        >>> demo_commands("runs")[0]
+        ['fit', '--runs', 'runs']
+    """
+    commands = [["fit", "--runs", runs]]
+    for name, configs in ATTACKS.items():
+        line = ["attack", "--runs", runs, "--name", f"demo/{name}"]
+        commands.append([*line, *(part for config in configs for part in ("--config", config))])
+    folders = [f"{runs}/attack/demo/{name}" for name in ATTACKS]
+    return [*commands, ["report", *folders, "--output", f"{runs}/report/demo"]]

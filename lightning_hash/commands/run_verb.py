@@ -1,0 +1,34 @@
+"""A verb of the table, run."""
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from lightning_hash.commands.configs import resolve_configs
+from lightning_hash.commands.help import verb_help
+from lightning_hash.commands.table import VERBS
+
+
+def run_verb(verb: str, arguments: Sequence[str]) -> int:
+    """Run a verb.
+
+    Args:
+        verb: one of the table.
+        arguments: the command line behind it.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ValueError: or a TypeError, if the input is wrong.
+        OSError: if a file cannot be read or written.
+    """
+    entry, line = VERBS[verb], resolve_configs(arguments)
+    if (entry.options or entry.model) and {"--help", "-h"} & set(line):
+        print(verb_help(verb), flush=True)
+        return 0
+    if not entry.model:
+        status: int = getattr(import_module(entry.module), entry.function)(line)
+        return status
+    from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it alone
+
+    return HashCLI(verb, line).run()
