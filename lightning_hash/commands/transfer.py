@@ -14,8 +14,8 @@ from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
+from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.loggers import RunLogger
-from lightning_hash.engine.stops import ends_by_signal
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.databases import choose_target_database
 from lightning_hash.modules.trainer_check import check_pass_trainer
@@ -47,11 +47,6 @@ def main(arguments: list[str]) -> int:
         FileNotFoundError: if a run, a victim or a config does not exist.
         ValueError: if the runs do not go together or with the victims.
     """
-    with ends_by_signal():
-        return _transfer(arguments)
-
-
-def _transfer(arguments: list[str]) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     folders = [latest_version(Path(run)) for run in options.perturbations]
@@ -63,24 +58,29 @@ def _transfer(arguments: list[str]) -> int:
         as_victim(yaml.safe_load(given) if given.startswith("{") else given)
         for given in options.victims
     ]
+    started, devices = launched(), options.devices
+    if started is not None and devices == VERBS["transfer"].options["devices"].default:
+        devices = started.devices
+    nodes = 1 if started is None else started.nodes
     trainer = HashTrainer(
-        accelerator=options.accelerator, devices=options.devices, logger=False,
+        accelerator=options.accelerator, devices=devices, num_nodes=nodes, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        strategy="query_parallel" if str(options.devices) != "1" else "auto",
+        strategy="query_parallel" if str(devices) != "1" or nodes > 1 else "auto",
     )  # fmt: skip
-    place = Path(RunLogger(options.runs, name=f"transfer/{options.name}").log_dir)
+    check_launched(trainer)
+    logger = RunLogger(options.runs, name=f"transfer/{options.name}")
     rows: list[ResultRow] = []
     for number, victim in enumerate(victims):
         rows += run_transfer(trainer, victim, groups, _data(config), options.batch_size)
         if trainer.is_global_zero:
-            place.mkdir(parents=True, exist_ok=True)
+            place = Path(logger.log_dir)
             write_results(place / "results.json", rows)
             if number == 0:
                 parser.save(options, str(place / "config.yaml"), skip_check=True)
     if trainer.is_global_zero:
         for grid in transfer_grids(rows):
             print_table(grid.rich())
-        print(place)
+        print(logger.log_dir)
     return 0
 
 
