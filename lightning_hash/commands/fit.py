@@ -1,9 +1,8 @@
 """``python -m lightning_hash fit``: train a hash model."""
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,9 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.callbacks import KeepEarlier, LastEpoch, StopTraining, SummaryTable
-from lightning_hash.engine.stops import stopped_early
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.distributed import gather_objects
-from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import read_checkpoint
 
 
@@ -32,16 +29,14 @@ def run_fit(
 ) -> None:
     """Train a hash model, and test its best epoch, or the last where none was validated.
 
-    Where the model caches the features of frames, they are computed first and trained on. With
-    :class:`lightning_hash.engine.callbacks.LastEpoch` among the callbacks, ``trained.json`` beside
-    its file says at last what was tested and what came out.
+    Where the model caches the features of frames, they are computed first and trained on.
 
     Args:
         trainer: runs the training.
         model: the model.
         datamodule: the data.
         ckpt_path: checkpoint to go on from; ``last`` is that of the last finished epoch of this
-            name, if there is any.
+            name, if there is any, and what a job takes that SLURM has requeued.
 
     Raises:
         ValueError: if the features of frames cannot be kept, see
@@ -50,7 +45,8 @@ def run_fit(
         OSError: if another training of this name is running.
     """
     last = next((c for c in trainer.checkpoint_callbacks if isinstance(c, LastEpoch)), None)
-    if ckpt_path == "last":
+    requeued = int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+    if ckpt_path == "last" or (ckpt_path is None and requeued):
         ckpt_path = _last_checkpoint(last)
     if ckpt_path is not None and Path(ckpt_path).is_file():  # not "hpc"
         read_checkpoint(Path(ckpt_path), "victim", "python -m lightning_hash fit")
@@ -63,22 +59,15 @@ def run_fit(
             datamodule.cached = {}
         if getattr(trainer, "fast_dev_run", False):
             return
-        end: dict[str, float] = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
-        ended = stopped_early(trainer, model) is None
-        tested, what = gather_objects(_to_test(trainer, last))[0]
-        if not what.startswith("the best"):
-            rank_zero_warn(f"tested: {what}")
-        values: Sequence[Mapping[str, float]] = []
+        tested, instead = gather_objects(_to_test(trainer, last))[0]
+        if instead is not None:
+            rank_zero_warn(f"no validated epoch is kept: {instead}")
         if trainer.limit_test_batches == 0:
             rank_zero_info("trainer.limit_test_batches = 0: nothing is tested")
         else:
-            values = trainer.test(
+            trainer.test(
                 model, datamodule=datamodule, ckpt_path=tested, verbose=False, weights_only=True
             )
-        if ended and last is not None and trainer.is_global_zero:
-            for part in values:
-                end |= part
-            _write_end(last.path.parent, tested, end)
 
 
 def _last_checkpoint(last: LastEpoch | None) -> str | None:
@@ -111,27 +100,22 @@ def _alone(folder: Path | None) -> Iterator[None]:
         os.close(place)
 
 
-def _to_test(trainer: pl.Trainer, last: LastEpoch | None) -> tuple[str | None, str]:
-    """Return the checkpoint to test, ``None`` for the weights as they are, and what it is."""
+def _to_test(trainer: pl.Trainer, last: LastEpoch | None) -> tuple[str | None, str | None]:
+    """Return the checkpoint to test, and what is tested where that is not the best epoch.
+
+    No checkpoint stands for the weights as the training has left them.
+    """
     for callback in trainer.checkpoint_callbacks:
         best, monitor = getattr(callback, "best_model_path", ""), getattr(callback, "monitor", None)
         if monitor is not None and best and Path(best).is_file():
-            return best, f"the best epoch by {monitor}"
+            return best, None
     if last is not None and last.path.is_file() and (last.saved or trainer.ckpt_path):
-        why = "no validated epoch is kept"
-        return str(last.path), f"{last.path}, the last epoch: {why}"
+        return str(last.path), f"the last one is tested, {last.path}"
     for callback in trainer.checkpoint_callbacks:
         found = getattr(callback, "best_model_path", "")
         if found and Path(found).is_file():
-            return found, f"{found}, which is kept without a monitor"
-    return None, "the weights as the training left them: no checkpoint is kept"
-
-
-def _write_end(folder: Path, tested: str | None, end: Mapping[str, float]) -> None:
-    if tested is not None and Path(tested).resolve().parent == folder.resolve():
-        tested = Path(tested).name
-    content = {"checkpoint": tested, **end}
-    write_whole(folder / "trained.json", f"{json.dumps(content, indent=1)}\n".encode())
+            return found, f"what is kept without a monitor is tested, {found}"
+    return None, "the weights are tested as the training has left them"
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

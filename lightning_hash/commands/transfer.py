@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentParser
+from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
@@ -25,6 +26,7 @@ from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
+from lightning_hash.utils.versions import version_of
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
@@ -49,7 +51,7 @@ def main(arguments: list[str]) -> int:
     """
     parser = make_parser()
     options = parser.parse_args(arguments)
-    folders = [latest_version(Path(run)) for run in options.perturbations]
+    folders = [_newest(Path(run)) for run in options.perturbations]
     parts = [read_perturbations(folder) for folder in folders]
     groups = _groups(parts, folders, options.combination)
     config = find_config(options.data) if options.data else folders[0] / "config.yaml"
@@ -134,6 +136,14 @@ def make_parser() -> ArgumentParser:
     for name, option in VERBS["transfer"].options.items():
         parser.add_argument(f"--{name}", **option._asdict())
     return parser
+
+
+def _newest(run: Path) -> Path:
+    """Return the folder of a run, or of the newest finished one of a name; says what it passes."""
+    folder = latest_version(run)
+    if folder != run and version_of(folder) < max(map(version_of, run.iterdir())):
+        rank_zero_info(f"{run}: {folder.name} is taken, later ones are not finished")
+    return folder
 
 
 def _groups(

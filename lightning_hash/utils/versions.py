@@ -1,7 +1,14 @@
 """Folders that runs of one name do not share."""
 
 import itertools
+import re
 from pathlib import Path
+
+
+def version_of(folder: Path) -> int:
+    """Return N of ``version_N``, or -1."""
+    version = re.fullmatch(r"version_(\d+)", folder.name)
+    return int(version[1]) if version else -1
 
 
 def take_version(root: Path, first: int = 0) -> Path:

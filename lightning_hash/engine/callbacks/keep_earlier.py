@@ -8,14 +8,14 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.utils.versions import take_version
 
-KEPT = ("best.ckpt", "last.ckpt", "trained.json")
+KEPT = ("best.ckpt", "last.ckpt")
 
 
 class KeepEarlier(Callback):
     """Keep the checkpoints of an earlier training, before this one's first takes their place.
 
     They go to ``version_N`` in their folder. A training that goes on from a checkpoint in the
-    folder keeps writing there; only what says that it had ended is removed.
+    folder moves nothing.
 
     Args:
         folder: the checkpoints' folder.
@@ -45,12 +45,11 @@ class KeepEarlier(Callback):
         found = [self.folder / name for name in KEPT if (self.folder / name).is_file()]
         resumed = trainer.ckpt_path
         if resumed and Path(resumed).resolve().parent == self.folder.resolve():
-            (self.folder / KEPT[-1]).unlink(missing_ok=True)
             return
         if not found:
             return
         place = take_version(self.folder)
-        for path in reversed(found):  # first what says that it had ended
+        for path in found:
             path.rename(place / path.name)
         rank_zero_info(
             f"{self.folder}: the checkpoints of an earlier training of this name are kept in "
