@@ -10,6 +10,7 @@ from pathlib import Path
 from lightning_hash._version import __version__
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
+from lightning_hash.utils.signals import ends_by_signal
 from lightning_hash.utils.whole_file import FULL, free_space, megabytes
 
 
@@ -36,7 +37,8 @@ def main(args: list[str] | None = None) -> int:
         return 2
     _quieten()
     try:
-        return run_verb(verb, arguments)
+        with ends_by_signal():
+            return run_verb(verb, arguments)
     except BrokenPipeError:  # such as `... | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -63,11 +65,18 @@ def _quieten() -> None:
     """Leave out what the libraries say about each other, and advice that does not fit attacks."""
     # jsonargparse tells its callers about renamed functions; the caller here is Lightning.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    # It would let variables of the environment change options without a word.
+    if os.environ.pop("JSONARGPARSE_DEFAULT_ENV", "false").lower() != "false":
+        print(
+            "JSONARGPARSE_DEFAULT_ENV is passed over: options come from the command line and from "
+            "configs alone", file=sys.stderr,
+        )  # fmt: skip
     for message in (
         r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning and torch
         ".*does not have many workers.*",  # images are in memory
         "LightningCLI's args parameter is intended",  # main's own argument
         r"The number of training batches .* is smaller than the logging interval",
+        r"Checkpoint directory .* exists and is not empty",  # what is in it is kept
         r"Found \d+ module\(s\) in eval mode",  # the victim is
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -33,6 +33,7 @@ from lightning_hash.modules.preparation import check_strategy, check_targets
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.versions import version_of
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.checkpoints import read_checkpoint
 from lightning_hash.victims.victim import Victim
@@ -208,11 +209,12 @@ def find_databases(
 
 
 def _newest_checkpoint(folder: str | None) -> str | None:
-    """Return the newest checkpoint that can be read, of the runs beside a run's folder."""
+    """Return the checkpoint of the newest version that has a whole one, beside a run's folder."""
     pattern = "version_*/checkpoints/last.ckpt"
     found = [] if folder is None else list(Path(folder).parent.glob(pattern))
     newest = None
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True):
+    # Not by the time of writing, which a copy to another disk may change.
+    for path in sorted(found, key=lambda path: version_of(path.parents[1]), reverse=True):
         try:
             read_checkpoint(path, "attack", "python -m lightning_hash attack")
         except ValueError as error:

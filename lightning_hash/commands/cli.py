@@ -25,7 +25,8 @@ from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.full_disk import names_the_disk
-from lightning_hash.engine.stops import ends_by_signal, stopped_early
+from lightning_hash.engine.launched import check_launched, launched
+from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
@@ -133,8 +134,13 @@ class HashCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
-        own = self._part.trainer_options(self.config_init, self.model)
         given = self.config_init["trainer"]
+        started = launched()
+        if started is not None:
+            for option, count in ("devices", started.devices), ("num_nodes", started.nodes):
+                if f"trainer.{option}" not in self._given:
+                    given[option] = count
+        own = self._part.trainer_options(self.config_init, self.model)
         if given["barebones"]:
             msg = (
                 "trainer.barebones = True: nothing is logged, metrics neither; leave it out and "
@@ -146,7 +152,9 @@ class HashCLI(LightningCLI):
         places = (given["logger"], given["default_root_dir"], *map(own.get, _PLACES))
         if not any(places):
             self.save_config_callback = None
-        return super().instantiate_trainer(**kwargs, **own)
+        trainer: pl.Trainer = super().instantiate_trainer(**kwargs, **own)
+        check_launched(trainer)
+        return trainer
 
     def run(self) -> int:
         """Call the verb's function.
@@ -155,7 +163,7 @@ class HashCLI(LightningCLI):
             The exit status: 0, or 1 after a message where the run was stopped before its end.
         """
         options = {name: self.config_init[name] for name in self._options}
-        with ends_by_signal(), names_the_disk(self.trainer):
+        with names_the_disk(self.trainer):
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:

@@ -1,19 +1,29 @@
 """``python -m lightning_hash fit``: train a hash model."""
 
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.engine.callbacks import Places, StopTraining, SummaryTable
+from lightning_hash.engine.callbacks import (
+    KeepEarlier,
+    LastEpoch,
+    Places,
+    StopTraining,
+    SummaryTable,
+)
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.victims.checkpoints import read_checkpoint
 
 
@@ -23,7 +33,7 @@ def run_fit(
     datamodule: HashDataModule,
     ckpt_path: str | None = None,
 ) -> None:
-    """Train a hash model, and test its best checkpoint where the trainer kept one.
+    """Train a hash model, and test its best epoch, or the last where none was validated.
 
     Where the model caches the features of frames, they are computed first and trained on.
 
@@ -31,41 +41,100 @@ def run_fit(
         trainer: runs the training.
         model: the model.
         datamodule: the data.
-        ckpt_path: checkpoint to go on from.
+        ckpt_path: checkpoint to go on from; ``last`` is that of the last finished epoch of this
+            name, if there is any, and what a job takes that SLURM has requeued.
 
     Raises:
         ValueError: if the features of frames cannot be kept, see
             :func:`lightning_hash.modules.frame_encoder.cache_frames`, or the checkpoint is of no
             training, or of one with other settings.
+        OSError: if another training of this name is running.
     """
-    if ckpt_path is not None and Path(ckpt_path).is_file():  # not "last" or "hpc"
+    last = next((c for c in trainer.checkpoint_callbacks if isinstance(c, LastEpoch)), None)
+    requeued = int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+    if ckpt_path == "last" or (ckpt_path is None and requeued):
+        ckpt_path = _last_checkpoint(last)
+    if ckpt_path is not None and Path(ckpt_path).is_file():  # not "hpc"
         read_checkpoint(Path(ckpt_path), "victim", "python -m lightning_hash fit")
-    datamodule.cached = cache_frames(model, datamodule, trainer)
+    writes = last is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", 0)
+    with _alone(last.path.parent if last is not None and writes else None):
+        datamodule.cached = cache_frames(model, datamodule, trainer)
+        try:
+            trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        finally:
+            datamodule.cached = {}
+        if getattr(trainer, "fast_dev_run", False):
+            return
+        tested, instead = gather_objects(_to_test(trainer, last))[0]
+        if instead is not None:
+            rank_zero_warn(f"no validated epoch is kept: {instead}")
+        if trainer.limit_test_batches == 0:
+            rank_zero_info("trainer.limit_test_batches = 0: nothing is tested")
+        else:
+            trainer.test(
+                model, datamodule=datamodule, ckpt_path=tested, verbose=False, weights_only=True
+            )
+
+
+def _last_checkpoint(last: LastEpoch | None) -> str | None:
+    """Return the checkpoint of the last finished epoch, where there is one."""
+    if last is not None and last.path.is_file():
+        return str(last.path)
+    rank_zero_warn("ckpt_path last: no training of this name has a checkpoint, this one is new")
+    return None
+
+
+@contextmanager
+def _alone(folder: Path | None) -> Iterator[None]:
+    """Keep other trainings of a name away; they would overwrite each other's checkpoints."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    place = os.open(folder, os.O_RDONLY)
     try:
-        trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(place)
+        msg = f"{folder}: another training of this name is running; give another with --name"
+        raise OSError(msg) from error
+    except OSError as error:  # some network disks have no locks
+        rank_zero_warn(f"{folder} cannot be locked ({error.strerror}); start no other fit into it")
+    try:
+        yield
     finally:
-        datamodule.cached = {}
-    if getattr(trainer.checkpoint_callback, "best_model_path", ""):
-        trainer.test(
-            model, datamodule=datamodule, ckpt_path="best", verbose=False, weights_only=True
-        )
-    elif trainer.checkpoint_callback is not None and not getattr(trainer, "fast_dev_run", False):
-        rank_zero_warn(
-            "the training has no best checkpoint, since none of its epochs was validated; a "
-            "best.ckpt of this name, where there is one, is of another training"
-        )
+        os.close(place)
+
+
+def _to_test(trainer: pl.Trainer, last: LastEpoch | None) -> tuple[str | None, str | None]:
+    """Return the checkpoint to test, and what is tested where that is not the best epoch.
+
+    No checkpoint stands for the weights as the training has left them.
+    """
+    for callback in trainer.checkpoint_callbacks:
+        best, monitor = getattr(callback, "best_model_path", ""), getattr(callback, "monitor", None)
+        if monitor is not None and best and Path(best).is_file():
+            return best, None
+    if last is not None and last.path.is_file() and (last.saved or trainer.ckpt_path):
+        return str(last.path), f"the last one is tested, {last.path}"
+    for callback in trainer.checkpoint_callbacks:
+        found = getattr(callback, "best_model_path", "")
+        if found and Path(found).is_file():
+            return found, f"what is kept without a monitor is tested, {found}"
+    return None, "the weights are tested as the training has left them"
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:
     """Return what the trainer gets beside the user's options."""
     given = options["trainer"]
-    checkpoint = ModelCheckpoint(
-        dirpath=Path(options["checkpoints"]) / options["name"], filename="best",
-        monitor="val/map", mode="max", save_last=True, enable_version_counter=False,
+    folder = Path(options["checkpoints"]) / options["name"]
+    best = ModelCheckpoint(
+        dirpath=folder, filename="best", monitor="val/map", mode="max",
+        enable_version_counter=False,
     )  # fmt: skip
-    own: list[Callback] = [
-        Places(), RichProgressBar(), SummaryTable(), StopTraining(), checkpoint,
-    ]  # fmt: skip
+    own: list[Callback] = [Places(), RichProgressBar(), SummaryTable(), StopTraining()]
+    if given["enable_checkpointing"] is not False:
+        own += [KeepEarlier(folder), best, LastEpoch(folder)]
     if given["logger"] is not False:
         own.append(LearningRateMonitor("step"))
     # A training shorter than the default interval is validated at its end.

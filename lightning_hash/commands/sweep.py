@@ -46,6 +46,15 @@ def main(arguments: list[str]) -> int:
         write_whole(options.slurm, slurm_script(waiting, again).encode())
         print(f"{len(waiting)} runs: bash {options.slurm} [options of sbatch]")
         return 0
+    from lightning_hash.engine.launched import launched  # Lightning: not for a dry run
+
+    started = launched()
+    if started is not None:
+        msg = (
+            f"sweep: {started.by} has started {started.world} processes, and a sweep is one; give "
+            "its runs several by --trainer, or by --jobs"
+        )
+        raise ValueError(msg)
     ready_folder(options.runs, "--runs", "give another folder")
     return Sweep(options.runs, options.jobs, options.trainer).run(runs)
 

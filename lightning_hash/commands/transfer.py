@@ -8,14 +8,15 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentParser
+from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
+from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.loggers import RunLogger
-from lightning_hash.engine.stops import ends_by_signal
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.databases import choose_target_database
 from lightning_hash.modules.trainer_check import check_pass_trainer
@@ -25,6 +26,7 @@ from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
+from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
@@ -48,34 +50,35 @@ def main(arguments: list[str]) -> int:
         FileNotFoundError: if a run, a victim or a config does not exist.
         ValueError: if the runs do not go together or with the victims.
     """
-    with ends_by_signal():
-        return _transfer(arguments)
-
-
-def _transfer(arguments: list[str]) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
-    folders = [latest_version(Path(run)) for run in options.perturbations]
+    folders = [_newest(Path(run)) for run in options.perturbations]
     parts = [read_perturbations(folder) for folder in folders]
     groups = _groups(parts, folders, options.combination)
-    place = Path(RunLogger(options.runs, name=f"transfer/{options.name}").log_dir)
     config = find_config(options.data) if options.data else folders[0] / "config.yaml"
     _data(config)
     victims = [
         as_victim(yaml.safe_load(given) if given.startswith("{") else given)
         for given in options.victims
     ]
+    started, devices = launched(), options.devices
+    if started is not None and devices == VERBS["transfer"].options["devices"].default:
+        devices = started.devices
+    nodes = 1 if started is None else started.nodes
     trainer = HashTrainer(
-        accelerator=options.accelerator, devices=options.devices, logger=False,
+        accelerator=options.accelerator, devices=devices, num_nodes=nodes, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        strategy="query_parallel" if str(options.devices) != "1" else "auto",
+        strategy="query_parallel" if str(devices) != "1" or nodes > 1 else "auto",
     )  # fmt: skip
+    check_launched(trainer)
+    logger = RunLogger(options.runs, name=f"transfer/{options.name}")
     if trainer.is_global_zero:
-        ready_folder(place.parent, "run folder", "give another with --runs FOLDER")
+        ready_folder(Path(logger.root_dir), "run folder", "give another with --runs FOLDER")
     rows: list[ResultRow] = []
     for number, victim in enumerate(victims):
         rows += run_transfer(trainer, victim, groups, _data(config), options.batch_size)
         if trainer.is_global_zero:
+            place = Path(logger.log_dir)
             if number == 0:
                 text = parser.dump(options, skip_check=True)
                 write_whole(place / "config.yaml", text.encode())
@@ -83,7 +86,7 @@ def _transfer(arguments: list[str]) -> int:
     if trainer.is_global_zero:
         for grid in transfer_grids(rows):
             print_table(grid.rich())
-        print(place)
+        print(logger.log_dir)
     return 0
 
 
@@ -137,6 +140,14 @@ def make_parser() -> ArgumentParser:
     for name, option in VERBS["transfer"].options.items():
         parser.add_argument(f"--{name}", **option._asdict())
     return parser
+
+
+def _newest(run: Path) -> Path:
+    """Return the folder of a run, or of the newest finished one of a name; says what it passes."""
+    folder = latest_version(run)
+    if folder != run and version_of(folder) < max(map(version_of, run.iterdir())):
+        rank_zero_info(f"{run}: {folder.name} is taken, later ones are not finished")
+    return folder
 
 
 def _groups(

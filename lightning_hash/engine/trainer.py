@@ -1,6 +1,7 @@
 """Lightning's Trainer with the defaults of this project."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,9 +9,12 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from lightning_hash.engine.checkpoint_io import WholeCheckpointIO
+from lightning_hash.engine.signals import RunSignals
 from lightning_hash.utils.allocator import keep_pages
+from lightning_hash.utils.signals import PARENT
 
 
 class HashTrainer(pl.Trainer):
@@ -18,6 +22,13 @@ class HashTrainer(pl.Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._signal_connector = RunSignals(self)
+        launcher = self.strategy.launcher
+        if (
+            isinstance(launcher, _SubprocessScriptLauncher)
+            and not launcher.cluster_environment.creates_processes_externally
+        ):
+            os.environ[PARENT] = str(os.getpid())  # further ranks, started by this one, end with it
         if isinstance(self.accelerator, CPUAccelerator):
             keep_pages()
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:

@@ -43,7 +43,7 @@ from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases, TargetDatabase
 from lightning_hash.modules.doubts import share_used
-from lightning_hash.modules.evaluation import Evaluation
+from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.gradient_watch import GradientWatch
 from lightning_hash.modules.preparation import (
     CleanPass,
@@ -341,10 +341,13 @@ class AttackModule(pl.LightningModule):
 
     def _score(self, iteration: int) -> dict[str, float]:
         """Take the whole score of what is reached."""
+        bad = []
         for number, queries in enumerate(self.batches):
             perturbed = self.perturbed(number)
-            codes = sign_code(self.clean.logits(perturbed, *queries.lengths_of()))
-            self.evaluation.add(queries, codes, queries.inputs, perturbed)
+            logits = self.clean.logits(perturbed, *queries.lengths_of())
+            bad.append(queries.index[~torch.isfinite(logits).all(dim=1)])
+            self.evaluation.add(queries, sign_code(logits), queries.inputs, perturbed)
+        check_finite(bad, self.victim, f" at iteration {iteration}")
         seconds = time.monotonic() - self._started
         made = ((self.perturbation(number), each) for number, each in enumerate(self.batches))
         used = share_used(self.recipe.budget, made, self.device)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
@@ -15,8 +16,30 @@ from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.doubts import doubts_before, say
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import protocol_of, victim_settings
+from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.victims.joint import member_bits, victim_names
 from lightning_hash.victims.victim import Victim
+
+
+def check_finite(bad: Sequence[Tensor], victim: Victim, when: str = "") -> None:
+    """Refuse to score perturbed queries that have no codes; all processes call it together.
+
+    Args:
+        bad: indices ``(n,)`` of the queries whose logits are not finite, of this process.
+        victim: made the logits.
+        when: at which iteration, for the message.
+
+    Raises:
+        ValueError: on every process, naming the queries.
+    """
+    local = torch.cat([torch.zeros(0, dtype=torch.int64), *(index.cpu() for index in bad)])
+    found = torch.unique(torch.cat(gather_objects(local))).tolist()
+    if found:
+        msg = (
+            f"victim {victim.backbone}: its logits are not finite for the perturbed queries "
+            f"{found}{when}, which have no codes; leave these queries out or lower the step"
+        )
+        raise ValueError(msg)
 
 
 class Evaluation(nn.Module):

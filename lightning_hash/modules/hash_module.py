@@ -31,6 +31,7 @@ from lightning_hash.modules.trainer_check import check_fit_trainer, check_pass_t
 from lightning_hash.modules.training_settings import (
     check_length,
     check_training,
+    length_of,
     model_settings,
     run_settings,
     scheduler_settings,
@@ -218,7 +219,9 @@ class HashModule(pl.LightningModule):
     def on_train_start(self) -> None:
         """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start."""
         self._check_cache()
-        self._steps = float(self.trainer.estimated_stepping_batches)
+        if isinstance(self.loss, FollowsProgress):
+            loss = f"loss {type(self.loss).__name__}"
+            self._steps = length_of(self.trainer, loss, "another loss")
         if self.code_bank:
             loader: Any = self.trainer.train_dataloader
             items: Any = loader.dataset
@@ -307,7 +310,8 @@ class HashModule(pl.LightningModule):
             optimizer.param_groups[0]["lr"] *= self.pretrained_lr_scale
         scheduler = None
         if self.lr_scheduler is not None:
-            scheduler = self.lr_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+            steps = length_of(self.trainer, "lr_scheduler", "--model.lr_scheduler=null")
+            scheduler = self.lr_scheduler(optimizer, steps)
         self._settings["lr_scheduler"] = said = scheduler_settings(scheduler)
         if self._before is not None:
             saved = {"lr_scheduler": self._before["lr_scheduler"]}

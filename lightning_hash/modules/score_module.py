@@ -16,10 +16,10 @@ from lightning_hash.functional import sign_code
 from lightning_hash.modules.attack_callbacks import log_equal
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.doubts import differ, doubts_after, say, share_of_way, share_used
-from lightning_hash.modules.evaluation import Evaluation
+from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import victim_settings
-from lightning_hash.utils.distributed import any_process, gather_objects
+from lightning_hash.utils.distributed import any_process
 from lightning_hash.utils.settings import settings_of
 from lightning_hash.victims.victim import Victim
 
@@ -164,14 +164,7 @@ class ScoreModule(pl.LightningModule):
         Raises:
             ValueError: on every process, if logits of a perturbed query are not finite.
         """
-        found = torch.cat(gather_objects(torch.cat(self._bad).cpu()))
-        bad = sorted(set(found.tolist()))
-        if bad:
-            msg = (
-                f"victim {self.victim.backbone}: its logits are not finite for the perturbed "
-                f"queries {bad}, which have no codes; leave these queries out or lower the step"
-            )
-            raise ValueError(msg)
+        check_finite(self._bad, self.victim)
         last = self.iteration
         made = zip(self._perturbations(), self.batches, strict=True)
         said = {"budget_used": share_used(self.budget, made, self.device), **self.counts}

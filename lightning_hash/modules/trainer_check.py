@@ -106,7 +106,11 @@ _FIT = (
         "limit_val_batches", _some,
         "val/map would rank a part of the database; leave it out, or give 0 for no validation",
     ),
-    _TEST,
+    _Rule(
+        "limit_test_batches", _some,
+        "the numbers would be of some queries or a part of the database; leave it out and make the "
+        "data set smaller, or give 0 for no test",
+    ),
 )  # fmt: skip
 
 

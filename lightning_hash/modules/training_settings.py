@@ -1,6 +1,7 @@
 """What a training depends on, for the checkpoint and for the run that goes on from it."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -127,6 +128,27 @@ def check_training(
         {"trainer.max_epochs": follows},
     )  # fmt: skip
     return saved
+
+
+def length_of(trainer: pl.Trainer, needs: str, remedy: str) -> int:
+    """Return the number of steps of a whole training.
+
+    Args:
+        trainer: runs it; its training loader is known.
+        needs: what depends on it, for the message.
+        remedy: what to give in its place.
+
+    Raises:
+        ValueError: if the training has no end.
+    """
+    steps = trainer.estimated_stepping_batches
+    if math.isinf(steps):
+        msg = (
+            f"{needs} follows the length of the training, which trainer.max_epochs = "
+            f"{trainer.max_epochs} leaves open; give max_epochs or max_steps, or {remedy}"
+        )
+        raise ValueError(msg)
+    return int(steps)
 
 
 def check_length(done: int, wanted: int | None) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 from lightning_hash.results.curves import read_curves
 from lightning_hash.results.rows import ResultRow, read_results
+from lightning_hash.utils.versions import version_of
 
 Content = TypeVar("Content")
 RESULTS = "results.json"
@@ -171,11 +171,17 @@ def find_runs(roots: Iterable[Path]) -> Runs:
 
 
 def latest_version(folder: Path) -> Path:
-    """Return the folder, or the newest version_N in it that holds results."""
+    """Return the folder, or the newest version_N in it: of those that are finished, if any is."""
     if (folder / RESULTS).exists():
         return folder
     versions = [path.parent for path in folder.glob(f"version_*/{RESULTS}")]
-    return max(versions, key=_version, default=folder)
+    return max(versions, key=lambda each: (_is_finished(each), version_of(each)), default=folder)
+
+
+def _is_finished(folder: Path) -> bool:
+    """Return whether an attack has ended with all its iterations and left its perturbations."""
+    run = _read_run(folder, [])
+    return run is not None and run.finished and (folder / "perturbations.safetensors").is_file()
 
 
 def _walk(root: Path, left_out: list[LeftOut]) -> Iterator[Path]:
@@ -186,7 +192,7 @@ def _walk(root: Path, left_out: list[LeftOut]) -> Iterator[Path]:
             left_out.append(LeftOut(Path(error.filename), f"cannot be read ({error.strerror})"))
 
     for place, folders, files in os.walk(root, onerror=unreadable):
-        folders.sort(key=lambda name: (_version(Path(name)), name))
+        folders.sort(key=lambda name: (version_of(Path(name)), name))
         if RESULTS in files or RESULTS in folders:
             yield Path(place)
 
@@ -233,7 +239,7 @@ def _newest(runs: Iterable[RunFiles], left_out: list[LeftOut]) -> Iterator[RunFi
     for group in groups.values():
         names: dict[Path, RunFiles] = {}
         for run in group:
-            name = run.folder.parent if _version(run.folder) >= 0 else run.folder
+            name = run.folder.parent if version_of(run.folder) >= 0 else run.folder
             names[name] = max(names.get(name, run), run, key=_age_in_name)
         newest = max(names.values(), key=_age)
         yield newest
@@ -255,14 +261,8 @@ def _identity(run: RunFiles) -> Any:
     )
 
 
-def _version(folder: Path) -> int:
-    """Return N of version_N, or -1."""
-    version = re.fullmatch(r"version_(\d+)", folder.name)
-    return int(version[1]) if version else -1
-
-
 def _age_in_name(run: RunFiles) -> tuple[bool, int]:
-    return run.finished, _version(run.folder)
+    return run.finished, version_of(run.folder)
 
 
 def _age(run: RunFiles) -> tuple[bool, float]:

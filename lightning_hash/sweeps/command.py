@@ -31,11 +31,13 @@ def command_of(run: Run, root: Path, trainer: Path | None = None) -> list[str]:
             plain = _plain(value, root)
             line.append(f"--{name}={plain if isinstance(plain, str) else json.dumps(plain)}")
     line += ["--runs", str(root), "--name", run.digest]
-    last = sorted(folder_of(run, root).rglob("last.ckpt"))
+    folder = folder_of(run, root)
     if run.verb == "fit":
         line += ["--checkpoints", str(root / "checkpoints")]
-    if last:  # of several, an attack finds the newest whole one
-        line += ["--ckpt_path", str(last[0]) if run.verb == "fit" else "last"]
+        last = folder / "last.ckpt"
+        line += ["--ckpt_path", str(last)] if last.is_file() else []
+    elif any(folder.rglob("last.ckpt")):  # of several, an attack finds the newest whole one
+        line += ["--ckpt_path", "last"]
     return line
 
 

@@ -25,10 +25,14 @@ def log_of(run: Run, root: Path) -> Path:
 
 
 def made_by(run: Run, root: Path) -> Path:
-    """Return what other runs take: the best checkpoint of a fit, the run folder of an attack."""
+    """Return what other runs take: the checkpoint that a fit has tested, an attack's run folder.
+
+    That of a fit is its best epoch, or the last where no validation was asked for.
+    """
     folder = folder_of(run, root)
     if run.verb == "fit":
-        return folder / "best.ckpt"
+        best, last = folder / "best.ckpt", folder / "last.ckpt"
+        return last if last.is_file() and not best.is_file() else best
     # An attack that was killed has rows of its milestones only.
     whole = [path for path in folder.rglob("results.json") if has_ended(read_results(path))]
     return max(whole, key=lambda path: path.stat().st_mtime).parent if whole else folder

@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import Callback
 
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
-from lightning_hash.engine.callbacks.stop_request import StopRequest
+from lightning_hash.engine.signals import requeue
 from tests.helpers.attacks import make, trainer
 from tests.helpers.disk import fill
 
@@ -89,7 +89,7 @@ def test_requeue_of_an_array_job(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "5")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
-    StopRequest.requeue()
+    requeue()
     assert (tmp_path / "asked").read_text() == "requeue 5_2\n"
 
 

@@ -1,0 +1,1 @@
+"""Runs that are killed and stopped on purpose: ``python -m tests.trials``."""

@@ -2,6 +2,8 @@
 
 from lightning_hash.engine.callbacks.attack_checkpoint import AttackCheckpoint
 from lightning_hash.engine.callbacks.curves import Curves
+from lightning_hash.engine.callbacks.keep_earlier import KeepEarlier
+from lightning_hash.engine.callbacks.last_epoch import LastEpoch
 from lightning_hash.engine.callbacks.places import Places
 from lightning_hash.engine.callbacks.progress import IterationProgress
 from lightning_hash.engine.callbacks.retrieval_images import RetrievalImages
@@ -13,6 +15,8 @@ __all__ = [
     "AttackCheckpoint",
     "Curves",
     "IterationProgress",
+    "KeepEarlier",
+    "LastEpoch",
     "Places",
     "RetrievalImages",
     "RunFolder",

@@ -1,14 +1,12 @@
 """Checkpoints of an attack."""
 
-import signal
-import sys
 from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_hash.engine.callbacks.stop_request import StopRequest
+from lightning_hash.engine.signals import StopRequest
 
 
 class AttackCheckpoint(Checkpoint):
@@ -59,7 +57,9 @@ class AttackCheckpoint(Checkpoint):
             self._leave(trainer, done)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the signals alone again."""
+        """Leave, if that was asked for while the end was saved, and leave the signals alone."""
+        if self._stop.agreed():
+            self._leave(trainer, trainer.current_epoch)
         self._stop.forget()
 
     def on_exception(
@@ -80,12 +80,6 @@ class AttackCheckpoint(Checkpoint):
             self.failed = None
 
     def _leave(self, trainer: pl.Trainer, done: int) -> None:
-        signum = self._stop.received or signal.SIGTERM
-        if trainer.is_global_zero:
-            text = f"stopped by {signal.Signals(signum).name} after iteration {done}"
-            if self._path is not None and self.failed is None:
-                text += f": go on with --ckpt_path {self._path}"
-            print(text, file=sys.stderr)
-            if self._stop.requeues:
-                self._stop.requeue()
-        raise SystemExit(128 + signum)
+        saved = self._path is not None and self.failed is None
+        remedy = f"go on with --ckpt_path {self._path}" if saved else ""
+        self._stop.leave(trainer, f"after iteration {done}", remedy)

@@ -1,25 +1,22 @@
 """A training that a signal asks to stop."""
 
-import signal
-import sys
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from lightning_hash.engine.callbacks.stop_request import StopRequest
+from lightning_hash.engine.signals import StopRequest
 
 
 class StopTraining(Callback):
-    """End a training with the status 128 + signal after SIGTERM or Ctrl-C.
+    """End a training with the status 128 + signal after SIGTERM, Ctrl-C or SLURM's announcement.
 
-    All processes leave behind the same batch. The checkpoint of the last validated epoch is what
-    there is to go on from: a training repeats from the beginning of an epoch only. The signal by
-    which SLURM announces the end of a job is left to Lightning, which saves and requeues.
+    All processes leave behind the same batch. The checkpoint of the last finished epoch is what
+    there is to go on from: a training repeats from the beginning of an epoch only.
     """
 
     def __init__(self) -> None:
-        self._stop = StopRequest(announced=False)
+        self._stop = StopRequest()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen to signals."""
@@ -46,13 +43,6 @@ class StopTraining(Callback):
         self._stop.forget()
 
     def _leave(self, trainer: pl.Trainer) -> None:
-        if not self._stop.agreed():
-            return
-        signum = self._stop.received or signal.SIGTERM
-        if trainer.is_global_zero:
-            text = (
-                f"stopped by {signal.Signals(signum).name} in epoch {trainer.current_epoch + 1}; "
-                "go on from last.ckpt, if there is one, with --ckpt_path"
-            )
-            print(text, file=sys.stderr)
-        raise SystemExit(128 + signum)
+        if self._stop.agreed():
+            where = f"in epoch {trainer.current_epoch + 1}"
+            self._stop.leave(trainer, where, "go on from its last finished epoch: --ckpt_path last")
