@@ -18,7 +18,8 @@ from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.codes.code_values import to_codes
 from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
 from lightning_hash.codes.label_values import same_columns, to_labels
-from lightning_hash.utils.array_files import ARRAY_SUFFIXES, TEXT, read_arrays, split_name
+from lightning_hash.utils.array_files import read_arrays
+from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, split_name
 from lightning_hash.utils.whole_file import write_whole
 
 CodeForm = Literal["auto", "labelled", "signs"]

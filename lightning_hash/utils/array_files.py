@@ -1,7 +1,7 @@
 """Arrays in the files that people exchange: numpy's, MATLAB's, torch's, and text."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,30 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-TEXT = (".txt", ".csv")
-TORCH = (".pt", ".pth", ".pkl", "")  # torch.save names no suffix
-ARRAY_SUFFIXES = (".npy", ".npz", ".mat", *TORCH, *TEXT)
+from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, TORCH, split_name
+
 HDF5 = b"MATLAB 7.3"
-
-
-def split_name(text: str) -> tuple[Path, str | None]:
-    """Part ``FILE:NAME`` into the file and the name of an array in it.
-
-    Args:
-        text: what the user wrote.
-
-    Returns:
-        The file, and the name or ``None``.
-
-    Example:
-        >>> split_name("results.mat:qB")
-        (PosixPath('results.mat'), 'qB')
-    """
-    head, colon, name = text.rpartition(":")
-    path = Path(head)
-    if colon and name and path.suffix in ARRAY_SUFFIXES and not Path(text).exists():
-        return path, name
-    return Path(text), None
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -80,6 +59,51 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         hint = "; write its arrays as .npz" if "pickle" in line.lower() else ""
         msg = f"{path} is no matrix of numbers ({line}){hint}"
         raise ValueError(msg) from error
+
+
+def read_index(name: str, source: Sequence[int] | str) -> list[int]:
+    """Read which items are meant.
+
+    Args:
+        name: the argument's name, for the messages.
+        source: their indices, or a file of them that :func:`read_arrays` reads, such as one index a
+            line; numbers as ``3.38e+03`` are taken, as numpy writes them.
+
+    Returns:
+        The indices, in their order.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        ValueError: if there is none, or one is no whole number from 0 on, or is there twice.
+    """
+    where = name
+    if isinstance(source, str):
+        path, key = split_name(source)
+        where = f"{name} {source}"
+        arrays = read_arrays(path)
+        if key is None and len(arrays) == 1:
+            key = next(iter(arrays))
+        if key not in arrays:
+            msg = f"{where}: there is {', '.join(arrays) or 'no array'}; name one as FILE:NAME"
+            raise ValueError(msg)
+        values = arrays[key].reshape(-1)
+    else:
+        values = np.asarray(source)
+    if values.ndim != 1 or not values.size or values.dtype.kind not in "iuf":
+        msg = f"{where} must hold indices, got {values.dtype} {values.shape}"
+        raise ValueError(msg)
+    wrong = values[(values < 0) | (values % 1 != 0)]
+    if len(wrong):
+        msg = f"{where}: an index must be a whole number from 0 on, got {wrong[0]}"
+        raise ValueError(msg)
+    unique, times = np.unique(values, return_counts=True)
+    if (times > 1).any():
+        msg = (
+            f"{where}: index {int(unique[times > 1][0])} is there {times[times > 1][0]} times; "
+            "name each once"
+        )
+        raise ValueError(msg)
+    return [int(value) for value in values]
 
 
 def _text(path: Path) -> NDArray[Any]:

@@ -1,0 +1,27 @@
+"""Names of files of arrays, and of arrays in them."""
+
+from pathlib import Path
+
+TEXT = (".txt", ".csv")
+TORCH = (".pt", ".pth", ".pkl", "")  # torch.save names no suffix
+ARRAY_SUFFIXES = (".npy", ".npz", ".mat", *TORCH, *TEXT)
+
+
+def split_name(text: str) -> tuple[Path, str | None]:
+    """Part ``FILE:NAME`` into the file and the name of an array in it.
+
+    Args:
+        text: what the user wrote.
+
+    Returns:
+        The file, and the name or ``None``.
+
+    Example:
+        >>> split_name("results.mat:qB")
+        (PosixPath('results.mat'), 'qB')
+    """
+    head, colon, name = text.rpartition(":")
+    path = Path(head)
+    if colon and name and path.suffix in ARRAY_SUFFIXES and not Path(text).exists():
+        return path, name
+    return Path(text), None
