@@ -94,10 +94,9 @@ def test_rows_say_which_and_a_resumption_notices(tmp_path, blobs):
         n_queries = 4 if other is None else None
         with pytest.raises(ValueError, match=r"its data\.query_index.* is .*, this run's is"):
             attack(tmp_path, blobs, ckpt_path=last, query_index=other, n_queries=n_queries)
-    again = attack(
-        tmp_path, blobs, 8, ckpt_path=last, query_index=CHOSEN, alpha=module.recipe.alpha
-    )
-    assert again.outcome().tensors["index"].tolist() == CHOSEN
+    again = attack(tmp_path, blobs, ckpt_path=last, query_index=CHOSEN).outcome().tensors
+    assert again["index"].tolist() == CHOSEN
+    assert torch.equal(again["perturbation"], scores.outcome().tensors["perturbation"])
 
 
 def test_a_sweep_notices_another_content_of_the_file(tmp_path):
