@@ -1,14 +1,9 @@
 """Targets as the authors of DHTA publish them: a row for each query."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from lightning_hash.codes.foreign import pick_array
-from lightning_hash.codes.label_values import same_columns, to_labels
-from lightning_hash.utils.array_files import read_arrays, read_index
-from lightning_hash.utils.array_names import split_name
+from lightning_hash.data.label_values import same_columns, to_labels
+from lightning_hash.utils.array_files import read_array, read_index
 
 
 def read_target_rows(
@@ -29,14 +24,14 @@ def read_target_rows(
         FileNotFoundError: if a file does not exist.
         ValueError: if a value is wrong, or the files are not of as many queries.
     """
-    values = _read(file, labels=True)
+    values = read_array(file)
     labels = same_columns({f"file {file}": to_labels(values, f"file {file}")}, classes)
     targets = labels[f"file {file}"].tolist()
     rows = range(len(targets)) if queries is None else read_index("queries", queries)
     entries = {str(row): {"target": target} for row, target in zip(rows, targets, strict=False)}
     counts = {"file": len(targets), "queries": len(rows)}
     if anchors is not None:
-        items = _read(anchors, labels=False)
+        items = read_array(anchors)
         if items.ndim != 2 or (items < 0).any() or (items % 1 != 0).any():
             msg = f"anchors {anchors} must hold a row of database indices for each query"
             raise ValueError(msg)
@@ -48,8 +43,3 @@ def read_target_rows(
         msg = f"file {file}: there must be a row for each query in all files, got {found} rows"
         raise ValueError(msg)
     return entries
-
-
-def _read(file: str, *, labels: bool) -> NDArray[Any]:
-    path, name = split_name(file)
-    return pick_array(read_arrays(path), path, name, None, labels=labels)

@@ -17,7 +17,7 @@ from torch import Tensor
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.codes.code_values import to_codes
 from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
-from lightning_hash.codes.label_values import same_columns, to_labels
+from lightning_hash.data.label_values import same_columns, to_labels
 from lightning_hash.utils.array_files import read_arrays
 from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, split_name
 from lightning_hash.utils.whole_file import write_whole
@@ -205,7 +205,7 @@ def read_labels(path: Path, codes: Path, side: Side | None = None) -> NDArray[An
         side: which of the arrays of one file are meant.
 
     Returns:
-        What :func:`lightning_hash.codes.label_values.to_labels` takes.
+        What :func:`lightning_hash.data.label_values.to_labels` takes.
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_hash.data.label_values import lie_down
+
 Side = Literal["query", "database"]
 # Words in the names of arrays, such as qB, rL, tst_label, B_trn, dataset_L.
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -107,19 +109,14 @@ def upright(
     codes_lie = codes.shape[1] > len(codes)
     ways = {  # of which never two fit
         "codes": (codes.T, labels, codes_lie),
-        "labels": (codes, labels.T, _lies(labels)),
-        "codes and labels": (codes.T, labels.T, codes_lie and _lies(labels)),
+        "labels": (codes, labels.T, lie_down(labels)),
+        "codes and labels": (codes.T, labels.T, codes_lie and lie_down(labels)),
     }
     for what, (first, second, lie) in ways.items():
         if lie and len(first) == len(second):
             rank_zero_warn(f"{source}: {what} are turned over, so that a row is an item")
             return first, second
     return codes, labels
-
-
-def _lies(labels: NDArray[Any]) -> bool:
-    """Return whether labels look like ``(C, N)``: items are many more than classes."""
-    return labels.ndim == 2 and labels.shape[1] >= 2 * len(labels)
 
 
 def label_width(values: NDArray[Any], path: str, bits: int | None, *, known: bool) -> int:

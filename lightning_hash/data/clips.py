@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from lightning_hash.data.base import Item
 from lightning_hash.data.images import ImageFiles
 from lightning_hash.data.pictures import picture_extensions, read_picture
 from lightning_hash.data.table import Table
+from lightning_hash.utils.array_names import natural_order
 
 VIDEO_EXTENSIONS = (
     ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv",
@@ -175,11 +175,7 @@ def find_clips(folder: Path) -> tuple[list[Path], list[Path]]:
 def frame_files(folder: Path) -> list[Path]:
     """Return the images in a folder, ``2.png`` before ``10.png``."""
     files = [file for file in folder.iterdir() if file.suffix.lower() in picture_extensions()]
-    return sorted(files, key=lambda file: [_number(part) for part in re.split(r"(\d+)", file.name)])
-
-
-def _number(part: str) -> tuple[int, str]:
-    return (int(part), "") if part.isdigit() else (-1, part)
+    return sorted(files, key=lambda file: natural_order(file.name))
 
 
 def _array(path: Path, reading: ClipReading) -> list[Any]:

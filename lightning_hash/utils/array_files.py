@@ -61,6 +61,24 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise ValueError(msg) from error
 
 
+def read_array(text: str) -> NDArray[Any]:
+    """Read the array of a file of one, or ``FILE:NAME`` of several.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: as :func:`read_arrays`, or if it has not that array, or several.
+    """
+    path, name = split_name(text)
+    arrays = read_arrays(path)
+    if name is None and len(arrays) == 1:
+        name = next(iter(arrays))
+    if name not in arrays:
+        there = ", ".join(f"{key} {value.shape}" for key, value in arrays.items()) or "none"
+        msg = f"{path}: which array is meant? There is {there}; name one as {path}:NAME"
+        raise ValueError(msg)
+    return arrays[name]
+
+
 def read_index(name: str, source: Sequence[int] | str) -> list[int]:
     """Read which items are meant.
 
@@ -76,19 +94,8 @@ def read_index(name: str, source: Sequence[int] | str) -> list[int]:
         FileNotFoundError: if the file does not exist.
         ValueError: if there is none, or one is no whole number from 0 on, or is there twice.
     """
-    where = name
-    if isinstance(source, str):
-        path, key = split_name(source)
-        where = f"{name} {source}"
-        arrays = read_arrays(path)
-        if key is None and len(arrays) == 1:
-            key = next(iter(arrays))
-        if key not in arrays:
-            msg = f"{where}: there is {', '.join(arrays) or 'no array'}; name one as FILE:NAME"
-            raise ValueError(msg)
-        values = arrays[key].reshape(-1)
-    else:
-        values = np.asarray(source)
+    where = f"{name} {source}" if isinstance(source, str) else name
+    values = read_array(source).reshape(-1) if isinstance(source, str) else np.asarray(source)
     if values.ndim != 1 or not values.size or values.dtype.kind not in "iuf":
         msg = f"{where} must hold indices, got {values.dtype} {values.shape}"
         raise ValueError(msg)

@@ -1,5 +1,6 @@
 """Names of files of arrays, and of arrays in them."""
 
+import re
 from pathlib import Path
 
 TEXT = (".txt", ".csv")
@@ -25,3 +26,14 @@ def split_name(text: str) -> tuple[Path, str | None]:
     if colon and name and path.suffix in ARRAY_SUFFIXES and not Path(text).exists():
         return path, name
     return Path(text), None
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Return what sorts ``2.png`` before ``10.png``.
+
+    Example:
+        >>> sorted(["test10.txt", "test2.txt"], key=natural_order)
+        ['test2.txt', 'test10.txt']
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -35,6 +35,11 @@ def to_labels(values: NDArray[Any], source: str) -> NDArray[Any]:
     return zero_one(values, source)
 
 
+def lie_down(labels: NDArray[Any]) -> bool:
+    """Return whether labels look like ``(C, N)``: items are many more than classes."""
+    return labels.ndim == 2 and labels.shape[1] >= 2 * len(labels)
+
+
 def zero_one(values: NDArray[Any], source: str) -> NDArray[np.uint8]:
     """Check label rows.
 
