@@ -16,7 +16,7 @@ from lightning_hash.utils.distributed import gather_objects, gather_to_zero
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack made of its Q queries, ordered by index.
+    """What an attack made of its Q queries, ordered by index, or as they were chosen.
 
     Attributes:
         tensors: by name: ``index`` (Q,), ``labels`` (Q, C), ``clean_logits``, ``clean_codes``,
@@ -34,19 +34,26 @@ class Outcome:
         return clips[row, :length]
 
     @classmethod
-    def gather(cls, batches: Iterable[dict[str, Tensor]]) -> "Outcome":
+    def gather(
+        cls, batches: Iterable[dict[str, Tensor]], chosen: Sequence[int] | None = None
+    ) -> "Outcome":
         """Join the rows of all processes.
 
         Args:
             batches: rows by name of each batch of this process; with ``target_labels``,
                 ``anchor_index`` and ``anchor_codes`` where there are targets.
+            chosen: the indices of all queries in the order of the rows; by default they rise.
 
         Returns:
             The outcome, the same on every process.
         """
         local = [{name: rows.cpu() for name, rows in batch.items()} for batch in batches]
         parts = [batch for batches in gather_objects(local) for batch in batches]
-        order = torch.argsort(torch.cat([part["index"] for part in parts]))
+        index = torch.cat([part["index"] for part in parts])
+        if chosen is not None:
+            places = {number: place for place, number in enumerate(chosen)}
+            index = torch.tensor([places[int(number)] for number in index])
+        order = torch.argsort(index)
         rows = {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
         targets = None
         if "target_labels" in rows:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from lightning_hash.attacks.draws import query_generator
+from lightning_hash.attacks.target_rows import read_target_rows
 from lightning_hash.functional import anchor_code
 from lightning_hash.functional.labels import CHUNK
+from lightning_hash.utils.array_names import split_name
 from lightning_hash.utils.settings import Part
 from lightning_hash.utils.whole_file import write_whole
 
@@ -48,13 +50,25 @@ class TargetChoice(Part):
         seed: seed of the draws.
         file: JSON object ``{"query index": {"target": [0, 1, ...], "anchor": [database index,
             ...]}}``, as ``targets.json`` of a run; ``"anchor"`` may be left out and is then drawn.
+            Or a text or an array of target labels, a row of 0/1 or a class number for each query,
+            as ``target_labels.txt`` of the DHTA authors.
+        anchors: text or array with the ``n_t`` database indices of each query's anchor set, beside
+            such a file, as their ``anchor_generation_indexes.txt``.
+        queries: which queries the rows of these files are of, by index, or a file of these, as
+            their ``attack_query_index.txt``; row i is of query i by default.
 
     Raises:
-        ValueError: if ``n_t`` is below 1 or ``rule`` is unknown.
+        ValueError: if ``n_t`` is below 1, ``rule`` is unknown, or files do not go together.
     """
 
     def __init__(
-        self, n_t: int = 9, rule: TargetRule = "different", seed: int = 0, file: str | None = None
+        self,
+        n_t: int = 9,
+        rule: TargetRule = "different",
+        seed: int = 0,
+        file: str | None = None,
+        anchors: str | None = None,
+        queries: list[int] | str | None = None,
     ) -> None:
         if n_t < 1:
             msg = f"n_t must be at least 1, got {n_t}"
@@ -62,14 +76,18 @@ class TargetChoice(Part):
         if rule not in ("different", "disjoint"):
             msg = f"rule must be 'different' or 'disjoint', got {rule!r}"
             raise ValueError(msg)
+        rows = file is not None and Path(file).suffix != ".json"
+        if not rows and (anchors is not None or queries is not None):
+            msg = f"anchors and queries go with a file of rows of target labels, got file {file!r}"
+            raise ValueError(msg)
         self.n_t, self.rule, self.seed, self.file = n_t, rule, seed, file
+        self.anchors, self.queries = anchors, queries
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings, with the sha256 of the file's content."""
-        file = None if self.file is None else Path(self.file)
-        known = file is not None and file.is_file()
-        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file and known else None
-        return {**super().settings(), "file_sha256": digest}
+        """Return the settings, with the sha256 of the files' contents."""
+        files = {"file": self.file, "anchors": self.anchors, "queries": self.queries}
+        digests = {f"{name}_sha256": _sha256(file) for name, file in files.items()}
+        return {**super().settings(), **digests}
 
     def __call__(
         self,
@@ -103,13 +121,16 @@ class TargetChoice(Part):
         )
         if len(query_index) == 0:
             return Targets(labels[:0], torch.empty(0, self.n_t, dtype=torch.int64), codes[:0])
-        given = self._read_file() if self.file is not None else {}
+        given = self._given(labels.shape[1])
         chosen_labels, chosen_items = [], []
         for label, query in zip(query_labels.to(torch.uint8).cpu(), query_index, strict=True):
             generator = query_generator(f"{self.seed}/{int(query)}")
             entry = given.get(str(int(query)))
             if self.file is not None and entry is None:
-                msg = f"file {self.file}: no target for query {int(query)}; add the key"
+                msg = (
+                    f"file {self.file}: no target for query {int(query)}; add it, or name the "
+                    "queries of its rows in `queries`"
+                )
                 raise ValueError(msg)
             if entry is None:
                 target = self._draw_label(label, vectors, counts, generator)
@@ -118,6 +139,12 @@ class TargetChoice(Part):
             members = torch.nonzero(group == target).flatten()
             if entry is not None and "anchor" in entry:
                 items = self._given_items(entry["anchor"], index, int(query))
+                if self.anchors is not None and (group[items] != target).any():
+                    msg = (
+                        f"anchors {self.anchors}: the items of query {int(query)} have other "
+                        "labels than its target; the database must stand in the authors' order"
+                    )
+                    raise ValueError(msg)
             elif len(members) < self.n_t:
                 msg = (
                     f"n_t = {self.n_t} is larger than the {len(members)} database items with the "
@@ -157,6 +184,14 @@ class TargetChoice(Part):
             )
             raise ValueError(msg)
         return int(candidates[torch.randint(len(candidates), (), generator=generator)])
+
+    def _given(self, classes: int) -> dict[str, dict[str, list[int]]]:
+        """Return target and anchor set by query index; nothing without a file."""
+        if self.file is None:
+            return {}
+        if Path(self.file).suffix == ".json":
+            return self._read_file()
+        return read_target_rows(self.file, self.anchors, self.queries, classes)
 
     def _read_file(self) -> dict[str, dict[str, list[int]]]:
         path = Path(str(self.file))
@@ -218,3 +253,9 @@ def write_targets(path: Path, query_index: Tensor, targets: Targets) -> None:
         )
     }
     write_whole(path, json.dumps(content).encode())
+
+
+def _sha256(file: Any) -> str | None:
+    """Return the sha256 of a file's content; ``None`` where there is none."""
+    path = split_name(str(file))[0]
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

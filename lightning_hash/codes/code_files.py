@@ -1,6 +1,7 @@
 """Code databases as files: our own, and those of the hashing repositories."""
 
 import json
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -8,16 +9,23 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pytorch_lightning.utilities import rank_zero_warn
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.codes.code_values import to_codes
+from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
+from lightning_hash.data.label_values import same_columns, to_labels
+from lightning_hash.utils.array_files import read_arrays
+from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, split_name
 from lightning_hash.utils.whole_file import write_whole
 
 CodeForm = Literal["auto", "labelled", "signs"]
 FORMAT, VERSION = "lightning_hash codes", "1"
 SUFFIXES = (".safetensors", ".txt", ".npy")
+_READABLE = ", ".join(dict.fromkeys(s for s in (*SUFFIXES, *ARRAY_SUFFIXES) if s))
 # How the repositories call codes, and what stands in its place in the name of the label file.
 CODE_WORDS, LABEL_WORDS = ("hashcode", "binary", "codes", "code", "hash"), ("label", "labels")
 
@@ -59,15 +67,50 @@ def check_suffix(path: Path) -> None:
         raise ValueError(msg)
 
 
-def read_codes(path: Path, labels: Tensor | Path | None = None, bits: int | None = None) -> CodeSet:
+@dataclass(frozen=True)
+class CodeFile:
+    """What a file of codes holds, before its labels have their columns.
+
+    Attributes:
+        codes: int8 ``(N, K)`` of -1/+1.
+        labels: uint8 ``(N, C)`` of 0/1, or class numbers int64 ``(N,)``.
+        name: its path, for messages.
+        foreign: its name, where the codes are another program's.
+        own: what a file of our own holds beside.
+        threshold: above which its real values are +1, where it had real ones.
+        read_as: what was done to its values, where they were not codes already.
+    """
+
+    codes: Tensor
+    labels: NDArray[Any]
+    name: str
+    foreign: str | None = None
+    own: CodeSet | None = None
+    threshold: float | None = None
+    read_as: str | None = None
+
+    def code_set(self, labels: Tensor) -> CodeSet:
+        """Return the codes with label rows ``(N, C)``."""
+        if self.own is not None:
+            return self.own
+        index = torch.arange(len(self.codes))
+        return CodeSet(self.codes, labels, index, foreign=self.foreign, read_as=self.read_as)
+
+
+def read_codes(
+    path: Path,
+    labels: Tensor | Path | None = None,
+    bits: int | None = None,
+    columns: int | None = None,
+) -> CodeSet:
     """Read a code set.
 
     Args:
-        path: our own ``.safetensors``; a ``.npy`` of -1/1 or of 0/1 bits (SAAT, DeepHash-pytorch);
-            a ``.txt`` with rows of ``label... code...`` (DHTA) or of -1/1 alone (ProS-GAN).
-        labels: ``(N, C)`` of 0/1, or the file of them (``.txt`` or ``.npy``), for codes that stand
-            alone; by default the file beside it whose name has ``label`` for ``code``.
+        path: see :func:`open_codes`.
+        labels: ``(N, C)`` of 0/1, or the file of them, for codes that stand alone; by default the
+            file beside it whose name has ``label`` for ``code``.
         bits: K, where a row of labels and code could be cut at several places.
+        columns: C, for labels that are class numbers.
 
     Returns:
         The set; ``made_with`` is empty for files of others.
@@ -77,51 +120,102 @@ def read_codes(path: Path, labels: Tensor | Path | None = None, bits: int | None
         ValueError: if it cannot be read, a value is wrong, or labels are missing or do not fit;
             names file and row.
     """
-    check_suffix(path)
-    if not path.is_file():
-        msg = f"codes {path} does not exist; make it with: python -m lightning_hash encode"
-        raise FileNotFoundError(msg)
-    if path.suffix == ".safetensors":
-        return _unpacked(path)
-    values = _matrix(path)
-    inside = None
-    if path.suffix == ".txt" and (values == 0).any():
-        width = values.shape[1] - bits if bits else _label_width(values, path)
-        inside, values = values[:, :width], values[:, width:]
-    codes = _signs(values, path)
-    if bits and codes.shape[1] != bits:
-        msg = f"codes {path}: {codes.shape[1]} bits, {bits} expected"
-        raise ValueError(msg)
-    if inside is not None:
-        known: Tensor = _zero_one(inside, path)
-    elif isinstance(labels, Tensor):
-        known = labels
-    else:
-        known = read_labels(label_path(path) if labels is None else labels, path)
-    if len(known) != len(codes):
-        msg = f"codes {path}: {len(codes)} rows, but {len(known)} rows of labels"
-        raise ValueError(msg)
-    return CodeSet(codes, known.to(torch.uint8), torch.arange(len(codes)), foreign=path.name)
+    file = open_codes(path, labels, bits)
+    return file.code_set(same_columns({file.name: file.labels}, columns)[file.name])
 
 
-def read_labels(path: Path, codes: Path) -> Tensor:
-    """Read label rows.
+def open_codes(
+    path: Path,
+    labels: Tensor | Path | None = None,
+    bits: int | None = None,
+    threshold: float | None = None,
+    side: Side | None = None,
+) -> CodeFile:
+    """Read a file of codes, whoever made it; what is done to its values is said.
 
     Args:
-        path: ``.npy``, or ``.txt`` with a row of 0/1 a line.
-        codes: the code file they belong to, for the message.
+        path: our own ``.safetensors``; or what :func:`lightning_hash.utils.array_files.read_arrays`
+            reads, whose values :func:`lightning_hash.codes.code_values.to_codes` turns into codes:
+            codes alone, also ``(K, N)``, or in text rows of ``label... code...`` (DHTA).
+            ``FILE:NAME`` is one of several arrays.
+        labels: as in :func:`read_codes`.
+        bits: K, where a row could be cut at several places, or bits are packed.
+        threshold: above which a value is a bit of +1; by default a rule says so.
+        side: which of the arrays of one file are meant.
 
     Returns:
-        uint8 ``(N, C)``.
+        The codes.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if a value is not 0 or 1.
+        ValueError: as :func:`read_codes`.
     """
-    if not path.is_file():
-        msg = f"codes {codes} hold no labels, and {path} does not exist; name the file of labels"
+    place, name = split_name(str(path))
+    if place.suffix not in (".safetensors", *ARRAY_SUFFIXES):
+        msg = f"codes {place}: a code file ends in {_READABLE}, got {place.suffix!r}"
+        raise ValueError(msg)
+    if not place.is_file():
+        msg = f"codes {place} does not exist; make it with: python -m lightning_hash encode"
         raise FileNotFoundError(msg)
-    return _zero_one(_matrix(path), path)
+    if place.suffix == ".safetensors":
+        own = _unpacked(place)
+        return CodeFile(own.codes, own.labels.numpy(), str(path), own=own)
+    arrays = read_arrays(place)
+    values = pick_array(arrays, place, name, side, labels=False)
+    inside = None if isinstance(labels, Path) else pick_labels(arrays, side)
+    if place.suffix in TEXT:
+        known = labels is not None or label_path(place).is_file()
+        width = label_width(values, str(place), bits, known=known)
+        inside, values = (values[:, :width], values[:, width:]) if width else (None, values)
+    said = f"codes {path}"
+    read = to_codes(values, said, bits=bits, threshold=threshold, packed=place.suffix not in TEXT)
+    if bits and read.codes.shape[1] != bits:
+        msg = f"{said}: {read.codes.shape[1]} bits, {bits} expected"
+        raise ValueError(msg)
+    if isinstance(labels, Path):
+        given = read_labels(labels, path, side)
+        if inside is not None and not np.array_equal(inside, given):
+            msg = f"{said} holds labels of its own, not those of {labels}; leave these out"
+            raise ValueError(msg)
+    elif inside is not None:
+        given = inside
+    else:
+        beside = label_path(place)
+        given = read_labels(beside, path, side) if labels is None else labels.numpy()
+    codes, given = upright(read.codes.numpy(), given, said)
+    rows = to_labels(given, f"labels of {path}")
+    if len(rows) != len(codes):
+        msg = f"{said}: {len(codes)} rows, but {len(rows)} rows of labels; each item must have one"
+        raise ValueError(msg)
+    if read.read_as is not None:
+        rank_zero_warn(f"{said}: {read.read_as}")
+    return CodeFile(
+        torch.from_numpy(np.ascontiguousarray(codes)), rows, str(path), place.name,
+        threshold=read.threshold, read_as=read.read_as,
+    )  # fmt: skip
+
+
+def read_labels(path: Path, codes: Path, side: Side | None = None) -> NDArray[Any]:
+    """Read the values of a file of labels.
+
+    Args:
+        path: what :func:`lightning_hash.utils.array_files.read_arrays` reads; ``FILE:NAME`` is one
+            of several arrays.
+        codes: the code file they belong to, for the message.
+        side: which of the arrays of one file are meant.
+
+    Returns:
+        What :func:`lightning_hash.data.label_values.to_labels` takes.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read.
+    """
+    place, name = split_name(str(path))
+    if not place.is_file():
+        msg = f"codes {codes} hold no labels, and {place} does not exist; name the file of labels"
+        raise FileNotFoundError(msg)
+    return pick_array(read_arrays(place), place, name, side, labels=True)
 
 
 def label_path(path: Path) -> Path:
@@ -189,68 +283,3 @@ def _npy(values: NDArray[Any]) -> bytes:
     buffer = BytesIO()
     np.save(buffer, values, allow_pickle=False)
     return buffer.getvalue()
-
-
-def _matrix(path: Path) -> NDArray[Any]:
-    """Read a matrix of numbers."""
-    try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            values = np.loadtxt(path, dtype=np.float32, ndmin=2)
-    except (ValueError, OSError, EOFError) as error:
-        msg = f"{path} is no matrix of numbers ({error})"
-        raise ValueError(msg) from error
-    if values.ndim != 2 or not values.size or values.dtype.kind not in "biuf":
-        msg = f"{path} must hold a matrix of numbers, got {values.dtype} {values.shape}"
-        raise ValueError(msg)
-    return np.asarray(values)
-
-
-def _label_width(values: NDArray[Any], path: Path) -> int:
-    """Find where labels end and the code begins: 0 is a label's, -1 a bit's."""
-    wrong = np.argwhere(~np.isin(values, (-1, 0, 1)))
-    if len(wrong):
-        row, column = wrong[0]
-        msg = (
-            f"codes {path}: a row must be labels of 0/1 and bits of -1/1, got "
-            f"{values[row, column]} in row {row + 1}, column {column + 1}"
-        )
-        raise ValueError(msg)
-    first = int(np.flatnonzero((values == 0).any(axis=0))[-1]) + 1
-    signed = np.flatnonzero((values < 0).any(axis=0))
-    last = int(signed[0]) if len(signed) else first
-    if len(signed) and last == first:
-        return first
-    msg = (
-        f"codes {path}: labels end behind column {first} or later, the code begins at or before "
-        f"column {last + 1}; say how many bits it has"
-    )
-    raise ValueError(msg)
-
-
-def _signs(values: NDArray[Any], path: Path) -> Tensor:
-    if values.min() >= 0:
-        _zero_one(values, path)
-        values = values.astype(np.int8) * 2 - 1
-    wrong = np.argwhere(np.abs(values) != 1)
-    if len(wrong):
-        row, column = wrong[0]
-        msg = (
-            f"codes {path}: bits must be -1 and 1, or 0 and 1, got {values[row, column]} in row "
-            f"{row + 1}, bit {column + 1}"
-        )
-        raise ValueError(msg)
-    return torch.from_numpy(values.astype(np.int8))
-
-
-def _zero_one(values: NDArray[Any], path: Path) -> Tensor:
-    wrong = np.argwhere((values != 0) & (values != 1))
-    if len(wrong):
-        row, column = wrong[0]
-        msg = (
-            f"{path}: labels must be 0 or 1, got {values[row, column]} in row {row + 1}, column "
-            f"{column + 1}"
-        )
-        raise ValueError(msg)
-    return torch.from_numpy(values.astype(np.uint8))

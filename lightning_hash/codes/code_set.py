@@ -20,6 +20,7 @@ class CodeSet:
         made_with: what the codes depend on, by name: victim_sha256, list_sha256, transform, ...;
             empty where unknown.
         foreign: name of the file, where the codes are another program's.
+        read_as: what was done to its values, where they were not codes already.
 
     Raises:
         ValueError: if a value is wrong, or there are not as many of each.
@@ -31,6 +32,7 @@ class CodeSet:
     paths: tuple[str, ...] = ()
     made_with: dict[str, str] = field(default_factory=dict)
     foreign: str | None = None
+    read_as: str | None = None
 
     def __post_init__(self) -> None:
         check_codes("codes", self.codes)

@@ -155,7 +155,7 @@ def _queries(trainer: pl.Trainer, module: AttackModule, datamodule: HashDataModu
     """Draw the queries; a Trainer that does not fit is refused before any process starts."""
     check_attack_trainer(trainer)
     datamodule.prepare_data()
-    data = QueryData(datamodule, module.n_queries, module.batch_size, module.seed)
+    data = QueryData(datamodule, *module.query_options)
     data.setup("predict")
     check_strategy(trainer, module.recipe, data)
     return data

@@ -9,8 +9,9 @@ from jsonargparse import ArgumentParser
 from rich.table import Table
 
 from lightning_hash._version import __version__
-from lightning_hash.codes.code_files import read_codes, read_labels
-from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
+from lightning_hash.codes.foreign import Side, upright
+from lightning_hash.data.label_values import same_columns, to_labels
 from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label, print_table
@@ -64,19 +65,23 @@ def score(
     target_labels: str | None = None,
     clean: str | None = None,
     bits: int | None = None,
+    threshold: float | None = None,
     ranking: RankingOptions = RankingOptions(),
     attack: str = "none",
 ) -> list[ResultRow]:
     r"""Score codes in files, whoever made them.
 
     Args:
-        query: codes of the queries: ``.safetensors`` of ``encode``, ``.npy``, or ``.txt``.
+        query: codes of the queries: ``.safetensors`` of ``encode``, ``.npy``, ``.npz``, ``.mat``,
+            ``.pt``, ``.csv`` or ``.txt``; ``FILE:NAME`` is one of several arrays.
         database: codes of the database.
-        query_labels: ``.txt`` or ``.npy`` of 0/1 rows, for codes that stand alone.
+        query_labels: a file of 0/1 rows or class numbers, for codes that stand alone.
         database_labels: the same for the database.
-        target_labels: rows of 0/1, the targets of an attack on the queries: adds t-MAP.
+        target_labels: the same of the targets of an attack on the queries: adds t-MAP.
         clean: codes of the queries before an attack: adds the mean Hamming distance to them.
-        bits: K, where a row of labels and code could be cut at several places.
+        bits: K, where a row of labels and code could be cut at several places, or bits are packed.
+        threshold: above which a value is a bit of +1, for real values; by default 0 where there are
+            negative ones, and 0.5 where all are in [0, 1].
         ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
@@ -97,18 +102,30 @@ def score(
     """
     from lightning_hash.metrics import AttackMetrics  # seconds, which --help need not wait for
 
-    sent = _read(query, query_labels, bits)
-    ranked = _read(database, database_labels, bits)
+    files = {
+        "query": _open(query, query_labels, bits, threshold, "query"),
+        "database": _open(database, database_labels, bits, threshold, "database"),
+    }
+    if clean is not None:
+        files["clean"] = _open(clean, query_labels, bits, threshold, "query")
+    _check_thresholds(files)
+    labels = {what: file.labels for what, file in files.items()}
+    if target_labels is not None:
+        values = read_labels(Path(target_labels), Path(query))
+        _, values = upright(files["query"].codes.numpy(), values, f"target_labels {target_labels}")
+        labels["target_labels"] = to_labels(values, target_labels)
+    columns = same_columns(labels)
+    sent, ranked = (files[side].code_set(columns[side]) for side in ("query", "database"))
     metrics = AttackMetrics(ranking)
     metrics.set_database(ranked.codes, ranked.labels, ranked.index)
     known = ["database"]
     targets = before = None
     if target_labels is not None:
         metrics.set_target_database(ranked.codes, ranked.labels, ranked.index)
-        targets = read_labels(Path(target_labels), Path(query))
+        targets = columns["target_labels"]
         known += ["target_database", "target_labels"]
     if clean is not None:
-        before = _read(clean, query_labels, bits).codes
+        before = files["clean"].codes
         known.append("clean_codes")
     for what, found in (("target_labels", targets), ("clean", before)):
         if found is not None and len(found) != len(sent):
@@ -127,6 +144,7 @@ def score(
                 "database": ranked.made_with.get("list_sha256"),
             },
             "n_query": len(sent), "n_database": len(ranked), "database_codes": ranked.foreign,
+            "read_as": {side: file.read_as for side, file in files.items()},
         },
         "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
         "run": {"version": __version__},
@@ -140,5 +158,16 @@ def score(
     ]  # fmt: skip
 
 
-def _read(codes: str, labels: str | None, bits: int | None) -> CodeSet:
-    return read_codes(Path(codes), None if labels is None else Path(labels), bits)
+def _open(
+    codes: str, labels: str | None, bits: int | None, threshold: float | None, side: Side
+) -> CodeFile:
+    return open_codes(Path(codes), None if labels is None else Path(labels), bits, threshold, side)
+
+
+def _check_thresholds(files: dict[str, CodeFile]) -> None:
+    """Refuse real values of one system that two rules would turn into bits."""
+    real = {what: file for what, file in files.items() if file.threshold is not None}
+    if len({file.threshold for file in real.values()}) > 1:
+        found = ", ".join(f"{what} above {file.threshold:g}" for what, file in real.items())
+        msg = f"real values would be +1 in {found}; threshold says which is meant for all"
+        raise ValueError(msg)

@@ -118,7 +118,9 @@ def run_transfer(
     rows = []
     with borrowed(victim.network):
         datamodule.prepare_data()
-        data = QueryData(datamodule, first.data["n_query"], batch_size, first.attack["seed"])
+        chosen = first.index.tolist() if first.data.get("query_index") else None
+        n_queries, seed = first.data["n_query"], first.attack["seed"]
+        data = QueryData(datamodule, n_queries, batch_size, seed, chosen)
         data.setup("predict")
         target = choose_target_database(first.data["target_database"] or "auto", datamodule)
         databases = find_databases(trainer, victim, datamodule, target)

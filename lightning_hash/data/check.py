@@ -1,21 +1,18 @@
 """What is wrong with a data set of image files, before it spoils a number."""
 
 import hashlib
-import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from lightning_hash.data.base import OPEN_SET, SPLITS
 from lightning_hash.data.clips import ClipFiles
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.images import READERS, ImageFiles
-from lightning_hash.data.pictures import UNREADABLE, read_picture
+from lightning_hash.data.pictures import look_at_picture
 
-ORIENTATION = 0x0112  # the EXIF tag
 EXAMPLES = 5
 
 
@@ -144,12 +141,10 @@ def _look(images: ImageFiles, index: int) -> _Look:
     path = images.path(index)
     try:
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            mode, turned = image.mode, image.getexif().get(ORIENTATION, 1) != 1
-        read_picture(io.BytesIO(content))
+        mode, turned = look_at_picture(content)
     except FileNotFoundError:
         return _Look(None, "does not exist")
-    except UNREADABLE as error:
+    except (OSError, ValueError) as error:
         return _Look(None, f"cannot be read: {error}")
     return _Look(hashlib.sha256(content).hexdigest(), None, mode, turned)
 

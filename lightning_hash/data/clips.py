@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 
 from lightning_hash.data.base import Item
 from lightning_hash.data.images import ImageFiles
-from lightning_hash.data.pictures import read_picture
+from lightning_hash.data.pictures import picture_extensions, read_picture
 from lightning_hash.data.table import Table
+from lightning_hash.utils.array_names import natural_order
 
 VIDEO_EXTENSIONS = (
     ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv",
@@ -151,29 +150,32 @@ class ClipFiles(ImageFiles):
 def is_clip(path: Path) -> bool:
     """Return whether a path is a video file, an array or a folder of frames, by its names."""
     if path.is_dir():
-        return any(file.suffix.lower() in IMG_EXTENSIONS for file in path.iterdir())
+        return any(file.suffix.lower() in picture_extensions() for file in path.iterdir())
     return path.suffix.lower() in (*VIDEO_EXTENSIONS, ARRAY)
 
 
-def find_clips(folder: Path) -> list[Path]:
-    """Return the clips below a folder, at any depth, ordered by path."""
-    found = []
+def find_clips(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the clips below a folder, at any depth, ordered by path, and the files that are none.
+
+    What lies beside the frames of a folder is not looked at.
+    """
+    found: list[Path] = []
+    others: list[Path] = []
     for path in sorted(folder.iterdir()):
         if is_clip(path):
             found.append(path)
         elif path.is_dir():
-            found += find_clips(path)
-    return found
+            inner, none = find_clips(path)
+            found, others = found + inner, others + none
+        else:
+            others.append(path)
+    return found, others
 
 
 def frame_files(folder: Path) -> list[Path]:
     """Return the images in a folder, ``2.png`` before ``10.png``."""
-    files = [file for file in folder.iterdir() if file.suffix.lower() in IMG_EXTENSIONS]
-    return sorted(files, key=lambda file: [_number(part) for part in re.split(r"(\d+)", file.name)])
-
-
-def _number(part: str) -> tuple[int, str]:
-    return (int(part), "") if part.isdigit() else (-1, part)
+    files = [file for file in folder.iterdir() if file.suffix.lower() in picture_extensions()]
+    return sorted(files, key=lambda file: natural_order(file.name))
 
 
 def _array(path: Path, reading: ClipReading) -> list[Any]:

@@ -2,16 +2,18 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pytorch_lightning.utilities import rank_zero_warn
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from lightning_hash.data.clips import ARRAY, VIDEO_EXTENSIONS, find_clips, is_clip
 from lightning_hash.data.image_data import ImageDataModule
+from lightning_hash.data.pictures import picture_extensions
 from lightning_hash.data.table import Table
 
 # Names of folders that hold a split, not a class: Test, test_images, train2017, "Training Set".
@@ -30,7 +32,8 @@ class FolderDataModule(ImageDataModule):
     """Images in a folder per class, the layout of torchvision's ImageFolder; or all in one folder.
 
     Images that lie in no class folder have no labels, which ``encode`` and ``attack`` work without.
-    Hidden files and folders are left out; so are, with a warning, images beside class folders.
+    Hidden files and folders are left out; so are, with a warning, images beside class folders and
+    files that Pillow reads no picture from.
     With ``frames`` the items are clips: video files, arrays, and the folders that hold images. A
     source is a folder of class folders below ``folder`` (``train``, ``test``), or ``all``: the
     class folders of ``folder`` itself. ``class_names`` says which class folders are taken, and in
@@ -92,60 +95,96 @@ class FolderDataModule(ImageDataModule):
             raise ValueError(_splits_message(top, splits))
         if not names:
             return self._flat(top)
-        beside = [path for path in self._in(top) if not path.is_dir()]
+        beside = [path for path in self._in(top)[0] if not path.is_dir()]
         if beside and wanted is None:
             rank_zero_warn(
                 f"{top}: {len(beside)} items beside the class folders, such as {beside[0].name}, "
                 f"have no class and are left out; the class folders are {', '.join(names)}"
             )
         numbers = {name: number for number, name in enumerate(names)}
-        items = self._items(top, numbers)
+        items, others = self._items(top, numbers)
         _check_folders(Path(path).parent for path, _ in items)
         labels = np.zeros((len(items), len(names)), np.uint8)
         labels[np.arange(len(items)), [number for _, number in items]] = 1
         empty = [name for name, count in zip(names, labels.sum(axis=0), strict=True) if not count]
         if empty:
+            kinds = _kinds([path for path in others if top / empty[0] in path.parents])
             msg = f"{top / empty[0]} has no {self._what}; is {top} a folder of class folders?"
+            msg += kinds
             raise ValueError(msg)
+        self._tell_left_out(top, others)
         paths = [str(Path(path).relative_to(self.folder)) for path, _ in items]
         return Table(paths, labels, str(top), None, names)
 
     @property
     def _what(self) -> str:
         if self.reading is None:
-            return f"images ({', '.join(IMG_EXTENSIONS)}; for clips give frames)"
+            return f"images ({', '.join(IMG_EXTENSIONS)}, ...; for clips give frames)"
         return f"clips ({', '.join(VIDEO_EXTENSIONS)}, {ARRAY} or folders of images)"
 
     def _flat(self, top: Path) -> Table:
         """List what lies in one folder, without labels."""
-        found = self._in(top)
+        found, others = self._in(top)
         if not found:
-            msg = f"{top} has neither class folders nor {self._what}"
+            msg = f"{top} has neither class folders nor {self._what}{_kinds(others)}"
             raise ValueError(msg)
+        self._tell_left_out(top, others)
         paths = [str(path.relative_to(self.folder)) for path in found]
         return Table(paths, np.zeros((len(paths), 0), np.uint8), str(top), None, [])
 
-    def _in(self, top: Path) -> list[Path]:
-        """Return the items that lie in a folder itself."""
+    def _in(self, top: Path) -> tuple[list[Path], list[Path]]:
+        """Return the items that lie in a folder itself, and the files that are none."""
         paths = [path for path in sorted(top.iterdir()) if not _is_hidden(path.name)]
-        if self.reading is None:
-            return [path for path in paths if path.suffix.lower() in IMG_EXTENSIONS]
-        return [path for path in paths if is_clip(path)]
+        found = [path for path in paths if self._is_item(path)]
+        return found, [path for path in paths if path.is_file() and not self._is_item(path)]
 
-    def _items(self, top: Path, numbers: dict[str, int]) -> list[tuple[str, int]]:
-        """Return path and class number of each item."""
+    def _is_item(self, path: Path) -> bool:
         if self.reading is None:
-            found: list[tuple[str, int]] = make_dataset(
-                str(top), numbers, extensions=IMG_EXTENSIONS, allow_empty=True
+            return path.suffix.lower() in picture_extensions()
+        return is_clip(path)
+
+    def _items(
+        self, top: Path, numbers: dict[str, int]
+    ) -> tuple[list[tuple[str, int]], list[Path]]:
+        """Return path and class number of each item, and the files that are no items."""
+        items: list[tuple[str, int]] = []
+        others: list[Path] = []
+        images = self.reading is None
+        find = _find_files if images else find_clips
+        for name in sorted(numbers) if images else numbers:
+            found, none = find(top / name)
+            shown = [path for path in found if _is_shown(path, top)]
+            others += [path for path in none if _is_shown(path, top)]
+            others += [path for path in shown if not self._is_item(path)]
+            items += [(str(path), numbers[name]) for path in shown if self._is_item(path)]
+        return items, others
+
+    def _tell_left_out(self, top: Path, others: list[Path]) -> None:
+        if others:
+            rank_zero_warn(
+                f"{top}: {len(others)} files are no {self._what.split(' ')[0]} that can be read "
+                f"here and are left out{_kinds(others)}; the first is {others[0]}"
             )
-        else:
-            found = [
-                (str(path), number)
-                for name, number in numbers.items()
-                for path in find_clips(top / name)
-            ]
-        inside = [(path, Path(path).relative_to(top).parts, number) for path, number in found]
-        return [(path, number) for path, parts, number in inside if not any(map(_is_hidden, parts))]
+
+
+def _find_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return all files below a folder, links followed, as torchvision's ImageFolder orders them."""
+    found = [
+        Path(root) / name
+        for root, _, names in sorted(os.walk(folder, followlinks=True))
+        for name in sorted(names)
+    ]
+    return found, []
+
+
+def _is_shown(path: Path, top: Path) -> bool:
+    return not any(map(_is_hidden, path.relative_to(top).parts))
+
+
+def _kinds(files: list[Path]) -> str:
+    """Return how many files there are of each ending, in brackets; nothing of none."""
+    counts = Counter(path.suffix.lower() or "no ending" for path in files)
+    return f" ({', '.join(f'{n} {kind}' for kind, n in counts.most_common())})" if counts else ""
 
 
 def _is_hidden(name: str) -> bool:

@@ -14,6 +14,7 @@ from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
 from lightning_hash.data.clips import ClipFiles, ClipReading, Short
 from lightning_hash.data.images import ImageFiles, Interpolation, image_transform, real_paths
+from lightning_hash.data.list_sources import one_naming
 from lightning_hash.data.lists import one_hot, read_names
 from lightning_hash.data.splits import Choice, choose, parse_choice
 from lightning_hash.data.table import Table
@@ -245,6 +246,8 @@ def _with_columns(
     tables: dict[str, Table], given: list[str] | None
 ) -> tuple[dict[str, Table], list[str]]:
     """Turn class numbers into columns, and hold the sources' labels against each other."""
+    alike, _ = one_naming(list(tables.values()), given)
+    tables = dict(zip(tables, alike, strict=True))
     named = given or next(
         (table.class_names for table in tables.values() if table.class_names), None
     )

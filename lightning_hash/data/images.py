@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from lightning_hash.data.eight_bit import EightBitImages
-from lightning_hash.data.pictures import UNREADABLE, read_picture
+from lightning_hash.data.pictures import one_line, read_picture
 from lightning_hash.data.table import Table
 
 READERS = 8
@@ -160,10 +160,10 @@ class ImageFiles(EightBitImages):
             return self._read(path)
         except FileNotFoundError as error:
             raise self._missing(index) from error
-        except UNREADABLE as error:
+        except Exception as error:  # decoders of broken files raise whatever their parts do
             msg = (
-                f"{self.table.where(index)}: {self.kind} {path} cannot be read ({error}); mend it, "
-                "or leave such items out with on_bad_image: skip"
+                f"{self.table.where(index)}: {self.kind} {path} cannot be read "
+                f"({one_line(error)}); mend it, or leave such items out with on_bad_image: skip"
             )
             raise ValueError(msg) from error
 

@@ -1,8 +1,9 @@
 """Readers of the list files that hashing repositories pass around.
 
-Labelled lists (HashNet, DeepHash-pytorch, DHTA) hold ``path l1 ... lC`` or ``path class_number`` a
-line. Pairs (ProS-GAN, CgAT, SAAT; DSDH_PyTorch) hold paths and label rows, or class numbers, in two
-files. A list of paths alone has no labels.
+Labelled lists (HashNet, DeepHash-pytorch, DHTA) hold ``path l1 ... lC``, ``path class_number`` or
+``path class_name`` a line, those of clips (CSQ) ``id class_number path``, parted by tabs. Pairs
+(ProS-GAN, CgAT, SAAT; DSDH_PyTorch) hold paths and label rows, or class numbers, in two files. A
+list of paths alone has no labels.
 """
 
 import re
@@ -13,12 +14,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_hash.data.clips import ARRAY, VIDEO_EXTENSIONS
+from lightning_hash.data.pictures import picture_extensions
 from lightning_hash.data.table import Table
 
 ListFormat = Literal["auto", "labelled", "pair"]
 # What stands behind the name of a split, images first; the rest are label files.
 PAIR = "_img.txt"
 PAIR_LABELS = ("_label.txt", "_label_onehot.txt", "_labels.txt")
+NUMBERED = re.compile(rb"\d+\t(\d+)\t(\S.*)")  # id, class number and path
+CLASS = re.compile(r"(\d+)\s+(\S.*)")  # number and name
 COMMAS = re.compile(rb"[,;]\s*[-+.\d]+\s*$")  # in front of the last number of a line
 LARGEST_NUMBER = 10**18 - 1  # int64 holds it
 ALIASES = {"query": ("query", "test"), "test": ("test", "query")}
@@ -57,7 +62,8 @@ def find_list(folder: Path, name: str, form: ListFormat = "auto") -> tuple[Path,
     there = sorted(path.name for path in folder.glob("*.txt")) if folder.is_dir() else []
     msg = (
         f"{folder}: no list for {name!r}: neither {name}.txt nor {name}{PAIR} with "
-        f"{name}{PAIR_LABELS[0]}; there is {', '.join(there) or 'no .txt file'}"
+        f"{name}{PAIR_LABELS[0]}; there is {', '.join(there) or 'no .txt file'}. Files of other "
+        f"names: sources: {{{name}: FILE}} or {{{name}: {{images: FILE, labels: FILE}}}}"
     )
     raise FileNotFoundError(msg)
 
@@ -74,7 +80,8 @@ def read_list(files: tuple[Path, ...]) -> Table:
 
     Returns:
         The table. A list of class numbers has labels ``(N, 1)`` of int64 that
-        :func:`one_hot` turns into columns; one of paths alone has labels ``(N, 0)``.
+        :func:`one_hot` turns into columns, one of class names the places of these among the sorted
+        names; one of paths alone has labels ``(N, 0)``.
 
     Raises:
         FileNotFoundError: if a file does not exist.
@@ -109,6 +116,8 @@ def read_list(files: tuple[Path, ...]) -> Table:
 def read_names(argument: str, names: list[str] | str | None) -> list[str] | None:
     """Read class names from a file that has one a line, unless they are given themselves.
 
+    Lines of ``number name``, counted from 0 or 1 (CSQ, UCF-101), are those names.
+
     Args:
         argument: the argument's name, for the messages.
         names: the names, or the path of the file.
@@ -123,6 +132,10 @@ def read_names(argument: str, names: list[str] | str | None) -> list[str] | None
     if isinstance(names, str):
         file = Path(names)
         names = [_text(line, file, number) for number, line in _lines(file)]
+        counted = [CLASS.fullmatch(name) for name in names]
+        numbers = [int(match[1]) for match in counted if match]
+        if numbers in ([*range(len(names))], [*range(1, len(names) + 1)]):
+            names = [match[2] for match in counted if match]
     twice = [name for name, count in Counter(names or []).items() if count > 1]
     if twice:
         msg = f"{argument}: {twice[0]!r} is there twice; a class is one label column"
@@ -182,10 +195,6 @@ def _lines(file: Path) -> list[tuple[int, bytes]]:
 
 def _read_labelled(file: Path) -> Table:
     lines = _lines(file)
-    tokens = lines[0][1].split()
-    width = 0
-    while width < len(tokens) - 1 and _is_number(tokens[-1 - width]):
-        width += 1
     for number, line in lines:
         if COMMAS.search(line):
             msg = (
@@ -193,6 +202,14 @@ def _read_labelled(file: Path) -> Table:
                 "a table with commas as .csv to CSVDataModule"
             )
             raise ValueError(msg)
+    numbered = [NUMBERED.fullmatch(line) for _, line in lines]
+    if all(numbered):
+        found = zip(lines, numbered, strict=True)
+        return _table(file, [(number, m[2], m[1]) for (number, _), m in found if m], 1)
+    tokens = lines[0][1].split()
+    width = 0
+    while width < len(tokens) - 1 and _is_number(tokens[-1 - width]):
+        width += 1
     if width == 0:
         ends = [(number, line.split()[1:]) for number, line in lines]
         labelled = [number for number, end in ends if end and _is_float(end[-1])]
@@ -206,11 +223,13 @@ def _read_labelled(file: Path) -> Table:
                 f"{_shown(lines[0][1])}"
             )
             raise ValueError(msg)
+        named = _named(lines, file)
+        if named is not None:
+            return named
         alone = [_text(line, file, number) for number, line in lines]
         empty = np.zeros((len(lines), 0), np.uint8)
         return Table(alone, empty, str(file), np.array([number for number, _ in lines]))
-    paths: list[str] = []
-    labels: list[tuple[int, bytes]] = []
+    rows: list[tuple[int, bytes, bytes]] = []
     for number, line in lines:
         parts = line.rsplit(None, 1) if width == 1 else _split(line, width)
         if len(parts) != 2:
@@ -227,13 +246,48 @@ def _read_labelled(file: Path) -> Table:
         if end and not _is_number(end[-1]) and _is_float(end[-1]):
             msg = f"{file}:{number}: labels must be 0 or 1, got {_shown(line)}"
             raise ValueError(msg)
-        paths.append(_text(path, file, number))
-        labels.append((number, parts[1]))
-    numbers = np.array([number for number, _ in lines])
-    rows: NDArray[np.integer[Any]] = (
+        rows.append((number, path, parts[1]))
+    return _table(file, rows, width)
+
+
+def _table(file: Path, rows: list[tuple[int, bytes, bytes]], width: int) -> Table:
+    """Make a table of line numbers, paths and labels: class numbers where these are one wide."""
+    paths = [_text(path, file, number) for number, path, _ in rows]
+    labels = [(number, label) for number, _, label in rows]
+    found: NDArray[np.integer[Any]] = (
         _class_numbers(labels, file) if width == 1 else _label_rows(labels, width, file)
     )
-    return Table(paths, rows, str(file), numbers)
+    return Table(paths, found, str(file), np.array([number for number, _, _ in rows]))
+
+
+def _named(lines: list[tuple[int, bytes]], file: Path) -> Table | None:
+    """Read lines of ``path class_name``; ``None`` if they are paths alone.
+
+    A path ends as pictures or clips do, a class name does not. Behind a tab it may have blanks.
+    """
+    known = (*picture_extensions(), *VIDEO_EXTENSIONS, ARRAY)
+    ending = rf"(?:{'|'.join(map(re.escape, known))})".encode()
+    form = re.compile(rb"(\S.*?" + ending + rb")[ \t]+(\S.*)", re.IGNORECASE)
+    path_end = re.compile(ending + rb"$", re.IGNORECASE)
+    matches = [form.fullmatch(line) for _, line in lines]
+    behind = [m is not None and not path_end.search(m[2]) for m in matches]
+    if not any(behind):
+        return None
+    for (number, line), match, named in zip(lines, matches, behind, strict=True):
+        if match is None or not named or (b"\t" not in line and len(match[2].split()) > 1):
+            msg = (
+                f"{file}:{number}: one class name behind a path expected, as in line "
+                f"{lines[behind.index(True)][0]}, got {_shown(line)}; give items of several labels "
+                "as .csv to CSVDataModule"
+            )
+            raise ValueError(msg)
+    found = [(number, m[1], m[2]) for (number, _), m in zip(lines, matches, strict=True) if m]
+    names = [_text(name, file, number) for number, _, name in found]
+    classes = sorted({*names})
+    places = {name: place for place, name in enumerate(classes)}
+    numbers = np.array([[places[name]] for name in names], np.int64)
+    paths = [_text(path, file, number) for number, path, _ in found]
+    return Table(paths, numbers, str(file), np.array([n for n, _, _ in found]), classes)
 
 
 def _split(line: bytes, width: int) -> list[bytes]:

@@ -1,19 +1,48 @@
 """Picture files as 8-bit RGB: scaled exactly, or refused."""
 
+import io
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
-# What Pillow raises for a file that is no image, or not all of one.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # Modes whose conversion to RGB is exact, or is the one that the public repositories use: a white
 # mixed in for CMYK, JPEG's own for YCbCr.
 EIGHT_BIT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value for inverted greys
 SEVERAL_PICTURES = ("MPO",)  # a camera's file: the photograph, then its previews
+ORIENTATION = 0x0112  # the EXIF tag
+# What Pillow opens, or knows by name only, and is no picture of pixels.
+NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
+
+
+@cache
+def picture_extensions() -> tuple[str, ...]:
+    """Return the endings, in lower case, of the files that Pillow reads pictures from."""
+    readable = (
+        ending
+        for ending, form in Image.registered_extensions().items()
+        if form in Image.OPEN and form not in NO_PICTURES
+    )
+    return tuple(dict.fromkeys((*IMG_EXTENSIONS, *sorted(readable))))
+
+
+def look_at_picture(content: bytes) -> tuple[str, bool]:
+    """Return the mode of an image that can be decoded, and whether EXIF turns it.
+
+    Args:
+        content: of the file.
+
+    Raises:
+        ValueError: as :func:`read_picture`.
+    """
+    read_picture(io.BytesIO(content))
+    with Image.open(io.BytesIO(content)) as image:
+        return image.mode, image.getexif().get(ORIENTATION, 1) != 1
 
 
 def read_picture(file: Path | IO[bytes]) -> Image.Image:
@@ -29,10 +58,32 @@ def read_picture(file: Path | IO[bytes]) -> Image.Image:
         The picture, of mode RGB.
 
     Raises:
-        OSError: and any other of ``UNREADABLE``, if it is missing, no image, or truncated.
-        ValueError: if its pixels are not opaque, float, integers without a stated range or colours
-            of 16 bits, or it holds several pictures; says what it is and what to do.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no image, truncated, or broken in any way that its decoder chokes on;
+            if its pixels are not opaque, float, integers without a stated range or colours of 16
+            bits, or it holds several pictures; says what it is and what to do.
     """
+    content = file.read_bytes() if isinstance(file, Path) else file.read()
+    if not content:
+        msg = "it is empty"
+        raise ValueError(msg)
+    try:
+        return _decoded(io.BytesIO(content))
+    except UnidentifiedImageError as error:
+        msg = "no image that Pillow knows"
+        raise ValueError(msg) from error
+    except Exception as error:  # decoders of broken files raise whatever their parts do
+        raise ValueError(one_line(error)) from error
+
+
+def one_line(error: Exception) -> str:
+    """Return what an exception says, and its kind where it is none of a reader's own."""
+    text = " ".join(str(error).split())
+    own = isinstance(error, ValueError | OSError) and text
+    return text if own else f"{type(error).__name__} {text}".strip()
+
+
+def _decoded(file: io.BytesIO) -> Image.Image:
     with Image.open(file) as image:
         problem = _problem(image)
         if problem is not None:

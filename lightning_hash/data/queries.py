@@ -1,5 +1,6 @@
 """The queries under attack, and the loaders an attack runs on."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,9 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import Dataset, Subset, default_collate
 
 from lightning_hash.data.base import HashDataModule, Item, collate_of
+from lightning_hash.utils.array_files import read_index
+
+DRAWN = 100  # queries, where nothing is said about them (DHTA)
 
 
 class BatchNumbers:
@@ -38,7 +42,7 @@ class BatchNumbers:
 
 
 class QueryData(pl.LightningDataModule):
-    """Queries drawn from a data module's query set, in fixed batches.
+    """Queries of a data module's query set, drawn or chosen, in fixed batches.
 
     Batches are formed over all queries first and then dealt to the processes in turn, so that a
     query's neighbours are the same under any number of processes. All processes take as many turns;
@@ -49,21 +53,27 @@ class QueryData(pl.LightningDataModule):
         n_queries: at most how many queries, drawn by seed without replacement; ``None`` takes all.
         batch_size: queries per batch.
         seed: seed of the draw.
+        query_index: which queries, in this order, instead of a draw: their indices in the query
+            set, or a file of them.
 
     Attributes:
+        chosen: the indices of ``query_index``; ``None`` where the queries are drawn.
         learns: whether the training loader is that of the source: a shared perturbation learns on
             its training items.
 
     Raises:
-        ValueError: if ``n_queries`` or ``batch_size`` is below 1.
+        FileNotFoundError: if the file of ``query_index`` does not exist.
+        ValueError: if ``n_queries`` or ``batch_size`` is below 1, or ``query_index`` is no list of
+            different indices, or of another number than ``n_queries``.
     """
 
     def __init__(
         self,
         source: HashDataModule,
-        n_queries: int | None = 100,
+        n_queries: int | None = DRAWN,
         batch_size: int = 100,
         seed: int = 0,
+        query_index: list[int] | str | None = None,
     ) -> None:
         super().__init__()
         if n_queries is not None and n_queries < 1:
@@ -74,6 +84,12 @@ class QueryData(pl.LightningDataModule):
             raise ValueError(msg)
         self.source = source
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
+        self.chosen = None if query_index is None else read_index("query_index", query_index)
+        if self.chosen is not None and n_queries not in (None, DRAWN, len(self.chosen)):
+            msg = (
+                f"n_queries {n_queries}: query_index names {len(self.chosen)}; leave n_queries out"
+            )
+            raise ValueError(msg)
         self.learns = False
 
     def prepare_data(self) -> None:
@@ -81,18 +97,39 @@ class QueryData(pl.LightningDataModule):
         self.source.prepare_data()
 
     def setup(self, stage: str) -> None:
-        """Draw the queries; all of them, where there are fewer than asked for."""
+        """Take the queries that are chosen, or draw them: all, where there are too few.
+
+        Raises:
+            ValueError: if the query set has none of an index that is chosen.
+        """
         if hasattr(self, "queries"):
             return
         self.source.setup("predict")
         query_set: Dataset[Item] = self.source.query_set
         total = len(query_set)  # type: ignore[arg-type]
+        if self.chosen is not None:
+            if max(self.chosen) >= total:
+                msg = (
+                    f"query_index: {max(self.chosen)} is none of the {total} queries of "
+                    f"{self.source.name}, which count from 0; give the query set it belongs to"
+                )
+                raise ValueError(msg)
+            self.queries = Subset(query_set, self.chosen)
+            return
         wanted = total if self.n_queries is None else min(self.n_queries, total)
         if self.n_queries is not None and self.n_queries > total:
             rank_zero_info(f"n_queries {self.n_queries}: the query set has {total}, all are taken")
         generator = torch.Generator().manual_seed(self.seed)
         positions = torch.randperm(total, generator=generator)[:wanted].sort().values
         self.queries = Subset(query_set, positions.tolist())
+
+    @property
+    def fingerprint(self) -> dict[str, str] | None:
+        """What tells chosen queries from others; ``None`` where a seed says which they are."""
+        if self.chosen is None:
+            return None
+        text = " ".join(map(str, self.chosen))
+        return {"sha256": hashlib.sha256(text.encode()).hexdigest()}
 
     @property
     def n_batches(self) -> int:

@@ -14,11 +14,13 @@ class Table:
 
     Attributes:
         paths: path of each item, as written.
-        labels: uint8 ``(N, C)`` of 0/1; or int64 ``(N, 1)``, class numbers as a list has them.
+        labels: uint8 ``(N, C)`` of 0/1; or int64 ``(N, 1)``, class numbers as a list has them, or
+            with ``class_names`` the places of these.
         source: the file or folder that names them.
         lines: ``(N,)`` 1-based line of each item in ``source``; ``None`` where it has no lines.
         class_names: a name per label column, where the source has them.
         groups: the recording of each item, where that is known.
+        files: the file that names each item, where ``source`` is one of several.
     """
 
     paths: list[str]
@@ -27,6 +29,7 @@ class Table:
     lines: NDArray[np.int64] | None = None
     class_names: list[str] | None = None
     groups: list[str] | None = None
+    files: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -39,6 +42,7 @@ class Table:
             labels=self.labels[rows],
             lines=None if self.lines is None else self.lines[rows],
             groups=None if self.groups is None else [self.groups[row] for row in rows],
+            files=None if self.files is None else [self.files[row] for row in rows],
         )
 
     def grouped(self, pattern: str) -> "Table":
@@ -61,4 +65,5 @@ class Table:
 
     def where(self, row: int) -> str:
         """Return ``file:line`` of an item, for messages."""
-        return self.source if self.lines is None else f"{self.source}:{self.lines[row]}"
+        source = self.source if self.files is None else self.files[row]
+        return source if self.lines is None else f"{source}:{self.lines[row]}"

@@ -99,6 +99,7 @@ class AttackModule(pl.LightningModule):
             targets come from the open set where that is part of it. ``"auto"`` is the open set
             where the data have one (DHTA 4.5).
         n_queries: queries drawn from the query set by ``seed``; ``None`` takes all.
+        query_index: which queries, in this order, instead: indices in the query set, or their file.
         batch_size: queries per step.
         evaluate_at: iterations at which the whole score is taken, beside the last one; those beyond
             the last are left out.
@@ -142,6 +143,7 @@ class AttackModule(pl.LightningModule):
         targets: TargetChoice | None = None,
         target_database: TargetDatabase = "auto",
         n_queries: int | None = 100,
+        query_index: list[int] | str | None = None,
         batch_size: int = 100,
         evaluate_at: list[int] = [0, 10, 100, 500, 1000, 1500],  # noqa: B006 - read only
         ranking: RankingOptions = RankingOptions(),
@@ -171,7 +173,7 @@ class AttackModule(pl.LightningModule):
         if self.recipe.sees_features:
             self.victim.check_features()
         self.target_database: TargetDatabase = target_database
-        self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
+        self.query_options = (n_queries, batch_size, seed, query_index)
         self.evaluation = Evaluation(self.victim, ranking, metrics or ())
         self.wanted_kernels, self.kernels = read_kernels(kernels), cast(Kernels | None, None)
         self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0

@@ -184,7 +184,8 @@ def database_codes(path: Path, source: HashDataModule, wanted: dict[str, str]) -
         ValueError: if it was made with something else, or has other items or labels.
     """
     labels = source.labels_of("database")
-    found = read_codes(path, None if label_path(path).is_file() else labels)
+    beside = label_path(path).is_file()
+    found = read_codes(path, None if beside else labels, columns=labels.shape[1])
     if found.made_with:
         found.check_made_with(wanted, str(path))
     if found.labels.shape != labels.shape:

@@ -87,9 +87,7 @@ class Evaluation(nn.Module):
         """
         self.has_database, self.rows, self.doubts = databases is not None, [], []
         self._looked = False
-        self.protocol = protocol_of(
-            data.source, len(data.queries), databases, self.ranking, trainer
-        )
+        self.protocol = protocol_of(data, databases, self.ranking, trainer)
         if self.names[0]:
             self.protocol["transfer"] = {
                 "sources": "+".join(self.names), "combination": "joint", "restarts": None,

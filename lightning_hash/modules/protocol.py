@@ -11,7 +11,8 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_hash._version import __version__
-from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
+from lightning_hash.data.base import OPEN_SET, SPLITS
+from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.databases import Databases
 from lightning_hash.victims.foreign import ForeignNetwork
@@ -19,8 +20,7 @@ from lightning_hash.victims.victim import Victim
 
 
 def protocol_of(
-    source: HashDataModule,
-    n_query: int,
+    data: QueryData,
     databases: Databases | None,
     ranking: RankingOptions,
     trainer: pl.Trainer,
@@ -28,8 +28,7 @@ def protocol_of(
     """Describe everything but attack and victim.
 
     Args:
-        source: the data, set up.
-        n_query: queries attacked.
+        data: the queries, set up.
         databases: what they are ranked against, where anything is.
         ranking: how.
         trainer: the trainer that runs it.
@@ -39,7 +38,7 @@ def protocol_of(
     """
     return {
         "transfer": None,
-        "data": data_settings(source, n_query, databases),
+        "data": data_settings(data, databases),
         "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
         "run": {
             "kernels": None,
@@ -54,10 +53,14 @@ def protocol_of(
     }
 
 
-def data_settings(
-    source: HashDataModule, n_query: int, databases: Databases | None
-) -> dict[str, Any]:
-    """Describe the data: name, fingerprints of the splits and of how items become inputs, sizes."""
+def data_settings(data: QueryData, databases: Databases | None) -> dict[str, Any]:
+    """Describe the data: name, fingerprints of the splits and of how items become inputs, sizes.
+
+    Args:
+        data: the queries, set up.
+        databases: what they are ranked against, where anything is.
+    """
+    source = data.source
     prints = source.fingerprints()
     inputs = json.dumps(source.input_fingerprints("query"), sort_keys=True)
     return {
@@ -67,7 +70,8 @@ def data_settings(
         "input_shape": list(source.query_set[0][0].shape),
         "interpolation": source.interpolation,
         "sha256": {split: prints.get(split) for split in (*SPLITS, OPEN_SET)},
-        "n_query": n_query,
+        "n_query": len(data.queries),
+        "query_index": data.fingerprint,
         "n_database": 0 if databases is None else len(databases.database),
         "n_leaked": source.n_leaked,
         "n_unlabelled": {split: source.n_unlabelled(split) for split in ("query", "database")},

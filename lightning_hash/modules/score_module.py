@@ -218,12 +218,12 @@ class ScoreModule(pl.LightningModule):
         return {"seed": self.attack["seed"], "targets": self.attack["targets"]}
 
     def outcome(self) -> Outcome:
-        """Return what the attack made of all queries, ordered by index, on every process.
+        """Return what the attack made of all queries, in their order, on every process.
 
         All processes call it together; they exchange the rows at the first call after a test.
         """
         if self._outcome is None:
-            self._outcome = Outcome.gather(self.columns)
+            self._outcome = Outcome.gather(self.columns, self.data.chosen)
         return self._outcome
 
 

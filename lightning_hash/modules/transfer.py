@@ -122,7 +122,7 @@ def transfer_module(
     Raises:
         ValueError: if the perturbations were not made for these queries; names what differs.
     """
-    here = data_settings(data.source, len(data.queries), databases)
+    here = data_settings(data, databases)
     for path, wanted, found in differences(given.data, here):
         if path != FREE:
             msg = (
@@ -179,7 +179,8 @@ def _load(
 
 def _values(given: Perturbations, queries: Queries) -> Tensor:
     """Return the perturbations ``(B, ...)`` of a batch, cut so that the inputs stay in [0, 1]."""
-    place = torch.searchsorted(given.index, queries.index).clamp(max=len(given.index) - 1)
+    index, order = given.index.sort()  # chosen queries have an order of their own
+    place = order[torch.searchsorted(index, queries.index).clamp(max=len(index) - 1)]
     missing = queries.index[given.index[place] != queries.index]
     if len(missing):
         msg = f"the perturbations on {given.sources} have none for query {int(missing[0])}"

@@ -11,7 +11,10 @@ from lightning_hash.results.rows import ResultRow, read_results
 from lightning_hash.results.runs import has_ended, stopped_at
 from lightning_hash.results.settings import canonical, differences
 from lightning_hash.sweeps.run import Run
+from lightning_hash.utils.array_names import split_name
 from lightning_hash.utils.whole_file import write_whole
+
+CHOOSING = ("query_index", "anchors", "queries")  # options that may be files of indices
 
 
 def folder_of(run: Run, root: Path) -> Path:
@@ -199,7 +202,18 @@ def _write(
 
 
 def _inputs(run: Run, root: Path) -> dict[str, Any]:
-    return {need.digest: _record(need, root).get("outputs") for need in run.needs}
+    made = {need.digest: _record(need, root).get("outputs") for need in run.needs}
+    return {**made, **_chosen(run.configuration["options"])}
+
+
+def _chosen(options: Any) -> dict[str, str | None]:
+    """Return the sha256 of the files that choose an attack's queries and targets, by path."""
+    found: dict[str, str | None] = {}
+    for name, value in options.items() if isinstance(options, dict) else ():
+        found |= _chosen(value)
+        if name in CHOOSING and isinstance(value, str):
+            found[value] = _sha256(split_name(value)[0])
+    return found
 
 
 def _sha256(path: Path) -> str | None:

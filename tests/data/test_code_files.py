@@ -89,8 +89,6 @@ def test_codes_alone_with_labels_beside_them(tmp_path, name, labels, as_bits):
     if name.endswith(".npy"):
         np.save(tmp_path / name, codes)
         np.save(tmp_path / labels, np.array(LABELS, np.float32))
-    elif as_bits:
-        pytest.skip("a text file with zeros holds labels")
     else:
         np.savetxt(tmp_path / name, codes, fmt="%d")
         np.savetxt(tmp_path / labels, np.array(LABELS), fmt="%d")
@@ -147,8 +145,8 @@ def test_bad_files(tmp_path, name, content, message):
 def test_bad_names_and_counts(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"does not exist; make it with: .* encode"):
         read_codes(tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"ends in \.safetensors, \.txt, \.npy, got '\.csv'"):
-        read_codes(tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"ends in \.safetensors, \.txt, \.npy, .*, got '\.jpg'"):
+        read_codes(tmp_path / "a.jpg")
     with pytest.raises(ValueError, match=r"got '\.pt'"):
         write_codes(tmp_path / "a.pt", some())
     np.save(tmp_path / "a.npy", np.array(CODES))

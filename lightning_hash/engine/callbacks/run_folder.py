@@ -123,6 +123,10 @@ class RunFolder(Callback):
         kept = {**{key: tensors[key] for key in names if key in tensors}, "reached": reached}
         write_whole(folder / "perturbations.safetensors", save(kept, metadata))
         write_whole(folder / "codes.safetensors", save(codes, metadata))
+        chosen = pl_module.data.chosen
+        if chosen is not None:  # as query_index takes them
+            text = "".join(f"{index}\n" for index in chosen)
+            write_whole(folder / "query_index.txt", text.encode())
         skipped = pl_module.data.source.skipped
         if skipped:
             write_whole(folder / "skipped.json", json.dumps(skipped, indent=1).encode())
