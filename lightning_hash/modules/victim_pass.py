@@ -36,13 +36,14 @@ class VictimPass:
         self.victim, self.queries, self.context = victim, queries, context
         self.inputs, self.features = recipe.inputs, recipe.sees_features
         self.iteration, self.logits = 0, None
+        self._index: list[int] | None = None
         self._live: Tensor | None = None
         self._known: Tensor | None = None
 
     def __call__(self, perturbed: Tensor, rows: Rows) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits ``(n, K)``, or logits and features, of rows of the batch."""
         if self.inputs is not None:
-            perturbed = self.inputs(perturbed, self.queries.index[rows].tolist(), self.iteration)
+            perturbed = self.inputs(perturbed, self._index_of(rows), self.iteration)
         with self.context():
             network = self.victim.network
             if self._known is not None and self._live is not None:
@@ -57,6 +58,14 @@ class VictimPass:
             logits: Tensor = self.victim(perturbed, *lengths)
         self._keep(logits, rows)
         return logits
+
+    def _index_of(self, rows: Rows) -> list[int]:
+        if isinstance(rows, Tensor):
+            found: list[int] = self.queries.index[rows].tolist()
+            return found
+        if self._index is None:  # once: the host would wait for the device
+            self._index = self.queries.index.tolist()
+        return self._index[rows]
 
     def _keep(self, logits: Tensor, rows: Rows) -> None:
         if self.logits is None:
