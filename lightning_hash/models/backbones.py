@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightning_hash.models.convnet import convnet
 from lightning_hash.models.network import HashNetwork
+from lightning_hash.models.pooling import AdaptiveAveragePool
 
 TORCHVISION = (
     "alexnet",
@@ -67,6 +68,9 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
     network = constructor(weights=names)
     if from_file:
         _load_file(network, Path(str(weights)), backbone)
+    pool = getattr(network, "avgpool", None)
+    if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size != (1, 1):
+        network.avgpool = AdaptiveAveragePool(pool.output_size)
     features, width = _without_last_layer(network)
     hash_layer = nn.Linear(width, bits)
     return HashNetwork(backbone, features, hash_layer, pretrained=weights is not None)
