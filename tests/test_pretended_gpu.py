@@ -80,6 +80,10 @@ def test_a_metric_is_the_cpus(seen, name):
     assert value == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_model_on_the_device_comes_back_as_it_was(seen):
+    assert seen("python attack") == {"model": ["cuda"], "same": True, "found": "cpu"}
+
+
 @pytest.mark.parametrize("kernels", ["float32", "auto", "fastest"])
 @pytest.mark.parametrize("share", ["backward", "half", "forward"])
 def test_memory_that_runs_out_halves_the_batch(seen, share, kernels):

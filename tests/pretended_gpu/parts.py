@@ -5,9 +5,11 @@ from functools import partial
 import torch
 from PIL import Image
 
+import lightning_hash
 from lightning_hash.attacks import AnchorCode, ChosenFrames, DiverseInputs, MomentumSignStep
 from lightning_hash.data import FolderDataModule, SampleClips
 from lightning_hash.metrics import HammingMAP, HammingPrecision, TargetedHammingMAP
+from lightning_hash.models import build_model
 from lightning_hash.modules import HashModule
 from tests.gpu_check.small import attacked, module, photos, sign_step, trainer
 from tests.pretended_gpu.commands import ITERATIONS, steps_of
@@ -63,6 +65,18 @@ def check_attack(make_data, network="convnet", **options):
     return run
 
 
+def check_python(place):
+    """An attack in two lines gives a model on the device back on it."""
+    model = build_model("convnet", 8).to(CUDA)
+    tensors = lambda: [*model.parameters(), *model.buffers()]  # noqa: E731
+    before = [tensor.host.data_ptr() for tensor in tensors()]
+    found = lightning_hash.attack(model, torch.rand(5, 3, 32, 32).to(CUDA), iterations=3)
+    devices = {tensor.device.type for tensor in tensors()}
+    after = [tensor.host.data_ptr() for tensor in tensors() if tensor.is_cuda]
+    return {"model": sorted(devices), "same": before == after,
+            "found": found.adversarial.device.type}  # fmt: skip
+
+
 def check_metric(metric):
     def run(place):
         generator = torch.Generator().manual_seed(0)
@@ -96,6 +110,7 @@ CHECKS = [
     ("data photographs, targeted", check_attack(lambda _: photos(), objective=AnchorCode())),
     ("inputs diverse", check_attack(lambda _: photos(), inputs=DiverseInputs(), step=momentum)),
     ("inputs stop_finished", check_attack(lambda _: photos(), stop_finished=True)),
+    ("python attack", check_python),
     ("metric HammingMAP", check_metric(partial(HammingMAP, top_k=20))),
     ("metric HammingMAP by index", check_metric(partial(HammingMAP, top_k=20, ties="stable"))),
     ("metric TargetedHammingMAP", check_metric(TargetedHammingMAP)),
