@@ -1,6 +1,5 @@
 """``python -m lightning_hash`` and the console script."""
 
-import errno
 import logging
 import os
 import signal
@@ -10,6 +9,7 @@ from importlib import import_module
 
 from lightning_hash._version import __version__
 from lightning_hash.commands.configs import resolve_configs
+from lightning_hash.commands.errors import explained
 from lightning_hash.commands.help import verb_help
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 
@@ -41,10 +41,11 @@ def main(args: list[str] | None = None) -> int:
     except BrokenPipeError:  # such as `... | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except (ValueError, TypeError, OSError) as error:
-        if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
+    except Exception as error:
+        line = explained(error)
+        if line is None or os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise
-        print(f"error: {_explained(error)}", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         return 1
 
 
@@ -59,16 +60,6 @@ def _run(verb: str, arguments: list[str]) -> int:
     from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it alone
 
     return HashCLI(verb, arguments).run()
-
-
-def _explained(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = error.filename2 or error.filename or "the run folder"
-        return (
-            f"no space left on the disk of {where}; what was written is whole: make room and "
-            "go on from the newest checkpoint with --ckpt_path, or write elsewhere with --runs"
-        )
-    return str(error)
 
 
 def _quieten() -> None:
