@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.gpu_check.commands import LOSSES, PRESETS, VERBS
+from tests.pretended_gpu.commands import EPOCHS
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
@@ -32,9 +33,24 @@ def seen(tmp_path_factory):
     return look
 
 
-@pytest.mark.parametrize("name", [*LOSSES, "HashNetLoss with a bank"])
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_training_step_waits_for_nothing(seen, name):
-    assert seen(f"loss {name}")["step"] == {}
+    waits_only_at_the_end_of_an_epoch(seen(f"loss {name}"))
+
+
+def waits_only_at_the_end_of_an_epoch(found):
+    assert found["operations"] > 100  # steps were seen
+    assert (found["first"], found["step"]) == ({}, {})
+    (place, waits), *others = found["between"].items()
+    assert (others, waits) == ([], EPOCHS - 3)
+    assert "hash_module.py" in place  # whether a loss was not finite
+
+
+def test_a_step_with_a_bank_waits_once(seen):
+    found = seen("loss HashNetLoss with a bank")
+    (place, waits), *others = found["step"].items()
+    assert (others, waits) == ([], 4 * (EPOCHS - 1))
+    assert "code_bank.py" in place
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -53,7 +69,7 @@ def test_a_verb_runs(seen, verb):
 
 @pytest.mark.parametrize("kind", ["folder", "clips"])
 def test_other_data_waits_for_nothing(seen, kind):
-    assert seen(f"data {kind}, fit")["step"] == {}
+    waits_only_at_the_end_of_an_epoch(seen(f"data {kind}, fit"))
     attack = seen(f"data {kind}, attack")
     assert (attack["devices"], attack["step"], attack["between"]) == (["1 x cuda"], {}, {})
 

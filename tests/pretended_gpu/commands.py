@@ -4,18 +4,20 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
+import torch
+
 from lightning_hash.modules import AttackModule, HashModule
 from tests.gpu_check import commands
-from tests.gpu_check.small import command, rows_in
+from tests.gpu_check.small import command, photos, rows_in, trainer
 from tests.pretended_gpu.device import WAITS
 
-ITERATIONS = 12
+ITERATIONS, EPOCHS = 12, 5
 QUIET = ["--model.evaluate_at=[]", "--trainer.log_every_n_steps=1000", "--checkpoint_every=1000"]
 
 
 @contextmanager
-def steps_of(module):
-    """Call the steps of a module "step", from the second epoch on, and all else "around"."""
+def steps_of(module, epochs=ITERATIONS):
+    """Name the stretches of a run: "step" from the second epoch on, "between" them, "around"."""
     take, begin = module.training_step, module.on_train_epoch_start
 
     def step(self, *args, **options):
@@ -23,10 +25,7 @@ def steps_of(module):
             return take(self, *args, **options)
 
     def started(self):
-        if 2 <= self.current_epoch < ITERATIONS - 2:
-            WAITS.region = "between"
-        elif self.current_epoch == ITERATIONS - 2:
-            WAITS.region = "around"
+        WAITS.region = "between" if 2 <= self.current_epoch < epochs - 1 else "around"
         return begin(self)
 
     WAITS.clear()
@@ -38,18 +37,27 @@ def steps_of(module):
 
 
 def check_fit(place):
-    with steps_of(HashModule):
-        commands.check_fit(place)
-    return {"step": WAITS.during("step")}
+    commands.check_fit(place)
+    return {}
 
 
 def check_loss(name, bank=False):
-    def run(place):
-        with steps_of(HashModule):
-            commands.check_loss(name, bank)(place)
-        return {"step": WAITS.during("step"), "first": WAITS.during("first step")}
+    return lambda place: fitted(place, photos(batch_size=25), loss=commands.LOSSES[name](),
+                                code_bank=bank)  # fmt: skip
 
-    return run
+
+def fitted(place, data, network="convnet", **options):
+    """Train for a few epochs; say how often the host waited from the third on."""
+    torch.manual_seed(0)
+    model = HashModule(network, 16, **options)
+    with steps_of(HashModule, EPOCHS):
+        trainer(place, EPOCHS, limit_val_batches=0).fit(model, datamodule=data)
+    assert all(weight.isfinite().all() for weight in model.parameters())
+    steps = EPOCHS - 1
+    return {
+        "step": WAITS.during("step"), "between": WAITS.during("between"),
+        "first": WAITS.during("first step"), "operations": WAITS.operations["step"] / steps,
+    }  # fmt: skip
 
 
 def check_preset(preset):

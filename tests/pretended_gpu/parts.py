@@ -11,8 +11,8 @@ from lightning_hash.data import FolderDataModule, SampleClips
 from lightning_hash.metrics import HammingMAP, HammingPrecision, TargetedHammingMAP
 from lightning_hash.models import build_model
 from lightning_hash.modules import HashModule
-from tests.gpu_check.small import attacked, module, photos, sign_step, trainer
-from tests.pretended_gpu.commands import ITERATIONS, steps_of
+from tests.gpu_check.small import attacked, module, photos, sign_step
+from tests.pretended_gpu.commands import ITERATIONS, fitted, steps_of
 from tests.pretended_gpu.device import CUDA, WAITS
 
 
@@ -38,14 +38,7 @@ def clips(**options):
 
 
 def check_fit(make_data, network="convnet", **options):
-    def run(place):
-        data = make_data(place.folder)
-        with steps_of(HashModule):
-            made = HashModule(network, 8, **options)
-            trainer(place, 3, limit_val_batches=0).fit(made, datamodule=data)
-        return {"step": WAITS.during("step"), "first": WAITS.during("first step")}
-
-    return run
+    return lambda place: fitted(place, make_data(place.folder), network, **options)
 
 
 def check_attack(make_data, network="convnet", **options):
