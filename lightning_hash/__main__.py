@@ -5,13 +5,12 @@ import os
 import signal
 import sys
 import warnings
-from pathlib import Path
 
 from lightning_hash._version import __version__
+from lightning_hash.commands.errors import explained
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 from lightning_hash.utils.signals import ends_by_signal
-from lightning_hash.utils.whole_file import FULL, free_space, megabytes
 
 
 def main(args: list[str] | None = None) -> int:
@@ -42,23 +41,12 @@ def main(args: list[str] | None = None) -> int:
     except BrokenPipeError:  # such as `... | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except (ValueError, TypeError, OSError) as error:
-        if os.environ.get("LIGHTNING_HASH_TRACEBACK"):
+    except Exception as error:
+        line = explained(error)
+        if line is None or os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise
-        print(f"error: {_explained(error)}", file=sys.stderr)
+        print(f"error: {line}", file=sys.stderr)
         return 1
-
-
-def _explained(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in FULL:
-        where = Path(error.filename or ".")
-        return (
-            f"no space left on the disk of {error.filename or 'the run folder'} "
-            f"({megabytes(free_space(where))} free); what was written is whole: make room and run "
-            "it again (fit and attack go on from their newest checkpoint with --ckpt_path), or "
-            "write elsewhere"
-        )
-    return str(error)
 
 
 def _quieten() -> None:

@@ -1,17 +1,19 @@
 """What stands around a closure: memory that runs out, queries that are finished."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_hash.attacks.attack import Answer, Closure
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import ALL, Queries, Rows
+from lightning_hash.utils.memory import AtATime
 
-OUT_OF_MEMORY = torch.OutOfMemoryError
+# Times that a mask of a GPU is seen before its first copy is read.
+LAG = 2
 
 
 class Parts:
@@ -20,11 +22,11 @@ class Parts:
     Losses of queries are independent, so parts change no gradient but for rounding.
 
     Attributes:
-        size: queries that are asked about at a time, once memory ran out.
+        at_a_time: how many queries are asked about at a time.
     """
 
     def __init__(self) -> None:
-        self.size: int | None = None
+        self.at_a_time = AtATime()
 
     def around(self, closure: Closure, queries: Queries, perturbation: Perturbation) -> Closure:
         """Wrap a closure.
@@ -42,32 +44,20 @@ class Parts:
 
         def ask(rows: Rows = ALL) -> Answer:
             places = torch.arange(len(queries.index), device=queries.index.device)[rows]
-            while True:
-                before = queries.asked.clone()
+            before = queries.asked.clone()
+
+            def work(size: int) -> Answer:
                 try:
-                    if self.size is None or len(places) <= self.size:
+                    if size == len(places):
                         return closure(rows)
-                    return _in_parts(closure, torch.split(places, self.size), parameters)
-                except OUT_OF_MEMORY:
+                    return _in_parts(closure, torch.split(places, size), parameters)
+                except RuntimeError:
                     queries.asked.copy_(before)
-                    self._halve(min(self.size or len(places), len(places)))
+                    raise
+
+            return self.at_a_time.run(len(places), work)
 
         return ask
-
-    def _halve(self, size: int) -> None:
-        """Halve the parts.
-
-        Called while the error is handled, so that one query that does not fit raises it again.
-        """
-        if size <= 1:
-            raise
-        self.size = -(-size // 2)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        rank_zero_warn(
-            f"{size} queries do not fit into the device's memory: going on with {self.size} at a "
-            "time; a smaller batch_size avoids this"
-        )
 
 
 def _in_parts(
@@ -97,6 +87,7 @@ class Unfinished:
     def __init__(self, finished: Callable[[Rows], Tensor], queries: Queries) -> None:
         self.finished, self.queries = finished, queries
         self._last: Answer | None = None
+        self._host = HostMask(queries.done)
 
     def around(self, closure: Closure) -> Closure:
         """Wrap a closure: without rows it asks about the unfinished ones."""
@@ -105,10 +96,13 @@ class Unfinished:
             if isinstance(rows, Tensor):
                 return closure(rows)
             done = self.queries.done
-            asked = torch.ones_like(done) if self._last is None else ~done  # all after a resumption
-            places = torch.nonzero(asked).flatten()
+            if self._last is None:  # the first time, and after a resumption
+                places = torch.arange(len(done), device=done.device)
+            else:
+                places = self._host.unset()
             answer = closure(places)
             done[places] |= self.finished(places)
+            self._host.see(done)
             if self._last is None:
                 self._last = answer
             else:
@@ -133,6 +127,43 @@ class Unfinished:
                 done = self.queries.done.view(-1, *[1] * (old.dim() - 1))
                 parameter.copy_(torch.where(done, old, parameter))
         return answer
+
+
+class HostMask:
+    """What the host knows of a mask on a device, without waiting for the device.
+
+    On a GPU that is the mask as it was a few times before, whose copy has long arrived. Places are
+    only ever set, so that some are taken too often and none too seldom.
+
+    Args:
+        mask: bool ``(B,)``.
+    """
+
+    def __init__(self, mask: Tensor) -> None:
+        self._arriving: deque[tuple[Tensor, torch.cuda.Event]] = deque()
+        self._places = torch.arange(len(mask), device=mask.device)
+
+    def see(self, mask: Tensor) -> None:
+        """Begin to copy the mask as it is now."""
+        if mask.device.type != "cuda":
+            self._places = torch.nonzero(~mask).flatten()
+            return
+        if len(self._arriving) == LAG:
+            self._arrive(mask.device)
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._arriving.append((mask.to("cpu", non_blocking=True), event))
+        event.record()
+
+    def unset(self) -> Tensor:
+        """Return the places ``(n,)`` that are not known to be set, on the mask's device."""
+        return self._places
+
+    def _arrive(self, device: torch.device) -> None:
+        mask, event = self._arriving.popleft()
+        event.synchronize()
+        places = torch.nonzero(~mask).flatten()
+        if len(places) < len(self._places):
+            self._places = places.pin_memory().to(device, non_blocking=True)
 
 
 def join(answers: Sequence[Answer]) -> Answer:

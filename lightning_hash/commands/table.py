@@ -109,6 +109,7 @@ VERBS = {
         {
             **_DEMO_DATA,
             "trainer.max_epochs": 40,
+            "trainer.devices": 1,
             "trainer.num_sanity_val_steps": 0,
             "trainer.check_val_every_n_epoch": 5,
             "trainer.log_every_n_steps": 10,
@@ -120,12 +121,12 @@ VERBS = {
     "test": Verb(
         "score the clean queries of a data set on a trained hash model",
         f"{_HERE}.test", "run_test", f"{_MODULES}.hash_module.HashModule", _TEST,
-        {**_DEMO_DATA, "ckpt_path": "checkpoints/demo/best.ckpt"},
+        {**_DEMO_DATA, "trainer.devices": 1, "ckpt_path": "checkpoints/demo/best.ckpt"},
     ),
     "encode": Verb(
         "write the codes of one split of a data set into a file",
         f"{_HERE}.encode", "run_encode", f"{_MODULES}.encoder.Encoder", {},
-        {**_DEMO_DATA, "trainer.logger": False},
+        {**_DEMO_DATA, "trainer.devices": 1, "trainer.logger": False},
     ),
     "attack": Verb(
         "perturb the queries of a data set and measure what a victim then retrieves",

@@ -107,5 +107,5 @@ class FlipShift:
 
 
 def _grey(images: Tensor) -> Tensor:
-    weights = images.new_tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
-    return (images * weights).sum(dim=1, keepdim=True)
+    red, green, blue = images.unbind(1)  # numbers of Python: a tensor of them would be copied
+    return (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)

@@ -1,6 +1,6 @@
 """Average precision over a Hamming ranking, ties treated exactly."""
 
-from functools import partial
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -14,7 +14,13 @@ from lightning_hash.functional.options import (
     Ties,
     counted,
 )
-from lightning_hash.functional.ranking import Measure, RankedChunk, make_ranking, measure
+from lightning_hash.functional.ranking import (
+    Measure,
+    RankedChunk,
+    make_ranking,
+    measure,
+    running_counts,
+)
 
 
 def average_precision(
@@ -126,7 +132,7 @@ def mean_average_precision(
 def _stable(hits: Tensor, divisor: Tensor) -> Tensor:
     """Return AP ``(q,)`` of ranked relevance ``(q, cut)``; NaN for empty queries."""
     rank = torch.arange(1, hits.shape[1] + 1, dtype=torch.float64, device=hits.device)
-    total = (hits * hits.cumsum(dim=1) / rank).sum(dim=1)
+    total = (hits * running_counts(hits) / rank).sum(dim=1)
     return torch.where(hits.any(dim=1), total / divisor, torch.nan)
 
 
@@ -152,12 +158,9 @@ def _expected(chunk: RankedChunk, cut: int, normalizer: Normalizer) -> Tensor:
     items, hits, before, size = chunk.items, chunk.hits, chunk.before, chunk.size
     if len(items) == 0:
         return items.new_zeros(0)
-    hits_before = hits.cumsum(1) - hits
+    hits_before = running_counts(hits) - hits
     inside = before + items <= cut
-    harmonic = torch.zeros(size + 1, dtype=torch.float64, device=items.device)
-    harmonic[1:] = (1 / torch.arange(1, size + 1, dtype=torch.float64, device=items.device)).cumsum(
-        0
-    )
+    harmonic = _harmonic(size).to(items.device)
     whole = torch.where(inside, _precision_sum(before, hits_before, items, hits, harmonic), 0.0)
     total = whole.sum(dim=1)
     found = torch.where(inside, hits, 0.0).sum(dim=1)
@@ -183,6 +186,14 @@ def _expected(chunk: RankedChunk, cut: int, normalizer: Normalizer) -> Tensor:
     expected = (probability * values).sum(dim=1)
     possible = (found > 0) | (torch.minimum(p, places) > 0)
     return torch.where(possible, expected, torch.nan)
+
+
+@lru_cache(maxsize=4)
+def _harmonic(size: int) -> Tensor:
+    """Return the harmonic numbers H_0 to H_size, float64 ``(size + 1,)`` on the CPU."""
+    numbers = torch.zeros(size + 1, dtype=torch.float64)
+    numbers[1:] = (1 / torch.arange(1, size + 1, dtype=torch.float64)).cumsum(dim=0)
+    return numbers
 
 
 def _precision_sum(

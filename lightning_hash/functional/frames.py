@@ -21,6 +21,11 @@ def frame_mask(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
+def places_of(mask: Tensor) -> Tensor:
+    """Return where a mask ``(B, T)`` is true, int64 ``(n,)`` places in the flattened mask."""
+    return torch.nonzero(mask.flatten()).flatten()
+
+
 def per_frame(mask: Tensor, clips: Tensor) -> Tensor:
     """Give a value per frame ``(B, T)`` the dimensions of clips ``(B, T, ...)``."""
     return mask.reshape(*mask.shape, *[1] * (clips.dim() - 2))

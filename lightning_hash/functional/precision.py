@@ -8,7 +8,13 @@ from torch import Tensor
 
 from lightning_hash.functional.checks import check_count
 from lightning_hash.functional.options import Ties
-from lightning_hash.functional.ranking import Measure, RankedChunk, make_ranking, measure
+from lightning_hash.functional.ranking import (
+    Measure,
+    RankedChunk,
+    make_ranking,
+    measure,
+    running_counts,
+)
 
 
 def precision_at(
@@ -150,12 +156,12 @@ def _at_each(ns: Sequence[int]) -> Measure:
 
 
 def _precision_within(chunk: RankedChunk) -> Tensor:
-    items, hits = chunk.items.cumsum(dim=1), chunk.hits.cumsum(dim=1)
+    items, hits = running_counts(chunk.items), running_counts(chunk.hits)
     return hits / items  # NaN where no item is so near
 
 
 def _recall_within(chunk: RankedChunk) -> Tensor:
-    hits = chunk.hits.cumsum(dim=1)
+    hits = running_counts(chunk.hits)
     return hits / hits[:, -1:]  # NaN where there is nothing to find
 
 

@@ -67,7 +67,7 @@ class RankedChunk:
     @cached_property
     def before(self) -> Tensor:
         """Items nearer than each distance, float64 ``(q, K + 1)``."""
-        return self.items.cumsum(dim=1) - self.items
+        return running_counts(self.items) - self.items
 
     @cached_property
     def n_relevant(self) -> Tensor:
@@ -88,6 +88,15 @@ class RankedChunk:
             return self.ordered[:, :cut].sum(dim=1)
         taken = (cut - self.before).clamp(min=0).minimum(self.items)
         return (taken * (self.hits / self.items.clamp(min=1))).sum(dim=1)
+
+
+def running_counts(counts: Tensor) -> Tensor:
+    """Return the running sums of counts, float64 ``(q, n)``.
+
+    They are added as integers: floating-point running sums do not repeat themselves on GPUs, and
+    torch refuses them there where ``deterministic`` is set.
+    """
+    return counts.long().cumsum(dim=1).double()
 
 
 class Measure(NamedTuple):

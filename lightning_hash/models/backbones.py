@@ -11,6 +11,7 @@ from torch import nn
 
 from lightning_hash.models.convnet import convnet
 from lightning_hash.models.network import HashNetwork
+from lightning_hash.models.pooling import AdaptiveAveragePool
 from lightning_hash.models.state_dicts import (
     LAYER,
     SUFFIXES,
@@ -75,6 +76,9 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
     network = constructor(weights=names)
     if from_file:
         _load_file(network, Path(str(weights)), backbone)
+    pool = getattr(network, "avgpool", None)
+    if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size != (1, 1):
+        network.avgpool = AdaptiveAveragePool(pool.output_size)
     features, width = _without_last_layer(network)
     hash_layer = nn.Linear(width, bits)
     return HashNetwork(backbone, features, hash_layer, pretrained=weights is not None)

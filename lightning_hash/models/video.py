@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lightning_hash.functional import frame_mask
+from lightning_hash.functional.frames import frame_mask, places_of
 from lightning_hash.models.backbones import build_model
 from lightning_hash.models.network import HashNetwork
 
@@ -101,7 +101,8 @@ class VideoNetwork(HashNetwork):
 
         Args:
             clips: ``(B, T, 3, H, W)`` floating in [0, 1].
-            passed: bool ``(B, T)``, the frames to pass through the network; all by default.
+            passed: the frames to pass through the network, bool ``(B, T)`` or int64 ``(n,)``, their
+                places in the flattened clips, which a GPU need not be waited for; all by default.
             others: ``(B, T, D)``, the features of those that are not passed; zeros by default.
 
         Raises:
@@ -113,7 +114,10 @@ class VideoNetwork(HashNetwork):
                 "files give clips where `frames` is given"
             )
             raise ValueError(msg)
-        images = clips.flatten(0, 1) if passed is None else clips[passed]
+        images = clips.flatten(0, 1)
+        if passed is not None:
+            passed = places_of(passed) if passed.dtype == torch.bool else passed
+            images = images[passed]
         parts = torch.split(images, self.chunk or max(1, len(images)))
         if self.chunk is not None and torch.is_grad_enabled():
             found = [checkpoint(self._of_images, part, use_reentrant=False) for part in parts]
@@ -124,7 +128,7 @@ class VideoNetwork(HashNetwork):
             return features.view(*clips.shape[:2], features.shape[1])
         empty = features.new_zeros(*clips.shape[:2], features.shape[1])
         whole = empty if others is None else others.clone()
-        whole[passed] = features
+        whole.flatten(0, 1)[passed] = features
         return whole
 
     def _of_images(self, images: Tensor) -> Tensor:
@@ -167,9 +171,11 @@ class ClipFeatures(nn.Module):
         Returns:
             ``(B, hidden)``.
         """
-        # cuDNN has no backward pass of an LSTM in eval mode, in which victims are.
-        with torch.backends.cudnn.flags(enabled=self.training and torch.backends.cudnn.enabled):
-            states, _ = self.lstm(features.to(self.lstm.bias_ih_l0.dtype))  # type: ignore[arg-type]
+        mode = self.lstm.training
+        # cuDNN has no backward pass of an LSTM in eval mode; without dropout both modes are equal.
+        self.lstm.training = mode or torch.is_grad_enabled()
+        states, _ = self.lstm(features.to(self.lstm.bias_ih_l0.dtype))  # type: ignore[arg-type]
+        self.lstm.training = mode
         rows = torch.arange(len(states), device=states.device)
         last: Tensor = states[rows, lengths[0] - 1] if lengths else states[:, -1]
         return last

@@ -326,7 +326,7 @@ class AttackModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Read the clock, note how batches were cut, look whether others changed anything."""
         self.seconds = time.monotonic() - self._started
-        self.evaluation.protocol["run"]["queries_at_a_time"] = self.parts.size
+        self.evaluation.protocol["run"]["queries_at_a_time"] = self.parts.at_a_time.size
         if is_due(self.trainer):
             self.check_untouched()
 

@@ -45,7 +45,7 @@ class CodeBank:
 
     def rows(self) -> tuple[Tensor, Tensor]:
         """Return logits ``(n, K)`` and labels ``(n, C)`` of the n items seen, by index."""
-        seen = self._columns["seen"]
+        seen = torch.nonzero(self._columns["seen"]).flatten()  # the host waits for the device once
         return self._columns["logits"][seen], self._columns["labels"][seen]
 
     def state(self) -> dict[str, Tensor]:

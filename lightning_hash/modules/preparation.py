@@ -225,7 +225,7 @@ def check_precision(trainer: pl.Trainer) -> None:
     if precision in ("bf16-true", "16-true"):
         msg = (
             f"precision {precision}: the perturbations would lose most of their bits; "
-            f"{precision.replace('true', 'mixed')} keeps them in float32"
+            "bf16-mixed keeps them in float32"
         )
         raise ValueError(msg)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from lightning_hash.attacks import Queries
-from lightning_hash.attacks.queries import Rows
+from lightning_hash.attacks.queries import ALL, Rows
 from lightning_hash.attacks.recipe import Recipe
-from lightning_hash.functional import frame_mask
+from lightning_hash.functional.frames import frame_mask, places_of
 from lightning_hash.functional.gradients import input_gradients
 from lightning_hash.models.network import as_taken
 from lightning_hash.models.video import VideoNetwork
@@ -38,20 +38,25 @@ class VictimPass:
         self.victim, self.queries, self.context = victim, queries, context
         self.inputs, self.features = recipe.inputs, recipe.sees_features
         self.iteration, self.logits = 0, None
+        self._index: list[int] | None = None
+        # Frames of clips that are passed; their places in whole batches, found once, since the host
+        # waits for the device there; features of the others.
         self._live: Tensor | None = None
+        self._places: Tensor | None = None
         self._known: Tensor | None = None
+        if queries.lengths is not None:
+            self._live = frame_mask(queries.lengths, queries.inputs.shape[1])
 
     def __call__(self, perturbed: Tensor, rows: Rows) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits ``(n, K)``, or logits and features, of rows of the batch."""
         if self.inputs is not None:
-            perturbed = self.inputs(perturbed, self.queries.index[rows].tolist(), self.iteration)
+            perturbed = self.inputs(perturbed, self._index_of(rows), self.iteration)
         with self.context():
-            network = self.victim.network
-            if self._known is not None and self._live is not None:
-                assert isinstance(network, VideoNetwork)
-                live, known = self._live[rows], self._known[rows]
-                perturbed = network.frame_features(as_taken(network, perturbed), live, known)
-            lengths = self.queries.lengths_of(rows)
+            network, lengths = self.victim.network, self.queries.lengths_of(rows)
+            if isinstance(network, VideoNetwork) and self._live is not None:
+                known = None if self._known is None else self._known[rows]
+                clips = as_taken(network, perturbed)
+                perturbed = network.frame_features(clips, self._frames_of(rows), known)
             if self.features:
                 both = self.victim.with_features(perturbed, *lengths)
                 self._keep(both[0], rows)
@@ -59,6 +64,22 @@ class VictimPass:
             logits: Tensor = self.victim(perturbed, *lengths)
         self._keep(logits, rows)
         return logits
+
+    def _index_of(self, rows: Rows) -> list[int]:
+        if isinstance(rows, Tensor):
+            found: list[int] = self.queries.index[rows].tolist()
+            return found
+        if self._index is None:  # once: the host would wait for the device
+            self._index = self.queries.index.tolist()
+        return self._index[rows]
+
+    def _frames_of(self, rows: Rows) -> Tensor:
+        assert self._live is not None
+        if isinstance(rows, Tensor) or rows != ALL:
+            return places_of(self._live[rows])
+        if self._places is None:
+            self._places = places_of(self._live)
+        return self._places
 
     def _keep(self, logits: Tensor, rows: Rows) -> None:
         if self.logits is None:
@@ -82,6 +103,7 @@ class VictimPass:
                 masks = (frame_mask(each, clean.shape[1]) for each in self.queries.lengths_of(one))
                 rows.append(network.frame_features(as_taken(network, clean[one]), *masks))
         width = network.extractor.lstm.input_size
+        self._places = None
         self._known = torch.cat(rows) if rows else clean.new_empty(0, clean.shape[1], width)
         self._live = live
 

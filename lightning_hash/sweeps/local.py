@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import queue
 import shlex
 import signal
 import subprocess
@@ -20,6 +21,38 @@ from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.configs import find_config
 
 
+def visible_devices() -> list[str]:
+    """Return the GPUs that this process sees, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [each.strip() for each in named.split(",") if each.strip() not in ("", "-1")]
+    import torch  # a sweep of one run at a time starts without it
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def deal_out(devices: Sequence[str], jobs: int) -> list[str]:
+    """Deal devices out to runs that go on at a time.
+
+    Args:
+        devices: the names of all.
+        jobs: how many runs.
+
+    Returns:
+        For each run its devices, joined by commas: parts of all, or one that others use too where
+        there are fewer; empty where there is none.
+
+    Example:
+        >>> deal_out(["0", "1", "2"], 2), deal_out(["0", "1"], 3)
+        (['0,2', '1'], ['0', '1', '0'])
+    """
+    if not devices:
+        return [""] * jobs
+    if len(devices) < jobs:
+        return [devices[number % len(devices)] for number in range(jobs)]
+    return [",".join(devices[number::jobs]) for number in range(jobs)]
+
+
 class Sweep:
     """Runs the runs that are not finished, each behind those that it needs.
 
@@ -30,7 +63,7 @@ class Sweep:
 
     Args:
         root: the folder of all that is made.
-        jobs: runs at a time, which share the processors.
+        jobs: runs at a time, which share the processors and the GPUs.
         trainer: a config laid over fits and attacks that says where they run, not what.
         console: where progress is printed.
 
@@ -53,6 +86,9 @@ class Sweep:
         self._stopped = 0
         processors = len(os.sched_getaffinity(0))
         self._environment = {"OMP_NUM_THREADS": str(max(1, processors // jobs)), **os.environ}
+        self._devices: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+        for part in deal_out(visible_devices() if jobs > 1 else [], jobs):
+            self._devices.put({"CUDA_VISIBLE_DEVICES": part} if part else {})
 
     def run(self, runs: Sequence[Run]) -> int:
         """Run what is not finished.
@@ -106,12 +142,14 @@ class Sweep:
 
     def _perform(self, run: Run, number: str) -> str | None:
         """Run one run; return what went wrong, if anything."""
-        started = time.monotonic()
+        started, devices = time.monotonic(), self._devices.get()
         try:
             with self._locked(run) as lock:
-                status = self._start(run, lock) if not finished(run, self.root) else 0
+                status = self._start(run, lock, devices) if not finished(run, self.root) else 0
         except (OSError, ValueError) as error:
             return str(error)
+        finally:
+            self._devices.put(devices)
         seconds = time.monotonic() - started
         if status == 0:
             self._say(f"{number} done in {seconds:.0f} s")
@@ -121,7 +159,7 @@ class Sweep:
         self._say(f"{number} ended with status {status} after {seconds:.0f} s, see {log}")
         return f"status {status}, see {log}: {last}"
 
-    def _start(self, run: Run, lock: int) -> int:
+    def _start(self, run: Run, lock: int, devices: dict[str, str]) -> int:
         begin(run, self.root)
         command = command_of(run, self.root, self.trainer)
         with log_of(run, self.root).open("ab") as log:
@@ -129,7 +167,7 @@ class Sweep:
             log.flush()
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                env=self._environment,
+                env={**self._environment, **devices},
                 start_new_session=True,  # Ctrl-C must reach it once, by way of this process
                 pass_fds=[lock],  # the lock lives as long as the run, even where this one is killed
             )  # fmt: skip

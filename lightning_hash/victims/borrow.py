@@ -53,6 +53,9 @@ def borrowed(network: nn.Module) -> Iterator[None]:
         vars(module)["training"] = False
     modules = [(module, module.training, _hooks(module)) for module in network.modules()]
     parameters = [(p, p.data, p.requires_grad, p.grad) for p in network.parameters()]
+    registered = [
+        (module, dict(module.named_parameters(recurse=False))) for module in network.modules()
+    ]
     buffers = [
         (module, name, buffer, None if buffer is None else buffer.clone())
         for module in network.modules()
@@ -73,6 +76,10 @@ def borrowed(network: nn.Module) -> Iterator[None]:
                 present = getattr(module, name)
                 present.clear()
                 present.update(content)
+        for module, named in registered:
+            for name, parameter in named.items():
+                if getattr(module, name) is not parameter:  # torch can be told to replace it
+                    module._parameters[name] = parameter
         for parameter, data, requires_grad, grad in parameters:
             parameter.data = data
             parameter.requires_grad_(requires_grad)

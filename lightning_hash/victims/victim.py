@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_hash.models.build import backbone_name, build_network
 from lightning_hash.models.network import HashNetwork, as_taken
+from lightning_hash.utils.memory import AtATime
 from lightning_hash.utils.settings import public_name, sha256_of
 from lightning_hash.victims.call import LogitCall
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
@@ -75,7 +76,7 @@ class Victim(nn.Module):
         self.sha256 = sha256 or _fingerprint(network)
         self.members, self.selected_on = members, selected_on
         self.channels_last = self._looked = False
-        self.call = LogitCall()
+        self.call, self.at_a_time = LogitCall(), AtATime()
         self.training = False
 
     def train(self, mode: bool = True) -> "Victim":
@@ -96,13 +97,26 @@ class Victim(nn.Module):
             lengths: of clips; see :func:`lightning_hash.models.network.call_network`.
 
         Returns:
-            ``(B, K)``, float32 where the network computes in a shorter type.
+            ``(B, K)``, float32 where the network computes in a shorter type. Without gradients a
+            batch that does not fit into memory is passed in parts.
 
         Raises:
             ValueError: if the network returns another shape, or takes no lengths.
         """
         if len(inputs) == 0 and self.bits is not None:
             return inputs.flatten(1).sum(dim=1, keepdim=True).expand(-1, self.bits)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._pass(inputs, *lengths)
+
+        def work(size: int) -> Tensor:
+            if size == len(inputs):
+                return self._pass(inputs, *lengths)
+            parts = zip(*(torch.split(each, size) for each in (inputs, *lengths)), strict=True)
+            return torch.cat([self._pass(*part) for part in parts])
+
+        return self.at_a_time.run(len(inputs), work)
+
+    def _pass(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         return self._checked(
             self.call(self.network, inputs, *lengths, bits=self.bits, name=self.backbone)
         )

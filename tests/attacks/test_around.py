@@ -73,7 +73,7 @@ def test_parts_answer_as_the_whole_batch_does(fails_in, rows, backward, kind):
     counts[rows] = 1  # whatever failed before
     assert torch.equal(queries.asked, counts)
     assert torch.equal(found.asked, counts[rows])
-    assert parts.size == 2  # 11, 6, 3, 2 or 5, 3, 2
+    assert parts.at_a_time.size == 2  # 11, 6, 3, 2 or 5, 3, 2
     assert victim.sizes[-3:] == [2, 2, 1]
 
 
@@ -95,7 +95,7 @@ def test_parts_that_were_answered_before_one_failed_are_asked_once():
             return super().__call__(perturbed, rows)
 
     victim, parts = Filling(4, "backward"), Parts()
-    parts.size = 4
+    parts.at_a_time.size = 4
     found, gradient, queries = asked(victim, parts)
     assert victim.sizes == [4] + [1] * 11
     assert queries.asked.tolist() == found.asked.tolist() == [1] * 11
@@ -108,7 +108,7 @@ def test_one_query_that_does_not_fit_raises(fails_in):
     parts = Parts()
     with pytest.raises(torch.OutOfMemoryError, match="no memory left"):
         asked(Memory(0, fails_in), parts)
-    assert parts.size == 1
+    assert parts.at_a_time.size == 1
 
 
 def test_a_search_asks_in_parts_without_gradients():

@@ -1,0 +1,111 @@
+"""Kinds of data, parts of an attack and metrics on the pretended device."""
+
+from functools import partial
+
+import torch
+from PIL import Image
+
+import lightning_hash
+from lightning_hash.attacks import AnchorCode, ChosenFrames, DiverseInputs, MomentumSignStep
+from lightning_hash.data import FolderDataModule, SampleClips
+from lightning_hash.metrics import HammingMAP, HammingPrecision, TargetedHammingMAP
+from lightning_hash.models import build_model
+from lightning_hash.modules import HashModule
+from tests.gpu_check.small import attacked, module, photos, sign_step
+from tests.pretended_gpu.commands import ITERATIONS, fitted, steps_of
+from tests.pretended_gpu.device import CUDA, WAITS
+
+
+def photographs(folder, **options):
+    """Pictures in class folders, as files."""
+    if not (folder / "photos").exists():
+        for source, count in (("train", 12), ("test", 4)):
+            for shade, name in enumerate("abc"):
+                place = folder / "photos" / source / name
+                place.mkdir(parents=True)
+                for number in range(count):
+                    Image.new("RGB", (40, 30), (80 * shade, 10 * number, 99)).save(
+                        place / f"{number}.png"
+                    )
+    sources = {"train": "train", "query": "test", "database": "train"}
+    return FolderDataModule(str(folder / "photos"), size=16, batch_size=10, **sources, **options)
+
+
+def clips(**options):
+    return SampleClips(
+        n_train=60, n_query=10, n_database=20, frames=3, size=16, batch_size=10, **options
+    )
+
+
+def check_fit(make_data, network="convnet", **options):
+    return lambda place: fitted(place, make_data(place.folder), network, **options)
+
+
+def check_attack(make_data, network="convnet", **options):
+    def run(place):
+        data = make_data(place.folder)
+        made = module(
+            HashModule(network, 8).network, batch_size=5, **{"step": sign_step, **options}
+        )
+        with steps_of(type(made)):
+            scores = attacked(place, made, data, ITERATIONS, log_every_n_steps=1000)
+        device = {row["run"]["devices"] for row in scores.rows}
+        return {
+            "devices": sorted(device), "step": WAITS.during("step"),
+            "between": WAITS.during("between"),
+        }  # fmt: skip
+
+    return run
+
+
+def check_python(place):
+    """An attack in two lines gives a model on the device back on it."""
+    model = build_model("convnet", 8).to(CUDA)
+    tensors = lambda: [*model.parameters(), *model.buffers()]  # noqa: E731
+    before = [tensor.host.data_ptr() for tensor in tensors()]
+    found = lightning_hash.attack(model, torch.rand(5, 3, 32, 32).to(CUDA), iterations=3)
+    devices = {tensor.device.type for tensor in tensors()}
+    after = [tensor.host.data_ptr() for tensor in tensors() if tensor.is_cuda]
+    return {"model": sorted(devices), "same": before == after,
+            "found": found.adversarial.device.type}  # fmt: skip
+
+
+def check_metric(metric):
+    def run(place):
+        generator = torch.Generator().manual_seed(0)
+        draw = lambda n, k: torch.randint(0, 2, (n, k), generator=generator)  # noqa: E731
+        database = 2 * draw(40, 16) - 1, draw(40, 3), torch.arange(40)
+        queries = 2 * draw(9, 16) - 1, draw(9, 3), torch.arange(9)
+        found = []
+        for device in (CUDA, torch.device("cpu")):
+            there = metric().to(device)
+            there.update_database(*(each.to(device) for each in database))
+            there.update(*(each.to(device) for each in queries))
+            value = there.compute()
+            found.append((value.device.type, float(value)))
+        return {"values": found}
+
+    return run
+
+
+VIDEO = {
+    "class_path": "lightning_hash.models.VideoNetwork",
+    "init_args": {"frames": "convnet", "hidden": 6},
+}
+FRAME = partial(ChosenFrames, count=1)
+momentum = partial(MomentumSignStep, lr=1 / 255)
+CHECKS = [
+    ("data folder, fit", check_fit(partial(photographs, augment=True))),
+    ("data folder, attack", check_attack(photographs)),
+    ("data clips, fit", check_fit(lambda _: clips(), VIDEO)),
+    ("data clips, attack", check_attack(lambda _: clips(), VIDEO)),
+    ("data clips, attack on frames", check_attack(lambda _: clips(), VIDEO, perturbation=FRAME)),
+    ("data photographs, targeted", check_attack(lambda _: photos(), objective=AnchorCode())),
+    ("inputs diverse", check_attack(lambda _: photos(), inputs=DiverseInputs(), step=momentum)),
+    ("inputs stop_finished", check_attack(lambda _: photos(), stop_finished=True)),
+    ("python attack", check_python),
+    ("metric HammingMAP", check_metric(partial(HammingMAP, top_k=20))),
+    ("metric HammingMAP by index", check_metric(partial(HammingMAP, top_k=20, ties="stable"))),
+    ("metric TargetedHammingMAP", check_metric(TargetedHammingMAP)),
+    ("metric HammingPrecision", check_metric(partial(HammingPrecision, 10))),
+]

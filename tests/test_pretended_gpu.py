@@ -1,0 +1,115 @@
+"""The program on the pretended GPU: nothing mixes devices, and iterations wait for nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.gpu_check.commands import LOSSES, PRESETS, VERBS
+from tests.pretended_gpu.commands import EPOCHS
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What each check saw, in a process of its own."""
+    found = tmp_path_factory.mktemp("pretended") / "seen.json"
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.pretended_gpu", str(found)], cwd=ROOT, capture_output=True,
+        text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+
+    def look(name):
+        each = json.loads(found.read_text())[name]
+        assert "error" not in each, each["error"]
+        return each
+
+    return look
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_training_step_waits_for_nothing(seen, name):
+    waits_only_at_the_end_of_an_epoch(seen(f"loss {name}"))
+
+
+def waits_only_at_the_end_of_an_epoch(found):
+    assert found["operations"] > 100  # steps were seen
+    assert (found["first"], found["step"]) == ({}, {})
+    (place, waits), *others = found["between"].items()
+    assert (others, waits) == ([], EPOCHS - 3)
+    assert "hash_module.py" in place  # whether a loss was not finite
+
+
+def test_a_step_with_a_bank_waits_once(seen):
+    found = seen("loss HashNetLoss with a bank")
+    (place, waits), *others = found["step"].items()
+    assert (others, waits) == ([], 4 * (EPOCHS - 1))
+    assert "code_bank.py" in place
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_an_iteration_waits_for_nothing(seen, preset):
+    found = seen(f"preset {preset}")
+    assert found["devices"] == ["1 x cuda"]
+    assert (found["step"], found["between"]) == ({}, {})
+    if preset != "noise":
+        assert 50 < found["operations"] < 200  # an iteration was seen
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_runs(seen, verb):
+    seen(f"verb {verb}")
+
+
+@pytest.mark.parametrize("kind", ["folder", "clips"])
+def test_other_data_waits_for_nothing(seen, kind):
+    waits_only_at_the_end_of_an_epoch(seen(f"data {kind}, fit"))
+    attack = seen(f"data {kind}, attack")
+    assert (attack["devices"], attack["step"], attack["between"]) == (["1 x cuda"], {}, {})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data clips, attack on frames", "data photographs, targeted", "inputs diverse",
+        "inputs stop_finished",
+    ],
+)  # fmt: skip
+def test_parts_of_an_attack_wait_for_nothing(seen, name):
+    found = seen(name)
+    assert (found["devices"], found["step"], found["between"]) == (["1 x cuda"], {}, {})
+
+
+@pytest.mark.parametrize(
+    "name", ["HammingMAP", "HammingMAP by index", "TargetedHammingMAP", "HammingPrecision"]
+)
+def test_a_metric_is_the_cpus(seen, name):
+    (there, value), (here, expected) = seen(f"metric {name}")["values"]
+    assert (there, here) == ("cuda", "cpu")
+    assert 0 < expected < 1
+    assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_model_on_the_device_comes_back_as_it_was(seen):
+    assert seen("python attack") == {"model": ["cuda"], "same": True, "found": "cpu"}
+
+
+@pytest.mark.parametrize("kernels", ["float32", "auto", "fastest"])
+@pytest.mark.parametrize("share", ["backward", "half", "forward"])
+def test_memory_that_runs_out_halves_the_batch(seen, share, kernels):
+    found = seen(f"memory {share}, {kernels}")
+    assert found["halved"] >= 1
+    assert found["differ"] <= 1e-6
+    assert found["left"] == 0
+    if found["at_a_time"] is not None:  # parts add up gradients of the whole batch: four queries
+        assert found["at_a_time"] >= (found["fit"] - 4) / 2
+
+
+def test_memory_may_run_out_while_kernels_are_chosen(seen):
+    assert seen("memory half, fastest chosen then")["differ"] <= 1e-6
