@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lightning_hash.models.network import call_network
 from lightning_hash.models.outputs import read_logits
+from lightning_hash.utils.memory import is_out_of_memory
 
 
 class LogitCall:
@@ -36,10 +37,8 @@ class LogitCall:
         given = inputs if self._copies is False else inputs.clone()
         try:
             outputs = call_network(network, given, *lengths)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
-            if self._copies is not None:
+            if self._copies is not None or is_out_of_memory(error):
                 raise
             lines = [line for line in str(error).splitlines() if line.strip()] or ["no message"]
             msg = (
