@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lightning_hash.data.label_values import same_columns, to_labels
 from lightning_hash.utils.array_files import read_array, read_index
+from lightning_hash.utils.label_values import same_columns, to_labels
 
 
 def read_target_rows(

@@ -1,6 +1,7 @@
 """Code databases as files: our own, and those of the hashing repositories."""
 
 import json
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.utilities import rank_zero_warn
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -17,9 +17,9 @@ from torch import Tensor
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.codes.code_values import to_codes
 from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
-from lightning_hash.data.label_values import same_columns, to_labels
 from lightning_hash.utils.array_files import read_arrays
 from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, split_name
+from lightning_hash.utils.label_values import same_columns, to_labels
 from lightning_hash.utils.whole_file import write_whole
 
 CodeForm = Literal["auto", "labelled", "signs"]
@@ -188,7 +188,7 @@ def open_codes(
         msg = f"{said}: {len(codes)} rows, but {len(rows)} rows of labels; each item must have one"
         raise ValueError(msg)
     if read.read_as is not None:
-        rank_zero_warn(f"{said}: {read.read_as}")
+        warnings.warn(f"{said}: {read.read_as}", stacklevel=2)
     return CodeFile(
         torch.from_numpy(np.ascontiguousarray(codes)), rows, str(path), place.name,
         threshold=read.threshold, read_as=read.read_as,
@@ -205,7 +205,7 @@ def read_labels(path: Path, codes: Path, side: Side | None = None) -> NDArray[An
         side: which of the arrays of one file are meant.
 
     Returns:
-        What :func:`lightning_hash.data.label_values.to_labels` takes.
+        What :func:`lightning_hash.utils.label_values.to_labels` takes.
 
     Raises:
         FileNotFoundError: if there is no such file.

@@ -1,15 +1,15 @@
 """Which array of another program's file is what, and where in a row the code begins."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_hash.data.label_values import lie_down
+from lightning_hash.utils.label_values import lie_down
 
 Side = Literal["query", "database"]
 # Words in the names of arrays, such as qB, rL, tst_label, B_trn, dataset_L.
@@ -114,7 +114,9 @@ def upright(
     }
     for what, (first, second, lie) in ways.items():
         if lie and len(first) == len(second):
-            rank_zero_warn(f"{source}: {what} are turned over, so that a row is an item")
+            warnings.warn(
+                f"{source}: {what} are turned over, so that a row is an item", stacklevel=2
+            )
             return first, second
     return codes, labels
 

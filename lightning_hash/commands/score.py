@@ -11,10 +11,10 @@ from rich.table import Table
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
 from lightning_hash.codes.foreign import Side, upright
-from lightning_hash.data.label_values import same_columns, to_labels
 from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label, print_table
+from lightning_hash.utils.label_values import same_columns, to_labels
 
 SAID = ("normalizer", "ties", "empty")
 

@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import SPLITS, HashDataModule
+from lightning_hash.data.cifar_files import NAMES, read_cifar10
 from lightning_hash.data.eight_bit import EightBitImages
 from lightning_hash.data.images import Interpolation, image_transform, interpolation_mode
 from lightning_hash.data.splits import choose, parse_choice
@@ -54,14 +55,15 @@ class ArrayImages(EightBitImages):
 
 
 class CIFAR10DataModule(HashDataModule):
-    """CIFAR-10 from torchvision's own files.
+    """CIFAR-10 from torchvision's own files, or others of the same images.
 
     All 60,000 images are one pool. Per class, ``cifar10`` draws 500 for training and 100 queries,
     the other 54,000 are the database; ``cifar10-1`` keeps the training items in the database
     (59,000); ``cifar10-2`` draws 5,000 and 1,000, so that the training set is the database.
 
     Args:
-        folder: where torchvision's ``cifar-10-batches-py`` lies.
+        folder: where torchvision's ``cifar-10-batches-py`` lies, or what else
+            :func:`lightning_hash.data.cifar_files.read_cifar10` reads.
         protocol: the split.
         download: let torchvision fetch the files.
         size: side of the network's input in pixels.
@@ -117,17 +119,8 @@ class CIFAR10DataModule(HashDataModule):
         """Read the files and draw the splits, once."""
         if hasattr(self, "train_set"):
             return
-        try:
-            parts = [datasets.CIFAR10(self.folder, train=train) for train in (True, False)]
-        except RuntimeError as error:
-            msg = (
-                f"folder {self.folder}: no whole CIFAR-10 (cifar-10-batches-py) there; put "
-                "torchvision's files there or say download: true"
-            )
-            raise FileNotFoundError(msg) from error
-        self.class_names = list(parts[0].classes)
-        images = np.concatenate([part.data for part in parts])
-        numbers = np.concatenate([part.targets for part in parts])
+        images, numbers = read_cifar10(self.folder)
+        self.class_names = list(NAMES)
         labels = np.eye(len(self.class_names), dtype=np.uint8)[numbers]
         pool = Table([str(i) for i in range(len(images))], labels, "CIFAR-10", None)
         texts = dict(zip(("train", "query", "database"), PROTOCOLS[self.name], strict=True))

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_hash.data.label_values import lie_down, to_labels
 from lightning_hash.data.lists import read_list
 from lightning_hash.data.table import Table
 from lightning_hash.utils.array_files import read_array
 from lightning_hash.utils.array_names import TEXT, natural_order, split_name
+from lightning_hash.utils.label_values import lie_down, to_labels
 
 KEYS = {"images", "labels"}
 

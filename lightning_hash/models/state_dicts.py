@@ -147,7 +147,7 @@ def torchvision_name(name: str, backbone: str) -> str:
         >>> torchvision_name("4.0.conv1.weight", "resnet18")
         'layer1.0.conv1.weight'
     """
-    name = name.removeprefix("extractor.")
+    name = re.sub(r"^(extractor\.|feature_layers\.(?=\d))", "", name)
     if backbone.startswith("resnet"):
         head, _, rest = name.partition(".")
         return f"{RESNET[int(head)]}.{rest}" if head.isdigit() and int(head) < 8 else name

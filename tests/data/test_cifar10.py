@@ -3,6 +3,7 @@ import pytest
 from torchvision import datasets
 
 from lightning_hash.data import CIFAR10DataModule
+from lightning_hash.data.cifar_files import read_cifar10
 
 
 class Small:
@@ -68,3 +69,60 @@ def test_absent_files_and_unknown_protocols(tmp_path):
         CIFAR10DataModule(str(tmp_path), "cifar100")
     with pytest.raises(ValueError, match="size must be at least 8, got 4"):
         CIFAR10DataModule(str(tmp_path), size=4)
+
+
+POOL = np.random.default_rng(0).integers(0, 256, (120, 32, 32, 3)).astype(np.uint8)
+KINDS = np.arange(120) % 10
+
+
+def written(folder, form):
+    """Write the pool as a release or a repository does; return what ``folder`` is then."""
+    planes = POOL.transpose(0, 3, 1, 2)
+    if form == "keras.npz":
+        np.savez(
+            folder / form, x_train=POOL[:100], y_train=KINDS[:100, None],
+            x_test=POOL[100:], y_test=KINDS[100:, None],
+        )  # fmt: skip
+    elif form == "planes.npz":
+        np.savez(folder / form, images=planes, labels=np.eye(10, dtype=int)[KINDS])
+    elif form == "cifar-10.mat":  # ADSH's DataPrepare.m: rows, columns, channels, images
+        images = POOL.transpose(1, 2, 3, 0)
+        pytest.importorskip("scipy.io").savemat(
+            folder / form,
+            {"data_set": images[..., :100], "dataset_L": KINDS[:100, None],
+             "test_data": images[..., 100:], "test_L": KINDS[100:, None]},
+        )  # fmt: skip
+    else:  # Toronto's own, a row of 3072 for each image
+        (folder / form).mkdir()
+        names = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
+        for number, name in enumerate(names):
+            part = slice(20 * number, 20 * number + 20)
+            rows = {"data": planes[part].reshape(20, 3072), "labels": KINDS[part, None]}
+            pytest.importorskip("scipy.io").savemat(
+                folder / form / f"{name}.mat", {**rows, "batch_label": name}
+            )
+        return folder
+    return folder / form
+
+
+@pytest.mark.parametrize(
+    "form", ["keras.npz", "planes.npz", "cifar-10.mat", "cifar-10-batches-mat"]
+)
+def test_other_files_of_the_same_images(tmp_path, form):
+    images, numbers = read_cifar10(str(written(tmp_path, form)))
+    assert np.array_equal(images, POOL)
+    assert numbers.tolist() == KINDS.tolist()
+
+
+def test_files_of_other_images(tmp_path):
+    np.savez(tmp_path / "a.npz", pictures=POOL, labels=KINDS)
+    with pytest.raises(
+        ValueError, match=r"no images and labels .* but pictures \(120, 32"
+    ):
+        read_cifar10(str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "b.npz", images=POOL / 255, labels=KINDS)
+    with pytest.raises(ValueError, match=r"b\.npz:images must be uint8 .* got float64"):
+        read_cifar10(str(tmp_path / "b.npz"))
+    np.savez(tmp_path / "c.npz", images=POOL, labels=KINDS + 1)
+    with pytest.raises(ValueError, match=r"labels up to 10; each must have a class from 0 to 9"):
+        read_cifar10(str(tmp_path / "c.npz"))

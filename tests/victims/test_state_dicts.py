@@ -6,7 +6,7 @@ from collections import OrderedDict
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 from lightning_hash.models import build_model
@@ -75,6 +75,18 @@ def test_one_prefix_of_any_name_is_taken_off(tmp_path, caplog, plain, hashnet, p
         state = behind(prefix, theirs.state_dict())
         message = check(saved(state, tmp_path / f"a{suffix}"), theirs, caplog, "matched by name")
         assert "unused" not in message
+
+
+def test_layers_that_are_there_twice_and_saved_once(tmp_path, caplog, hashnet):
+    """safetensors keeps one name of each, of one place or of the other."""
+    sequence = nn.Sequential(hashnet)
+    save_model(sequence, tmp_path / "a.safetensors")
+    check(str(tmp_path / "a.safetensors"), hashnet, caplog, "matched by name")
+    own = ("conv1", "bn1", "layer1", "layer2")
+    mixed = {k: v for k, v in hashnet.state_dict().items()
+             if not k.startswith((*own, "feature_layers.6", "feature_layers.7"))}  # fmt: skip
+    caplog.clear()
+    check(saved(mixed, tmp_path / "b.safetensors"), hashnet, caplog, "matched by name")
 
 
 @pytest.mark.parametrize("key", ["net", "state_dict", "model", "model_state_dict", "generator"])
@@ -176,6 +188,9 @@ def test_state_dicts_that_do_not_fit_name_what_is_wrong(tmp_path, plain, change,
         ("vgg11", "classifier.classifier3.bias", "classifier.3.bias"),  # HashNet
         ("vgg11", "1.classifier3.bias", "classifier.3.bias"),  # its feature_layers
         ("vgg11", "0.18.bias", "features.18.bias"),
+        ("vgg11", "feature_layers.0.18.bias", "features.18.bias"),
+        ("vgg11", "feature_layers.1.classifier0.bias", "classifier.0.bias"),
+        ("resnet18", "feature_layers.4.0.bn1.bias", "layer1.0.bn1.bias"),
         ("resnet50", "7.2.bn3.running_var", "layer4.2.bn3.running_var"),
         ("resnet50", "0.weight", "conv1.weight"),
         ("resnet50", "9.weight", "9.weight"),
