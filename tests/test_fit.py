@@ -53,8 +53,8 @@ def fit(folder, data, path=None, callbacks=(), options=None, rising=False, **giv
     watch = Watch()
     trainer = {
         "max_epochs": 3, "check_val_every_n_epoch": 1, "logger": False, "default_root_dir": folder,
-        "enable_progress_bar": False, "enable_checkpointing": None, "callbacks": [watch, *callbacks],
-        **given,
+        "enable_progress_bar": False, "enable_checkpointing": None,
+        "callbacks": [watch, *callbacks], **given,
     }  # fmt: skip
     model = module(**(options or {}))
     if rising:  # every validation is better than the one before
