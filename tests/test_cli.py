@@ -216,6 +216,16 @@ def test_fit_leaves_best_and_last_and_can_be_tested(there, capsys):
     assert re.search(r"test/map\s+│\s+0\.\d{4}", capsys.readouterr().out)
 
 
+def test_variables_of_the_environment_change_no_option(monkeypatch, capsys):
+    monkeypatch.setenv("JSONARGPARSE_DEFAULT_ENV", "true")
+    monkeypatch.setenv("PL_TRAINER__MAX_EPOCHS", "7")
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", "--print_config"])
+    printed = capsys.readouterr()
+    assert "\n  max_epochs: 40\n" in printed.out
+    assert "JSONARGPARSE_DEFAULT_ENV is passed over: options come from" in printed.err
+
+
 def test_test_takes_the_bits_from_the_checkpoint(there, tmp_path):
     options = [*SMALL_DATA, "--trainer.accelerator=cpu", "--name=other"]
     assert main(["fit", *options, "--model.bits=12", "--trainer.max_epochs=1"]) == 0

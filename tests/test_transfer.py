@@ -1,6 +1,7 @@
 """Transfer of perturbations: the verb, and attacks on several victims."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from lightning_hash.attacks import AnchorCode
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import mean_average_precision, sign_code
 from lightning_hash.results.rows import read_results
+from lightning_hash.results.runs import latest_version
 from lightning_hash.victims.victim import load_victim
 from tests.conftest import TinyNet
 from tests.helpers.attacks import make, rows_of, trainer
@@ -44,6 +46,24 @@ def transfer(world, *arguments, name="t"):
 def rows(world, name):
     (path,) = (world / "runs" / "transfer" / name).rglob("results.json")
     return read_results(path)
+
+
+def test_a_name_stands_for_its_newest_finished_version(world, caplog):
+    runs = world / "killed" / "a8"
+    shutil.copytree(world / "runs/attack/a8/version_0", runs / "version_0")
+    later = shutil.copytree(runs / "version_0", runs / "version_1")
+    content = json.loads((later / "results.json").read_text())
+    unfinished = [row for row in content if not row["quantized"]]
+    (later / "results.json").write_text(json.dumps(unfinished))
+    shutil.copytree(later, runs / "version_2")
+    (runs / "version_2" / "perturbations.safetensors").unlink()
+    (runs / "version_3").mkdir()
+    assert latest_version(runs) == runs / "version_0"
+    victim = str(world / "ck/v8/best.ckpt")
+    assert transfer(world, "--perturbations", str(runs), "--victims", victim, name="k") == 0
+    assert f"{runs}: version_0 is taken, later ones are not finished" in caplog.text
+    shutil.copytree(runs / "version_0", runs / "version_10")
+    assert latest_version(runs) == runs / "version_10"
 
 
 def test_white_box_rows_are_those_of_the_attack(world):

@@ -130,6 +130,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
     folder = Path(options["checkpoints"]) / options["name"]
     best = ModelCheckpoint(
         dirpath=folder, filename="best", monitor="val/map", mode="max",
+        save_on_train_epoch_end=False,  # but where it is validated, which may be behind it
         enable_version_counter=False,
     )  # fmt: skip
     own: list[Callback] = [Places(), RichProgressBar(), SummaryTable(), StopTraining()]

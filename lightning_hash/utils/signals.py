@@ -24,11 +24,13 @@ class _Asked:
         signum: the signal that asked it to end, or 0.
         patient: whether the run itself looks at it, where all its processes can leave together.
         before: who had the signals before, for processes that are forked.
+        programs: how many have begun and ended here, to know one that is over.
     """
 
     signum: int = 0
     patient: bool = False
     before: dict[int, Any] = field(default_factory=dict)
+    programs: int = 0
 
 
 _asked = _Asked()
@@ -58,6 +60,7 @@ def ends_by_signal() -> Iterator[None]:
         return
     note(0)
     be_patient(patient=False)
+    _asked.programs += 1
     parent = _follow_parent()
     _asked.before = {signum: signal.signal(signum, _leave) for signum in SIGNALS}
     reader, writer = os.pipe()
@@ -79,6 +82,7 @@ def ends_by_signal() -> Iterator[None]:
         for signum, handler in _asked.before.items():
             signal.signal(signum, handler)
         _asked.before = {}
+        _asked.programs += 1
         os.close(writer)  # the thread ends
 
 
@@ -97,14 +101,15 @@ def _watch(reader: int) -> None:
     with open(reader, "rb", buffering=0, closefd=True) as signals:
         while signum := signals.read(1):
             if signum[0] in SIGNALS:
-                threading.Thread(target=_insist, args=(signum[0],), daemon=True).start()
+                about = signum[0], _asked.programs
+                threading.Thread(target=_insist, args=about, daemon=True).start()
 
 
-def _insist(signum: int) -> None:
+def _insist(signum: int, program: int) -> None:
     waited = 0.0
     while waited < (PATIENCE if _asked.signum else STUCK):
         time.sleep(_LOOK)
-        if not _asked.before:  # the program has ended by itself
+        if program != _asked.programs:  # it has ended by itself
             return
         waited = 0.0 if _asked.patient else waited + _LOOK
     os._exit(128 + signum)

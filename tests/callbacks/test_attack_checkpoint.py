@@ -1,14 +1,15 @@
 import json
+import os
 import signal
 
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from lightning_hash.commands.attack import run_attack
+from lightning_hash.commands.attack import _newest_checkpoint, run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.engine.signals import requeue
-from tests.helpers.attacks import make, trainer
+from tests.helpers.attacks import attack, make, trainer
 from tests.helpers.disk import fill
 
 
@@ -79,6 +80,38 @@ def test_signals_are_given_back(tmp_path, blobs):
     run_attack(run, make(), blobs)
     assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == before
     assert seen[0].__self__ is callback._stop
+
+
+def test_a_signal_while_the_end_is_saved_is_heard(tmp_path, blobs, capsys):
+    """Nobody else would: scoring would go on to the end, with the status 0."""
+    run = trainer(tmp_path, 3, callbacks=[AttackCheckpoint()], enable_checkpointing=True)
+    save = run.save_checkpoint
+
+    def saved(*args, **options):
+        save(*args, **options)
+        signal.raise_signal(signal.SIGTERM)
+
+    run.save_checkpoint = saved
+    with pytest.raises(SystemExit, match="143"):
+        run_attack(run, make(), blobs)
+    assert "stopped by SIGTERM after iteration 3: go on with --ckpt_path" in capsys.readouterr().err
+    whole = attack(tmp_path / "whole", blobs, 3).outcome().tensors["perturbation"]
+    path = str(tmp_path / "checkpoints" / "last.ckpt")
+    found = attack(tmp_path, blobs, 3, ckpt_path=path).outcome().tensors["perturbation"]
+    assert torch.equal(found, whole)
+
+
+def test_last_is_the_newest_version(tmp_path, blobs):
+    """Not what was written last: a copy to another disk may change the times."""
+    for version, iterations in ((2, 3), (10, 4)):
+        folder = tmp_path / f"version_{version}"
+        callbacks = [AttackCheckpoint(1)]
+        run = trainer(folder, iterations, callbacks=callbacks, enable_checkpointing=True)
+        run_attack(run, make(), blobs)
+    (tmp_path / "version_11" / "checkpoints").mkdir(parents=True)  # killed before its first
+    os.utime(tmp_path / "version_10" / "checkpoints" / "last.ckpt", (1, 1))
+    found = _newest_checkpoint(str(tmp_path / "version_12"))
+    assert found == str(tmp_path / "version_10" / "checkpoints" / "last.ckpt")
 
 
 def test_requeue_of_an_array_job(tmp_path, monkeypatch):

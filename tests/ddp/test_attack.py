@@ -96,6 +96,19 @@ def test_two_nodes_of_torchrun(folder):
     same(run(folder, "nodes"), run(folder, "one"))
 
 
+def test_torchrun_without_devices_is_one_run(folder):
+    """Two processes that each run the whole would write the same files."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    arguments = [*ATTACK, "--name=torchrun", "--trainer.max_epochs=8"]
+    finish(start(folder, *arguments, before=torchrun))
+    same(run(folder, "torchrun"), run(folder, "one"))
+    assert [path.name for path in run(folder, "torchrun").parent.iterdir()] == ["version_0"]
+    rows = json.loads((run(folder, "torchrun") / "results.json").read_text())
+    assert {row["run"]["devices"] for row in rows} == {"2 x cpu"}
+    output = finish(start(folder, *arguments, "--trainer.devices=1", before=torchrun), 1)
+    assert "make 1 processes, torchrun has started 2, each of which would run the whole" in output
+
+
 def killed(folder, name, devices, iterations=150):
     """Start a long attack and kill all of it some time after its first checkpoint."""
     arguments = [*ATTACK, f"--name={name}", f"--trainer.max_epochs={iterations}"]

@@ -69,6 +69,31 @@ def test_a_training_that_was_stopped_goes_on(with_victim):
     assert "was stopped by max_time in epoch" in output
 
 
+def test_slurm_announces_the_end_of_a_training(with_victim):
+    """It goes on from its last epoch, and leaves no checkpoint of Lightning's own beside."""
+    script = with_victim / "scontrol"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {with_victim}/asked\n')
+    script.chmod(0o755)
+    job = {
+        "SLURM_JOB_ID": "1234", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0", "SLURM_JOB_NAME": "fit", "SLURM_NODELIST": "localhost",
+        "PATH": f"{with_victim}:{os.environ['PATH']}",
+    }  # fmt: skip
+    line = [*FIT[:-1], "--trainer.enable_progress_bar=false"]
+    process = start(with_victim, *line, **job)
+    wait_for(with_victim / "checkpoints" / "long" / "last.ckpt", process)
+    process.send_signal(signal.SIGUSR1)
+    output = finish(process, 128 + signal.SIGUSR1)
+    assert "stopped by SIGUSR1 in epoch" in output
+    assert (with_victim / "asked").read_text() == "requeue 1234\n"
+    assert not list(with_victim.glob("hpc_ckpt*"))
+    process = start(with_victim, *line, **job, SLURM_RESTART_COUNT="1")
+    wait_for(with_victim / "runs" / "fit" / "long" / "version_1" / "config.yaml", process)
+    process.terminate()
+    output = finish(process, 128 + signal.SIGTERM)
+    assert "Restoring states from the checkpoint path at checkpoints/long/last.ckpt" in output
+
+
 @pytest.mark.parametrize("verb", ["encode", "test", "attack", "transfer"])
 def test_passes_end_with_the_signal(with_victim, verb):
     """Lightning looks at it in no prediction, and forgets it between two passes."""

@@ -426,13 +426,15 @@ class LostAtTheEnd(TinyNet):
         return torch.where(known, logits, torch.nan)
 
 
-def test_a_perturbed_query_without_logits_has_no_code(tmp_path, blobs):
+@pytest.mark.parametrize(("evaluate_at", "when"), [([], ""), ([2], " at iteration 2")])
+def test_a_perturbed_query_without_logits_has_no_code(tmp_path, blobs, evaluate_at, when):
     """The bits of NaN are -1: its MAP would be that of one code."""
     blobs.setup("test")
     clean = torch.stack([item[0] for part in (blobs.query_set, blobs.database_set)
                          for item in part])  # fmt: skip
-    with pytest.raises(ValueError, match=r"not finite for the perturbed queries \[0, 1, .* lower"):
-        attack(tmp_path, blobs, victim=LostAtTheEnd(clean), evaluate_at=[], **FITS)
+    message = rf"not finite for the perturbed queries \[0, 1, .*\]{when}, which have .* lower"
+    with pytest.raises(ValueError, match=message):
+        attack(tmp_path, blobs, victim=LostAtTheEnd(clean), evaluate_at=evaluate_at, **FITS)
 
 
 class Meddles(Callback):

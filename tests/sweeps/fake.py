@@ -34,6 +34,9 @@ def main(verb, folder, do, *found):
         first = not (folder / "best.ckpt").exists()
         (folder / "best.ckpt").write_text("half trained" if first else "trained")
         return 143 if first else 0
+    if do == "not validated":
+        (folder / "last.ckpt").write_text("trained")
+        return 0
     if verb == "fit":
         (folder / "best.ckpt").write_text(f"trained at {time.monotonic_ns()}")
         return 0

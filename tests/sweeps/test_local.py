@@ -63,6 +63,16 @@ def test_runs_each_behind_its_needs_and_finished_ones_not_again(tmp_path):
     assert len(trail(tmp_path)) == 4
 
 
+def test_a_training_without_validation_has_its_last_epoch(tmp_path):
+    """As ``fit`` tests it; a best epoch that is not there is not looked for."""
+    victim = fit(do="not validated")
+    assert made_by(victim, tmp_path).name == "best.ckpt"
+    status, text = sweep(tmp_path, victim, attack(victim))
+    assert (status, made_by(victim, tmp_path).name) == (0, "last.ckpt")
+    assert "2 runs made, 0 failed" in text
+    assert "2 of them finished before" in sweep(tmp_path, victim, attack(victim))[1]
+
+
 def test_a_failure_is_named_and_the_others_go_on(tmp_path):
     bad, good = fit("bad", do="fail"), fit("good")
     lost = attack(bad, "lost")

@@ -78,8 +78,6 @@ def moment_trials(base, verb, world, moments, victim, *, group):
     count = {"tried": 0, "not 143": 0, "later than 20 s": 0, "torn": 0}
     said, slowest = [], 0.0
     for number, moment in enumerate(moments):
-        if moment == "launch" and world == 1:
-            continue
         folder = place_for(base, f"moment-{verb}-{world}-{group}-{number}", verb, victim)
         variables = {"TRIAL_MOMENT": moment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         variables |= {"TRIAL_GROUP": "1"} if group else {}
@@ -125,7 +123,7 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=25, help="kills of each kind of run")
-    parser.add_argument("--moments", type=int, default=10, help="moments at which SIGTERM is sent")
+    parser.add_argument("--moments", type=int, default=11, help="moments at which SIGTERM is sent")
     parser.add_argument("--verbs", nargs="+", default=list(COMMANDS), choices=list(COMMANDS))
     parser.add_argument("--worlds", nargs="+", type=int, default=[1, 2], help="processes")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
@@ -140,7 +138,7 @@ def main():
             kills.append({"run": verb, "processes": world, "kills": options.kills, **found[0]})
             said += found[1]
         for verb, world in kinds if options.moments else []:
-            moments = list(MOMENTS[verb])
+            moments = [each for each in MOMENTS[verb] if world > 1 or each != "launch"]
             moments = draws.sample(moments, min(options.moments, len(moments)))
             for group in (False, True)[: 1 if world == 1 else 2]:
                 found = moment_trials(Path(place), verb, world, moments, victim, group=group)
