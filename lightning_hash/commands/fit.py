@@ -121,7 +121,12 @@ def _to_test(trainer: pl.Trainer, last: LastEpoch | None) -> tuple[str | None, s
         found = getattr(callback, "best_model_path", "")
         if found and Path(found).is_file():
             return found, f"what is kept without a monitor is tested, {found}"
-    return None, "the weights are tested as the training has left them"
+    if not trainer.checkpoint_callbacks:  # nothing was to be kept
+        return None, None
+    return None, (
+        "the weights are tested as the training has left them; a best.ckpt of this name, where "
+        "there is one, is of another training"
+    )
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

@@ -76,17 +76,23 @@ class WholeIterations(Callback):
 
 
 class FiniteWatch(Callback):
-    """Stop, and save, where the loss of a query is not finite; looks as often as is logged.
+    """Stop, and save, where the loss of a query is not finite.
+
+    It looks as often as is logged, and before the attack is scored.
 
     Args:
         losses: index and losses ``(B,)`` of a local batch in the last iteration.
         repair: sets perturbations that are not finite to 0, before they are saved.
+        milestones: iterations before which the attack is scored.
     """
 
     def __init__(
-        self, losses: Callable[[int], tuple[Tensor, Tensor]], repair: Callable[[], None]
+        self,
+        losses: Callable[[int], tuple[Tensor, Tensor]],
+        repair: Callable[[], None],
+        milestones: Collection[int] = (),
     ) -> None:
-        self.losses, self.repair = losses, repair
+        self.losses, self.repair, self.milestones = losses, repair, milestones
         self._seen: list[Tensor] = []
 
     def on_train_batch_end(
@@ -108,7 +114,7 @@ class FiniteWatch(Callback):
         Raises:
             ValueError: naming the iteration and the queries, on every process.
         """
-        if is_due(trainer):
+        if is_due(trainer) or trainer.current_epoch + 1 in self.milestones:
             self._look(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -250,7 +250,7 @@ class AttackModule(pl.LightningModule):
         """Return what stands around the iterations."""
         return [
             WholeIterations(),
-            FiniteWatch(lambda number: self.tally.losses(number), self._repair),
+            FiniteWatch(lambda n: self.tally.losses(n), self._repair, self.evaluate_at),
             Milestones(self.evaluate_at, self._score),
             IterationLog(lambda: {**self.tally.everywhere(), "alpha": self._alpha()}),
             GradientWatch(self.evaluation.doubt),

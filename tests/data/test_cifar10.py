@@ -116,9 +116,7 @@ def test_other_files_of_the_same_images(tmp_path, form):
 
 def test_files_of_other_images(tmp_path):
     np.savez(tmp_path / "a.npz", pictures=POOL, labels=KINDS)
-    with pytest.raises(
-        ValueError, match=r"no images and labels .* but pictures \(120, 32"
-    ):
+    with pytest.raises(ValueError, match=r"no images and labels .* but pictures \(120, 32"):
         read_cifar10(str(tmp_path / "a.npz"))
     np.savez(tmp_path / "b.npz", images=POOL / 255, labels=KINDS)
     with pytest.raises(ValueError, match=r"b\.npz:images must be uint8 .* got float64"):

@@ -47,7 +47,7 @@ def trained(module, source, tmp_path, epochs=3, **options):
     trainer = HashTrainer(
         max_epochs=epochs, accelerator="cpu", logger=False, default_root_dir=tmp_path,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        num_sanity_val_steps=0, **limits,
+        num_sanity_val_steps=0, **{"limit_test_batches": 0, **limits},
     )  # fmt: skip
     run_fit(trainer, module, datamodule=source, **options)
     return trainer

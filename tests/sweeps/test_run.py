@@ -66,5 +66,7 @@ def test_a_changed_need_changes_the_fingerprint_of_all_that_need_it():
 
 
 def test_a_missing_config_is_named_beside_those_there_are(configs):
-    with pytest.raises(FileNotFoundError, match=r"absent\.yaml does not exist; there are: .*base"):
+    with pytest.raises(
+        FileNotFoundError, match=r"absent\.yaml does not exist; .*there are: .*base"
+    ):
         _ = run_of({}, configs["base"].with_name("absent.yaml")).digest
