@@ -70,6 +70,24 @@ def test_a_training_that_was_stopped_goes_on(with_victim):
     assert "was stopped by max_time in epoch" in output
 
 
+def test_a_rank_does_not_outlive_the_process_that_started_it(with_victim):
+    """Killed before the ranks have met: the other would look for it for half an hour."""
+    process = start(with_victim, *FIT, "--trainer.devices=2")
+    task, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + TIMEOUT
+    children = []
+    while not children:
+        assert time.monotonic() < end
+        ranks = [Path("/proc") / child for child in task.read_text().split()]
+        children = [each for each in ranks if b"lightning_hash" in (each / "cmdline").read_bytes()]
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 60  # it has to import what looks for it
+    while children[0].exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    process.communicate()
+
+
 def test_slurm_announces_the_end_of_a_training(with_victim):
     """It goes on from its last epoch, and leaves no checkpoint of Lightning's own beside."""
     script = with_victim / "scontrol"

@@ -46,7 +46,7 @@ def test_a_job_of_several_tasks_without_srun(variables, tmp_path):
     """The others would be waited for, for half an hour."""
     (tmp_path / "srun").touch(0o755)
     variables({**SLURM, "PATH": str(tmp_path)})
-    with pytest.raises(ValueError, match="8 tasks, and this process would wait .* put srun before"):
+    with pytest.raises(ValueError, match=r"8 tasks, and this process would wait .* put srun"):
         launched()
     variables({"SLURM_STEP_NUM_TASKS": "8"})
     assert launched() == ("SLURM", 8, 4)
