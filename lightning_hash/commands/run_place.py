@@ -6,6 +6,7 @@ from typing import Any
 
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.engine.loggers import RunLogger
 
@@ -24,7 +25,13 @@ def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, 
     if trainer["logger"] in (None, True):
         return {"logger": RunLogger(runs, name=name)}
     if trainer["logger"] is False and trainer["default_root_dir"] is None:
-        return {"default_root_dir": Path(runs) / name}  # of config.yaml
+        folder = Path(runs) / name
+        if (folder / "results.json").is_file():
+            rank_zero_info(
+                f"{folder}: the results of an earlier run are replaced; with a logger each run "
+                "has a folder version_N of its own"
+            )
+        return {"default_root_dir": folder}  # of config.yaml
     return {}
 
 

@@ -1,6 +1,7 @@
 """Processes that a launcher has started: torchrun, SLURM, LSF, MPI."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -48,7 +49,8 @@ def launched() -> Launched | None:
         The launcher; ``None`` where this process was started alone, or starts others itself.
 
     Raises:
-        ValueError: if the launcher does not say how many processes a node has.
+        ValueError: if the launcher does not say how many processes a node has, or has not started
+            them.
     """
     if TorchElasticEnvironment.detect():
         found = Launched(
@@ -61,6 +63,12 @@ def launched() -> Launched | None:
             msg = (
                 f"SLURM has started {tasks} tasks and does not say how many on a node; give "
                 "--ntasks-per-node in place of --ntasks"
+            )
+            raise ValueError(msg)
+        if tasks > 1 and "SLURM_STEP_NUM_TASKS" not in os.environ and shutil.which("srun"):
+            msg = (
+                f"the SLURM job has {tasks} tasks, and this process would wait for the others: put "
+                "srun before python, or give the job --ntasks-per-node=1"
             )
             raise ValueError(msg)
         found = Launched("SLURM", tasks, int(per_node or 1))

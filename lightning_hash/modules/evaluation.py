@@ -33,7 +33,7 @@ def check_finite(bad: Sequence[Tensor], victim: Victim, when: str = "") -> None:
         ValueError: on every process, naming the queries.
     """
     local = torch.cat([torch.zeros(0, dtype=torch.int64), *(index.cpu() for index in bad)])
-    found = torch.unique(torch.cat(gather_objects(local))).tolist()
+    found = sorted(set(torch.cat(gather_objects(local)).tolist()))
     if found:
         msg = (
             f"victim {victim.backbone}: its logits are not finite for the perturbed queries "

@@ -12,6 +12,7 @@ from lightning_hash.results.runs import has_ended, stopped_at
 from lightning_hash.results.settings import canonical, differences
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.array_names import split_name
+from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import write_whole
 
 CHOOSING = ("query_index", "anchors", "queries")  # options that may be files of indices
@@ -37,8 +38,9 @@ def made_by(run: Run, root: Path) -> Path:
         best, last = folder / "best.ckpt", folder / "last.ckpt"
         return last if last.is_file() and not best.is_file() else best
     # An attack that was killed has rows of its milestones only.
-    whole = [path for path in folder.rglob("results.json") if has_ended(read_results(path))]
-    return max(whole, key=lambda path: path.stat().st_mtime).parent if whole else folder
+    found = {path.parent: read_results(path) for path in folder.rglob("results.json")}
+    ended = {place: stopped_at(rows) is None for place, rows in found.items() if has_ended(rows)}
+    return max(ended, key=lambda place: (ended[place], version_of(place)), default=folder)
 
 
 def finished_runs(runs: Sequence[Run], root: Path) -> set[str]:

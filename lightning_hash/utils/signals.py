@@ -136,7 +136,7 @@ def _follow_parent() -> int:
 
 def _outlast(parent: int) -> None:
     """Wait for the process that has started this one, which would die of seeing it gone."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE / 2
     while os.getppid() == parent and time.monotonic() < end:
         time.sleep(_LOOK)
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.helpers.commands import SMALL_DATA
 from tests.helpers.processes import TIMEOUT, finish, start
@@ -69,6 +70,24 @@ def test_a_training_that_was_stopped_goes_on(with_victim):
     assert "was stopped by max_time in epoch" in output
 
 
+def test_a_rank_does_not_outlive_the_process_that_started_it(with_victim):
+    """Killed before the ranks have met: the other would look for it for half an hour."""
+    process = start(with_victim, *FIT, "--trainer.devices=2")
+    task, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + TIMEOUT
+    children = []
+    while not children:
+        assert time.monotonic() < end
+        ranks = [Path("/proc") / child for child in task.read_text().split()]
+        children = [each for each in ranks if b"lightning_hash" in (each / "cmdline").read_bytes()]
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 60  # it has to import what looks for it
+    while children[0].exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    process.communicate()
+
+
 def test_slurm_announces_the_end_of_a_training(with_victim):
     """It goes on from its last epoch, and leaves no checkpoint of Lightning's own beside."""
     script = with_victim / "scontrol"
@@ -79,16 +98,18 @@ def test_slurm_announces_the_end_of_a_training(with_victim):
         "SLURM_NODEID": "0", "SLURM_JOB_NAME": "fit", "SLURM_NODELIST": "localhost",
         "PATH": f"{with_victim}:{os.environ['PATH']}",
     }  # fmt: skip
-    line = [*FIT[:-1], "--trainer.enable_progress_bar=false"]
-    process = start(with_victim, *line, **job)
-    wait_for(with_victim / "checkpoints" / "long" / "last.ckpt", process)
+    process, last = start(with_victim, *FIT, **job), with_victim / "checkpoints/long/last.ckpt"
+    wait_for(last, process)
     process.send_signal(signal.SIGUSR1)
     output = finish(process, 128 + signal.SIGUSR1)
     assert "stopped by SIGUSR1 in epoch" in output
     assert (with_victim / "asked").read_text() == "requeue 1234\n"
     assert not list(with_victim.glob("hpc_ckpt*"))
-    process = start(with_victim, *line, **job, SLURM_RESTART_COUNT="1")
-    wait_for(with_victim / "runs" / "fit" / "long" / "version_1" / "config.yaml", process)
+    done = torch.load(last, weights_only=True)["epoch"]
+    process = start(with_victim, *FIT, **job, SLURM_RESTART_COUNT="1")
+    while torch.load(last, weights_only=True)["epoch"] <= done:
+        time.sleep(0.05)
+        assert process.poll() is None, process.communicate()[0][-3000:]
     process.terminate()
     output = finish(process, 128 + signal.SIGTERM)
     assert "Restoring states from the checkpoint path at checkpoints/long/last.ckpt" in output

@@ -42,6 +42,16 @@ def test_the_launchers_world(variables, found, expected):
     assert launched() == expected
 
 
+def test_a_job_of_several_tasks_without_srun(variables, tmp_path):
+    """The others would be waited for, for half an hour."""
+    (tmp_path / "srun").touch(0o755)
+    variables({**SLURM, "PATH": str(tmp_path)})
+    with pytest.raises(ValueError, match=r"8 tasks, and this process would wait .* put srun"):
+        launched()
+    variables({"SLURM_STEP_NUM_TASKS": "8"})
+    assert launched() == ("SLURM", 8, 4)
+
+
 def test_the_world_of_lsf(variables, monkeypatch, tmp_path):
     from lightning_fabric.plugins.environments import lsf
 

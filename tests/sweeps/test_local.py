@@ -73,6 +73,23 @@ def test_a_training_without_validation_has_its_last_epoch(tmp_path):
     assert "2 of them finished before" in sweep(tmp_path, victim, attack(victim))[1]
 
 
+def test_the_newest_finished_version_is_taken(tmp_path):
+    """Not what was written last: a copy to another disk may change the times."""
+    victim = fit()
+    run = attack(victim)
+    sweep(tmp_path, victim, run)
+    first = made_by(run, tmp_path)
+    text = (first / "results.json").read_text()
+    rows = json.loads(text)
+    stopped = [{**row, "iteration": min(row["iteration"], 4)} for row in rows]
+    for version, content in ((9, text), (10, text), (11, json.dumps(stopped)), (12, "[]")):
+        folder = first.with_name(f"version_{version}")
+        folder.mkdir()
+        (folder / "results.json").write_text(content)
+        os.utime(folder / "results.json", (20 - version, 20 - version))
+    assert made_by(run, tmp_path).name == "version_10"
+
+
 def test_a_failure_is_named_and_the_others_go_on(tmp_path):
     bad, good = fit("bad", do="fail"), fit("good")
     lost = attack(bad, "lost")
