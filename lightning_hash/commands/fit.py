@@ -1,5 +1,6 @@
 """``python -m lightning_hash fit``: train a hash model."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.callbacks import Places, StopTraining, SummaryTable
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
-from lightning_hash.victims.checkpoints import read_checkpoint
+from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
+
+FOUND = re.compile(r"best|last|hpc|registry.*|.*://.*")  # by Lightning
 
 
 def run_fit(
@@ -38,8 +41,9 @@ def run_fit(
             :func:`lightning_hash.modules.frame_encoder.cache_frames`, or the checkpoint is of no
             training, or of one with other settings.
     """
-    if ckpt_path is not None and Path(ckpt_path).is_file():  # not "last" or "hpc"
-        read_checkpoint(Path(ckpt_path), "victim", "python -m lightning_hash fit")
+    if ckpt_path is not None and not FOUND.fullmatch(str(ckpt_path)):
+        maker = "python -m lightning_hash fit"
+        read_checkpoint(Path(ckpt_path), "victim", maker, prefix="ckpt_path: ", needs=GO_ON)
     datamodule.cached = cache_frames(model, datamodule, trainer)
     try:
         trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
