@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,16 @@ def made_by(run: Run, root: Path) -> Path:
     if run.verb == "fit":
         return folder / "best.ckpt"
     # An attack that was killed has rows of its milestones only.
-    whole = [path for path in folder.rglob("results.json") if has_ended(read_results(path))]
+    whole = [path for path in folder.rglob("results.json") if _has_ended(path)]
     return max(whole, key=lambda path: path.stat().st_mtime).parent if whole else folder
+
+
+def _has_ended(path: Path) -> bool:
+    try:
+        return has_ended(read_results(path))
+    except (OSError, ValueError) as error:
+        warnings.warn(f"left out: {error}", stacklevel=2)
+        return False
 
 
 def finished_runs(runs: Sequence[Run], root: Path) -> set[str]:
@@ -180,8 +189,15 @@ def _path(run: Run, root: Path) -> Path:
 
 def _record(run: Run, root: Path) -> dict[str, Any]:
     path = _path(run, root)
-    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return content
+    try:
+        content = json.loads(path.read_text()) if path.exists() else {}
+        if isinstance(content, dict):
+            return content
+        error = f"a mapping is needed, got {type(content).__name__}"
+    except (OSError, ValueError) as caught:
+        error = str(caught)
+    warnings.warn(f"{path} is no record of a run ({error}); it is run again", stacklevel=2)
+    return {}
 
 
 def _write(
