@@ -142,9 +142,12 @@ def unpack(
         group holds these parameters in order.
 
     Raises:
-        ValueError: if a query is not in the packed state.
+        ValueError: if a query is not in the packed state, or the state is of other inputs or
+            damaged.
     """
     known: Tensor = packed["index"]
+    if perturbations:
+        _check_rows(packed, perturbations[0])
     parameters, states = [], []
     for queries, perturbation in zip(batches, perturbations, strict=True):
         index = queries.index.cpu()
@@ -169,6 +172,23 @@ def unpack(
         group = {**packed["options"], "params": list(range(len(names)))}
         states.append({"state": {k: v for k, v in state.items() if v}, "param_groups": [group]})
     return parameters, states
+
+
+def _check_rows(packed: dict[str, Any], perturbation: Perturbation) -> None:
+    """Refuse rows that are not one for each query, or of another shape than a parameter's."""
+    count, rows = len(packed["index"]), packed["rows"]
+    wanted: dict[str, tuple[int, ...]] = {"asked": (), "done": ()}
+    wanted |= {f"parameter/{n}": tuple(p.shape[1:]) for n, p in perturbation.named_parameters()}
+    for name in [*wanted, *rows]:
+        found = tuple(rows[name].shape) if name in rows else None
+        shape = (count, *wanted.get(name, (found or ())[1:]))
+        if found != shape:
+            msg = (
+                f"ckpt_path: the checkpoint's {name} has the shape {found}, {shape} is needed; it "
+                "is of other inputs, of another version of this program or damaged: start anew "
+                "without ckpt_path"
+            )
+            raise ValueError(msg)
 
 
 def _state(packed: dict[str, Any], rows: dict[str, Tensor], name: str) -> dict[str, Any]:

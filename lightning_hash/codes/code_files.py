@@ -266,17 +266,21 @@ def _unpacked(path: Path) -> CodeSet:
         found = metadata.get("format"), metadata.get("version")
         msg = f"codes {path}: {FORMAT} version {VERSION} is needed, this is {found}"
         raise ValueError(msg)
-    bits = int(metadata["bits"])
-    ones = np.unpackbits(tensors["codes"].numpy(), axis=1, count=bits)
-    text = bytes(tensors["paths"].to(torch.uint8).numpy()).decode(errors="surrogateescape")
-    paths = text[:-1].split("\0") if text.endswith("\0") else text.split("\n")
-    return CodeSet(
-        codes=torch.from_numpy(ones.astype(np.int8) * 2 - 1),
-        labels=tensors["labels"],
-        index=tensors["index"],
-        paths=tuple(paths) if text else (),
-        made_with=json.loads(metadata["made_with"]),
-    )
+    try:
+        bits = int(metadata["bits"])
+        ones = np.unpackbits(tensors["codes"].numpy(), axis=1, count=bits)
+        text = bytes(tensors["paths"].to(torch.uint8).numpy()).decode(errors="surrogateescape")
+        paths = text[:-1].split("\0") if text.endswith("\0") else text.split("\n")
+        return CodeSet(
+            codes=torch.from_numpy(ones.astype(np.int8) * 2 - 1),
+            labels=tensors["labels"],
+            index=tensors["index"],
+            paths=tuple(paths) if text else (),
+            made_with=json.loads(metadata["made_with"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"codes {path}: it is no whole file of {FORMAT} ({error!r}); make it anew"
+        raise ValueError(msg) from error
 
 
 def _npy(values: NDArray[Any]) -> bytes:

@@ -75,7 +75,8 @@ def run_attack(
         )
         raise ValueError(msg)
     if ckpt_path not in (None, "last"):
-        read_checkpoint(Path(ckpt_path), "attack", "python -m lightning_hash attack")
+        maker = "python -m lightning_hash attack"
+        read_checkpoint(Path(ckpt_path), "attack", maker, prefix="ckpt_path: ", needs=("epoch",))
     with borrowed(module.victim.network):
         data = _queries(trainer, module, datamodule)
         target = choose_target_database(module.target_database, datamodule)
@@ -216,7 +217,8 @@ def _newest_checkpoint(folder: str | None) -> str | None:
     # Not by the time of writing, which a copy to another disk may change.
     for path in sorted(found, key=lambda path: version_of(path.parents[1]), reverse=True):
         try:
-            read_checkpoint(path, "attack", "python -m lightning_hash attack")
+            maker = "python -m lightning_hash attack"
+            read_checkpoint(path, "attack", maker, needs=("epoch",))
         except ValueError as error:
             rank_zero_warn(f"left out: {error}")
         else:

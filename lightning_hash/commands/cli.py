@@ -31,7 +31,7 @@ from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.whole_file import write_whole
-from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, GO_ON, read_checkpoint
 
 
 class LightningVerb(Protocol):
@@ -117,7 +117,11 @@ class HashCLI(LightningCLI):
             self.config["ckpt_path"] = str(folder / "best.ckpt")
         path = self.config.get("ckpt_path")
         if self._model_class is HashModule and path is not None and Path(path).is_file():
-            checkpoint = read_checkpoint(Path(path), "victim", f"python -m {PROGRAM} fit")
+            maker = f"python -m {PROGRAM} fit"
+            needs = ("hyper_parameters", *(GO_ON if self._verb == "fit" else ()))
+            checkpoint = read_checkpoint(
+                Path(path), "victim", maker, prefix="ckpt_path: ", needs=needs
+            )
             entry, network = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
             saved = {name: entry[name] for name in ("backbone", "bits")}
             if entry.get("settings") is not None:

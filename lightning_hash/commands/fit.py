@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,9 @@ from lightning_hash.engine.callbacks import (
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.distributed import gather_objects
-from lightning_hash.victims.checkpoints import read_checkpoint
+from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
+
+FOUND = re.compile(r"best|last|hpc|registry.*|.*://.*")  # by Lightning
 
 
 def run_fit(
@@ -54,8 +57,9 @@ def run_fit(
     requeued = int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
     if ckpt_path == "last" or (ckpt_path is None and requeued):
         ckpt_path = _last_checkpoint(last)
-    if ckpt_path is not None and Path(ckpt_path).is_file():  # not "hpc"
-        read_checkpoint(Path(ckpt_path), "victim", "python -m lightning_hash fit")
+    if ckpt_path is not None and not FOUND.fullmatch(str(ckpt_path)):
+        maker = "python -m lightning_hash fit"
+        read_checkpoint(Path(ckpt_path), "victim", maker, prefix="ckpt_path: ", needs=GO_ON)
     writes = last is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", 0)
     with _alone(last.path.parent if last is not None and writes else None):
         datamodule.cached = cache_frames(model, datamodule, trainer)

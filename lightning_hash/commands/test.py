@@ -41,7 +41,9 @@ def run_test(
             else than this model and these data.
     """
     if ckpt_path is not None:
-        read_checkpoint(Path(ckpt_path), "victim", "python -m lightning_hash fit")
+        read_checkpoint(
+            Path(ckpt_path), "victim", "python -m lightning_hash fit", prefix="ckpt_path: "
+        )
     model.database_file = None if codes is None else Path(codes)
     data = datamodule if codes is None else SplitData(datamodule, ("query",))
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentParser
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
@@ -32,6 +32,7 @@ from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
 
+TARGETS = "targets.json"
 Group = tuple[Perturbations, Path | None]
 
 
@@ -52,11 +53,10 @@ def main(arguments: list[str]) -> int:
     """
     parser = make_parser()
     options = parser.parse_args(arguments)
-    folders = [_newest(Path(run)) for run in options.perturbations]
-    parts = [read_perturbations(folder) for folder in folders]
-    groups = _groups(parts, folders, options.combination)
-    config = find_config(options.data) if options.data else folders[0] / "config.yaml"
-    _data(config)
+    parts = _readable(options.perturbations)
+    combinations = _possible(options, len(parts))
+    groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)
+    config = _find_data(options.data, [folder for _, folder in parts])
     victims = [
         as_victim(yaml.safe_load(given) if given.startswith("{") else given)
         for given in options.victims
@@ -152,12 +152,74 @@ def _newest(run: Path) -> Path:
     return folder
 
 
+def _readable(runs: Sequence[str]) -> list[tuple[Perturbations, Path]]:
+    """Read the perturbations of runs; those that cannot be read are left out and named.
+
+    Raises:
+        OSError: or a ValueError, the first run's, if none can be read.
+    """
+    found: list[tuple[Perturbations, Path]] = []
+    errors: list[Exception] = []
+    for run in runs:
+        folder = _newest(Path(run))
+        try:
+            part = read_perturbations(folder)
+            if (folder / TARGETS).exists():
+                _targets(folder / TARGETS)
+        except (OSError, ValueError) as error:
+            errors.append(error)
+        else:
+            found.append((part, folder))
+    if not found:
+        raise errors[0]
+    for each in errors:
+        rank_zero_warn(f"left out: {each}")
+    return found
+
+
+def _possible(options: Any, count: int) -> list[str]:
+    """Return the combinations that can be made of the runs that could be read.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    whole = count == len(options.perturbations)
+    found = [each for each in options.combination if whole or each == "single"]
+    others = ", ".join(each for each in options.combination if each not in found)
+    if others:
+        msg = f"combination {others} is one of all runs, of which some were left out"
+        if not found:
+            msg = f"{msg}; attack again, or name the others alone"
+            raise ValueError(msg)
+        rank_zero_warn(f"left out: {msg}")
+    return found
+
+
+def _find_data(given: str | None, folders: Sequence[Path]) -> Path:
+    """Return the config of the data: the user's, or the first run's that can be read.
+
+    Raises:
+        OSError: or a ValueError, the first one's, if none can be read.
+    """
+    errors: list[Exception] = []
+    for path in [find_config(given)] if given else [folder / "config.yaml" for folder in folders]:
+        try:
+            _data(path)
+        except (OSError, ValueError) as error:
+            errors.append(error)
+        else:
+            for each in errors:
+                rank_zero_warn(f"left out: {each}")
+            return path
+    raise errors[0]
+
+
 def _groups(
     parts: list[Perturbations], folders: Sequence[Path], combinations: Sequence[str]
 ) -> list[Group]:
     """Return the perturbations to score, each with the targets that they were made for."""
     check_together(parts)
-    files = [folder / "targets.json" for folder in folders]
+    files = [folder / TARGETS for folder in folders]
     agree = all(file.exists() for file in files) and len({_targets(file) for file in files}) == 1
     groups: list[Group] = []
     for combination in combinations:
@@ -170,9 +232,17 @@ def _groups(
 
 
 def _targets(file: Path) -> str:
-    """Return the target labels of a file as text; the anchor sets may differ in size."""
-    content: dict[str, Any] = json.loads(file.read_text())
-    return str(sorted((query, entry["target"]) for query, entry in content.items()))
+    """Return the target labels of a file as text; the anchor sets may differ in size.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    try:
+        content: dict[str, Any] = json.loads(file.read_text())
+        return str(sorted((query, entry["target"]) for query, entry in content.items()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{file} holds no targets, or is truncated ({error}); attack again, or remove it"
+        raise ValueError(msg) from error
 
 
 def _data(config: Path) -> HashDataModule:

@@ -7,13 +7,15 @@ from types import CodeType
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import nn
 from torch.optim import Optimizer
 
+from lightning_hash._version import __version__
 from lightning_hash.attacks import AlphaSchedule, Perturbation, Queries, Rule
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.attacks.state import pack, unpack
 from lightning_hash.modules.resumption import check_resumption
-from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION, check_shapes
 from lightning_hash.victims.kernels import Kernels
 
 Local = tuple[Sequence[Queries], Sequence[Perturbation]]
@@ -53,6 +55,7 @@ def save_attack(
     checkpoint[CHECKPOINT_KEY] = {
         "kind": "attack",
         "version": CHECKPOINT_VERSION,
+        "program": __version__,
         "identity": identity,
         "queries": None if local is None else pack(*local),
         "rows": rows,
@@ -65,7 +68,11 @@ def save_attack(
 
 
 def load_attack(
-    checkpoint: dict[str, Any], identity: dict[str, Any], local: Local | None, recipe: Recipe
+    checkpoint: dict[str, Any],
+    identity: dict[str, Any],
+    local: Local | None,
+    recipe: Recipe,
+    perturbations: nn.ModuleList,
 ) -> dict[str, Any]:
     """Lay the state in a checkpoint out for the batches of a run.
 
@@ -74,14 +81,15 @@ def load_attack(
         identity: of the run that goes on.
         local: this process's batches and perturbations; ``None`` where the perturbation is shared.
         recipe: the parts of the attack, with its length.
+        perturbations: those that Lightning will load.
 
     Returns:
         Our entry, with ``rows``, ``seconds``, ``kernels``, ``done`` and ``doubts``. The rows are
         those of this attack, which may be longer where nothing depends on its length.
 
     Raises:
-        ValueError: if the checkpoint belongs to another attack, to a longer one, or was saved in
-            the midst of an iteration; names what differs.
+        ValueError: if the checkpoint belongs to another attack, to a longer one, was saved in the
+            midst of an iteration, or has perturbations of another shape; names what differs.
     """
     done = min(checkpoint["epoch"] + 1, recipe.iterations)  # of an earlier version
     entry: dict[str, Any] = {"within": False, "done": done}
@@ -95,6 +103,12 @@ def load_attack(
     here = {name: value for name, value in identity.items() if name not in unknown}
     follows = {"attack.iterations": follows_iterations(recipe)}
     check_resumption(entry["identity"], here, "attack", follows)
+    if (entry["queries"] is None) != (local is None):
+        msg = (
+            "ckpt_path: one of checkpoint and attack has a perturbation that all queries share, "
+            "the other one for each query; start anew without ckpt_path"
+        )
+        raise ValueError(msg)
     if entry["within"]:
         msg = (
             f"ckpt_path: the checkpoint was saved in the midst of iteration {entry['done'] + 1}, "
@@ -119,6 +133,9 @@ def load_attack(
             for name, value in named.items()
         }
         checkpoint["optimizer_states"] = optimizers
+    own = {f"{PREFIX}{name}": value for name, value in perturbations.named_parameters()}
+    saved = {name: value for name, value in checkpoint["state_dict"].items() if name in own}
+    check_shapes(saved, own, "ckpt_path: its perturbations are not this attack's")
     return entry
 
 

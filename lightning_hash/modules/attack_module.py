@@ -397,7 +397,7 @@ class AttackModule(pl.LightningModule):
         """
         made: Any = list(self.perturbations)
         local = None if self.shared else (self.batches, made)
-        entry = load_attack(checkpoint, self._identity(), local, self.recipe)
+        entry = load_attack(checkpoint, self._identity(), local, self.recipe, self.perturbations)
         self.evaluation.rows, self.seconds = entry["rows"], entry["seconds"]
         self.done, self.evaluation.doubts = entry["done"], entry.get("doubts", [])
         self.kernels = Kernels(**entry["kernels"])

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Subset
 
+from lightning_hash._version import __version__
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.functional import bit_correlation, code_balance, sign_code
 from lightning_hash.functional.options import RankingOptions
@@ -39,7 +40,7 @@ from lightning_hash.modules.training_settings import (
 )
 from lightning_hash.utils.distributed import gather_rows, gather_rows_with_grad
 from lightning_hash.utils.settings import sha256_of
-from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION, check_shapes
 from lightning_hash.victims.victim import Victim
 
 Batch = tuple[Tensor, ...]  # inputs, labels, index and, of clips of several lengths, lengths
@@ -392,6 +393,7 @@ class HashModule(pl.LightningModule):
         checkpoint[CHECKPOINT_KEY] = {
             "kind": "victim",
             "version": CHECKPOINT_VERSION,
+            "program": __version__,
             "backbone": self.backbone,
             "bits": self.bits,
             "loss": type(self.loss).__name__,
@@ -412,7 +414,8 @@ class HashModule(pl.LightningModule):
         """Go on with the seed and the code bank of the training; a test needs the network alone.
 
         Raises:
-            ValueError: if the training that goes on has other settings; names both values.
+            ValueError: if the training that goes on has other settings, names both values; or the
+                weights are of another network.
         """
         if self._trainer is not None and self._trainer.state.fn == "fit":
             follows = "lr_scheduler" if self.lr_scheduler is not None else None
@@ -429,3 +432,5 @@ class HashModule(pl.LightningModule):
             state = {key: value for key, value in own.items() if not key.startswith("network.")}
             state |= {key: value for key, value in saved.items() if key.startswith("network.")}
             checkpoint["state_dict"] = state
+        called = f"ckpt_path: its weights do not fit {self.backbone} of {self.bits} bits"
+        check_shapes(checkpoint["state_dict"], self.state_dict(), called)

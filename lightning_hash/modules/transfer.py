@@ -36,7 +36,7 @@ def read_perturbations(folder: Path) -> Perturbations:
 
     Raises:
         FileNotFoundError: if the folder holds none.
-        ValueError: if the file cannot be read.
+        ValueError: if the file cannot be read, or holds no finite perturbation for each query.
     """
     path = folder / "perturbations.safetensors"
     if not path.is_file():
@@ -55,6 +55,17 @@ def read_perturbations(folder: Path) -> Perturbations:
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         msg = f"{path} is no file of perturbations of this version, or a truncated one ({error!r})"
         raise ValueError(msg) from error
+    counts = {len(index), len(values), len(reached)}
+    if len(counts) > 1 or not len(index) or values.dim() < 2:
+        msg = (
+            f"{path} must hold a perturbation for each query, at least one, got {len(index)} "
+            f"indices for perturbations of shape {tuple(values.shape)}"
+        )
+        raise ValueError(msg)
+    broken = index[~torch.isfinite(values).flatten(1).all(dim=1)].tolist()
+    if broken:
+        msg = f"{path} holds perturbations that are not finite, of the queries {broken[:10]}"
+        raise ValueError(msg)
     radius = None
     if space == "normalized":
         if "scale" not in metadata:

@@ -116,6 +116,9 @@ def _queries(path: Path, count: int) -> Shown | None:
         rows = np.linspace(0, len(queries) - 1, min(count, len(queries))).astype(int)
         index = [int(queries[row]) for row in rows]
         change = [np.moveaxis(changes[int(row)], -3, -1) for row in rows]
+        if not all(np.isfinite(each).all() for each in change):
+            msg = "perturbations must be finite numbers"
+            raise ValueError(msg)
     attacked = [_written(path.parent / "images" / f"{number:06d}") for number in index]
     if any(picture is None for picture in attacked):
         return None

@@ -13,6 +13,7 @@ from lightning_hash.utils.versions import version_of
 
 Content = TypeVar("Content")
 RESULTS = "results.json"
+UNFINISHED = "perturbations.safetensors"  # written before the results
 # What decides a number beside the settings of its parts; the rest of ``run`` is told, not compared.
 ARITHMETIC = ("run.kernels", "run.precision")
 
@@ -195,6 +196,9 @@ def _walk(root: Path, left_out: list[LeftOut]) -> Iterator[Path]:
         folders.sort(key=lambda name: (version_of(Path(name)), name))
         if RESULTS in files or RESULTS in folders:
             yield Path(place)
+        elif UNFINISHED in files:
+            reason = f"has no {RESULTS}: the run was stopped before its end; run it again"
+            left_out.append(LeftOut(Path(place), reason))
 
 
 def _nothing_in(root: Path) -> str:

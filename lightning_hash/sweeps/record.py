@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,18 @@ def made_by(run: Run, root: Path) -> Path:
         best, last = folder / "best.ckpt", folder / "last.ckpt"
         return last if last.is_file() and not best.is_file() else best
     # An attack that was killed has rows of its milestones only.
-    found = {path.parent: read_results(path) for path in folder.rglob("results.json")}
+    found = {path.parent: _rows(path) for path in folder.rglob("results.json")}
     ended = {place: stopped_at(rows) is None for place, rows in found.items() if has_ended(rows)}
     return max(ended, key=lambda place: (ended[place], version_of(place)), default=folder)
+
+
+def _rows(path: Path) -> list[ResultRow]:
+    """Return the rows of a run; none where they cannot be read, which is said."""
+    try:
+        return read_results(path)
+    except (OSError, ValueError) as error:
+        warnings.warn(f"left out: {error}", stacklevel=2)
+        return []
 
 
 def finished_runs(runs: Sequence[Run], root: Path) -> set[str]:
@@ -189,8 +199,15 @@ def _path(run: Run, root: Path) -> Path:
 
 def _record(run: Run, root: Path) -> dict[str, Any]:
     path = _path(run, root)
-    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return content
+    try:
+        content = json.loads(path.read_text()) if path.exists() else {}
+        if isinstance(content, dict):
+            return content
+        error = f"a mapping is needed, got {type(content).__name__}"
+    except (OSError, ValueError) as caught:
+        error = str(caught)
+    warnings.warn(f"{path} is no record of a run ({error}); it is run again", stacklevel=2)
+    return {}
 
 
 def _write(

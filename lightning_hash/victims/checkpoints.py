@@ -1,57 +1,124 @@
 """Checkpoints of this project, read without unpickling."""
 
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from lightning_hash._version import __version__
 
 # Key of our own entry in a checkpoint, and the version of what stands under it.
 CHECKPOINT_KEY = "lightning_hash"
 CHECKPOINT_VERSION = 1
+MAKERS = {"victim": "fit", "attack": "attack"}  # which verb saves which kind
+# What is read of each kind in our own entry, and what a training needs to go on.
+ENTRIES = {
+    "victim": ("backbone", "bits", "loss"),
+    "attack": ("identity", "queries", "rows", "seconds", "kernels"),
+}
+GO_ON = ("epoch", "loops", "optimizer_states", "lr_schedulers")
 
 
-def read_checkpoint(path: Path, kind: str, maker: str) -> dict[str, Any]:
+def read_checkpoint(
+    path: Path, kind: str, maker: str, *, prefix: str = "", needs: Sequence[str] = ()
+) -> dict[str, Any]:
     """Read a checkpoint of ours without unpickling anything.
 
     Args:
         path: the file.
         kind: what it must hold, ``"victim"`` or ``"attack"``.
         maker: the command that makes such a file, for the message.
+        prefix: what stands before its kind and path in an error, such as the option's name.
+        needs: parts beside the weights that it must have.
 
     Returns:
         The checkpoint, on the CPU.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read safely or is not of that kind.
+        ValueError: if it cannot be read safely, is of another kind or version, or lacks something.
     """
+    called = f"{prefix}{kind} {path}"
     if not path.is_file():
-        msg = f"{kind} {path} does not exist; make it with: {maker}"
+        msg = f"{called} does not exist; make it with: {maker}"
         raise FileNotFoundError(msg)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         msg = (
-            f"{kind} {path} holds more than tensors and plain values (pickled code, or no "
+            f"{called} holds more than tensors and plain values (pickled code, or no "
             "checkpoint at all), so it was not loaded"
         )
         raise ValueError(msg) from error
     except Exception as error:  # bytes that are no checkpoint break the reader in many ways
-        msg = f"{kind} {path} is truncated or no checkpoint ({error}); make it anew with: {maker}"
+        msg = f"{called} is truncated or no checkpoint; make it anew with: {maker}"
         raise ValueError(msg) from error
     entry = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
-    if not isinstance(entry, dict) or "state_dict" not in checkpoint:
-        msg = f"{kind} {path} is not a checkpoint of lightning_hash; make one with: {maker}"
+    if not isinstance(entry, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        msg = f"{called} is not a checkpoint of lightning_hash; make one with: {maker}"
         raise ValueError(msg)
     if entry.get("kind") != kind:
-        msg = f"{kind} {path} is a checkpoint of kind {entry.get('kind')!r}, not {kind!r}"
+        saved = entry.get("kind")
+        msg = (
+            f"{called} is a checkpoint of kind {saved!r}, not {kind!r}: the verb "
+            f"{MAKERS.get(str(saved), 'of another program')} saved it, one of {MAKERS[kind]} is "
+            f"needed; make one with: {maker}"
+        )
         raise ValueError(msg)
     if entry.get("version") != CHECKPOINT_VERSION:
         msg = (
-            f"{kind} {path} has format version {entry.get('version')}, this program reads "
+            f"{called} has format version {entry.get('version')}, saved by lightning_hash "
+            f"{entry.get('program', 'of an unknown version')}; this is {__version__}, which reads "
             f"{CHECKPOINT_VERSION}; make it anew with: {maker}"
+        )
+        raise ValueError(msg)
+    missing = [name for name in ENTRIES[kind] if name not in entry]
+    missing += [name for name in needs if name not in checkpoint]
+    if missing:
+        msg = (
+            f"{called} has no {', '.join(missing)}: it was saved by another version of this "
+            f"program, or changed since; make it anew with: {maker}"
+        )
+        raise ValueError(msg)
+    broken = [k for k, v in checkpoint["state_dict"].items() if not _is_finite(v)]
+    if broken and kind == "victim":
+        msg = (
+            f"{called} holds values that are not finite ({broken[0]}); make it anew with: {maker}, "
+            "at a lower learning rate"
         )
         raise ValueError(msg)
     found: dict[str, Any] = checkpoint
     return found
+
+
+def check_shapes(saved: Mapping[str, Any], own: Mapping[str, Tensor], called: str) -> None:
+    """Refuse weights that are not those of a model, before any of them is loaded.
+
+    Args:
+        saved: a state dict.
+        own: that of the model.
+        called: what to call the first, with what it should fit.
+
+    Raises:
+        ValueError: naming the first tensor that is missing, too much or of another shape.
+    """
+    for name in own:
+        if name not in saved:
+            msg = f"{called}: {name} is missing; {len(saved)} tensors for {len(own)}"
+            raise ValueError(msg)
+    for name, value in saved.items():
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        if name not in own:
+            msg = f"{called}: {name} of shape {shape} has no place there"
+            raise ValueError(msg)
+        if isinstance(own[name], Tensor) and shape != tuple(own[name].shape):
+            msg = f"{called}: {name} has the shape {shape}, {tuple(own[name].shape)} is needed"
+            raise ValueError(msg)
+
+
+def _is_finite(value: Any) -> bool:
+    floats = isinstance(value, Tensor) and value.is_floating_point()
+    return not floats or bool(torch.isfinite(value).all())

@@ -14,7 +14,7 @@ from lightning_hash.models.network import HashNetwork, as_taken
 from lightning_hash.utils.memory import AtATime
 from lightning_hash.utils.settings import public_name, sha256_of
 from lightning_hash.victims.call import LogitCall
-from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, check_shapes, read_checkpoint
 
 Output = Literal["logits", "tanh", "sigmoid"]
 LEAST = 64  # outputs that are not all positive by chance
@@ -237,11 +237,9 @@ def load_victim(path: str | Path) -> Victim:
         for key, value in checkpoint["state_dict"].items()
         if key.startswith(prefix)
     }
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        msg = f"victim {path}: its weights do not fit {entry['backbone']}: {error}"
-        raise ValueError(msg) from error
+    called = f"victim {path}: its weights do not fit {entry['backbone']} of {entry['bits']} bits"
+    check_shapes(state, network.state_dict(), called)
+    network.load_state_dict(state)
     network.eval().requires_grad_(requires_grad=False)
     name = backbone_name(entry["backbone"], network)
     called = f"{path.resolve().parent.name}/{path.name}"  # most are a folder's best.ckpt
