@@ -139,7 +139,7 @@ class HashCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
         given = self.config_init["trainer"]
-        started = launched()
+        started = launched(given["plugins"])
         if started is not None:
             for option, count in ("devices", started.devices), ("num_nodes", started.nodes):
                 if f"trainer.{option}" not in self._given:

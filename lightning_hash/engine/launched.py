@@ -3,9 +3,10 @@
 import os
 import shutil
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lsf import LSFEnvironment
 from lightning_fabric.plugins.environments.mpi import MPIEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
@@ -42,8 +43,12 @@ class Launched(NamedTuple):
         return self.world // self.devices
 
 
-def launched() -> Launched | None:
+def launched(plugins: Any = None) -> Launched | None:
     """Return what has started this process beside others of its run, as Lightning finds it.
+
+    Args:
+        plugins: those of the Trainer; a cluster environment among them that starts processes itself
+            is believed.
 
     Returns:
         The launcher; ``None`` where this process was started alone, or starts others itself.
@@ -52,6 +57,9 @@ def launched() -> Launched | None:
         ValueError: if the launcher does not say how many processes a node has, or has not started
             them.
     """
+    each = plugins if isinstance(plugins, (list, tuple)) else [plugins]
+    if any(isinstance(p, ClusterEnvironment) and not p.creates_processes_externally for p in each):
+        return None
     if TorchElasticEnvironment.detect():
         found = Launched(
             "torchrun", int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
@@ -102,13 +110,12 @@ def check_launched(trainer: pl.Trainer) -> None:
     Raises:
         ValueError: if the trainer has not as many processes as the launcher; says what to give.
     """
-    found = launched()
+    found = launched(trainer._accelerator_connector.cluster_environment)
     if found is None:
         _check_unknown(trainer, os.environ)
         return
     wanted = trainer.num_devices * trainer.num_nodes
-    own = trainer._accelerator_connector.cluster_environment  # the user may have given another
-    if wanted == found.world or not own.creates_processes_externally:
+    if wanted == found.world:
         return
     msg = (
         f"trainer.devices and num_nodes make {wanted} processes, {found.by} has started "

@@ -13,7 +13,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
 from lightning_hash.utils.distributed import any_process
-from lightning_hash.utils.signals import SIGNALS, be_patient, note
+from lightning_hash.utils.signals import SIGNALS, note
 
 
 class StopRequest:
@@ -39,11 +39,9 @@ class StopRequest:
         signals = [*SIGNALS, *([] if self._announces is None else [self._announces])]
         if threading.current_thread() is threading.main_thread():
             self._before = {signum: signal.signal(signum, self._hear) for signum in signals}
-            be_patient(patient=True)
 
     def forget(self) -> None:
         """Give the signals back to who had them before."""
-        be_patient(patient=False)
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
         self._before = {}

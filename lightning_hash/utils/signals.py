@@ -22,13 +22,11 @@ class _Asked:
 
     Attributes:
         signum: the signal that asked it to end, or 0.
-        patient: whether the run itself looks at it, where all its processes can leave together.
         before: who had the signals before, for processes that are forked.
         programs: how many have begun and ended here, to know one that is over.
     """
 
     signum: int = 0
-    patient: bool = False
     before: dict[int, Any] = field(default_factory=dict)
     programs: int = 0
 
@@ -41,32 +39,26 @@ def note(signum: int) -> None:
     _asked.signum = signum
 
 
-def be_patient(patient: bool) -> None:
-    """Say whether the run itself looks for signals; a process is not ended by force meanwhile."""
-    _asked.patient = patient
-
-
 @contextmanager
 def ends_by_signal() -> Iterator[None]:
     """End the process with 128 + SIGTERM or SIGINT where nobody else takes the signal.
 
     Whatever goes wrong behind a signal, such as another process that is gone already, ends with
     that status too. A main thread that does not come to it, since it waits for another process, or
-    that does not get away, is ended by a thread. A further rank of a run ends with the process that
-    started it.
+    that does not get away, is ended by a thread, but not while others have the signal. A further
+    rank of a run ends with the process that started it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     note(0)
-    be_patient(patient=False)
     _asked.programs += 1
     parent = _follow_parent()
     _asked.before = {signum: signal.signal(signum, _leave) for signum in SIGNALS}
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(reader,), name="signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(reader, _asked.programs), daemon=True).start()
     try:
         yield
     except SystemExit as error:
@@ -96,13 +88,12 @@ def _leave(signum: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + signum)
 
 
-def _watch(reader: int) -> None:
+def _watch(reader: int, program: int) -> None:
     """End the process if its main thread does not after a signal; bytes are signals."""
     with open(reader, "rb", buffering=0, closefd=True) as signals:
         while signum := signals.read(1):
             if signum[0] in SIGNALS:
-                about = signum[0], _asked.programs
-                threading.Thread(target=_insist, args=about, daemon=True).start()
+                threading.Thread(target=_insist, args=(signum[0], program), daemon=True).start()
 
 
 def _insist(signum: int, program: int) -> None:
@@ -111,7 +102,8 @@ def _insist(signum: int, program: int) -> None:
         time.sleep(_LOOK)
         if program != _asked.programs:  # it has ended by itself
             return
-        waited = 0.0 if _asked.patient else waited + _LOOK
+        ours = signal.getsignal(signum) in (_leave, signal.SIG_DFL)
+        waited = waited + _LOOK if ours else 0.0
     os._exit(128 + signum)
 
 
@@ -130,7 +122,7 @@ def _follow_parent() -> int:
             time.sleep(_LOOK)
         os._exit(128 + signal.SIGTERM)
 
-    threading.Thread(target=follow, name="parent", daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
     return parent
 
 

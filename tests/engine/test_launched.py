@@ -1,6 +1,7 @@
 """Runs that a launcher starts several times."""
 
 import pytest
+from lightning_fabric.plugins.environments import LightningEnvironment
 
 from lightning_hash.__main__ import main
 from lightning_hash.commands.cli import HashCLI
@@ -40,6 +41,13 @@ def variables(monkeypatch):
 def test_the_launchers_world(variables, found, expected):
     variables(found)
     assert launched() == expected
+
+
+def test_processes_that_the_user_wants_started_here(variables):
+    variables(SLURM)
+    own = LightningEnvironment()
+    assert launched([own]) is None
+    check_launched(HashTrainer(accelerator="cpu", devices=1, logger=False, plugins=own))
 
 
 def test_a_job_of_several_tasks_without_srun(variables, tmp_path):

@@ -113,6 +113,25 @@ with signals.ends_by_signal():
 """
 
 
+OTHERS = """
+    signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        time.sleep(0.1)
+    print("saved", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_who_takes_the_signal_has_the_time_it_needs():
+    """As a sweep, which waits for its runs to save, and an attack, for its iteration to end."""
+    process = start(OTHERS)
+    time.sleep(1)
+    process.terminate()
+    assert process.communicate(timeout=20)[0] == "heard\nsaved\n"
+    assert process.returncode == 0
+
+
 @pytest.mark.slow
 def test_a_signal_is_of_the_program_that_it_was_sent_to():
     process = start(STALE)

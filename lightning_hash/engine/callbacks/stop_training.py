@@ -45,4 +45,4 @@ class StopTraining(Callback):
     def _leave(self, trainer: pl.Trainer) -> None:
         if self._stop.agreed():
             where = f"in epoch {trainer.current_epoch + 1}"
-            self._stop.leave(trainer, where, "go on from its last finished epoch: --ckpt_path last")
+            self._stop.leave(trainer, where, "go on from the epoch before with --ckpt_path last")
