@@ -105,7 +105,10 @@ def _meant(path: Path) -> list[Path]:
 
 
 def _offer(path: Path) -> str:
-    """Say which configs there are where none was found: those of the folder, or all presets."""
+    """Say which configs there are where none was found: those of the folder, or all presets.
+
+    The nearest names come first.
+    """
     there = sorted(str(each) for each in path.parent.glob(f"*{SUFFIX}"))
     if not path.is_absolute():
         preset = _meant(path)[1]
@@ -114,7 +117,7 @@ def _offer(path: Path) -> str:
         files = sorted(folder.glob(f"*{SUFFIX}")) if inside else []
         files = files or sorted(presets().rglob(f"*{SUFFIX}"))
         there += [each.relative_to(presets()).as_posix() for each in files]
-    close = get_close_matches(path.stem, dict.fromkeys(Path(each).stem for each in there), n=3)
-    meant = [each for each in there if Path(each).stem in close][:3]
-    offer = f"did you mean {' or '.join(meant)}? " if meant else ""
-    return f"{offer}there are: {', '.join(there) or 'none'}"
+    stems = dict.fromkeys(Path(each).stem for each in there)
+    close = get_close_matches(path.stem, stems, n=len(stems)) if stems else []
+    nearest = sorted(there, key=lambda each: (*close, Path(each).stem).index(Path(each).stem))
+    return f"there are: {', '.join(nearest) or 'none'}"
