@@ -69,15 +69,15 @@ def run_fit(
             datamodule.cached = {}
         if getattr(trainer, "fast_dev_run", False):
             return
+        if trainer.limit_test_batches == 0:
+            rank_zero_info("trainer.limit_test_batches = 0: nothing is tested")
+            return
         tested, instead = gather_objects(_to_test(trainer, last))[0]
         if instead is not None:
             rank_zero_warn(f"no validated epoch is kept: {instead}")
-        if trainer.limit_test_batches == 0:
-            rank_zero_info("trainer.limit_test_batches = 0: nothing is tested")
-        else:
-            trainer.test(
-                model, datamodule=datamodule, ckpt_path=tested, verbose=False, weights_only=True
-            )
+        trainer.test(
+            model, datamodule=datamodule, ckpt_path=tested, verbose=False, weights_only=True
+        )
 
 
 def _last_checkpoint(last: LastEpoch | None) -> str | None:
@@ -125,8 +125,6 @@ def _to_test(trainer: pl.Trainer, last: LastEpoch | None) -> tuple[str | None, s
         found = getattr(callback, "best_model_path", "")
         if found and Path(found).is_file():
             return found, f"what is kept without a monitor is tested, {found}"
-    if not trainer.checkpoint_callbacks:  # nothing was to be kept
-        return None, None
     return None, (
         "the weights are tested as the training has left them; a best.ckpt of this name, where "
         "there is one, is of another training"
