@@ -1,6 +1,8 @@
 """Places that cannot be written to end a command before its work; files have the umask's mode."""
 
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,33 @@ def test_places_of_reports_and_transfers(tmp_path, blobs, monkeypatch, capsys):
     line = ["--perturbations", "run", "--victims", "x", "--runs", "file", "--accelerator", "cpu"]
     assert main(["transfer", *line]) == 1
     assert "run folder file/transfer/transfer cannot be written to" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_next_run_removes_what_a_kill_has_left(with_victim):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    name = f".{{}}.{socket.gethostname()}.{ended.pid}.part"
+    left = [
+        Path("runs/attack/hag/version_0/checkpoints") / name.format("last.ckpt"),
+        Path("runs/attack/hag/version_0/images/000003") / name.format("00001.png"),
+        Path("runs/fit/demo") / name.format("config.yaml"),
+        Path("checkpoints/demo") / name.format("best.ckpt"),
+        Path("codes") / name.format("a.safetensors"),
+        Path("runs/report/figures") / name.format("hag_fig2.png"),
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    kept = Path("checkpoints/demo/best.ckpt").read_bytes()
+    assert main(ATTACK) == 0
+    assert [path.exists() for path in left] == [False, False, True, True, True, True]
+    assert main([*ENCODE, "--output=codes/a.safetensors"]) == 0
+    assert main(["report", "runs"]) == 0
+    assert [path.exists() for path in left] == [False, False, True, True, False, False]
+    assert Path("checkpoints/demo/best.ckpt").read_bytes() == kept
+    assert main(FIT) == 0
+    assert not any(path.exists() for path in left)
 
 
 def test_codes_from_python_try_their_place_first(tmp_path):
