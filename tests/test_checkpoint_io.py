@@ -39,7 +39,6 @@ def test_full_disk_ends_a_run_with_a_message(tmp_path, monkeypatch, capsys):
     fill(monkeypatch)
     assert main(["fit", *SMALL_DATA, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]) == 1
     error = capsys.readouterr().err
-    assert re.search(
-        r"no space left on the disk of \S+/checkpoints/demo/best\.ckpt \([\d.]+ MB f", error
-    )
+    named = r"no space left on the disk of \S+/checkpoints/demo/best\.ckpt \([\d.]+ MB free\)"
+    assert re.search(named, error)
     assert "--ckpt_path" in error

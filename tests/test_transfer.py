@@ -1,11 +1,13 @@
 """Transfer of perturbations: the verb, and attacks on several victims."""
 
 import json
+import re
 import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from lightning_hash.__main__ import main
 from lightning_hash.attacks import AnchorCode
@@ -199,6 +201,78 @@ def test_runs_that_do_not_go_together(world, capsys, tmp_path):
     assert "are of other data: their sha256.database is" in capsys.readouterr().err
     assert transfer(world, "--perturbations", str(tmp_path), *victim) == 1
     assert "give the run folder of a finished attack" in capsys.readouterr().err
+
+
+def torn(source, folder, name):
+    """Copy a run and damage it."""
+    run = folder / name
+    shutil.copytree(source, run)
+    path = run / "version_0" / "perturbations.safetensors"
+    tensors = load_file(path)
+    content = path.read_bytes()
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    if name == "empty":
+        path.write_bytes(b"")
+    elif name == "half":
+        path.write_bytes(content[: len(content) // 2])
+    elif name == "missing":
+        path.unlink()
+    elif name == "targets":
+        (run / "version_0" / "targets.json").write_text('{"3": ')
+    elif name == "nan":
+        tensors["perturbation"][1] = torch.nan
+        save_file(tensors, path, metadata)
+    elif name == "none":
+        save_file({key: value[:0] for key, value in tensors.items()}, path, metadata)
+    elif name == "version":
+        save_file(tensors, path, {"protocol": "{}"})
+    return run
+
+
+BAD = {
+    "empty": "a truncated one", "half": "a truncated one", "missing": "does not exist",
+    "targets": r"targets\.json holds no targets, or is truncated", "version": "of this version",
+    "nan": r"perturbations that are not finite, of the queries \[\d+\]",
+    "none": "a perturbation for each query, at least one",
+}  # fmt: skip
+
+
+def test_bad_runs_are_named_and_left_out(world, tmp_path):
+    good, victim = world / "runs/attack/a8", world / "ck/v8/best.ckpt"
+    bad = [torn(good, tmp_path, name) for name in BAD]
+    runs = ["--perturbations", *map(str, [bad[0], good, *bad[1:]])]
+    how = ["--combination", "single", "sum"]
+    with pytest.warns(UserWarning, match="left out") as warned:
+        assert transfer(world, *runs, *how, "--victims", str(victim), name="bad") == 0
+    said = [str(w.message) for w in warned if "left out" in str(w.message)]
+    for name, message in BAD.items():
+        assert [each for each in said if re.search(rf"/{name}/.*{message}", each)], name
+    assert "left out: combination sum is one of all runs, of which some were left out" in said
+    assert len(said) == len(BAD) + 1
+    attacks = {row.get("transfer.combination") for row in rows(world, "bad") if row.name == "hag"}
+    assert attacks == {"single"}
+
+
+def test_nothing_but_bad_runs_is_an_error(world, tmp_path, capsys):
+    good, victim = world / "runs/attack/a8", world / "ck/v8/best.ckpt"
+    bad = torn(good, tmp_path, "half")
+    assert transfer(world, "--perturbations", str(bad), "--victims", str(victim), name="b") == 1
+    assert "a truncated one" in capsys.readouterr().err
+    runs = ["--perturbations", str(bad), str(good), "--combination", "sum"]
+    with pytest.warns(UserWarning, match="left out"):
+        assert transfer(world, *runs, "--victims", str(victim), name="b") == 1
+    assert "combination sum is one of all runs, of which some" in capsys.readouterr().err
+    assert not (world / "runs" / "transfer" / "b").exists()
+
+
+def test_a_config_that_is_torn_is_taken_from_another_run(world, tmp_path):
+    first, good = tmp_path / "first", world / "runs/attack/a8"
+    shutil.copytree(good, first)
+    (first / "version_0" / "config.yaml").write_text("")
+    runs = ["--perturbations", str(first), str(good)]
+    with pytest.warns(UserWarning, match="left out: .*first/.*config.yaml has no section data"):
+        assert transfer(world, *runs, "--victims", str(world / "ck/v8/best.ckpt"), name="f") == 0
 
 
 def test_a_victim_that_is_none_is_found_before_the_others_are_scored(world, capsys):

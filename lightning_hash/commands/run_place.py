@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.engine.loggers import RunLogger
+from lightning_hash.utils.whole_file import ready_folder
 
 
 def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, Any]:
@@ -21,8 +22,12 @@ def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, 
 
     Returns:
         Options of the Trainer; none where the user gave a logger or a folder.
+
+    Raises:
+        OSError: if the folder cannot be written to.
     """
     if trainer["logger"] in (None, True):
+        ready_folder(Path(runs) / name, "run folder", "give another with --runs FOLDER")
         return {"logger": RunLogger(runs, name=name)}
     if trainer["logger"] is False and trainer["default_root_dir"] is None:
         folder = Path(runs) / name

@@ -124,7 +124,7 @@ def ready_folder(folder: Path, what: str, remedy: str) -> None:
         probe = folder / ".writable"
         with whole_file(probe) as temporary:  # a full disk takes the name of a file, but no block
             temporary.write_bytes(bytes(4096))
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may try the same place
     except OSError as error:
         raise OSError(_refusal(what, folder, error, remedy)) from error
 

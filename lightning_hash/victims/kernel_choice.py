@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import re
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +22,7 @@ from lightning_hash._version import __version__
 from lightning_hash.functional.gradients import input_gradients
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.memory import AtATime, is_out_of_memory
-from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.utils.whole_file import part_of, remove_parts
 from lightning_hash.victims.kernels import (
     FASTEST,
     Kernels,
@@ -211,14 +210,16 @@ def _read(path: Path) -> tuple[Kernels, float] | None:
 
 def _keep(path: Path, content: dict[str, Any]) -> tuple[Kernels, float]:
     """Write a choice, unless another run has done so meanwhile, and return what is kept."""
-    own = path.with_name(f"{path.stem}.{socket.gethostname()}.{os.getpid()}.json")
+    own = part_of(path)
     try:
-        write_whole(own, json.dumps(content, indent=1).encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(path.parent)
         try:
+            own.write_text(json.dumps(content, indent=1))
             with suppress(FileExistsError):
                 path.hardlink_to(own)
         finally:
-            own.unlink()
+            own.unlink(missing_ok=True)
     except OSError as error:
         rank_zero_warn(f"kernels: the choice cannot be kept in {path.parent} ({error.strerror})")
     kept = _read(path)

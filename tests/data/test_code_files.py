@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lightning_hash.codes.code_files import label_path, read_codes, write_codes
 from lightning_hash.codes.code_set import CodeSet
@@ -205,3 +205,27 @@ def test_two_processes_never_leave_a_torn_file(tmp_path):
     assert len(seen) > 1
     assert [file.name for file in Path(tmp_path).iterdir()] == ["a.safetensors"]
     assert json.loads(json.dumps(read_codes(path).made_with))["number"] == "29"
+
+
+def test_every_torn_file_of_ours_is_one_line(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_codes(path, some())
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 7):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"^codes .*a\.safetensors is truncated or no safe"):
+            read_codes(path)
+
+
+@pytest.mark.parametrize("missing", ["codes", "labels", "index", "paths", "bits", "made_with"])
+def test_a_file_of_ours_that_lacks_something(tmp_path, missing):
+    path = tmp_path / "a.safetensors"
+    write_codes(path, some())
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors.pop(missing, None)
+    metadata.pop(missing, None)
+    save_file(tensors, path, metadata)
+    with pytest.raises(ValueError, match=rf"^codes .*: it is no whole file of .*'{missing}'"):
+        read_codes(path)

@@ -149,6 +149,8 @@ def test_one_bad_run_never_blocks_the_page(tmp_path, capsys):
     (root / "folder" / "results.json").mkdir(parents=True)
     (root / "link").mkdir()
     (root / "link" / "results.json").symlink_to(root / "gone")
+    (root / "killed").mkdir()
+    (root / "killed" / "perturbations.safetensors").write_bytes(b"")
     arguments = ["report", str(root), str(tmp_path / "absent"), "--output", str(tmp_path / "out")]
     assert main(arguments) == 0
     assert "1 runs: " in capsys.readouterr().out
@@ -160,6 +162,7 @@ def test_one_bad_run_never_blocks_the_page(tmp_path, capsys):
         f"{root}/bytes/results.json": "is no JSON",
         f"{root}/folder/results.json": "cannot be read (Is a directory)",
         f"{root}/link/results.json": "does not exist",
+        f"{root}/killed": "has no results.json: the run was stopped before its end",
         str(tmp_path / "absent"): "is no folder",
     }
     assert said.keys() == wanted.keys()

@@ -320,3 +320,29 @@ def test_bad_arguments(tmp_path):
         Sweep(tmp_path, jobs=0)
     with pytest.raises(FileNotFoundError, match=r"trainer: config gpu\.yaml does not exist"):
         Sweep(tmp_path, trainer=Path("gpu.yaml"))
+
+
+@pytest.mark.parametrize("content", ["", '{"title": ', "[1]", "\0"])
+def test_a_damaged_record_is_named_and_blocks_no_other_run(tmp_path, content):
+    runs = [fit("one"), fit("two")]
+    assert sweep(tmp_path, *runs)[0] == 0
+    record = tmp_path / "sweep" / f"{runs[0].digest}.json"
+    record.write_text(content)
+    with pytest.warns(UserWarning, match=f"{record.name} is no record of a run .* it is run again"):
+        status, text = sweep(tmp_path, *runs)
+    assert status == 0
+    assert "1 of them finished before" in text
+    assert trail(tmp_path) == [runs[0].digest, runs[1].digest, runs[0].digest]
+    assert finished(runs[0], tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", '[{"schema": 2', '[{"schema": 1}]', '[{"value": NaN}]'])
+def test_torn_results_of_a_version_are_left_out(tmp_path, content):
+    victim = fit()
+    run = attack(victim)
+    bad = folder_of(run, tmp_path) / "version_0"
+    assert sweep(tmp_path, victim)[0] == 0
+    bad.mkdir(parents=True)
+    (bad / "results.json").write_text(content)
+    with pytest.warns(UserWarning, match=r"left out: .*version_0/results\.json"):
+        assert made_by(run, tmp_path) == bad.parent

@@ -150,8 +150,8 @@ class RunFolder(Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write the rows when all else is there, also what other callbacks write of a test."""
         if isinstance(pl_module, ScoreModule) and getattr(self, "_ended", False):
-            self._ended = False
             self._write_rows(pl_module)
+            self._ended, self._written = False, 0
 
     def _write_rows(self, module: AttackModule | ScoreModule) -> None:
         if module.run_folder is not None:
