@@ -25,6 +25,7 @@ from lightning_hash.engine.callbacks import (
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.whole_file import ready_folder
 from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
 
 FOUND = re.compile(r"best|last|hpc|registry.*|.*://.*")  # by Lightning
@@ -94,8 +95,12 @@ def _alone(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    place = os.open(folder, os.O_RDONLY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY)
+    except OSError:
+        ready_folder(folder, "checkpoints", "give another with --checkpoints FOLDER")  # says why
+        raise
     try:
         fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
