@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
@@ -21,6 +21,7 @@ from lightning_hash.engine.callbacks import (
     Places,
     StopTraining,
     SummaryTable,
+    TrainingProgress,
 )
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
@@ -145,7 +146,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
         save_on_train_epoch_end=False,  # but where it is validated, which may be behind it
         enable_version_counter=False,
     )  # fmt: skip
-    own: list[Callback] = [Places(), RichProgressBar(), SummaryTable(), StopTraining()]
+    own: list[Callback] = [Places(), TrainingProgress(), SummaryTable(), StopTraining()]
     if given["enable_checkpointing"] is not False:
         own += [KeepEarlier(folder), best, LastEpoch(folder)]
     if given["logger"] is not False:

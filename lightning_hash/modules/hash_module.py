@@ -269,7 +269,7 @@ class HashModule(pl.LightningModule):
             self._bank.update(gather_rows(index), logits, labels)
             others = self._bank.rows()
         loss: Tensor = self.loss(logits, labels, *others)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(inputs))
+        self.log("train/loss", loss, batch_size=len(inputs))
         first = (self._bad_step < 0) & ~torch.isfinite(loss.detach())
         self._bad_step = torch.where(first, self.global_step, self._bad_step)
         return loss

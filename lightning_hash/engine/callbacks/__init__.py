@@ -10,6 +10,7 @@ from lightning_hash.engine.callbacks.retrieval_images import RetrievalImages
 from lightning_hash.engine.callbacks.run_folder import RunFolder
 from lightning_hash.engine.callbacks.stop_training import StopTraining
 from lightning_hash.engine.callbacks.summary import SummaryTable
+from lightning_hash.engine.callbacks.training_progress import TrainingProgress
 
 __all__ = [
     "AttackCheckpoint",
@@ -22,4 +23,5 @@ __all__ = [
     "RunFolder",
     "StopTraining",
     "SummaryTable",
+    "TrainingProgress",
 ]
