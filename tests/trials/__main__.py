@@ -137,6 +137,8 @@ def main():
             found = kill_trials(Path(place), verb, world, options.kills, victim, draws)
             kills.append({"run": verb, "processes": world, "kills": options.kills, **found[0]})
             said += found[1]
+        if kills:
+            print(table(kills), flush=True)
         for verb, world in kinds if options.moments else []:
             moments = [each for each in MOMENTS[verb] if world > 1 or each != "launch"]
             moments = draws.sample(moments, min(options.moments, len(moments)))
@@ -145,7 +147,8 @@ def main():
                 signalled = "all processes" if group else "the first process"
                 stops.append({"run": verb, "processes": world, "SIGTERM to": signalled, **found[0]})
                 said += found[1]
-        print("\n\n".join(table(rows) for rows in (kills, stops) if rows))
+        if stops:
+            print(f"\n{table(stops)}")
         print("\n".join(said))
     return int(bool(said))
 

@@ -69,9 +69,13 @@ def left(verb, folder):
 
 
 def _plain(checkpoint):
-    """Leave out of a checkpoint where its files are."""
+    """Leave out of a checkpoint where its files are, and the one value that decides nothing.
+
+    That is the score of the checkpoint saved last, which Lightning does not take up again.
+    """
+    places = ("best_model_path", "dirpath", "kth_best_model_path", "last_model_path")
     for state in checkpoint["callbacks"].values():
-        for name in ("best_model_path", "dirpath", "kth_best_model_path", "last_model_path"):
+        for name in (*places, "current_score"):
             state.pop(name, None)
         if "best_k_models" in state:
             state["best_k_models"] = list(state["best_k_models"].values())
