@@ -251,14 +251,15 @@ if __name__ == "__main__":
         checkpoint = make_victim(home)
         for each in options.verbs:
             trials = Trials(each, home, checkpoint)
-            print(f"{each} writes {trials.size / 1e3:.0f} kB")
+            print(f"{each} writes {trials.size / 1e3:.0f} kB", flush=True)
             for number in range(options.count):
                 part, timed = (number + 0.5) / options.count, bool(number % 2)
                 line, faults = trials.trial(part, timed=timed, finished=home / "other" / "runs")
                 failures += bool(faults)
                 of = "time" if timed else "room"
-                print(f"{each} {number + 1}, {part:.0%} of the {of}: {line.replace(name, '')}")
+                said = line.replace(name, "")
+                print(f"{each} {number + 1}, {part:.0%} of the {of}: {said}", flush=True)
                 for fault in faults:
-                    print(f"    WRONG: {fault}")
+                    print(f"    WRONG: {fault}", flush=True)
     print(f"{failures} of {options.count * len(options.verbs)} trials failed")
     sys.exit(bool(failures))
