@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,9 +85,11 @@ def run(arguments: list[str], log: Path, full: Path | None = None, after: float 
     started = time.monotonic()
     child = os.fork()
     if not child:
-        with log.open("wb") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
+        file = log.open("w", buffering=1)
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+        sys.stdout = sys.stderr = file  # under pytest they write elsewhere
+        warnings.resetwarnings()  # nor are warnings errors
         status = 70
         try:
             status = main(arguments)
@@ -95,8 +98,7 @@ def run(arguments: list[str], log: Path, full: Path | None = None, after: float 
         except BaseException:
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            file.flush()
             os._exit(status)
     ended, status = 0, 0
     while not ended:
