@@ -39,7 +39,6 @@ SHORT = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "configs").symlink_to(ROOT / "configs")
     for kind, colour in (("cat", (200, 90, 20)), ("dog", (20, 90, 200)), ("owl", (60, 60, 60))):
         (folder / "photos" / kind).mkdir(parents=True)
         for number in range(40):

@@ -27,7 +27,8 @@ def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, 
         OSError: if the folder cannot be written to.
     """
     if trainer["logger"] in (None, True):
-        ready_folder(Path(runs) / name, "run folder", "give another with --runs FOLDER")
+        if not trainer["fast_dev_run"]:  # which writes nothing
+            ready_folder(Path(runs) / name, "run folder", "give another with --runs FOLDER")
         return {"logger": RunLogger(runs, name=name)}
     if trainer["logger"] is False and trainer["default_root_dir"] is None:
         folder = Path(runs) / name

@@ -126,7 +126,9 @@ def ready_folder(folder: Path, what: str, remedy: str) -> None:
             temporary.write_bytes(bytes(4096))
         probe.unlink(missing_ok=True)  # another process may try the same place
     except OSError as error:
-        raise OSError(_refusal(what, folder, error, remedy)) from error
+        reason = reason_of(error, folder)
+        msg = f"{what} {folder} cannot be written to ({reason}); {remedy}"
+        raise OSError(msg) from error
 
 
 def ready_file(path: Path, what: str, remedy: str) -> None:
@@ -163,6 +165,19 @@ def warn_of_space(folder: Path, needed: float, remedy: str) -> None:
         )
 
 
+def reason_of(error: OSError, place: Path) -> str:
+    """Say why a place cannot be written to, of a full disk with its space.
+
+    Args:
+        error: what the system said.
+        place: a file or folder.
+    """
+    if error.errno in FULL:
+        return f"no space left, {megabytes(free_space(place))} free"
+    file = next((each for each in (place, *place.parents) if each.is_file()), None)
+    return str(error.strerror) if file is None else f"{file} is a file"
+
+
 def free_space(path: Path) -> int:
     """Return the free bytes of the disk that a path is on, or would be."""
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
@@ -177,16 +192,6 @@ def megabytes(count: float) -> str:
         '1.3 MB'
     """
     return f"{count / 1e6:.1f} MB"
-
-
-def _refusal(what: str, folder: Path, error: OSError, remedy: str) -> str:
-    reason = error.strerror
-    files = [each for each in (folder, *folder.parents) if each.is_file()]
-    if error.errno in FULL:
-        reason = f"no space left, {megabytes(free_space(folder))} free"
-    elif files:
-        reason = f"{files[0]} is a file"
-    return f"{what} {folder} cannot be written to ({reason}); {remedy}"
 
 
 def _unlocked(path: Path) -> bool:

@@ -20,7 +20,10 @@ def test_full_disk_is_reported_and_the_attack_goes_on(tmp_path, monkeypatch, blo
     runner = trainer(tmp_path, 6, callbacks=[callback], enable_checkpointing=True)
     with monkeypatch.context() as patch:
         fill(patch)
-        message = r"the results are written, but iteration 6 could not be saved in .*last\.ckpt"
+        message = (
+            r"the results are written, but iteration 6 could not be saved in .*last\.ckpt \(no "
+            r"space left, [\d.]+ MB free\)"
+        )
         with pytest.raises(OSError, match=message):
             run_attack(runner, module, blobs)
     left = torch.cat([perturbation.delta for perturbation in module.perturbations])

@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_hash.engine.signals import StopRequest
+from lightning_hash.utils.whole_file import reason_of
 
 
 class AttackCheckpoint(Checkpoint):
@@ -74,7 +75,8 @@ class AttackCheckpoint(Checkpoint):
         try:
             trainer.save_checkpoint(self._path, weights_only=False)
         except OSError as error:
-            self.failed = f"iteration {done} could not be saved in {self._path} ({error.strerror})"
+            reason = reason_of(error, self._path.parent)
+            self.failed = f"iteration {done} could not be saved in {self._path} ({reason})"
             rank_zero_warn(f"{self.failed}; the attack goes on")
         else:
             self.failed = None
