@@ -174,8 +174,10 @@ class ClipFeatures(nn.Module):
         mode = self.lstm.training
         # cuDNN has no backward pass of an LSTM in eval mode; without dropout both modes are equal.
         self.lstm.training = mode or torch.is_grad_enabled()
-        states, _ = self.lstm(features.to(self.lstm.bias_ih_l0.dtype))  # type: ignore[arg-type]
-        self.lstm.training = mode
+        try:  # memory may run out, and the same pass be tried in parts
+            states, _ = self.lstm(features.to(self.lstm.bias_ih_l0.dtype))  # type: ignore[arg-type]
+        finally:
+            self.lstm.training = mode
         rows = torch.arange(len(states), device=states.device)
         last: Tensor = states[rows, lengths[0] - 1] if lengths else states[:, -1]
         return last

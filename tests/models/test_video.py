@@ -1,5 +1,7 @@
 """Hash models of clips."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torchvision
@@ -86,6 +88,30 @@ def test_backward_in_eval_mode_on_cudnn():
     expected = clips().requires_grad_()
     Victim(network().eval())(expected).sum().backward()
     torch.testing.assert_close(inputs.grad.cpu(), expected.grad, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_the_mode_in_which_the_lstm_was_is_kept(monkeypatch, memory):
+    """It runs in train mode where gradients are wanted, for cuDNN's sake."""
+    model, modes = network().eval(), []
+    lstm = model.extractor.lstm
+    run = lstm.forward
+
+    def noted(*args):
+        modes.append(lstm.training)
+        if not memory:
+            raise torch.OutOfMemoryError("no memory left")
+        return run(*args)
+
+    monkeypatch.setattr(lstm, "forward", noted)
+    for wanted in (True, False):
+        with (
+            torch.set_grad_enabled(wanted),
+            nullcontext() if memory else pytest.raises(torch.OutOfMemoryError),
+        ):
+            model(clips())
+        assert not lstm.training
+    assert modes == [True, False]
 
 
 def test_wrong_options():

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from lightning_hash.modules.doubts import (
     doubts_after,
     share_of_way,
 )
+from lightning_hash.modules.gradient_watch import GradientWatch
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.victims.foreign import ForeignNetwork
 from tests.conftest import Blobs, TinyNet
@@ -484,3 +486,16 @@ def test_each_of_several_victims_is_looked_at(tmp_path, blobs):
     scores = said(tmp_path, blobs, "one code for 100% of the database", victim=victims)
     named = [text for text in doubts(scores) if "one code" in text]
     assert all(text.startswith("victim tests.modules.test_doubts.Ends: ") for text in named)
+
+
+def test_one_of_several_parameters_reaches_a_query():
+    """A query is reached where the gradient of any of its perturbation's parameters is."""
+    parameters = [torch.nn.Parameter(torch.zeros(3, 2)) for _ in range(2)]
+    parameters[0].grad = torch.tensor([[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    parameters[1].grad = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 0.0]])
+    batch = SimpleNamespace(index=torch.arange(3), sloped=torch.zeros(3, dtype=torch.bool))
+    perturbation = SimpleNamespace(parameters=lambda: parameters)
+    module = SimpleNamespace(shared=False, batches=[batch], perturbation=lambda _: perturbation)
+    watch = GradientWatch([].append)
+    watch.on_train_batch_end(SimpleNamespace(current_epoch=0), module, None, None, 0)
+    assert batch.sloped.tolist() == [True, True, False]

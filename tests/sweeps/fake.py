@@ -1,6 +1,7 @@
 """Runs without torch: what a fit or an attack leaves behind, and what may go wrong."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ def main(verb, folder, do, *found):
     if do == "fail":
         print("error: bits must be at least 1, got 0", file=sys.stderr)
         return 1
+    if do == "name its devices":
+        (folder / "devices.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
     if do == "sleep":
         (folder / "asleep").touch()
         time.sleep(1 if len(list(folder.iterdir())) == 1 else 0)

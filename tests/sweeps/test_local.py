@@ -346,3 +346,19 @@ def test_torn_results_of_a_version_are_left_out(tmp_path, content):
     (bad / "results.json").write_text(content)
     with pytest.warns(UserWarning, match=r"left out: .*version_0/results\.json"):
         assert made_by(run, tmp_path) == bad.parent
+
+
+@pytest.mark.parametrize(
+    ("visible", "jobs", "dealt"),
+    [
+        ("3,5,7", 2, {"3,7", "5"}), ("GPU-a,GPU-b", 2, {"GPU-a", "GPU-b"}), ("4", 2, {"4"}),
+        ("", 2, {""}), ("3,5", 1, {"3,5"}),
+    ],
+)  # fmt: skip
+def test_devices_are_dealt_out_to_runs_at_a_time(tmp_path, monkeypatch, visible, jobs, dealt):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    runs = [fit(str(number), do="name its devices") for number in range(6)]
+    assert sweep(tmp_path, *runs, jobs=jobs)[0] == 0
+    found = {(folder_of(run, tmp_path) / "devices.txt").read_text() for run in runs}
+    assert found <= dealt
+    assert (len(found) == 1) == (len(dealt) == 1 or jobs == 1)
