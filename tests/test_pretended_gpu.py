@@ -86,6 +86,13 @@ def test_parts_of_an_attack_wait_for_nothing(seen, name):
     assert (found["devices"], found["step"], found["between"]) == (["1 x cuda"], {}, {})
 
 
+def test_queries_known_late_to_be_finished_end_where_the_cpus_do(seen):
+    found = seen("finished queries")
+    assert found["differ"] == 0
+    assert any(found["done"])
+    assert found["done"] == found["done on CPU"]
+
+
 @pytest.mark.parametrize(
     "name", ["HammingMAP", "HammingMAP by index", "TargetedHammingMAP", "HammingPrecision"]
 )

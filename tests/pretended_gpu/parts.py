@@ -6,12 +6,19 @@ import torch
 from PIL import Image
 
 import lightning_hash
-from lightning_hash.attacks import AnchorCode, ChosenFrames, DiverseInputs, MomentumSignStep
+from lightning_hash.attacks import (
+    AnchorCode,
+    ChosenFrames,
+    DiverseInputs,
+    MomentumSignStep,
+    SignStep,
+)
 from lightning_hash.data import FolderDataModule, SampleClips
 from lightning_hash.metrics import HammingMAP, HammingPrecision, TargetedHammingMAP
 from lightning_hash.models import build_model
 from lightning_hash.modules import HashModule
-from tests.gpu_check.small import attacked, module, photos, sign_step
+from tests.conftest import TinyNet
+from tests.gpu_check.small import attacked, module, perturbation, photos, sign_step
 from tests.pretended_gpu.commands import ITERATIONS, fitted, steps_of
 from tests.pretended_gpu.device import CUDA, WAITS
 
@@ -56,6 +63,25 @@ def check_attack(make_data, network="convnet", **options):
         }  # fmt: skip
 
     return run
+
+
+def check_finished(place):
+    """Queries that are stepped no more: known late on the device, with the CPU's result."""
+    network, found = TinyNet(2), []
+    for accelerator in ("gpu", "cpu"):
+        made = module(network, batch_size=5, step=far_step, epsilon=0.9, stop_finished=True)
+        scores = attacked(place, made, photos(20, 60), ITERATIONS, accelerator)
+        done = torch.cat([queries.done.cpu() for queries in made.batches])
+        found.append((perturbation(scores), done))
+    (there, done), (here, expected) = found
+    return {
+        "differ": float((there - here).abs().max()), "largest": float(here.abs().max()),
+        "done": done.tolist(), "done on CPU": expected.tolist(),
+    }  # fmt: skip
+
+
+def far_step(parameters):
+    return SignStep(parameters, 0.1)
 
 
 def check_python(place):
@@ -103,6 +129,7 @@ CHECKS = [
     ("data photographs, targeted", check_attack(lambda _: photos(), objective=AnchorCode())),
     ("inputs diverse", check_attack(lambda _: photos(), inputs=DiverseInputs(), step=momentum)),
     ("inputs stop_finished", check_attack(lambda _: photos(), stop_finished=True)),
+    ("finished queries", check_finished),
     ("python attack", check_python),
     ("metric HammingMAP", check_metric(partial(HammingMAP, top_k=20))),
     ("metric HammingMAP by index", check_metric(partial(HammingMAP, top_k=20, ties="stable"))),
