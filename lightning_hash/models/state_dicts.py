@@ -137,8 +137,8 @@ def torchvision_name(name: str, backbone: str) -> str:
     """Turn the name of a tensor, without a prefix, into torchvision's.
 
     Args:
-        name: as it stands in a model of ours, of DeepHash-pytorch, HashNet, DHTA, CgAT or SAAT, or
-            in a Sequential of torchvision's layers.
+        name: as it stands in a model of ours, of DeepHash-pytorch, HashNet, DHTA, CgAT, SAAT,
+            pytorch_deephash or DSDH_PyTorch, or in a Sequential of torchvision's layers.
         backbone: the backbone.
 
     Example:
@@ -156,7 +156,7 @@ def torchvision_name(name: str, backbone: str) -> str:
         for pattern, place in (
             (r"cl1\.", f"classifier.{first}."),
             (r"cl2\.", f"classifier.{second}."),
-            (r"(?:classifier|hash_layer|[12])\.(?:classifier)?(\d+)\.", r"classifier.\1."),
+            (r"(?:classifier|hash_layer|remain|[12])\.(?:classifier)?(\d+)\.", r"classifier.\1."),
             (r"0\.(\d+)\.", r"features.\1."),
         ):
             name, count = re.subn(f"^{pattern}", place, name)
@@ -228,8 +228,16 @@ def _behind(
         if not key.startswith(prefix):
             continue
         name = rename(key.removeprefix(prefix))
-        if name in kept and not torch.equal(given[names.setdefault(name, key)], given[key]):
-            raise ValueError(several_ways(source, names[name], key))
+        if name not in kept:
+            continue
+        before = names.setdefault(name, key)
+        if torch.equal(given[before], given[key]):
+            continue
+        # DSDH_PyTorch counts its hash layer anew: of classifier.0 and hash_layer.0 one has a place.
+        fits = [given[each].shape == own[name].shape for each in (before, key)]
+        if fits[0] == fits[1]:
+            raise ValueError(several_ways(source, before, key))
+        names[name] = before if fits[0] else key
     return Found(
         prefix,
         names,

@@ -149,7 +149,10 @@ class _File:
             shape = tuple(self.given[name].shape)
             part = self._rename(name.removeprefix(prefix)).partition(".")[0]
             if name.startswith(prefix) and part in parts:
-                msg = f"{self.source}: {self.backbone} has no {name} {shape}; is backbone right?"
+                msg = (
+                    f"{self.source}: {self.backbone} has no {name} {shape}; give the backbone that "
+                    "it was trained with, or the network itself (source: module:function)"
+                )
                 raise ValueError(msg)
             inside = not model or name.startswith(f"{model}.")
             if inside and (

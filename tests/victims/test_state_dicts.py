@@ -165,7 +165,7 @@ def without(state, *names):
         (lambda s: s | {"bn.weight": torch.ones(BITS), "bn.bias": torch.ones(BITS)},
          r"bn\.weight \(12,\) may stand between"),
         (lambda s: s | {"layer4.2.conv1.weight": torch.ones(4, 4, 3, 3)},
-         r"resnet18 has no layer4\.2\.conv1\.weight \(4, 4, 3, 3\); is backbone right\?"),
+         r"resnet18 has no layer4\.2\.conv1\.weight \(4, 4, 3, 3\); give the backbone that it was"),
         (lambda s: {"generator": s, "other": s}, r"holds 2 state dicts, under generator, other"),
         (lambda s: {"net": s, "args": [object]}, r"holds more than tensors"),
     ],
