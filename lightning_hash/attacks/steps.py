@@ -198,7 +198,7 @@ class NormalizedStep(Step):
         length: float | Tensor = 1.0
         if group["reference_size"] is not None:
             length = (_live_values(gradient) / group["reference_size"]) ** 0.5
-        unit = torch.where(norm > 0, flat / torch.where(norm > 0, norm, 1.0), 0.0)
+        unit: Tensor = flat / norm.clamp(min=torch.finfo(norm.dtype).tiny)
         return (unit * length).view_as(gradient)
 
 

@@ -166,7 +166,8 @@ class TargetChoice(Part):
         self, label: Tensor, vectors: Tensor, counts: Tensor, generator: torch.Generator
     ) -> int:
         different = self.rule == "different"
-        rows = max(1, CHUNK // max(1, vectors.shape[1]))  # many classes have as many vectors
+        # Many classes have as many vectors.
+        rows = max(1, CHUNK // max(1, vectors.shape[1]))  # pragma: no mutate
         allowed = torch.cat(
             [
                 (part != label).any(dim=1) if different else (part * label).sum(dim=1) == 0

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 ROWS = 65_536  # rows of codes that are checked at a time
-LABELS = 2**24  # labels, likewise
+LABELS = 2**24  # labels, likewise  # pragma: no mutate
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -134,7 +134,7 @@ def check_labels(name: str, labels: Tensor) -> None:
     if labels.dim() != 2:
         msg = f"{name} must have shape (n, C), got {tuple(labels.shape)}"
         raise ValueError(msg)
-    rows = max(1, LABELS // max(1, labels.shape[1]))
+    rows = max(1, LABELS // max(1, labels.shape[1]))  # pragma: no mutate
     for start in range(0, len(labels), rows):
         part = labels[start : start + rows]
         wrong = ~((part == 0) | (part == 1))

@@ -68,10 +68,10 @@ def by_index(what: str, index: Tensor, *columns: Tensor) -> tuple[Tensor, ...]:
 def _alike(column: Tensor, other: Tensor) -> Tensor:
     """Return bool ``(n,)``, whether rows may be of one item."""
     column, other = column.reshape(len(column), -1), other.reshape(len(other), -1)
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return (column == other).all(dim=1)
-    if column.is_floating_point():
+    several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    if several and column.is_floating_point():
         largest = other.abs().amax(dim=1, keepdim=True)
         return ((column - other).abs() <= 1e-3 * largest).all(dim=1)
-    allowed = column.shape[1] // 8 if column.dtype == torch.int8 else 0
-    return (column != other).sum(dim=1) <= allowed
+    if several and column.dtype == torch.int8:
+        return 8 * (column != other).sum(dim=1) <= column.shape[1]
+    return (column == other).all(dim=1)

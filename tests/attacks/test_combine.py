@@ -74,9 +74,10 @@ def test_the_best_of_each_query(tmp_path):
     assert found.values.flatten().tolist() == pytest.approx([0.1, 0.4])  # the first of equal ones
     assert (found.sources, found.restarts, found.epsilon) == ("convnet-32", 3, 0.1)
     assert "start_seed" not in found.attack
-    old = dataclasses.replace(write(tmp_path / "old", [[0.1], [0.2]]), reached=None)
+    old = write(tmp_path / "old", [[0.1], [0.2]], attack={"name": "old"})
+    old = dataclasses.replace(old, reached=None)
     assert combine([*runs, old], "sum").values.flatten().tolist() == pytest.approx([1.0, 1.4])
-    with pytest.raises(ValueError, match="hag on convnet-32 do not say how far each got"):
+    with pytest.raises(ValueError, match="of old on convnet-32 do not say how far each got"):
         combine([*runs, old], "best")
 
 

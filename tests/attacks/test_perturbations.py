@@ -96,6 +96,7 @@ def test_what_is_there_already_is_added():
     made = Given(inputs, LInf(0.1), delta=delta)
     torch.testing.assert_close(made(inputs), inputs + delta)
     assert torch.equal(made.values(inputs), delta)
+    assert set(made.settings()) == {"class"}  # what it is given is no setting
     with pytest.raises(ValueError, match=r"have the shape \(3, 2, 2\), the queries \(3, 4, 4\)"):
         Given(torch.rand(2, 3, 4, 4), LInf(0.1), delta=delta)
 

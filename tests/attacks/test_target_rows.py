@@ -76,6 +76,7 @@ def test_settings_follow_the_contents(files):
             {"anchors": "swapped.txt"},
             r"items of query 31 have other labels than its target",
         ),
+        ({"anchors": "one_other.txt"}, r"items of query 31 have other labels than its target"),
         ({"anchors": "beyond.txt"}, r"names items not in the database"),
         ({"file": None}, r"anchors and queries go with a file of rows of target labels"),
         ({"file": "targets.json"}, r"anchors and queries go with a file of rows"),
@@ -85,6 +86,7 @@ def test_settings_follow_the_contents(files):
 def test_what_does_not_fit_is_refused(files, change, message):
     np.savetxt("rows.txt", np.eye(4)[CLASSES])
     np.savetxt("swapped.txt", np.array(ANCHORS)[::-1])
+    np.savetxt("one_other.txt", np.array([[9, 11, 3], *ANCHORS[1:]]))
     np.savetxt("beyond.txt", np.array(ANCHORS) + 9)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         choose(**{**files, **change})

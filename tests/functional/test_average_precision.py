@@ -167,6 +167,10 @@ def test_precision_against_every_order(ties, n):
     case = random_case(11, queries=5, items=7, bits=2)
     expected = [float(ranking.precision_at(tied(case, row), n, ties)) for row in range(5)]
     assert precision_at(*case, n, ties=ties).tolist() == pytest.approx(expected)
+    with pytest.raises(ValueError, match="n must be a positive whole number, got 0"):
+        precision_at(*case, 0, ties=ties)
+    with pytest.raises(ValueError, match=r"n must be a positive whole number, got -1"):
+        precision_at_n_curve(*case, [n, -1], ties=ties)
     curve = precision_at_n_curve(*case, [2, n], ties=ties)
     assert curve[1].item() == pytest.approx(sum(expected) / 5)
 

@@ -14,7 +14,7 @@ from lightning_hash.functional import (
     shares_label,
     sign_code,
 )
-from lightning_hash.functional.checks import check_labels
+from lightning_hash.functional.checks import check_codes, check_labels
 from tests.reference import attacks, ranking
 
 
@@ -114,6 +114,15 @@ def test_labels_are_compared_in_parts(chunk, monkeypatch):
     monkeypatch.setattr("lightning_hash.functional.labels.CHUNK", chunk)
     assert torch.equal(shares_label(one, other), (one[:, None] & other).any(dim=2))
     assert shares_label(one, other[:0]).shape == (6, 0)
+
+
+@pytest.mark.parametrize("part", [1, 9, 100])
+def test_a_wrong_code_is_found_in_any_part(part, monkeypatch):
+    monkeypatch.setattr("lightning_hash.functional.checks.ROWS", part)
+    codes = torch.ones(10, 3)
+    codes[7, 1] = 0
+    with pytest.raises(ValueError, match=r"must be -1 or \+1, got 0.0 in row 7, bit 1"):
+        check_codes("codes", codes)
 
 
 @pytest.mark.parametrize("part", [1, 9, 100])

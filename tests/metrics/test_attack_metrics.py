@@ -49,6 +49,15 @@ class Other(PerQueryMetric):
         return codes.sum(dim=1)
 
 
+class ThreeKnown(PerQueryMetric):
+    """Needs exactly what is known of every query."""
+
+    name = "three_known"
+
+    def values(self, codes, labels, index):
+        return codes.sum(dim=1) * labels.sum(dim=1) * index
+
+
 class Strange(PerQueryMetric):
     name = "strange"
 
@@ -187,6 +196,8 @@ def test_names_are_what_is_known():
         "map", "precision_at_n", "recall_at_3", "other",
     ]  # fmt: skip
     assert made.names(["clean"]) == ["other"]
+    bare = AttackMetrics(extra=[ThreeKnown()])
+    assert bare.names(()) == ["three_known"]
 
 
 def test_queries_are_forgotten_and_the_database_is_kept():
