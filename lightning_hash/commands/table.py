@@ -74,7 +74,10 @@ _ATTACK = {
         "the run goes to RUNS/attack/NAME/version_N; the attack's name by default",
         type=str | None,
     ),
-    "checkpoint_every": Option("iterations between two checkpoints of the attack", 50, int),
+    "checkpoint_every": Option(
+        "iterations between two checkpoints of the attack; once a minute by default",
+        type=int | None,
+    ),
 }
 _TRANSFER = {
     "perturbations": Option("run folders of finished attacks", nargs="+", required=True),

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -68,6 +69,23 @@ def test_saves_every_so_often_and_at_the_end(tmp_path, blobs):
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
     with pytest.raises(ValueError, match="checkpoint_every must be at least 1, got 0"):
         AttackCheckpoint(0)
+
+
+def test_saves_once_a_minute(tmp_path, blobs, monkeypatch):
+    """Ten iterations of 25 seconds: after 75, 150 and 225 seconds, and at the end."""
+    saved = []
+    runner = trainer(tmp_path, 10, callbacks=[AttackCheckpoint()], enable_checkpointing=True)
+    clock = SimpleNamespace(monotonic=lambda: 1000 + 25 * runner.current_epoch)
+    monkeypatch.setattr("lightning_hash.engine.callbacks.attack_checkpoint.time", clock)
+    save = runner.save_checkpoint
+
+    def counted(*arguments, **options):
+        saved.append(runner.current_epoch)
+        save(*arguments, **options)
+
+    runner.save_checkpoint = counted
+    run_attack(runner, make(), blobs)
+    assert saved == [3, 6, 9]
 
 
 def test_signals_are_given_back(tmp_path, blobs):

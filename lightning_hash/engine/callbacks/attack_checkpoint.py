@@ -1,5 +1,6 @@
 """Checkpoints of an attack."""
 
+import time
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -7,11 +8,14 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_hash.engine.signals import StopRequest
+from lightning_hash.utils.distributed import any_process
 from lightning_hash.utils.whole_file import reason_of
+
+SECONDS = 60.0
 
 
 class AttackCheckpoint(Checkpoint):
-    """Save an attack every so many iterations, at its end, and when a signal asks it to stop.
+    """Save an attack once a minute, at its end, and when a signal asks it to stop.
 
     The file is ``checkpoints/last.ckpt`` in the run folder. Where it cannot be written the attack
     goes on; run_attack then ends with an error. After SIGTERM or Ctrl-C, and on SLURM after
@@ -20,7 +24,8 @@ class AttackCheckpoint(Checkpoint):
     with the status 128 + signal.
 
     Args:
-        every: iterations between two checkpoints.
+        every: iterations between two checkpoints; ``None`` for a minute, which costs a fast attack
+            no more than a slow one.
 
     Attributes:
         failed: what went wrong with the last checkpoint that was tried, if anything.
@@ -29,14 +34,15 @@ class AttackCheckpoint(Checkpoint):
         ValueError: if ``every`` is below 1.
     """
 
-    def __init__(self, every: int = 50) -> None:
-        if every < 1:
+    def __init__(self, every: int | None = None) -> None:
+        if every is not None and every < 1:
             msg = f"checkpoint_every must be at least 1, got {every}"
             raise ValueError(msg)
         self.every = every
         self.failed: str | None = None
         self._stop = StopRequest()
         self._path: Path | None = None
+        self._saved_at = 0.0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the place of the file."""
@@ -46,13 +52,14 @@ class AttackCheckpoint(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen to signals."""
         self._stop.listen(trainer)
+        self._saved_at = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, if it is time; stop, if that was asked for."""
         done = trainer.current_epoch + 1
         stop = self._stop.agreed()
         ends = stop or trainer.should_stop or done == trainer.max_epochs
-        if ends or done % self.every == 0:
+        if self._is_due(done) or ends:
             self._save(trainer, done)
         if stop:
             self._leave(trainer, done)
@@ -69,6 +76,12 @@ class AttackCheckpoint(Checkpoint):
         """Leave the signals alone again."""
         self._stop.forget()
 
+    def _is_due(self, done: int) -> bool:
+        """Return whether it is time; all processes ask together, whose clocks differ."""
+        if self.every is not None:
+            return done % self.every == 0
+        return any_process(time.monotonic() - self._saved_at >= SECONDS)
+
     def _save(self, trainer: pl.Trainer, done: int) -> None:
         if self._path is None:
             return
@@ -80,6 +93,7 @@ class AttackCheckpoint(Checkpoint):
             rank_zero_warn(f"{self.failed}; the attack goes on")
         else:
             self.failed = None
+        self._saved_at = time.monotonic()
 
     def _leave(self, trainer: pl.Trainer, done: int) -> None:
         saved = self._path is not None and self.failed is None
