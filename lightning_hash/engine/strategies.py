@@ -1,12 +1,18 @@
 """How an attack is spread over processes."""
 
+import atexit
+from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.distributed import _destroy_dist_connection
 from pytorch_lightning.strategies import DDPStrategy, StrategyRegistry
 from torch.nn.parallel import DistributedDataParallel
 
 NAME = "query_parallel"
+# After so long a process that waits for one that is gone ends; torch's own half hour is long on a
+# cluster. What one process does alone, such as the choice of kernels, takes seconds.
+TIMEOUT = timedelta(minutes=10)
 
 
 class QueryParallelStrategy(DDPStrategy):
@@ -22,14 +28,22 @@ class QueryParallelStrategy(DDPStrategy):
         query_parallel: what an attack looks for before it runs in several processes.
 
     Args:
-        options: as in Lightning's DDPStrategy.
+        options: as in Lightning's DDPStrategy; ``timeout`` is ten minutes by default.
     """
 
     strategy_name = NAME
     query_parallel = True
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{"timeout": TIMEOUT, **options})
+
+    def setup_distributed(self) -> None:
+        """Join the processes, and end their group with the program.
+
+        Lightning ends groups of NCCL alone.
+        """
+        super().setup_distributed()
+        atexit.register(_destroy_dist_connection)
 
     def setup(self, trainer: pl.Trainer) -> None:
         """Set up as DDP does; every process keeps its own parameters and buffers."""

@@ -9,20 +9,30 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from lightning_hash.engine.checkpoint_io import WholeCheckpointIO
 from lightning_hash.engine.signals import RunSignals
+from lightning_hash.engine.strategies import TIMEOUT
 from lightning_hash.utils.allocator import keep_pages
 from lightning_hash.utils.signals import PARENT
 
 
 class HashTrainer(pl.Trainer):
-    """The Trainer that fits hash models and attacks them; its checkpoints are never torn."""
+    """The Trainer that fits hash models and attacks them; its checkpoints are never torn.
+
+    A process that waits for one that is gone ends after ten minutes, unless ``strategy`` is an
+    object with a timeout of its own.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._signal_connector = RunSignals(self)
+        if isinstance(self.strategy, DDPStrategy) and not isinstance(
+            kwargs.get("strategy"), Strategy
+        ):
+            self.strategy._timeout = TIMEOUT
         launcher = self.strategy.launcher
         if (
             isinstance(launcher, _SubprocessScriptLauncher)

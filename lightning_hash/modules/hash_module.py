@@ -38,7 +38,11 @@ from lightning_hash.modules.training_settings import (
     scheduler_settings,
     selected_on,
 )
-from lightning_hash.utils.distributed import gather_rows, gather_rows_with_grad
+from lightning_hash.utils.distributed import (
+    gather_equal_rows,
+    gather_rows,
+    gather_rows_with_grad,
+)
 from lightning_hash.utils.settings import sha256_of
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION, check_shapes
 from lightning_hash.victims.victim import Victim
@@ -261,12 +265,12 @@ class HashModule(pl.LightningModule):
         gathered logits, averaged by DDP, are those of one process with the whole batch.
         """
         inputs, labels, index, *lengths = batch
-        logits, labels = gather_rows_with_grad(self(inputs, *lengths)), gather_rows(labels)
+        logits, labels = gather_rows_with_grad(self(inputs, *lengths)), gather_equal_rows(labels)
         if isinstance(self.loss, FollowsProgress):
             self.loss.on_progress(min(self.global_step / self._steps, 1.0))
         others: tuple[Tensor, ...] = ()
         if self._bank is not None:
-            self._bank.update(gather_rows(index), logits, labels)
+            self._bank.update(gather_equal_rows(index), logits, labels)
             others = self._bank.rows()
         loss: Tensor = self.loss(logits, labels, *others)
         self.log("train/loss", loss, batch_size=len(inputs))

@@ -36,6 +36,18 @@ def gather_rows(rows: Tensor) -> Tensor:
     return torch.cat(gather_all_tensors(rows)) if several_processes() else rows
 
 
+def gather_equal_rows(rows: Tensor) -> Tensor:
+    """Join the rows ``(n, ...)`` of all processes, as many of each, without a wait for the device.
+
+    :func:`gather_rows` first asks each process how many it has.
+    """
+    if not several_processes():
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
 def gather_rows_with_grad(rows: Tensor) -> Tensor:
     """Join the rows ``(n, ...)`` of all processes, as many of each.
 
@@ -52,9 +64,7 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+        return gather_equal_rows(rows)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:

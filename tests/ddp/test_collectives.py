@@ -1,12 +1,17 @@
 """Two gloo processes in one call of torch.multiprocessing."""
 
+from datetime import timedelta
+from unittest.mock import patch
+
 import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 import torchmetrics
+from pytorch_lightning.strategies import DDPStrategy
 
 from lightning_hash.commands.attack import run_attack
+from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import RankingOptions, mean_average_precision
 from lightning_hash.metrics import (
@@ -19,6 +24,7 @@ from lightning_hash.metrics import (
 from lightning_hash.modules import AttackModule, HashModule
 from lightning_hash.utils.distributed import (
     any_process,
+    gather_equal_rows,
     gather_objects,
     gather_rows,
     gather_rows_with_grad,
@@ -41,6 +47,7 @@ def _collectives(rank):
         "zero": gather_to_zero(f"r{rank}"),
         "rows": gather_rows(rows).flatten().tolist(),
         "empty": gather_rows(rows[:0] if rank == 0 else rows).flatten().tolist(),
+        "equal": gather_equal_rows(rows[:3]).flatten().tolist(),
         "sum": sum_over_processes(torch.tensor([1.0, rank])).tolist(),
         "any": [any_process(rank == 1), any_process(False)],
     }
@@ -53,6 +60,7 @@ def test_collectives():
         assert found["objects"] == [{"rank": 0}, {"rank": 1}]
         assert found["rows"] == [0, 1, 2, 10, 11, 12, 13, 14]
         assert found["empty"] == [10, 11, 12, 13, 14]
+        assert found["equal"] == [0, 1, 2, 10, 11, 12]
         assert found["sum"] == [2.0, 1.0]
         assert found["any"] == [True, False]
 
@@ -168,6 +176,31 @@ def test_ddp_would_average_the_gradients_of_different_queries():
     runner = HashTrainer(accelerator="cpu", devices=2, strategy="ddp", logger=False)
     with pytest.raises(ValueError, match=r"DDPStrategy averages .* need strategy='query_parallel'"):
         run_attack(runner, AttackModule(TinyNet(), n_queries=None), BlobData())
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "query_parallel"])
+def test_who_waits_for_a_process_that_is_gone_ends_after_ten_minutes(strategy):
+    runner = HashTrainer(accelerator="cpu", devices=2, strategy=strategy, logger=False)
+    assert runner.strategy._timeout == timedelta(minutes=10)
+    own = type(runner.strategy)(timeout=timedelta(minutes=45))
+    runner = HashTrainer(accelerator="cpu", devices=2, strategy=own, logger=False)
+    assert runner.strategy._timeout == timedelta(minutes=45)
+
+
+def test_an_attacks_process_group_is_ended_with_the_program():
+    """Lightning ends groups of nccl alone; an attack's is of gloo and nccl."""
+    with (
+        patch.object(DDPStrategy, "setup_distributed"),
+        patch("atexit.register") as registered,
+    ):
+        QueryParallelStrategy().setup_distributed()
+    ((end,), _) = registered.call_args
+    with (
+        patch("torch.distributed.is_initialized", return_value=True),
+        patch("torch.distributed.destroy_process_group") as ended,
+    ):
+        end()
+    ended.assert_called_once_with()
 
 
 def _fit(rank=0, world=1):
