@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset, default_collate
@@ -262,18 +263,19 @@ class HashDataModule(pl.LightningDataModule, ABC):
             generator=generator,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            pin_memory=is_copied(trainer),
             collate_fn=collate_of(items),
         )
 
     def split_loader(
-        self, split: str, items: Dataset[Item] | None = None, pin_memory: bool = False
+        self, split: str, items: Dataset[Item] | None = None, trainer: pl.Trainer | None = None
     ) -> DataLoader[Item]:
         """Return the loader of a split in its own order.
 
         Args:
             split: its name.
             items: what stands for its data set, such as the same images unscaled.
-            pin_memory: hand out batches in pinned memory.
+            trainer: whose loader it is, where it is not this data module's own.
 
         Raises:
             ValueError: if there is no such split.
@@ -283,7 +285,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
             found,
             batch_size=self.eval_batch_size,
             num_workers=self.num_workers,
-            pin_memory=pin_memory,
+            pin_memory=is_copied(self.trainer if trainer is None else trainer),
             collate_fn=collate_of(found),
         )
 
@@ -346,6 +348,11 @@ def checked_batch(items: Sequence[Item]) -> list[Any]:
         )
         raise ValueError(msg)
     return batch
+
+
+def is_copied(trainer: pl.Trainer | None) -> bool:
+    """Return whether a trainer copies batches to a GPU, which it does faster from pinned memory."""
+    return trainer is not None and isinstance(trainer.accelerator, CUDAAccelerator)
 
 
 def collate_of(items: Any) -> Callable[[Sequence[Item]], list[Any]] | None:

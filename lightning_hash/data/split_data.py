@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.accelerators import CUDAAccelerator
 from torch.utils.data import DataLoader
 
 from lightning_hash.data.base import HashDataModule, Item
@@ -62,6 +61,5 @@ class SplitData(pl.LightningDataModule):
         return self.source.split_loader(
             split,
             Unscaled(items) if isinstance(items, EightBitImages) else items,
-            pin_memory=self.trainer is not None
-            and isinstance(self.trainer.accelerator, CUDAAccelerator),
+            trainer=self.trainer,
         )

@@ -111,3 +111,14 @@ def test_batches_are_pinned_for_cuda(tmp_path, blobs, make, accelerator, pinned)
     (loader,) = data.predict_dataloader()
     assert loader.pin_memory is pinned
     assert not loader.persistent_workers
+
+
+@pytest.mark.parametrize(("accelerator", "pinned"), [(CPUAccelerator, False),
+                                                     (CUDAAccelerator, True)])  # fmt: skip
+def test_batches_of_fit_and_test_are_pinned_for_cuda(blobs, accelerator, pinned):
+    trainer = SimpleNamespace(accelerator=accelerator(), world_size=1, global_rank=0)
+    blobs.trainer = trainer
+    blobs.setup("fit")
+    blobs.setup("test")
+    loaders = [blobs.train_dataloader(), *blobs.val_dataloader(), *blobs.test_dataloader()]
+    assert [loader.pin_memory for loader in loaders] == [pinned] * 5
