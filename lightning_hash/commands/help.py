@@ -48,6 +48,12 @@ def verb_help(verb: str) -> str:
     run, add = parser.add_argument_group("run"), _Adder(entry.defaults)
     add(run, "config", "FILE", None, "YAML with options, or the name of a preset; may be repeated")
     add(run, "print_config", "", None, "print the options as YAML and run nothing")
+    if entry.trust:
+        add(
+            run, "trust", "", None, "let files and class paths run code of others: functions, "
+            "TorchScript, exported programs with pickles, classes of other packages; see "
+            "SECURITY.md",
+        )  # fmt: skip
     for name, option in entry.options.items():
         metavar = "" if option.type is bool else f"{name.upper()}{' ...' if option.nargs else ''}"
         add(run, name, metavar, option.default, option.help, required=option.required)

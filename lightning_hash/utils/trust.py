@@ -24,6 +24,11 @@ OFFERED = (
     ),
 )
 
+
+class UntrustedError(ValueError):
+    """Something would run code of others, and nobody has said that it may."""
+
+
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 
 
@@ -61,21 +66,47 @@ def needs_trust(what: str, reason: str) -> None:
         reason: how it would run code, from its verb on.
 
     Raises:
-        ValueError: in one line.
+        UntrustedError: in one line.
 
     Example:
         >>> needs_trust("victim a.ts", "is TorchScript, which can write files")
         Traceback (most recent call last):
-        ValueError: victim a.ts is TorchScript, which can write files: if you trust who made it, \
+        lightning_hash.utils.trust.UntrustedError: victim a.ts is TorchScript, which can write files: if you trust who made it, \
 give --trust (in Python trust=True)
     """
     if not is_trusted():
-        raise ValueError(refusal(what, reason))
+        raise UntrustedError(refusal(what, reason))
 
 
 def refusal(what: str, reason: str) -> str:
     """Return what is said of something that needs trust; see :func:`needs_trust`."""
     return f"{what} {reason}: if you trust who made it, give {OPTION} (in Python trust=True)"
+
+
+def untrusted(error: BaseException | None) -> UntrustedError | None:
+    """Return what was not trusted, where that stands behind an error.
+
+    Args:
+        error: such as a parser's, which says it in many lines.
+    """
+    while error is not None and not isinstance(error, UntrustedError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def check_flag(arguments: Sequence[str]) -> None:
+    """Refuse ``--trust`` with a value.
+
+    Args:
+        arguments: a command line.
+
+    Raises:
+        ValueError: if it has one.
+    """
+    for argument in arguments:
+        if argument.startswith(f"{OPTION}="):
+            msg = f"{argument}: {OPTION} takes no value; give it alone, or leave it out"
+            raise ValueError(msg)
 
 
 def check_no_grant(content: Any, where: str) -> None:
@@ -119,7 +150,8 @@ def import_named(path: str, offered: Sequence[str], what: str) -> Any:
         The class, function or value.
 
     Raises:
-        ValueError: if it cannot be imported, or would run code of others.
+        UntrustedError: if it is of another module.
+        ValueError: if it cannot be imported.
     """
     reason = f"is not of {', '.join(offered)}, and to import a module runs it"
     if not is_below(path, offered):  # before the import, which would be too late

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_hash.utils.trust import is_trusted, refusal
+from lightning_hash.utils.trust import UntrustedError, is_trusted, refusal
 from lightning_hash.victims.exported_graph import (
     DOTTED,
     TEXT,
@@ -41,7 +41,8 @@ def load_exported(path: Path) -> nn.Module:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no exported program, was exported in training mode or for one batch
-            size, or holds more than tensors and a graph.
+            size.
+        UntrustedError: if it holds more than tensors and a graph.
     """
     if not path.is_file():
         msg = f"victim {path} does not exist"
@@ -90,11 +91,11 @@ def _plain_archive(path: Path) -> io.BytesIO:
             if not LEFT_OUT.fullmatch(name)
         }
     except NotPlainError as error:
-        raise ValueError(refusal(f"victim {path}", f"can run code ({error})")) from error
+        raise UntrustedError(refusal(f"victim {path}", f"can run code ({error})")) from error
     except Exception as error:  # a damaged archive ends in any of several types
         raise ValueError(_damaged(path, error)) from error
     buffer = io.BytesIO()
-    with PT2ArchiveWriter(buffer) as writer:  # type: ignore[no-untyped-call]
+    with PT2ArchiveWriter(buffer) as writer:
         for name, content in plain.items():
             writer.write_bytes(name, content)
     buffer.seek(0)

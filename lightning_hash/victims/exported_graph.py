@@ -36,19 +36,16 @@ _PYTHON = re.compile(
 _HIGHER = re.compile(
     r"torch\.ops\.higher_order\.(cond|wrap_with_set_grad_enabled|wrap_with_autocast)"
 )
-_SYMBOLIC = frozenset(
-    "Symbol Integer Float Rational Add Mul Pow Max Min Mod Abs And Or Not Eq Ne Lt Le Gt Ge "
-    "Equality Unequality StrictLessThan LessThan StrictGreaterThan GreaterThan Piecewise "
-    "ExprCondPair floor ceiling true false True False oo int_oo FloorDiv ModularIndexing Where "
-    "PythonMod CleanDiv CeilToInt FloorToInt CeilDiv LShift RShift PowByNatural FloatPow "
-    "FloatTrueDiv IntTrueDiv TruncToFloat TruncToInt RoundToInt RoundDecimal ToFloat Identity "
-    "IsNonOverlappingAndDenseIndicator".split()
+_SYMBOLIC = re.compile(
+    r"Symbol|Integer|Float|Rational|Add|Mul|Pow|Max|Min|Mod|Abs|And|Or|Not|Eq|Ne|Lt|Le|Gt|Ge"
+    r"|Equality|Unequality|(Strict)?(Less|Greater)Than|Piecewise|ExprCondPair|floor|ceiling|true"
+    r"|false|oo|int_oo|FloorDiv|CeilDiv|CleanDiv|ModularIndexing|Where|PythonMod|[LR]Shift|Identity"
+    r"|(Ceil|Floor|Trunc|Round)ToInt|TruncToFloat|RoundDecimal|ToFloat|PowByNatural|FloatPow"
+    r"|(Float|Int)TrueDiv|IsNonOverlappingAndDenseIndicator|[suzf]+\d+"  # s77, a size by its name
 )
-_SYMBOL = re.compile(r"(?a:[suzf]+\d+)")  # a size by its name alone, as s77
-_GUARDS = frozenset("L math torch True False not_none".split())
-_OF_GUARDS = frozenset(
-    "size stride storage_offset trunc floor ceil sqrt isnan inf sym_not sym_int sym_float sym_ite "
-    "sym_max sym_min sym_sum".split()
+_GUARDS = re.compile(r"L|math|torch|not_none")
+_OF_GUARDS = re.compile(
+    r"size|stride|storage_offset|trunc|floor|ceil|sqrt|isnan|inf|sym_(not|int|float|ite|max|min|sum)"
 )
 _PARTS = (
     ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call, ast.keyword, ast.BinOp,
@@ -159,9 +156,10 @@ def is_symbolic(expression: str) -> bool:
         >>> is_symbolic("Mul(Integer(2), Symbol('s0', integer=True))"), is_symbolic("f(os)")
         (True, False)
     """
+
     def known(node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
-            return node.id in _SYMBOLIC or _SYMBOL.fullmatch(node.id) is not None
+            return _SYMBOLIC.fullmatch(node.id) is not None
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return bool(NAME.fullmatch(node.value) or NUMBER.fullmatch(node.value))
         return isinstance(node, _PARTS)
@@ -176,11 +174,12 @@ def is_guard(expression: str) -> bool:
         >>> is_guard("L['x'].size()[2] % 4 == 0"), is_guard("__import__('os').abort()")
         (True, False)
     """
+
     def known(node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
-            return node.id in _GUARDS
+            return _GUARDS.fullmatch(node.id) is not None
         if isinstance(node, ast.Attribute):
-            return node.attr in _OF_GUARDS
+            return _OF_GUARDS.fullmatch(node.attr) is not None
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return NAME.fullmatch(node.value) is not None
         return isinstance(node, (*_PARTS, ast.Subscript))

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from lightning_hash.utils.trust import check_no_grant, trusting
+from lightning_hash.utils.trust import check_no_grant, needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.foreign import load_foreign
 from lightning_hash.victims.joint import join_victims
@@ -45,6 +45,8 @@ def _resolve(given: Any) -> Victim:
         return load_victim(given)
     if isinstance(given, dict):
         check_no_grant(given, "victim")
+        if "class_path" in given:
+            needs_trust(f"victim: class path {given['class_path']}", "is imported and built")
         return load_foreign(**given)
     if isinstance(given, nn.Module):
         given = unwrapped(given)
