@@ -297,5 +297,11 @@ def test_expressions():
         "Add('__import__(\"os\")')", "f'{Symbol}'", "Symbol('x').f()", "Symbol(", "s0; s1",
     ):  # fmt: skip
         assert not is_symbolic(text)
-    for text in ("torch.load('x')", "L['x'].__class__", "math.os", "L['a b'] == 1", "getattr(L, x)"):
+    for text in (
+        "torch.load('x')",
+        "L['x'].__class__",
+        "math.os",
+        "L['a b'] == 1",
+        "getattr(L, x)",
+    ):
         assert not is_guard(text)
