@@ -55,10 +55,10 @@ def explained_denial(message: str) -> str | None:
 
     Example:
         >>> explained_denial("Importing 'os.system' is not allowed, denied by ...").split(":")[0]
-        'class path os.system is none that a file may name, since it could run any code'
+        'class path os.system is none that may be named without trust, since it could run any code'
     """
     found = _DENIED.search(message)
     if found is None:
         return None
-    reason = "is none that a file may name, since it could run any code"
+    reason = "is none that may be named without trust, since it could run any code"
     return refusal(f"class path {found[1]}", reason)
