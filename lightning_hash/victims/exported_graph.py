@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 NAME = re.compile(r"(?a:[A-Za-z_]\w*|)")
-DOTTED = re.compile(r"(?a:[\w.]*)")
+DOTTED = re.compile(r"(?a:[\w.-]*)")
 NUMBER = re.compile(r"-?(Infinity|NaN|[\d.e+-]+)")
 TEXT = re.compile(r"(?a:[\w .,:;+*/<>()=|-]*)")  # no quotes, backslashes, braces or line ends
 _DOTTED_KEYS = (
