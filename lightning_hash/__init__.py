@@ -15,7 +15,6 @@ _PLACES = {
     "AttackModule": "lightning_hash.modules.attack_module",
     "HashTrainer": "lightning_hash.engine.trainer",
     "report": "lightning_hash.commands.report",
-    "trusting": "lightning_hash.utils.trust",
 }
 __all__ = ["__version__", *_PLACES]
 

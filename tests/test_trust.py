@@ -14,7 +14,6 @@ from lightning_fabric.strategies.launchers.subprocess_script import _basic_subpr
 from PIL import EpsImagePlugin
 from torch import nn
 
-import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.class_paths import checked_class_paths
@@ -172,7 +171,7 @@ def test_with_trust_it_runs(there, blobs):
     assert ran()
     with pytest.raises(UntrustedError, match=r"'stranger\.Net' is not of lightning_hash\.models"):
         HashModule({"class_path": "stranger.Net"}, 8)
-    with lightning_hash.trusting():
+    with trusting():
         assert type(HashModule({"class_path": "stranger.Net"}, 8).network).__name__ == "Net"
     with pytest.raises(UntrustedError):
         encode({"source": f"{PARTS}:TinyNet"}, blobs, "query", accelerator="cpu")

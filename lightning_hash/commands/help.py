@@ -19,6 +19,12 @@ _LAST = (
     "there is to set. All options may stand in a YAML file instead; --print_config prints one."
 )
 
+_TRUST = (
+    " The flag --trust, anywhere behind the verb, lets files and class paths run code of others: "
+    "functions, TorchScript, exported programs with pickles, classes of other packages. No config "
+    "can set it; see SECURITY.md."
+)
+
 
 class _Parameter(NamedTuple):
     """A parameter of a function as its source has it."""
@@ -41,19 +47,14 @@ def verb_help(verb: str) -> str:
     """
     entry = VERBS[verb]
     prog = f"{PROGRAM} {verb}"
+    last = _LAST + _TRUST if entry.trust else _LAST
     parser = ArgumentParser(
-        prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=_LAST,
+        prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=last,
         add_help=False,
     )  # fmt: skip
     run, add = parser.add_argument_group("run"), _Adder(entry.defaults)
     add(run, "config", "FILE", None, "YAML with options, or the name of a preset; may be repeated")
     add(run, "print_config", "", None, "print the options as YAML and run nothing")
-    if entry.trust:
-        add(
-            run, "trust", "", None, "let files and class paths run code of others: functions, "
-            "TorchScript, exported programs with pickles, classes of other packages; see "
-            "SECURITY.md",
-        )  # fmt: skip
     for name, option in entry.options.items():
         metavar = "" if option.type is bool else f"{name.upper()}{' ...' if option.nargs else ''}"
         add(run, name, metavar, option.default, option.help, required=option.required)

@@ -71,8 +71,8 @@ def needs_trust(what: str, reason: str) -> None:
     Example:
         >>> needs_trust("victim a.ts", "is TorchScript, which can write files")
         Traceback (most recent call last):
-        lightning_hash.utils.trust.UntrustedError: victim a.ts is TorchScript, which can write files: if you trust who made it, \
-give --trust (in Python trust=True)
+        lightning_hash.utils.trust.UntrustedError: victim a.ts is TorchScript, which can write \
+files: if you trust who made it, give --trust (in Python trust=True)
     """
     if not is_trusted():
         raise UntrustedError(refusal(what, reason))
