@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.defaults import keep_defaults
 from lightning_hash.commands.given import (
@@ -75,21 +76,22 @@ class HashCLI(LightningCLI):
         early = {k: reason for k, reason in UNUSED[verb].items() if (verb, k) != _LATE}
         check_command_line(verb, arguments, early)
         model_module, _, model_class = entry.model.rpartition(".")
-        super().__init__(
-            model_class=getattr(import_module(model_module), model_class),
-            datamodule_class=HashDataModule,
-            subclass_mode_data=True,
-            trainer_class=HashTrainer,
-            seed_everything_default=0,
-            save_config_callback=SaveConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            parser_class=HashArgumentParser,
-            parser_kwargs={"prog": f"{PROGRAM} {verb}", "description": f"{entry.help}."},
-            load_from_checkpoint_support=False,
-            auto_configure_optimizers=False,
-            args=arguments,
-            run=False,
-        )
+        with checked_class_paths():
+            super().__init__(
+                model_class=getattr(import_module(model_module), model_class),
+                datamodule_class=HashDataModule,
+                subclass_mode_data=True,
+                trainer_class=HashTrainer,
+                seed_everything_default=0,
+                save_config_callback=SaveConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                parser_class=HashArgumentParser,
+                parser_kwargs={"prog": f"{PROGRAM} {verb}", "description": f"{entry.help}."},
+                load_from_checkpoint_support=False,
+                auto_configure_optimizers=False,
+                args=arguments,
+                run=False,
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the verb, and what it takes where the user says nothing."""
@@ -122,7 +124,9 @@ class HashCLI(LightningCLI):
             checkpoint = read_checkpoint(
                 Path(path), "victim", maker, prefix="ckpt_path: ", needs=needs
             )
-            entry, network = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
+            entry, described = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
+            # No more than its network: other options are the user's.
+            network = {name: described[name] for name in _NETWORK if name in described}
             saved = {name: entry[name] for name in ("backbone", "bits")}
             if entry.get("settings") is not None:
                 saved["weights"] = entry["settings"]["model"]["weights"]
@@ -176,4 +180,5 @@ class HashCLI(LightningCLI):
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml
+_NETWORK = ("backbone", "bits", "weights")
 _LATE = ("attack", LEARNED_ON)  # whether it changes anything is known once the options are parsed

@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
+from lightning_hash.commands.class_paths import CheckedParser
+
 _RULE = "must be a finite number or a fraction such as '1/255'"
 # What jsonargparse says about an lr inside a class that an option names.
 _WRONG_RATE = re.compile(
@@ -14,7 +16,7 @@ _WRONG_RATE = re.compile(
 )
 
 
-class HashArgumentParser(LightningArgumentParser):
+class HashArgumentParser(LightningArgumentParser, CheckedParser):
     """Take every option named ``lr``, of whatever class, as a number or a fraction.
 
     jsonargparse makes the parsers of classes that a config names with the class of the outermost
@@ -30,7 +32,7 @@ class HashArgumentParser(LightningArgumentParser):
         return super().add_argument(*args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say what is wrong and end with status 2; of a wrong ``lr`` in one line."""
+        """Say what is wrong and end with status 2; a wrong ``lr`` or class path in one line."""
         rate = _WRONG_RATE.search(message)
         if rate is not None and self.exit_on_error:
             self.exit(2, f"error: --{rate[1]}.lr {rate[2]}\n")

@@ -242,7 +242,7 @@ def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
 def _read_picture(path: Path) -> bytes:
     """Return a PNG, decoded once to know that it is whole."""
     content = path.read_bytes()
-    with Image.open(io.BytesIO(content)) as picture:
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
         picture.load()
     return content
 

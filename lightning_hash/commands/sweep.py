@@ -11,6 +11,7 @@ from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.plan import SCALES
 from lightning_hash.sweeps.record import finished_runs
 from lightning_hash.utils.configs import find_configs
+from lightning_hash.utils.trust import OPTION
 from lightning_hash.utils.whole_file import ready_file, ready_folder, write_whole
 
 
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     if options.only is not None:
         runs = _one(runs, options.only)
     if options.dry_run:
-        _print_commands(runs, options.runs, options.trainer)
+        _print_commands(runs, options.runs, options.trainer, trust=options.trust)
         return 0
     if options.slurm is not None:
         ready_file(options.slurm, "--slurm", "give another file")
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
         again += options.configs
         again += ["--scale", options.scale, "--runs", str(options.runs)]
         again += [] if options.trainer is None else ["--trainer", str(options.trainer)]
+        again += [OPTION] if options.trust else []
         write_whole(options.slurm, slurm_script(waiting, again).encode())
         print(f"{len(waiting)} runs: bash {options.slurm} [options of sbatch]")
         return 0
@@ -56,7 +58,8 @@ def main(arguments: list[str]) -> int:
         )
         raise ValueError(msg)
     ready_folder(options.runs, "--runs", "give another folder")
-    return Sweep(options.runs, options.jobs, options.trainer).run(runs)
+    sweep = Sweep(options.runs, options.jobs, options.trainer, trust=options.trust)
+    return sweep.run(runs)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "configs/trainer/gpu.yaml; no part of a run's fingerprint",
     )  # fmt: skip
     parser.add_argument("--only", help="the run of this fingerprint alone; its needs must be there")
+    parser.add_argument(OPTION, action="store_true", help="give it to every run, see SECURITY.md")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="print the commands and run nothing")
     how.add_argument("--slurm", type=Path, help="write a script that submits the runs to SLURM")
@@ -85,9 +89,9 @@ def _one(runs: Sequence[Run], digest: str) -> list[Run]:
     return found
 
 
-def _print_commands(runs: Sequence[Run], root: Path, trainer: Path | None) -> None:
+def _print_commands(runs: Sequence[Run], root: Path, trainer: Path | None, *, trust: bool) -> None:
     done = finished_runs(runs, root)
     for number, run in enumerate(runs, 1):
         state = "finished" if run.digest in done else "to run"
         print(f"# [{number}/{len(runs)}] {run.title} ({state})")
-        print(shlex.join(command_of(run, root, trainer)))
+        print(shlex.join(command_of(run, root, trainer, trust=trust)))

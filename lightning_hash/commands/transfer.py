@@ -7,11 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
+from lightning_hash.commands.class_paths import checked_class_paths, explained_denial
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
@@ -256,6 +257,14 @@ def _data(config: Path) -> HashDataModule:
         raise ValueError(msg)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(HashDataModule, "data", required=True)
-    made = parser.instantiate_classes(parser.parse_object({"data": content["data"]}))
+    try:
+        with checked_class_paths():
+            made = parser.instantiate_classes(parser.parse_object({"data": content["data"]}))
+    except ArgumentError as error:
+        denied = explained_denial(str(error))
+        if denied is None:
+            raise
+        msg = f"{config}: {denied}"
+        raise ValueError(msg) from error
     data: HashDataModule = made.data
     return data

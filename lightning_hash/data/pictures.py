@@ -21,6 +21,16 @@ NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
 
 
 @cache
+def picture_formats() -> tuple[str, ...]:
+    """Return the formats that pictures are read in, whatever a file is called.
+
+    Pillow tells a format by the content, and hands some to other programs, EPS to Ghostscript.
+    """
+    Image.init()
+    return tuple(form for form in Image.ID if form not in NO_PICTURES)
+
+
+@cache
 def picture_extensions() -> tuple[str, ...]:
     """Return the endings, in lower case, of the files that Pillow reads pictures from."""
     readable = (
@@ -41,7 +51,7 @@ def look_at_picture(content: bytes) -> tuple[str, bool]:
         ValueError: as :func:`read_picture`.
     """
     read_picture(io.BytesIO(content))
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=picture_formats()) as image:
         return image.mode, image.getexif().get(ORIENTATION, 1) != 1
 
 
@@ -84,7 +94,7 @@ def one_line(error: Exception) -> str:
 
 
 def _decoded(file: io.BytesIO) -> Image.Image:
-    with Image.open(file) as image:
+    with Image.open(file, formats=picture_formats()) as image:
         problem = _problem(image)
         if problem is not None:
             raise ValueError(problem)

@@ -1,6 +1,5 @@
 """Networks from their descriptions."""
 
-import importlib
 import inspect
 from typing import Any
 
@@ -8,6 +7,9 @@ from torch import nn
 
 from lightning_hash.models.backbones import build_model
 from lightning_hash.models.network import HashNetwork
+from lightning_hash.utils.trust import import_named
+
+NETWORKS = ("lightning_hash.models", "torch.nn", "torchvision.models")  # without trust
 
 
 def build_network(
@@ -17,9 +19,10 @@ def build_network(
 
     Args:
         backbone: a name that :func:`build_model` knows, or ``{"class_path": "package.Class",
-            "init_args": {...}}`` for any importable ``nn.Module`` that turns ``(B, ...)`` inputs in
-            [0, 1] into ``(B, bits)`` logits. A class with an argument ``bits`` or ``weights`` is
-            given it, unless ``init_args`` has it.
+            "init_args": {...}}`` for an ``nn.Module`` that turns ``(B, ...)`` inputs in [0, 1] into
+            ``(B, bits)`` logits: one of this package, of torch.nn or of torchvision, or with trust
+            (:func:`lightning_hash.utils.trust.trusting`) any that can be imported. A class with an
+            argument ``bits`` or ``weights`` is given it, unless ``init_args`` has it.
         bits: code length K.
         weights: as in :func:`build_model`.
 
@@ -27,8 +30,8 @@ def build_network(
         The network, on the CPU.
 
     Raises:
-        ValueError: if the backbone is unknown, cannot be imported or is no ``nn.Module``, or
-            ``weights`` are given to a class that takes none.
+        ValueError: if the backbone is unknown, cannot be imported, needs trust or is no
+            ``nn.Module``, or ``weights`` are given to a class that takes none.
     """
     if isinstance(backbone, str):
         return build_model(backbone, bits, weights)
@@ -43,12 +46,7 @@ def build_network(
         msg = f"bits must be at least 1, got {bits}"
         raise ValueError(msg)
     path = str(backbone.get("class_path", ""))
-    module_name, _, class_name = path.rpartition(".")
-    try:
-        network_class = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        msg = f"backbone: class_path {path!r} cannot be imported ({error})"
-        raise ValueError(msg) from error
+    network_class = import_named(path, NETWORKS, f"backbone: class_path {path!r}")
     if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
         msg = f"backbone: class_path {path!r} must name a subclass of torch.nn.Module"
         raise ValueError(msg)

@@ -61,8 +61,8 @@ class HashModule(pl.LightningModule):
 
     Args:
         backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101) or
-            ``{class_path: package.Class, init_args: {...}}`` for any importable nn.Module that
-            turns inputs in [0, 1] into ``(B, bits)`` logits.
+            ``{class_path: package.Class, init_args: {...}}`` for an nn.Module that turns inputs in
+            [0, 1] into ``(B, bits)`` logits; one of another package needs ``--trust``.
         bits: code length K.
         weights: pretrained weights of a named backbone, or of a class that takes them: ``DEFAULT``
             or a torchvision name (downloaded), or the path of a .pth or .safetensors file; nothing

@@ -7,18 +7,25 @@ from typing import Any
 
 from lightning_hash.sweeps.record import folder_of, made_by
 from lightning_hash.sweeps.run import Run
+from lightning_hash.utils.trust import OPTION
 
 
-def command_of(run: Run, root: Path, trainer: Path | None = None) -> list[str]:
+def command_of(
+    run: Run, root: Path, trainer: Path | None = None, *, trust: bool = False
+) -> list[str]:
     """Return what starts a run, or lets it go on where it was killed.
 
     Args:
         run: the run.
         root: the sweep's folder; the run writes beneath it.
         trainer: a config laid over fits and attacks that says where they run, not what.
+        trust: give the run ``--trust``.
 
     Returns:
         The interpreter and its arguments.
+
+    Raises:
+        ValueError: if the sweep file itself gives it.
     """
     line = [sys.executable, "-m", "lightning_hash", run.verb]
     over = [] if trainer is None or run.verb == "transfer" else [str(trainer)]
@@ -30,6 +37,10 @@ def command_of(run: Run, root: Path, trainer: Path | None = None) -> list[str]:
         else:
             plain = _plain(value, root)
             line.append(f"--{name}={plain if isinstance(plain, str) else json.dumps(plain)}")
+    if OPTION in line:  # as a name or value of an option
+        msg = f"{run.title}: {OPTION} cannot stand in a sweep file; give it to sweep itself"
+        raise ValueError(msg)
+    line += [OPTION] if trust else []
     line += ["--runs", str(root), "--name", run.digest]
     folder = folder_of(run, root)
     if run.verb == "fit":

@@ -66,6 +66,7 @@ class Sweep:
         jobs: runs at a time, which share the processors and the GPUs.
         trainer: a config laid over fits and attacks that says where they run, not what.
         console: where progress is printed.
+        trust: give every run ``--trust``.
 
     Raises:
         ValueError: if ``jobs`` is below 1.
@@ -73,14 +74,20 @@ class Sweep:
     """
 
     def __init__(
-        self, root: Path, jobs: int = 1, trainer: Path | None = None, console: Console | None = None
+        self,
+        root: Path,
+        jobs: int = 1,
+        trainer: Path | None = None,
+        console: Console | None = None,
+        *,
+        trust: bool = False,
     ) -> None:
         if jobs < 1:
             msg = f"jobs must be at least 1, got {jobs}"
             raise ValueError(msg)
         if trainer is not None:
             trainer = find_config(trainer, "trainer: config")
-        self.root, self.jobs, self.trainer = root, jobs, trainer
+        self.root, self.jobs, self.trainer, self.trust = root, jobs, trainer, trust
         self.console = Console(highlight=False, soft_wrap=True) if console is None else console
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._stopped = 0
@@ -161,7 +168,7 @@ class Sweep:
 
     def _start(self, run: Run, lock: int, devices: dict[str, str]) -> int:
         begin(run, self.root)
-        command = command_of(run, self.root, self.trainer)
+        command = command_of(run, self.root, self.trainer, trust=self.trust)
         with log_of(run, self.root).open("ab") as log:
             log.write(f"$ {shlex.join(command)}\n".encode())
             log.flush()

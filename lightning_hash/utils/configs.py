@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from lightning_hash.utils.trust import check_no_grant
+
 SUFFIX = ".yaml"
 _PACKAGE = Path(__file__).parents[1]
 
@@ -80,7 +82,8 @@ def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is no YAML, or no mapping; names the file and the line.
+        ValueError: if it is no YAML, or no mapping, names the file and the line; or it would grant
+            itself trust.
     """
     path = find_config(name, what)
     try:
@@ -95,6 +98,7 @@ def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
     if content is not None and not isinstance(content, dict):
         msg = f"{what} {name} must be a mapping, got {type(content).__name__}"
         raise ValueError(msg)
+    check_no_grant(content, f"{what} {name}")
     return content or {}
 
 
