@@ -25,6 +25,7 @@ _LATEX = str.maketrans(
         "±": r"$\pm$", "ε": r"$\epsilon$", "α": r"$\alpha$", "×": r"$\times$",  # noqa: RUF001
     }
 )  # fmt: skip
+_RICH = re.compile(r"[\[\\]|:\S*?:")
 _HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # no byte that Python has escaped
 # What Markdown takes for markup, within a line and at its start, and for links without brackets; an
 # underscore within a word is none.
@@ -52,19 +53,22 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
-def terminal(text: str, style: str = "", keep: str = "") -> Text:
+def terminal(text: str, style: str = "", keep: str = "") -> str | Text:
     """Return a text that rich prints as it is: neither markup nor emoji nor escape codes.
+
+    What rich would take for nothing else stays a plain string.
 
     Args:
         text: any.
-        style: of rich, such as ``table.title``.
+        style: of rich, such as ``table.title``, where it does not take that from the place.
         keep: as in :func:`visible`.
 
     Example:
-        >>> terminal("[old] :bomb:").plain
-        '[old] :bomb:'
+        >>> terminal("[old] :bomb:"), terminal("old")
+        (<text '[old] :bomb:' [] ''>, 'old')
     """
-    return Text(visible(text, keep), style)
+    shown = visible(text, keep)
+    return Text(shown, style) if _RICH.search(shown) else shown
 
 
 def shell(words: Iterable[str]) -> str:

@@ -39,7 +39,7 @@ def check_name(name: str, option: str) -> str:
 
 
 def check_inside(path: Path, folder: Path) -> Path:
-    """Return a path, if it leads into a folder once all links are followed.
+    """Return a path, if what it leads to, once all links are followed, lies in a folder.
 
     Args:
         path: of a file or folder, which need not exist.
@@ -49,7 +49,7 @@ def check_inside(path: Path, folder: Path) -> Path:
         ValueError: if it leads elsewhere; says where.
     """
     place, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    if not place.is_relative_to(home):
+    if place.exists() and not place.is_relative_to(home):
         msg = (
             f"{path} is a link that leads out of {folder}, to {place}; put a copy there if it is "
             "meant"
