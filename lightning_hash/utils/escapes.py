@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-LONGEST = 300  # characters of a figure's text
+LONGEST = 200  # characters of a figure's text
 # Leading signs by which a spreadsheet takes a cell for a formula or hides it, and the mark itself.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _LATEX = str.maketrans(
@@ -113,7 +113,8 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
     numbers, also those in a text.
 
     Args:
-        rows: texts, numbers and ``None``, which is an empty cell.
+        rows: texts, numbers and ``None``, which is an empty cell; bytes of paths that are no UTF-8
+            as Python escapes them, which ``encode(errors="surrogateescape")`` undoes.
 
     Example:
         >>> csv_text([["=cmd()", "-0.5", -1, None], ["a\rb", "'tis"]])
@@ -130,9 +131,10 @@ def csv_text(rows: Iterable[Iterable[object]]) -> str:
 
 
 def _cell(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith(_FORMULA) or _are_numbers(value):
+    if not isinstance(value, str):
         return value
-    return f"'{value}"
+    text = _HALF.sub(lambda found: visible(found[0]), value)
+    return f"'{text}" if text.startswith(_FORMULA) and not _are_numbers(text) else text
 
 
 def _are_numbers(text: str) -> bool:

@@ -38,21 +38,19 @@ def check_name(name: str, option: str) -> str:
     return name
 
 
-def check_inside(path: Path, folder: Path) -> Path:
+def check_inside(path: Path, folder: Path, remedy: str = "put a copy there if it is meant") -> Path:
     """Return a path, if what it leads to, once all links are followed, lies in a folder.
 
     Args:
         path: of a file or folder, which need not exist.
         folder: the folder, of somebody else: its links may lead anywhere.
+        remedy: what to do.
 
     Raises:
         ValueError: if it leads elsewhere; says where.
     """
     place, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     if place.exists() and not place.is_relative_to(home):
-        msg = (
-            f"{path} is a link that leads out of {folder}, to {place}; put a copy there if it is "
-            "meant"
-        )
+        msg = f"{path} is a link that leads out of {folder}, to {place}; {remedy}"
         raise ValueError(msg)
     return path
