@@ -148,7 +148,9 @@ def _write_report(
     pictures = list(_pictures(place / "figures", plots))
     examples = list(_examples(runs))
     left_out = _left_out(runs)
-    write_whole(place / "left_out.csv", csv_text([("path", "reason"), *left_out]).encode(errors=BYTES))
+    write_whole(
+        place / "left_out.csv", csv_text([("path", "reason"), *left_out]).encode(errors=BYTES)
+    )
     sections = [
         Section(
             name="overview", title="Attacks on each victim", grids=overview,

@@ -234,7 +234,9 @@ def test_a_report_is_written_nowhere_else(tmp_path, capsys, link):
     (folder / link).parent.mkdir(exist_ok=True)
     (folder / link).symlink_to(tmp_path / "elsewhere")
     assert main(["report", str(folder)]) == 1
-    assert re.search(r"^error: .* is a link that leads out of .* --output$", capsys.readouterr().err)
+    assert re.search(
+        r"^error: .* is a link that leads out of .* --output$", capsys.readouterr().err
+    )
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

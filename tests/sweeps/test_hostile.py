@@ -19,8 +19,8 @@ VALUES = [
     "two\nlines", "\ntouch ran", "a\n#SBATCH --wrap='touch ran'", "$(touch ran)", "`touch ran`",
     "; touch ran", "a # b", "a\r\ntouch ran\r", "--config=/etc/passwd", "-x", "it's", '"quoted"',
     "'; touch ran; '", "back\\slash\\", "$HOME ${HOME}", "a\u2028touch ran\u2029b", "\x1b[31mred",
-    "\x1b]8;;http://x\x07link", "\u202eback", "*", "~", "{a,b}", "!!", "a&&touch ran", "a|touch ran",
-    "<in >ran", "tab\there", "\x85next", "caf\xe9 \u732b", "", " ", "\x7f", "$'\\x41'",
+    "\x1b]8;;http://x\x07link", "\u202eback", "*", "~", "{a,b}", "!!", "a&&touch ran",
+    "a|touch ran", "<in >ran", "tab\there", "\x85next", "caf\xe9 \u732b", "", " ", "\x7f", "$'\\x41'",
 ]  # fmt: skip
 STAND_IN = """#!/bin/bash
 printf '%s\\0' "$@" >> "$SEEN"
