@@ -34,6 +34,7 @@ from lightning_hash.results.rows import read_results
 from lightning_hash.utils.array_files import read_arrays
 from lightning_hash.utils.configs import MOST_VALUES, load_yaml, read_config
 from lightning_hash.utils.foreign_files import check_file, check_size, read_json
+from lightning_hash.utils.whole_file import part_of, remove_parts, write_whole
 from lightning_hash.victims.checkpoints import read_checkpoint
 
 SECONDS, MEMORY = 30, 2**29  # what an answer may take
@@ -187,7 +188,7 @@ BOMB = zlib.compress(bytes(10**8), 9)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (gif(100_000), "it holds .* pictures, and an item is one"),
+        (gif(1_000_000), "it holds several pictures, and an item is one"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "no image that"),
     ],
 )
@@ -291,8 +292,8 @@ MERGED = "a0: &a0 {x: 1}\n" + "\n".join(
         (MERGED, "its aliases stand for"),
         ("a: &a [*a]", "nested too deep, or an alias stands for what it is in"),
         ("a: &a {b: *a}", "nested too deep, or an alias stands for what it is in"),
-        ("a: " + "[" * 10**4, "nested too deep"),
-        ("a: " + "{b: " * 10**4, "nested too deep"),
+        ("a: " + "[" * 1000, "nested too deep"),
+        ("a: " + "{b: " * 1000, "nested too deep"),
         ("\n".join(" " * n + "a:" for n in range(1000)), "nested too deep"),
         ("a: 2020-13-45", "month must be in 1..12"),
     ],
@@ -383,6 +384,47 @@ def test_json_of_a_row_stays_small(tmp_path):
     (tmp_path / "results.json").write_text(text)
     with pytest.raises(ValueError, match="unknown field"):
         read_results(tmp_path / "results.json")
+
+
+def test_a_pipe_that_poses_as_an_unfinished_file_keeps_nobody_waiting(tmp_path):
+    left = tmp_path / ".results.json.elsewhere.1.part"
+    pipe(left)
+    os.utime(left, (0, 0))
+    (tmp_path / ".a.elsewhere.1.part").symlink_to(tmp_path / "own")
+    (tmp_path / "own").write_text("x")
+    os.utime(tmp_path / "own", (0, 0))
+    remove_parts(tmp_path)
+    assert (tmp_path / "own").exists()
+
+
+def test_a_file_takes_the_place_of_no_device(tmp_path, capsys):
+    runs = {"a": {"verb": "fit"}}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump({"runs": runs, "full": [{"run": "a"}]}))
+    pipe(tmp_path / "submit.sh")
+    assert main(["sweep", str(tmp_path / "s.yaml"), "--slurm", str(tmp_path / "submit.sh")]) == 1
+    assert "submit.sh cannot be written to (it is a pipe or a device)" in capsys.readouterr().err
+    assert (tmp_path / "submit.sh").is_fifo()
+
+
+def test_what_is_written_goes_through_no_link(tmp_path):
+    (tmp_path / "own").write_text("mine")
+    part_of(tmp_path / "a.json").symlink_to(tmp_path / "own")
+    with pytest.raises(OSError, match=r"a\.json"):
+        write_whole(tmp_path / "a.json", b"theirs")
+    assert (tmp_path / "own").read_text() == "mine"
+
+
+def test_a_path_in_a_list_that_no_system_takes(tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "b.png")
+    for split in ("train", "query", "database"):
+        (tmp_path / f"{split}.txt").write_text(f"b.png 1 0\na\0b.png 0 1\n{'x' * 300}.png 0 1\n")
+    data = ListDataModule(str(tmp_path), root=str(tmp_path), size=8)
+    data.setup("fit")
+    images = data.dataset("query")
+    for row, said in ((1, "embedded null byte"), (2, "File name too long")):
+        for look in (images.picture, images._size):
+            with pytest.raises(ValueError, match=rf"query\.txt:{row + 1}: image .*{said}"):
+                look(row)
 
 
 def test_numbers_of_a_npy_of_any_version(tmp_path):

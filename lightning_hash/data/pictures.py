@@ -20,6 +20,7 @@ SEVERAL_PICTURES = ("MPO",)  # a camera's file: the photograph, then its preview
 ORIENTATION = 0x0112  # the EXIF tag
 # What Pillow opens, or knows by name only, and is no picture of pixels.
 MOST_BYTES = 2**30  # of a file
+COUNTED = 2**20  # bytes of a GIF whose pictures are counted
 NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
 
 
@@ -114,7 +115,7 @@ def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
 
 def _decoded(file: io.BytesIO) -> Image.Image:
     with _opened(file) as image:
-        problem = _problem(image)
+        problem = _problem(image, len(file.getbuffer()))
         if problem is not None:
             raise ValueError(problem)
         deep = image.mode.startswith("I")
@@ -130,11 +131,14 @@ def _decoded(file: io.BytesIO) -> Image.Image:
     return upright.convert("RGB")
 
 
-def _problem(image: ImageFile.ImageFile) -> str | None:
-    """Say what keeps an opened image, not yet decoded, from being 8-bit RGB."""
+def _problem(image: ImageFile.ImageFile, size: int) -> str | None:
+    """Say what keeps an opened image of so many bytes, not yet decoded, from being 8-bit RGB."""
     check_pixels(*image.size)
-    count = getattr(image, "n_frames", 1)
-    if count > 1 and image.format not in SEVERAL_PICTURES:
+    if image.format == "GIF" and size > COUNTED and getattr(image, "is_animated", False):
+        count: int | str = "several"  # to count them takes long
+    else:
+        count = getattr(image, "n_frames", 1)
+    if count != 1 and image.format not in SEVERAL_PICTURES:
         return f"it holds {count} pictures, and an item is one: save the one that is meant"
     layout = _layout(image)
     if image.mode.startswith("I"):

@@ -12,7 +12,7 @@ from lightning_hash.sweeps.run import VERBS, Run
 from lightning_hash.utils.configs import load_yaml, read_config
 
 SCALES = ("full", "demo")
-MOST_RUNS = 100_000  # of all files, those that others need counted as often as they are needed
+MOST_RUNS = 20_000  # of all files, those that others need counted as often as they are needed
 DEEPEST = 50  # runs that need one another in a row
 
 

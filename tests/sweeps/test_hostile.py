@@ -20,7 +20,7 @@ VALUES = [
     "; touch ran", "a # b", "a\r\ntouch ran\r", "--config=/etc/passwd", "-x", "it's", '"quoted"',
     "'; touch ran; '", "back\\slash\\", "$HOME ${HOME}", "a\u2028touch ran\u2029b", "\x1b[31mred",
     "\x1b]8;;http://x\x07link", "\u202eback", "*", "~", "{a,b}", "!!", "a&&touch ran",
-    "a|touch ran", "<in >ran", "tab\there", "\x85next", "caf\xe9 \u732b", "", " ", "\x7f", "$'\\x41'",
+    "a|touch ran", "<in >ran", "tab\there", "\x85next", "caf\xe9 \u732b", "", "\x7f", "$'\\x41'",
 ]  # fmt: skip
 STAND_IN = """#!/bin/bash
 printf '%s\\0' "$@" >> "$SEEN"
@@ -147,11 +147,11 @@ def test_runs_that_need_each_other_without_end(tmp_path):
     (tmp_path / "s.yaml").write_text(
         yaml.safe_dump({"runs": {**double, **last}, "full": [{"run": "r0"}]})
     )
-    with pytest.raises(ValueError, match="its runs need more than 100,000 runs, each counted"):
+    with pytest.raises(ValueError, match="its runs need more than 20,000 runs, each counted"):
         read_plan([tmp_path / "s.yaml"], "full")
-    row = {f"r{n}": {"verb": "attack", "options": {"p": f"@r{n + 1}"}} for n in range(2000)}
+    row = {f"r{n}": {"verb": "attack", "options": {"p": f"@r{n + 1}"}} for n in range(90)}
     (tmp_path / "s.yaml").write_text(
-        yaml.safe_dump({"runs": {**row, "r2000": {"verb": "fit"}}, "full": [{"run": "r0"}]})
+        yaml.safe_dump({"runs": {**row, "r90": {"verb": "fit"}}, "full": [{"run": "r0"}]})
     )
     with pytest.raises(ValueError, match="run r51 is needed by 51 runs in a row; at most 50"):
         read_plan([tmp_path / "s.yaml"], "full")
