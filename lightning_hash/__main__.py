@@ -8,7 +8,6 @@ import warnings
 
 from lightning_hash._version import __version__
 from lightning_hash.commands.errors import explained
-from lightning_hash.commands.notices import show_visibly
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 from lightning_hash.utils.escapes import visible
@@ -71,7 +70,6 @@ def _quieten() -> None:
         r"Found \d+ module\(s\) in eval mode",  # the victim is
     ):
         warnings.filterwarnings("ignore", message=message)
-    show_visibly()
     tips = logging.getLogger("pytorch_lightning.utilities.rank_zero")
     tips.addFilter(lambda record: "Tip:" not in record.getMessage())
 

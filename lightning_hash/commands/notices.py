@@ -1,9 +1,7 @@
 """Warnings and notices on the terminal, without signs of others that it would obey."""
 
 import logging
-import sys
 import warnings
-from typing import TextIO
 
 from lightning_hash.utils.escapes import visible
 
@@ -14,26 +12,32 @@ _NOTICES = "pytorch_lightning.utilities.rank_zero"
 def show_visibly() -> None:
     """From now on show what is in the texts of warnings and notices as escapes, but line breaks.
 
-    They name files, classes and checkpoints of others.
+    They name files, classes and checkpoints of others. Lightning has a form of warnings of its own,
+    from its import on: call it behind that.
     """
-    warnings.showwarning = _show
+    if not isinstance(warnings.formatwarning, _Visible):
+        warnings.formatwarning = _Visible()
     notices = logging.getLogger(_NOTICES)
     if _escape not in notices.filters:
         notices.addFilter(_escape)
 
 
-def _show(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Print a warning, as :func:`warnings.showwarning` does."""
-    text = visible(str(message), keep="\n")
-    place = sys.stderr if file is None else file
-    place.write(warnings.formatwarning(text, category, filename, lineno, line))
+class _Visible:
+    """Writes a warning as it was written before, its text escaped."""
+
+    def __init__(self) -> None:
+        self._before = warnings.formatwarning
+
+    def __call__(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        line: str | None = None,
+    ) -> str:
+        text = visible(str(message), keep="\n")
+        return self._before(text, category, filename, lineno, line)
 
 
 def _escape(record: logging.LogRecord) -> bool:

@@ -5,6 +5,7 @@ from importlib import import_module
 
 from lightning_hash.commands.configs import resolve_configs
 from lightning_hash.commands.help import verb_help
+from lightning_hash.commands.notices import show_visibly
 from lightning_hash.commands.table import VERBS
 
 
@@ -27,8 +28,11 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         print(verb_help(verb), flush=True)
         return 0
     if not entry.model:
-        status: int = getattr(import_module(entry.module), entry.function)(line)
+        module = import_module(entry.module)
+        show_visibly()
+        status: int = getattr(module, entry.function)(line)
         return status
     from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it alone
 
+    show_visibly()
     return HashCLI(verb, line).run()

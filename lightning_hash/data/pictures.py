@@ -18,9 +18,9 @@ WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value for inverted greys
 SEVERAL_PICTURES = ("MPO",)  # a camera's file: the photograph, then its previews
 ORIENTATION = 0x0112  # the EXIF tag
-# What Pillow opens, or knows by name only, and is no picture of pixels.
 MOST_BYTES = 2**30  # of a file
 COUNTED = 2**20  # bytes of a GIF whose pictures are counted
+# What Pillow opens, or knows by name only, and is no picture of pixels.
 NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
 
 
@@ -138,7 +138,7 @@ def _problem(image: ImageFile.ImageFile, size: int) -> str | None:
         count: int | str = "several"  # to count them takes long
     else:
         count = getattr(image, "n_frames", 1)
-    if count != 1 and image.format not in SEVERAL_PICTURES:
+    if count not in (0, 1) and image.format not in SEVERAL_PICTURES:
         return f"it holds {count} pictures, and an item is one: save the one that is meant"
     layout = _layout(image)
     if image.mode.startswith("I"):
