@@ -10,6 +10,7 @@ from lightning_hash._version import __version__
 from lightning_hash.commands.errors import explained
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
+from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.signals import ends_by_signal
 
 
@@ -45,7 +46,7 @@ def main(args: list[str] | None = None) -> int:
         line = explained(error)
         if line is None or os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {visible(line)}", file=sys.stderr)
         return 1
 
 
@@ -65,6 +66,7 @@ def _quieten() -> None:
         "LightningCLI's args parameter is intended",  # main's own argument
         r"The number of training batches .* is smaller than the logging interval",
         r"Checkpoint directory .* exists and is not empty",  # what is in it is kept
+        r"Image size \(\d+ pixels\) exceeds limit",  # such images are refused, and named
         r"Found \d+ module\(s\) in eval mode",  # the victim is
     ):
         warnings.filterwarnings("ignore", message=message)

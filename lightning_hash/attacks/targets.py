@@ -14,6 +14,7 @@ from lightning_hash.attacks.target_rows import read_target_rows
 from lightning_hash.functional import anchor_code
 from lightning_hash.functional.labels import CHUNK
 from lightning_hash.utils.array_names import split_name
+from lightning_hash.utils.foreign_files import read_json
 from lightning_hash.utils.settings import Part
 from lightning_hash.utils.whole_file import write_whole
 
@@ -197,7 +198,7 @@ class TargetChoice(Part):
     def _read_file(self) -> dict[str, dict[str, list[int]]]:
         path = Path(str(self.file))
         try:
-            content = json.loads(path.read_text())
+            content = read_json(path)
         except (OSError, ValueError) as error:
             msg = f"file {path}: cannot read the targets as JSON ({error})"
             raise ValueError(msg) from error

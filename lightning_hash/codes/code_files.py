@@ -19,6 +19,7 @@ from lightning_hash.codes.code_values import to_codes
 from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
 from lightning_hash.utils.array_files import read_arrays
 from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, split_name
+from lightning_hash.utils.foreign_files import check_file, parse_json
 from lightning_hash.utils.label_values import same_columns, to_labels
 from lightning_hash.utils.whole_file import write_whole
 
@@ -154,6 +155,7 @@ def open_codes(
     if place.suffix not in (".safetensors", *ARRAY_SUFFIXES):
         msg = f"codes {place}: a code file ends in {_READABLE}, got {place.suffix!r}"
         raise ValueError(msg)
+    check_file(place, f"codes {place}")
     if not place.is_file():
         msg = f"codes {place} does not exist; make it with: python -m lightning_hash encode"
         raise FileNotFoundError(msg)
@@ -212,6 +214,7 @@ def read_labels(path: Path, codes: Path, side: Side | None = None) -> NDArray[An
         ValueError: if it cannot be read.
     """
     place, name = split_name(str(path))
+    check_file(place, f"labels {place}")
     if not place.is_file():
         msg = f"codes {codes} hold no labels, and {place} does not exist; name the file of labels"
         raise FileNotFoundError(msg)
@@ -261,7 +264,7 @@ def _unpacked(path: Path) -> CodeSet:
         msg = f"codes {path} is truncated or no safetensors file ({error}); make it anew"
         raise ValueError(msg) from error
     header = content[8 : 8 + int.from_bytes(content[:8], "little")]
-    metadata = json.loads(header).get("__metadata__", {})
+    metadata = parse_json(header).get("__metadata__", {})
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         found = metadata.get("format"), metadata.get("version")
         msg = f"codes {path}: {FORMAT} version {VERSION} is needed, this is {found}"
@@ -276,7 +279,7 @@ def _unpacked(path: Path) -> CodeSet:
             labels=tensors["labels"],
             index=tensors["index"],
             paths=tuple(paths) if text else (),
-            made_with=json.loads(metadata["made_with"]),
+            made_with=parse_json(metadata["made_with"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         msg = f"codes {path}: it is no whole file of {FORMAT} ({error!r}); make it anew"

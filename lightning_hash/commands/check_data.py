@@ -10,6 +10,7 @@ from lightning_hash.commands.class_paths import CheckedParser, checked_class_pat
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data import ImageDataModule
 from lightning_hash.data.check import DataCheck, check_data
+from lightning_hash.utils.escapes import terminal
 
 LABELS_SHOWN = 25
 OPTIONS = VERBS["check-data"].options
@@ -40,14 +41,19 @@ def main(arguments: list[str]) -> int:
 
 
 def _print(check: DataCheck, console: Console) -> None:
-    counts = Table(title=f"{check.name}: items per split and label", title_justify="left")
+    counts = Table(
+        title=terminal(f"{check.name}: items per split and label", "table.title"),
+        title_justify="left",
+    )
     counts.add_column("")
     for split in check.items:
-        counts.add_column(split, justify="right")
+        counts.add_column(terminal(split), justify="right")
     counts.add_row("items", *(str(count) for count in check.items.values()), end_section=True)
     names = list(dict.fromkeys(name for labels in check.labels.values() for name in labels))
     for name in names[:LABELS_SHOWN]:
-        counts.add_row(name, *(str(labels.get(name, "")) for labels in check.labels.values()))
+        counts.add_row(
+            terminal(name), *(str(labels.get(name, "")) for labels in check.labels.values())
+        )
     if len(names) > LABELS_SHOWN:
         counts.add_row(f"{len(names) - LABELS_SHOWN} more with --json")
     console.print(counts)
@@ -61,7 +67,7 @@ def _print(check: DataCheck, console: Console) -> None:
         found.add_column(header, justify="right" if header == "items" else "left", overflow="fold")
     for finding in check.findings:
         found.add_row(
-            finding.split, finding.what, str(finding.count), "wrong" if finding.wrong else "",
-            finding.examples[0],
+            *map(terminal, (finding.split, finding.what, str(finding.count))),
+            "wrong" if finding.wrong else "", terminal(finding.examples[0]),
         )  # fmt: skip
     console.print(found)

@@ -31,6 +31,8 @@ from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.utils.escapes import visible
+from lightning_hash.utils.places import check_name
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, GO_ON, read_checkpoint
 
@@ -105,10 +107,13 @@ class HashCLI(LightningCLI):
         """Parse, and take from a checkpoint of ``fit`` what its network is built with.
 
         Raises:
-            ValueError: if the user gave another network; names both.
+            ValueError: if the user gave another network, naming both, or a name that leads out of
+                the folder of runs.
         """
         args = with_data_class(args)
         super().parse_arguments(parser, args)
+        if self.config.get("name") is not None:
+            check_name(self.config["name"], "--name")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
             self._given = given_options(self._parse_given(parser, args))
@@ -175,7 +180,7 @@ class HashCLI(LightningCLI):
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:
-            print(f"error: {stopped}", file=sys.stderr)
+            print(f"error: {visible(stopped)}", file=sys.stderr)
         return int(stopped is not None)
 
 

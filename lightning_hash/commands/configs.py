@@ -24,6 +24,7 @@ def resolve_configs(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is neither such a file nor such a preset.
+        ValueError: if one cannot be read, as :func:`lightning_hash.utils.configs.read_config` says.
     """
     configs: list[str] = []
     others: list[str] = []
@@ -35,6 +36,8 @@ def resolve_configs(arguments: Sequence[str]) -> list[str]:
             configs.append(f"{option}={find_config(value)}")
         else:
             others.append(argument)
+    for name in config_names(configs):
+        read_config(name)  # jsonargparse's own reader takes whatever an alias may stand for
     return configs + others
 
 

@@ -2,9 +2,9 @@
 
 import argparse
 import os
-import shlex
 
 from lightning_hash.commands.run_verb import run_verb
+from lightning_hash.utils.escapes import shell
 
 ATTACKS = {
     "noise": ("attack/noise.yaml",),
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     # Sums of several threads round otherwise: with one, machines of any size print one table.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for command in commands:
-        print(f"$ lightning_hash {shlex.join(command)}", flush=True)
+        print(f"$ lightning_hash {shell(command)}", flush=True)
         status = run_verb(command[0], command[1:])
         if status:
             return status

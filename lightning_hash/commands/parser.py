@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from pytorch_lightning.cli import LightningArgumentParser
 
 from lightning_hash.commands.class_paths import CheckedParser
+from lightning_hash.utils.escapes import visible
 
 _RULE = "must be a finite number or a fraction such as '1/255'"
 # What jsonargparse says about an lr inside a class that an option names.
@@ -36,7 +37,7 @@ class HashArgumentParser(LightningArgumentParser, CheckedParser):
         rate = _WRONG_RATE.search(message)
         if rate is not None and self.exit_on_error:
             self.exit(2, f"error: --{rate[1]}.lr {rate[2]}\n")
-        super().error(message, ex)
+        super().error(visible(message, keep="\n"), ex)
 
 
 def parse_rate(value: float | str) -> float:

@@ -5,6 +5,7 @@ from importlib import import_module
 
 from lightning_hash.commands.configs import resolve_configs
 from lightning_hash.commands.help import verb_help
+from lightning_hash.commands.notices import show_visibly
 from lightning_hash.commands.table import VERBS
 from lightning_hash.utils.trust import OPTION, check_flag, trusting
 
@@ -34,8 +35,11 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         return 0
     with trusting(trust):
         if not entry.model:
-            status: int = getattr(import_module(entry.module), entry.function)(line)
+            module = import_module(entry.module)
+            show_visibly()
+            status: int = getattr(module, entry.function)(line)
             return status
         from lightning_hash.commands.cli import HashCLI  # Lightning: for the verbs that need it
 
+        show_visibly()
         return HashCLI(verb, line).run()

@@ -1,16 +1,16 @@
 """``python -m lightning_hash sweep``: many runs from lists of values."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_hash.sweeps import Run, Sweep, read_plan, slurm_script
-from lightning_hash.sweeps.command import command_of
+from lightning_hash.sweeps.command import command_of, no_option
 from lightning_hash.sweeps.plan import SCALES
 from lightning_hash.sweeps.record import finished_runs
 from lightning_hash.utils.configs import find_configs
+from lightning_hash.utils.escapes import shell, visible
 from lightning_hash.utils.trust import OPTION
 from lightning_hash.utils.whole_file import ready_file, ready_folder, write_whole
 
@@ -41,12 +41,14 @@ def main(arguments: list[str]) -> int:
         done = finished_runs(runs, options.runs)
         waiting = [run for run in runs if run.digest not in done]
         again = [sys.executable, "-m", "lightning_hash", "sweep"]
-        again += options.configs
-        again += ["--scale", options.scale, "--runs", str(options.runs)]
-        again += [] if options.trainer is None else ["--trainer", str(options.trainer)]
+        again += map(no_option, options.configs)
+        again += ["--scale", options.scale, "--runs", no_option(str(options.runs))]
+        if options.trainer is not None:
+            again += ["--trainer", no_option(str(options.trainer))]
         again += [OPTION] if options.trust else []
         write_whole(options.slurm, slurm_script(waiting, again).encode())
-        print(f"{len(waiting)} runs: bash {options.slurm} [options of sbatch]")
+        script = shell(["bash", no_option(str(options.slurm))])
+        print(f"{len(waiting)} runs: {script} [options of sbatch]")
         return 0
     from lightning_hash.engine.launched import launched  # Lightning: not for a dry run
 
@@ -93,5 +95,5 @@ def _print_commands(runs: Sequence[Run], root: Path, trainer: Path | None, *, tr
     done = finished_runs(runs, root)
     for number, run in enumerate(runs, 1):
         state = "finished" if run.digest in done else "to run"
-        print(f"# [{number}/{len(runs)}] {run.title} ({state})")
-        print(shlex.join(command_of(run, root, trainer, trust=trust)))
+        print(visible(f"# [{number}/{len(runs)}] {run.title} ({state})"))
+        print(shell(command_of(run, root, trainer, trust=trust)))

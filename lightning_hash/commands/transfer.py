@@ -1,12 +1,10 @@
 """``python -m lightning_hash transfer``: perturbations of finished attacks on other victims."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
@@ -26,7 +24,10 @@ from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
-from lightning_hash.utils.configs import find_config, read_config
+from lightning_hash.utils.configs import find_config, load_yaml, read_config
+from lightning_hash.utils.escapes import visible
+from lightning_hash.utils.foreign_files import read_json
+from lightning_hash.utils.places import check_name
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 from lightning_hash.victims.borrow import borrowed
@@ -50,17 +51,18 @@ def main(arguments: list[str]) -> int:
 
     Raises:
         FileNotFoundError: if a run, a victim or a config does not exist.
-        ValueError: if the runs do not go together or with the victims.
+        ValueError: if the runs do not go together or with the victims, or the name leads out of
+            the folder of runs.
     """
     parser = make_parser()
     options = parser.parse_args(arguments)
+    check_name(options.name, "--name")
     parts = _readable(options.perturbations)
     combinations = _possible(options, len(parts))
     groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)
     config = _find_data(options.data, [folder for _, folder in parts])
     victims = [
-        as_victim(yaml.safe_load(given) if given.startswith("{") else given)
-        for given in options.victims
+        as_victim(load_yaml(given) if given.startswith("{") else given) for given in options.victims
     ]
     started, devices = launched(), options.devices
     if started is not None and devices == VERBS["transfer"].options["devices"].default:
@@ -87,7 +89,7 @@ def main(arguments: list[str]) -> int:
     if trainer.is_global_zero:
         for grid in transfer_grids(rows):
             print_table(grid.rich())
-        print(logger.log_dir)
+        print(visible(logger.log_dir))
     return 0
 
 
@@ -239,7 +241,7 @@ def _targets(file: Path) -> str:
         ValueError: if the file cannot be read.
     """
     try:
-        content: dict[str, Any] = json.loads(file.read_text())
+        content: dict[str, Any] = read_json(file)
         return str(sorted((query, entry["target"]) for query, entry in content.items()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{file} holds no targets, or is truncated ({error}); attack again, or remove it"

@@ -11,7 +11,7 @@ from lightning_hash.data.base import OPEN_SET, SPLITS
 from lightning_hash.data.clips import ClipFiles
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.images import READERS, ImageFiles
-from lightning_hash.data.pictures import look_at_picture
+from lightning_hash.data.pictures import look_at_picture, read_content
 
 EXAMPLES = 5
 
@@ -140,7 +140,7 @@ def _look(images: ImageFiles, index: int) -> _Look:
         return _look_at_clip(images, index)
     path = images.path(index)
     try:
-        content = path.read_bytes()
+        content = read_content(path)
         mode, turned = look_at_picture(content)
     except FileNotFoundError:
         return _Look(None, "does not exist")

@@ -1,6 +1,5 @@
 """MS-COCO 2014 from its instances files."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
+from lightning_hash.utils.foreign_files import read_json
 
 PARTS = ("train2014", "val2014")
 
@@ -70,7 +70,7 @@ class COCODataModule(ImageDataModule):
             msg = f"{file} does not exist; unpack COCO's annotations_trainval2014 in {self.folder}"
             raise FileNotFoundError(msg)
         try:
-            content: dict[str, Any] = json.loads(file.read_text())
+            content: dict[str, Any] = read_json(file)
         except ValueError as error:
             msg = f"{file} is no JSON, or truncated ({error})"
             raise ValueError(msg) from error

@@ -10,6 +10,7 @@ import numpy as np
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
+from lightning_hash.utils.foreign_files import check_file
 
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # what pandas calls a column without a name
 # Columns that say which row or which part of the data an item is; their 0 and 1 are no labels.
@@ -71,6 +72,7 @@ class CSVDataModule(ImageDataModule):
 
     def _read(self, source: str, names: list[str] | None, label_columns: list[str] | None) -> Table:
         file = self.folder / f"{source}.csv"
+        check_file(file)
         if not file.is_file():
             there = sorted(path.name for path in self.folder.glob("*.csv"))
             msg = f"{file} does not exist; there is {', '.join(there) or 'no .csv file'}"

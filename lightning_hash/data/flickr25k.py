@@ -7,6 +7,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
+from lightning_hash.utils.foreign_files import check_file
 
 IMAGES = 25_000
 
@@ -64,6 +65,7 @@ class Flickr25KDataModule(ImageDataModule):
             raise FileNotFoundError(msg)
         rows = np.zeros((self.n_images, self.labels), np.uint8)
         for column, file in enumerate(files):
+            check_file(file)
             for line, text in enumerate(file.read_text().splitlines(), 1):
                 if not text.strip():
                     continue

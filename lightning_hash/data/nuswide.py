@@ -6,6 +6,7 @@ import numpy as np
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
+from lightning_hash.utils.foreign_files import check_file
 
 
 class NUSWideDataModule(ImageDataModule):
@@ -54,6 +55,8 @@ class NUSWideDataModule(ImageDataModule):
     def read(self, source: str) -> Table:
         """Read the image list and the label files."""
         self.check_source(source)
+        for each in (self.image_list, *self.label_folder.glob("Labels_*.txt")):
+            check_file(each)
         if not self.image_list.is_file():
             msg = f"{self.image_list} does not exist; image_list says where the list of images is"
             raise FileNotFoundError(msg)

@@ -1,6 +1,5 @@
 """Perturbations of finished attacks, scored on another victim (HAG IV-G)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from lightning_hash.modules.preparation import TargetLoader, have_targets
 from lightning_hash.modules.protocol import data_settings
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.settings import differences
+from lightning_hash.utils.foreign_files import check_file, parse_json, read_json
 from lightning_hash.victims.victim import Victim
 
 FREE = "database_codes"  # a database's codes are each victim's own
@@ -39,6 +39,7 @@ def read_perturbations(folder: Path) -> Perturbations:
         ValueError: if the file cannot be read, or holds no finite perturbation for each query.
     """
     path = folder / "perturbations.safetensors"
+    check_file(path)
     if not path.is_file():
         msg = f"{path} does not exist; give the run folder of a finished attack"
         raise FileNotFoundError(msg)
@@ -47,7 +48,7 @@ def read_perturbations(folder: Path) -> Perturbations:
             metadata = file.metadata()
             index, values = file.get_tensor("index"), file.get_tensor("perturbation").float()
             reached = file.get_tensor("reached")
-        protocol: dict[str, Any] = json.loads(metadata["protocol"])
+        protocol: dict[str, Any] = parse_json(metadata["protocol"])
         budget = protocol["attack"]["budget"]
         epsilon, space = float(budget["epsilon"]), budget["space"]
         found = {name: protocol[name] for name in ("attack", "victims", "data", "ranking")}
@@ -71,7 +72,7 @@ def read_perturbations(folder: Path) -> Perturbations:
         if "scale" not in metadata:
             msg = f"{path} does not say the victim's std; make it anew with this version"
             raise ValueError(msg)
-        scale = torch.tensor(json.loads(metadata["scale"]))
+        scale = torch.tensor(parse_json(metadata["scale"]))
         values = values * scale.reshape(-1, 1, 1)
         radius = epsilon * scale.double().reshape(-1, 1, 1)
         epsilon = float(radius.max())
@@ -182,7 +183,7 @@ def _load(
 ) -> list[Queries]:
     n_t = 1
     if targets is not None:
-        n_t = len(next(iter(json.loads(targets.read_text()).values()))["anchor"])
+        n_t = len(next(iter(read_json(targets).values()))["anchor"])
     choice = TargetChoice(n_t, file=None if targets is None else str(targets))
     loader = TargetLoader(databases if targets is not None else None, choice, targeted=False)
     return loader.load(data)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_hash.reports.grid import Grid, Line, escape_markdown, markdown_table
+from lightning_hash.reports.grid import Grid, Line, markdown_table
 from lightning_hash.reports.numbered import RANDOM_START, numbered_grids
 from lightning_hash.reports.papers import TABLES, NumberedTable
 from lightning_hash.reports.published import PROTOCOLS, describe_protocol, published
 from lightning_hash.results.rows import ResultRow
+from lightning_hash.utils.escapes import markdown
 from lightning_hash.utils.whole_file import ready_file, write_whole
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -65,10 +66,9 @@ def results_table(rows: Sequence[ResultRow]) -> str:
     ]
     table = markdown_table(("32 bits", "published", *headings), lines)
     below = [
-        escape_markdown(f"{name}: {' '.join(x)}")
-        for name, x in zip(headings, said.values(), strict=True)
+        markdown(f"{name}: {' '.join(x)}") for name, x in zip(headings, said.values(), strict=True)
     ]
-    return "\n\n".join([table, escape_markdown(_published_protocols()), *below])
+    return "\n\n".join([table, markdown(_published_protocols()), *below])
 
 
 def check_readme(path: Path) -> str:

@@ -1,9 +1,10 @@
 """The curves of a run, as engine/callbacks/curves.py writes them."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
+
+from lightning_hash.utils.foreign_files import read_json
 
 PAIRS = (("n", "precision_at_n"), ("recall", "precision"))
 
@@ -23,7 +24,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         ValueError: if it is damaged.
     """
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except ValueError as error:
         msg = f"is no JSON ({error}); run the attack again, or remove the file"
         raise ValueError(msg) from error

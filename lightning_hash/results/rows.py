@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_hash.results.settings import as_json, canonical, flatten, look_up
+from lightning_hash.utils.foreign_files import read_json
 from lightning_hash.utils.whole_file import write_whole
 
 SCHEMA = 2
@@ -205,7 +206,7 @@ def read_results(path: Path) -> list[ResultRow]:
         ValueError: if it is no JSON list of result rows; names the row and the field.
     """
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except FileNotFoundError as error:
         msg = f"{path} does not exist; python -m lightning_hash attack writes one at its end"
         raise FileNotFoundError(msg) from error

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import queue
-import shlex
 import signal
 import subprocess
 import time
@@ -19,6 +18,7 @@ from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.record import begin, complete, finished, finished_runs, log_of
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.configs import find_config
+from lightning_hash.utils.escapes import shell, terminal
 
 
 def visible_devices() -> list[str]:
@@ -170,7 +170,7 @@ class Sweep:
         begin(run, self.root)
         command = command_of(run, self.root, self.trainer, trust=self.trust)
         with log_of(run, self.root).open("ab") as log:
-            log.write(f"$ {shlex.join(command)}\n".encode())
+            log.write(f"$ {shell(command)}\n".encode())
             log.flush()
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -220,4 +220,4 @@ class Sweep:
                 signal.signal(signum, handler)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(terminal(text))

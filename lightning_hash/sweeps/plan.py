@@ -1,18 +1,19 @@
 """What a sweep file says, as runs."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_hash.sweeps.run import VERBS, Run
-from lightning_hash.utils.configs import read_config
+from lightning_hash.utils.configs import load_yaml, read_config
 
 SCALES = ("full", "demo")
+MOST_RUNS = 20_000  # of all files, those that others need counted as often as they are needed
+DEEPEST = 50  # runs that need one another in a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,11 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        ValueError: if a file is not as described; names the file and the entry.
+        ValueError: if a file is not as described, or asks for more than MOST_RUNS runs; names the
+            file and the entry.
     """
     runs: dict[str, Run] = {}
+    count = _Count()
     for path in paths:
         content = read_config(path, "sweep file")
         _only(content, ("runs", *SCALES), str(path))
@@ -64,7 +67,7 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
             raise ValueError(msg)
         for number, entry in enumerate(entries, 1):
             try:
-                found = list(_expand(entry, templates))
+                found = list(_expand(entry, templates, count))
             except ValueError as error:
                 msg = f"{path}, {scale}, entry {number}: {error}"
                 raise ValueError(msg) from error
@@ -102,7 +105,39 @@ def _templates(runs: Any, scale: str, path: Path) -> dict[str, Template]:
     return templates
 
 
-def _expand(entry: Any, templates: Mapping[str, Template]) -> Iterator[Run]:
+class _Count:
+    """Counts the runs of a plan, before they are made.
+
+    Attributes:
+        asked: combinations of values that entries ask for.
+        made: those made, and all that they need.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.made = 0, 0
+
+    def ask(self, combinations: int) -> None:
+        """Add the combinations of an entry; refuse too many."""
+        self.asked += combinations
+        if self.asked > MOST_RUNS:
+            msg = (
+                f"asks for {combinations:,} combinations, with those before {self.asked:,} runs; a "
+                f"sweep has at most {MOST_RUNS:,}: give fewer values, or several sweeps"
+            )
+            raise ValueError(msg)
+
+    def make(self) -> None:
+        """Add a run, or one that it needs; refuse too many."""
+        self.made += 1
+        if self.made > MOST_RUNS:
+            msg = (
+                f"its runs need more than {MOST_RUNS:,} runs, each counted as often as it is "
+                "needed; give fewer values, or let fewer runs need several"
+            )
+            raise ValueError(msg)
+
+
+def _expand(entry: Any, templates: Mapping[str, Template], count: _Count) -> Iterator[Run]:
     if not isinstance(entry, dict) or "run" not in entry:
         msg = f"must be a mapping with a key run, got {entry!r}"
         raise ValueError(msg)
@@ -111,10 +146,11 @@ def _expand(entry: Any, templates: Mapping[str, Template]) -> Iterator[Run]:
     if empty:
         msg = f"{empty[0]} is an empty list; give at least one value"
         raise ValueError(msg)
+    count.ask(math.prod(map(len, lists.values())))
     for combination in itertools.product(*lists.values()):
         values = dict(zip(lists, combination, strict=True))
         name = values.pop("run")
-        filling = _Filling(templates, name, values, ())
+        filling = _Filling(templates, name, values, (), count)
         unused = sorted(values.keys() - filling.used)
         if unused:
             msg = (
@@ -133,6 +169,7 @@ class _Filling:
         name: which.
         given: values, over the template's own.
         within: names of the runs that need it.
+        count: counts it.
 
     Attributes:
         run: the run.
@@ -145,14 +182,20 @@ class _Filling:
         name: str,
         given: Mapping[str, Any],
         within: tuple[str, ...],
+        count: _Count,
     ) -> None:
+        count.make()
         if name in within:
             msg = f"run {name} needs itself: {' needs '.join((*within, name))}"
+            raise ValueError(msg)
+        if len(within) > DEEPEST:
+            msg = f"run {name} is needed by {len(within)} runs in a row; at most {DEEPEST} may be"
             raise ValueError(msg)
         if name not in templates:
             msg = f"there is no run {name!r}; there are: {', '.join(templates)}"
             raise ValueError(msg)
-        self._templates, self._name, self._given, self._within = templates, name, given, within
+        self._templates, self._name, self._given = templates, name, given
+        self._within, self._count = within, count
         self.used: set[str] = set()
         template = templates[name]
         self._values = {**template.values, **given}
@@ -193,10 +236,11 @@ class _Filling:
         changed = {}
         for change in changes:
             key, _, text = change.partition("=")
-            changed[key] = yaml.safe_load(text)
+            changed[key] = load_yaml(text)
         needed = _Filling(
-            self._templates, name, {**self._given, **changed}, (*self._within, self._name)
-        )
+            self._templates, name, {**self._given, **changed}, (*self._within, self._name),
+            self._count,
+        )  # fmt: skip
         unused = sorted(changed.keys() - needed.used)
         if unused:
             msg = f"{value}: no option of {name} or of what it needs has {{{unused[0]}}}"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, TORCH, split_name
+from lightning_hash.utils.foreign_files import check_file, check_size
 
 HDF5 = b"MATLAB 7.3"
 
@@ -31,6 +32,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is of none of these kinds, damaged, or holds more than arrays.
     """
+    check_file(path)
     if not path.is_file():
         msg = f"{path} does not exist"
         raise FileNotFoundError(msg)
@@ -141,6 +143,8 @@ def _torch(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _numpy(value: Tensor) -> NDArray[Any]:
+    # A sparse or repeated tensor is small in its file, whatever its shape.
+    check_size(value.numel() * value.element_size(), "its dense form")
     dense = value.detach().to_dense() if value.is_sparse else value.detach()
     return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
 

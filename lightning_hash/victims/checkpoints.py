@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_hash._version import __version__
+from lightning_hash.utils.foreign_files import check_file
 
 # Key of our own entry in a checkpoint, and the version of what stands under it.
 CHECKPOINT_KEY = "lightning_hash"
@@ -42,6 +43,7 @@ def read_checkpoint(
         ValueError: if it cannot be read safely, is of another kind or version, or lacks something.
     """
     called = f"{prefix}{kind} {path}"
+    check_file(path, called)
     if not path.is_file():
         msg = f"{called} does not exist; make it with: {maker}"
         raise FileNotFoundError(msg)

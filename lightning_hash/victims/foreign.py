@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
 from lightning_hash.models.outputs import read_logits
+from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.utils.settings import public_name
 from lightning_hash.utils.trust import needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
@@ -143,6 +144,8 @@ def _load(
     mean, std = _normalisation(preprocess)
     path, built = Path(source), False
     own = ":" in source and not path.exists()
+    if not own:
+        check_file(path, f"victim {source}")
     script = path.suffix in (".ts", ".torchscript") or _is_script(path)
     if backbone is not None and (own or script or path.suffix == ".pt2"):
         msg = (

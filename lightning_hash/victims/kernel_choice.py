@@ -21,6 +21,7 @@ from torch.nn.functional import cosine_similarity
 from lightning_hash._version import __version__
 from lightning_hash.functional.gradients import input_gradients
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.foreign_files import read_json
 from lightning_hash.utils.memory import AtATime, is_out_of_memory
 from lightning_hash.utils.whole_file import part_of, remove_parts
 from lightning_hash.victims.kernels import (
@@ -199,7 +200,7 @@ def _read(path: Path) -> tuple[Kernels, float] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         kernels = read_kernels(content["kernels"])
         return (kernels, float(content["gain"])) if isinstance(kernels, Kernels) else None
     except (ValueError, KeyError, TypeError):
