@@ -3,10 +3,10 @@
 import dataclasses
 import json
 
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
+from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data import ImageDataModule
 from lightning_hash.data.check import DataCheck, check_data
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 1 where something is wrong.
     """
-    parser = ArgumentParser(prog="lightning_hash check-data", description=__doc__)
+    parser = OneLineParser(prog="lightning_hash check-data", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with a `data` entry.")
     parser.add_subclass_arguments(ImageDataModule, "data", required=True)
     parser.add_argument("--json", action="store_true", help=OPTIONS["json"].help)

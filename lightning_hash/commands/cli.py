@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from lightning_hash.commands.configs import with_data_class
-from lightning_hash.commands.defaults import keep_defaults
+from lightning_hash.commands.defaults import is_given, keep_defaults
 from lightning_hash.commands.given import (
     LEARNED_ON,
     UNUSED,
@@ -98,6 +98,8 @@ class HashCLI(LightningCLI):
         self._options = parser.add_function_arguments(self._function, skip={3})
         self._defaults = keep_defaults(self._entry.defaults, self._arguments)
         parser.set_defaults(self._defaults)
+        if is_given("model.victim", self._arguments):  # what is appended stands beside no default
+            parser.set_defaults({"model.victim": None})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and take from a checkpoint of ``fit`` what its network is built with.
@@ -105,6 +107,7 @@ class HashCLI(LightningCLI):
         Raises:
             ValueError: if the user gave another network; names both.
         """
+        cast(HashArgumentParser, parser).command_line = args
         args = with_data_class(args)
         super().parse_arguments(parser, args)
         with warnings.catch_warnings():

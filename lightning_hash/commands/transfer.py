@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
+from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
@@ -28,6 +28,7 @@ from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
+from lightning_hash.utils.yaml_text import load_yaml
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
     groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)
     config = _find_data(options.data, [folder for _, folder in parts])
     victims = [
-        as_victim(yaml.safe_load(given) if given.startswith("{") else given)
+        as_victim(load_yaml(given, f"victims {given}") if given.startswith("{") else given)
         for given in options.victims
     ]
     started, devices = launched(), options.devices
@@ -135,9 +136,9 @@ def run_transfer(
     return rows
 
 
-def make_parser() -> ArgumentParser:
+def make_parser() -> OneLineParser:
     """Return the parser of the verb's options."""
-    parser = ArgumentParser(prog="lightning_hash transfer", description=__doc__)
+    parser = OneLineParser(prog="lightning_hash transfer", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with these options.")
     for name, option in VERBS["transfer"].options.items():
         parser.add_argument(f"--{name}", **option._asdict())

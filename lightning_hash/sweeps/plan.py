@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_hash.sweeps.run import VERBS, Run
 from lightning_hash.utils.configs import read_config
+from lightning_hash.utils.yaml_text import load_yaml
 
 SCALES = ("full", "demo")
 
@@ -193,7 +192,7 @@ class _Filling:
         changed = {}
         for change in changes:
             key, _, text = change.partition("=")
-            changed[key] = yaml.safe_load(text)
+            changed[key] = load_yaml(text, value)
         needed = _Filling(
             self._templates, name, {**self._given, **changed}, (*self._within, self._name)
         )

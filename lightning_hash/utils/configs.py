@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
+from lightning_hash.utils.yaml_text import load_yaml
 
 SUFFIX = ".yaml"
 _PACKAGE = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def find_configs(name: str | Path, what: str = "config") -> list[Path]:
 
 
 def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
-    """Read a config, found as :func:`find_config` does; an empty file is an empty mapping.
+    """Read a config, found as :func:`find_config` does.
 
     Args:
         name: a path, or the name of a preset.
@@ -80,22 +80,21 @@ def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is no YAML, or no mapping; names the file and the line.
+        ValueError: if it is no YAML, no mapping or empty, or a key stands twice; names the file
+            and the line.
     """
     path = find_config(name, what)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}, "
-        msg = f"{what} {name} is no YAML: {line}{error.problem}"
-        raise ValueError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{what} {name} is no YAML: it has bytes that are no UTF-8 text"
-        raise ValueError(msg) from error
-    if content is not None and not isinstance(content, dict):
-        msg = f"{what} {name} must be a mapping, got {type(content).__name__}"
+    content = load_yaml(path.read_bytes(), f"{what} {name}")
+    if content is None:
+        msg = f"{what} {name} is empty; write options into it, such as model: {{seed: 0}}"
         raise ValueError(msg)
-    return content or {}
+    if not isinstance(content, dict):
+        msg = (
+            f"{what} {name} must be a mapping, got {type(content).__name__}; write KEY: VALUE, "
+            "as in the presets"
+        )
+        raise ValueError(msg)
+    return content
 
 
 def _meant(path: Path) -> list[Path]:

@@ -8,9 +8,13 @@ from torch import nn
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.foreign import load_foreign
 from lightning_hash.victims.joint import join_victims
+from lightning_hash.victims.options import check_victim_options
 from lightning_hash.victims.victim import Victim, load_victim
 
 DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
+# A path, options, or a list of both; from Python also a module, which no parser may look for: of a
+# union with nn.Module it would open the file.
+Given = str | dict[str, Any] | list[Any] | Any
 
 
 def as_victim(given: Any) -> Victim:
@@ -36,6 +40,7 @@ def as_victim(given: Any) -> Victim:
     if isinstance(given, (str, Path)):
         return load_victim(given)
     if isinstance(given, dict):
+        check_victim_options(given, load_foreign)
         return load_foreign(**given)
     if isinstance(given, nn.Module):
         given = unwrapped(given)
