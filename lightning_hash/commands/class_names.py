@@ -22,7 +22,11 @@ def class_names(classes: tuple[type, ...], usual: str | None = None) -> list[str
             are meant.
     """
     paths = class_paths(classes)
-    ours = [path for path in paths if path.startswith("lightning_hash.")]
+    paths = [path for path in paths if imported(path) not in classes] or paths
+    # The Trainer's parts are Lightning's: those of this package stand there by themselves.
+    lightning = all(each.__module__.startswith("pytorch_lightning") for each in classes)
+    first = "pytorch_lightning." if lightning else "lightning_hash."
+    ours = [path for path in paths if path.startswith(first)]
     if usual is not None and any(each.__module__.startswith("torch.nn") for each in classes):
         package = usual.rpartition(".")[0]
         ours = paths = [path for path in ours if path.startswith(f"{package}.")]
@@ -60,12 +64,26 @@ def imported(path: str) -> Any:
 def class_parser(parser: Any, chosen: type, hint: Any) -> tuple[Any, list[str]]:
     """Return a parser of a class's options, and the names of those that the program fills in."""
     made = type(parser)(exit_on_error=False)
+    _, filled = needed_of(chosen, hint)
+    skip: set[str | int] = {len(filled)} if filled else set()
+    add = made.add_class_arguments if inspect.isclass(chosen) else made.add_function_arguments
+    add(chosen, skip=skip, fail_untyped=False)
+    return made, filled
+
+
+def needed_of(chosen: Any, hint: Any) -> tuple[list[str], list[str]]:
+    """Return the options without which a class cannot be made, and those the program fills in.
+
+    Args:
+        chosen: the class.
+        hint: the type of what it is given for.
+    """
+    parameters = inspect.signature(chosen).parameters
     filled = len(get_args(hint)[0]) if get_callable_return_type(hint) is not None else 0
-    skip: set[str | int] = {filled} if filled else set()
-    if inspect.isclass(chosen):
-        made.add_class_arguments(chosen, skip=skip, fail_untyped=False)
-        names = list(inspect.signature(chosen).parameters)[:filled]
-    else:
-        made.add_function_arguments(chosen, skip=skip, fail_untyped=False)
-        names = []
-    return made, names
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty and parameter.kind in plain
+    ]
+    return needed, list(parameters)[:filled]

@@ -22,7 +22,9 @@ from lightning_hash.commands.given import (
     may_be_shared,
 )
 from lightning_hash.commands.parser import HashArgumentParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import PROGRAM, VERBS
+from lightning_hash.commands.trainer_values import check_seed, check_trainer_values
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.launched import check_launched, launched
@@ -110,6 +112,9 @@ class HashCLI(LightningCLI):
         cast(HashArgumentParser, parser).command_line = args
         args = with_data_class(args)
         super().parse_arguments(parser, args)
+        with options_named(parser, self._arguments):
+            check_trainer_values(self.config["trainer"])
+            check_seed(self.config["seed_everything"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
             self._given = given_options(self._parse_given(parser, args))
@@ -138,6 +143,15 @@ class HashCLI(LightningCLI):
         given = parser.parse_args([*([f"--data={data}"] if data else []), *args], defaults=False)
         found: dict[str, Any] = given.as_dict()
         return found
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; errors name options as they were given."""
+        try:
+            with options_named(self.parser, self._arguments):
+                super().instantiate_classes()
+        except ModuleNotFoundError as error:  # of a logger, a strategy, an accelerator
+            msg = f"an option needs a package that is not installed: {error}; leave it out"
+            raise ValueError(" ".join(msg.split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
@@ -170,7 +184,8 @@ class HashCLI(LightningCLI):
             The exit status: 0, or 1 after a message where the run was stopped before its end.
         """
         options = {name: self.config_init[name] for name in self._options}
-        with names_the_disk(self.trainer):
+        named = options_named(self.parser, self._arguments)
+        with named, names_the_disk(self.trainer):
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:

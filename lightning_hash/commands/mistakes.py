@@ -19,6 +19,7 @@ from lightning_hash.commands.class_names import (
     classes_of,
     default_class,
     imported,
+    needed_of,
 )
 from lightning_hash.commands.given_nodes import (
     Given,
@@ -77,6 +78,7 @@ def explain(
             look.mapping(parser, "", node)
         for given in typed(arguments, parser):
             look.typed(given)
+        look.missing()
     except ValueError as error:  # a MistakeError, or a config that is no YAML
         return str(error)
     return None
@@ -93,6 +95,7 @@ class _Look:
     ) -> None:
         self.parser, self.elsewhere, self.usual = parser, elsewhere, usual
         self.classes: dict[str, type] = {}  # by the dotted name of what they are given for
+        self.given: dict[str, tuple[str, Any, set[str]]] = {}  # place, type and options of these
 
     def typed(self, given: Given | str) -> None:
         """Look at a word of the command line."""
@@ -136,8 +139,6 @@ class _Look:
         if action is None and not inside:
             self._unknown(parser, above, name.removesuffix("+"), place(called, key))
         elif inside and (action is None or is_group(action)):
-            if value.tag == _NULL:
-                return
             if not isinstance(value, yaml.MappingNode):
                 msg = f"{place(called, value)} must be a mapping of options, got {shown(value)}"
                 raise MistakeError(msg)
@@ -224,6 +225,7 @@ class _Look:
         """Raise that a value is of none of some types, with the words that there are."""
         literals = [hint for hint in hints if get_origin(hint) is Literal]
         words = [str(word) for hint in literals for word in get_args(hint)]
+        words += ["true", "false"] if words and bool in hints else []
         where = place(name, value)
         if words and isinstance(value, yaml.ScalarNode):
             msg = f"{where}: there is no {value.value!r}; {offer(value.value, words)}"
@@ -242,6 +244,7 @@ class _Look:
                 msg = f"{place(name, value)} must be a class, got null"
                 raise MistakeError(msg, depth)
             self.classes[name] = self._class_named(name, classes, value, depth)
+            self.given[name] = (place(name, value), hint, set())
             return
         if not isinstance(value, yaml.MappingNode):
             msg = f"{place(name, value)} must be a class and its options, got {shown(value)}"
@@ -253,6 +256,7 @@ class _Look:
                 msg = f"{place(name, path)}.class_path must be the name of a class"
                 raise MistakeError(msg, depth)
             self.classes[name] = self._class_named(name, classes, path, depth)
+            self.given[name] = (place(name, path), hint, set())
             for key, (node, _) in parts.items():
                 if key not in _SPEC:
                     msg = (
@@ -274,6 +278,8 @@ class _Look:
                     continue
                 if key.value in skipped:
                     self._filled_in(name, key, chosen)
+                if name in self.given:
+                    self.given[name][2].add(key.value)
                 self._option_of_class(inner, above, key, node, depth)
 
     def _option_of_class(
@@ -333,6 +339,16 @@ class _Look:
             msg = f"{where}: {word} is the base of others; {offer('', names)}"
             raise MistakeError(msg, depth)
         return found
+
+    def missing(self) -> None:
+        """Raise that a class lacks an option that it needs."""
+        for name, (where, hint, given) in self.given.items():
+            chosen = self.classes[name]
+            needed, filled = needed_of(chosen, hint)
+            lacks = [each for each in needed if each not in given and each not in filled]
+            if lacks:
+                msg = f"{where}: {chosen.__name__} needs {lacks[0]}; give --{name}.{lacks[0]}=VALUE"
+                raise MistakeError(msg)
 
     def _unknown(self, parser: Any, above: str, name: str, where: str) -> None:
         """Raise that there is no such option, with those there are."""

@@ -31,6 +31,14 @@ class OneLineParser(jsonargparse.ArgumentParser):
         """Add an argument, as jsonargparse does; one that takes a mapping takes its parts too."""
         return with_parts(super().add_argument(*args, **kwargs))
 
+    def parse_args(self, args: Any = None, *more: Any, **kwargs: Any) -> Any:
+        """Parse, and refuse sections that are no mappings, which jsonargparse lets pass."""
+        parsed = super().parse_args(args, *more, **kwargs)
+        for group in self.groups or ():
+            if group in parsed and not isinstance(parsed[group], jsonargparse.Namespace):
+                self.error(f"{group} must be a mapping of options, got {parsed[group]!r}")
+        return parsed
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong and end with status 2; a parser inside another only tells that one."""
         if not self.exit_on_error:

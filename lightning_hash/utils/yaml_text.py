@@ -9,7 +9,7 @@ _STRING, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 _FLOAT, _TIME = "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"
 # What PyYAML says, and what a person can do about it.
 _REMEDIES = {
-    r"'\\t'": "YAML indents by spaces, replace the tab",
+    r"'\t'": "YAML indents by spaces, replace the tab",
     "mapping values are not allowed": "look at the indentation, and quote texts that hold ': '",
     "expected <block end>": "look at the indentation",
     "could not find expected ':'": "a key needs ': ' behind it; look at the indentation",
