@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data import ImageDataModule
 from lightning_hash.data.check import DataCheck, check_data
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
     parser.add_subclass_arguments(ImageDataModule, "data", required=True)
     parser.add_argument("--json", action="store_true", help=OPTIONS["json"].help)
     options = parser.parse_args(arguments)
-    check = check_data(parser.instantiate_classes(options).data)
+    with options_named(parser, arguments):
+        check = check_data(parser.instantiate_classes(options).data)
     if options.json:
         print(json.dumps({**dataclasses.asdict(check), "wrong": check.wrong}, indent=1))
     else:

@@ -113,8 +113,12 @@ class HashCLI(LightningCLI):
         args = with_data_class(args)
         super().parse_arguments(parser, args)
         with options_named(parser, self._arguments):
-            check_trainer_values(self.config["trainer"])
-            check_seed(self.config["seed_everything"])
+            self._complete(parser, args)
+
+    def _complete(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Check what each option by itself may be, and take what a checkpoint says."""
+        check_trainer_values(self.config["trainer"])
+        check_seed(self.config["seed_everything"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
             self._given = given_options(self._parse_given(parser, args))

@@ -36,7 +36,8 @@ class PlainParser(argparse.ArgumentParser):
                 said = elsewhere(self.prog.rpartition(" ")[2], option[2:])
                 if said is not None:
                     return f"{option} {said}"
-                return f"{option}: there is no such option; {offer(option, known)}"
+                longer = [name for name in known if name.startswith("--") and name != "--help"]
+                return f"{option}: there is no such option; {offer(option, longer)}"
         return None
 
     def _explained(self, message: str) -> str:
@@ -59,6 +60,9 @@ class PlainParser(argparse.ArgumentParser):
         value = re.match(r"invalid (\w+) value: (.*)", said)
         if value is not None:
             return f"{name} must be {_KINDS.get(value[1], value[1])}, got {value[2]}"
+        beside = re.match(r"not allowed with argument (\S+)", said)
+        if beside is not None:
+            return f"{name} does not go with {beside[1]}; leave one of them out"
         return f"{name}: {said}"
 
 
@@ -76,6 +80,11 @@ def required(message: str, actions: Iterable[argparse.Action]) -> str | None:
     for action in actions:
         if name in (action.dest, *action.option_strings):
             option = action.option_strings[-1:] or [str(action.metavar or action.dest).upper()]
-            told = "" if not action.help else f": {' '.join(action.help.split())}"
+            told = "" if not action.help else f": {_plain(action.help)}"
             return f"{option[0]} is missing{told}"
     return f"{name} is missing; give it"
+
+
+def _plain(text: str) -> str:
+    """Return the first part of a help text, without its markup."""
+    return " ".join(text.split()).replace("``", "").partition(";")[0].rstrip(".")

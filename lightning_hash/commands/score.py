@@ -11,6 +11,7 @@ from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
 from lightning_hash.codes.foreign import Side, upright
 from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label, print_table
@@ -28,11 +29,13 @@ def main(arguments: list[str]) -> int:
     Returns:
         0.
     """
-    options = make_parser().parse_args(arguments).as_dict()
+    parser = make_parser()
+    options = parser.parse_args(arguments).as_dict()
     options.pop("config")
-    options["ranking"] = RankingOptions(**options["ranking"])
     as_json = options.pop("json")
-    rows = score(**options)
+    with options_named(parser, arguments):
+        options["ranking"] = RankingOptions(**options["ranking"])
+        rows = score(**options)
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         return 0

@@ -17,11 +17,12 @@ _PROFILERS = ("simple", "advanced", "pytorch", "xla")
 _CLIPPING = ("norm", "value")
 
 
-def check_trainer_values(options: Mapping[str, Any]) -> None:
+def check_trainer_values(options: Mapping[str, Any], prefix: str = "trainer.") -> None:
     """Refuse values that no Trainer can have, before one is made.
 
     Args:
         options: those of the Trainer, parsed.
+        prefix: what stands before their names on the command line.
 
     Raises:
         ValueError: naming the option, the rule and the value.
@@ -35,9 +36,9 @@ def check_trainer_values(options: Mapping[str, Any]) -> None:
     for name, (allows, rule) in _RULES.items():
         value = options.get(name)
         if value is not None and not allows(value):
-            msg = f"trainer.{name} must be {rule}, got {_plain(value)}"
+            msg = f"{prefix}{name} must be {rule}, got {_plain(value)}"
             raise ValueError(msg)
-    _check_names(options)
+    _check_names(options, prefix)
 
 
 def check_seed(value: Any) -> None:
@@ -122,7 +123,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }  # fmt: skip
 
 
-def _check_names(options: Mapping[str, Any]) -> None:
+def _check_names(options: Mapping[str, Any], prefix: str) -> None:
     known = {
         "accelerator": ["auto", "gpu", *sorted(AcceleratorRegistry)],
         "strategy": ["auto", *StrategyRegistry.available_strategies()],
@@ -132,7 +133,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
     for name, words in known.items():
         value = options.get(name)
         if isinstance(value, str) and value not in words:
-            msg = f"trainer.{name}: there is no {value!r}; {offer(value, words)}"
+            msg = f"{prefix}{name}: there is no {value!r}; {offer(value, words)}"
             raise ValueError(msg)
     accelerator = options.get("accelerator")
     absent = accelerator in ("tpu", "mps", "cuda") and not (
@@ -140,7 +141,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
     )
     if absent:
         msg = (
-            f"trainer.accelerator = {accelerator}: there is none on this machine; give cpu, gpu "
+            f"{prefix}accelerator = {accelerator}: there is none on this machine; give cpu, gpu "
             "or auto"
         )
         raise ValueError(msg)

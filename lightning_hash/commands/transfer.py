@@ -12,7 +12,9 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
+from lightning_hash.commands.trainer_values import check_trainer_values
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.launched import check_launched, launched
@@ -54,6 +56,12 @@ def main(arguments: list[str]) -> int:
     """
     parser = make_parser()
     options = parser.parse_args(arguments)
+    with options_named(parser, arguments):
+        return _transfer(parser, options)
+
+
+def _transfer(parser: OneLineParser, options: Any) -> int:
+    check_trainer_values({name: options[name] for name in ("accelerator", "devices")}, "")
     parts = _readable(options.perturbations)
     combinations = _possible(options, len(parts))
     groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)

@@ -29,10 +29,11 @@ def elsewhere(verb: str, name: str) -> str | None:
 
 
 def _has(verb: str, name: str) -> bool:
-    """Return whether a verb has an option, or one that it stands below."""
+    """Return whether a verb has an option, one that it stands below, or any below it."""
     names = option_names(verb)
     below = tuple(f"{known}." for known in names if VERBS[verb].model)
-    return name in names or name.startswith(below)
+    above = any(known.startswith(f"{name}.") for known in names)
+    return name in names or above or name.startswith(below)
 
 
 def option_names(verb: str) -> list[str]:
