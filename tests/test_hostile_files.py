@@ -32,9 +32,10 @@ from lightning_hash.modules.transfer import read_perturbations
 from lightning_hash.results.curves import read_curves
 from lightning_hash.results.rows import read_results
 from lightning_hash.utils.array_files import read_arrays
-from lightning_hash.utils.configs import MOST_VALUES, load_yaml, read_config
+from lightning_hash.utils.configs import read_config
 from lightning_hash.utils.foreign_files import check_file, check_size, read_json
 from lightning_hash.utils.whole_file import part_of, remove_parts, write_whole
+from lightning_hash.utils.yaml_text import MOST_VALUES, load_yaml
 from lightning_hash.victims.checkpoints import read_checkpoint
 
 SECONDS, MEMORY = 30, 2**29  # what an answer may take
@@ -308,11 +309,11 @@ def test_a_yaml_bomb(tmp_path, capsys, text, said):
 
 
 def test_aliases_of_a_person_are_read():
-    assert load_yaml("a: &a [1, 2]\nb: *a\nc: {<<: &m {x: 1}, y: 2}\nd: *m") == {
+    assert load_yaml("a: &a [1, 2]\nb: *a\nc: {<<: &m {x: 1}, y: 2}\nd: *m", "c") == {
         "a": [1, 2], "b": [1, 2], "c": {"x": 1, "y": 2}, "d": {"x": 1},
     }  # fmt: skip
-    assert load_yaml("") is None
-    assert load_yaml(yaml.safe_dump({"x": list(range(1000))})) == {"x": list(range(1000))}
+    assert load_yaml("", "c") is None
+    assert load_yaml(yaml.safe_dump({"x": list(range(1000))}), "c") == {"x": list(range(1000))}
 
 
 @pytest.mark.parametrize(

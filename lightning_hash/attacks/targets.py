@@ -15,6 +15,7 @@ from lightning_hash.functional import anchor_code
 from lightning_hash.functional.labels import CHUNK
 from lightning_hash.utils.array_names import split_name
 from lightning_hash.utils.foreign_files import read_json
+from lightning_hash.utils.numbers import check_seed
 from lightning_hash.utils.settings import Part
 from lightning_hash.utils.whole_file import write_whole
 
@@ -81,6 +82,7 @@ class TargetChoice(Part):
         if not rows and (anchors is not None or queries is not None):
             msg = f"anchors and queries go with a file of rows of target labels, got file {file!r}"
             raise ValueError(msg)
+        check_seed("seed", seed)
         self.n_t, self.rule, self.seed, self.file = n_t, rule, seed, file
         self.anchors, self.queries = anchors, queries
 

@@ -6,7 +6,9 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-from lightning_hash.commands.class_paths import CheckedParser, checked_class_paths
+from lightning_hash.commands.class_paths import checked_class_paths
+from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data import ImageDataModule
 from lightning_hash.data.check import DataCheck, check_data
@@ -25,14 +27,14 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 1 where something is wrong.
     """
-    parser = CheckedParser(prog="lightning_hash check-data", description=__doc__)
+    parser = OneLineParser(prog="lightning_hash check-data", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with a `data` entry.")
     parser.add_subclass_arguments(ImageDataModule, "data", required=True)
     parser.add_argument("--json", action="store_true", help=OPTIONS["json"].help)
     with checked_class_paths():
         options = parser.parse_args(arguments)
-        data = parser.instantiate_classes(options).data
-    check = check_data(data)
+        with options_named(parser, arguments):
+            check = check_data(parser.instantiate_classes(options).data)
     if options.json:
         print(json.dumps({**dataclasses.asdict(check), "wrong": check.wrong}, indent=1))
     else:

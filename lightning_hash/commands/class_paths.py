@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import jsonargparse
 from jsonargparse._common import parsing_settings
@@ -34,17 +33,6 @@ def checked_class_paths() -> Iterator[None]:
         yield
     finally:
         parsing_settings.update(before)
-
-
-class CheckedParser(jsonargparse.ArgumentParser):
-    """A parser that says in one line which class path it did not import."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say what is wrong and end with status 2."""
-        denied = explained_denial(message)
-        if denied is not None and self.exit_on_error:
-            self.exit(2, f"error: {denied}\n")
-        super().error(message, ex)
 
 
 def explained_denial(message: str) -> str | None:

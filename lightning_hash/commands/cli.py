@@ -12,7 +12,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
-from lightning_hash.commands.defaults import keep_defaults
+from lightning_hash.commands.defaults import is_given, keep_defaults
 from lightning_hash.commands.given import (
     LEARNED_ON,
     UNUSED,
@@ -23,7 +23,9 @@ from lightning_hash.commands.given import (
     may_be_shared,
 )
 from lightning_hash.commands.parser import HashArgumentParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import PROGRAM, VERBS
+from lightning_hash.commands.trainer_values import check_seed, check_trainer_values
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.launched import check_launched, launched
@@ -102,6 +104,8 @@ class HashCLI(LightningCLI):
         self._options = parser.add_function_arguments(self._function, skip={3})
         self._defaults = keep_defaults(self._entry.defaults, self._arguments)
         parser.set_defaults(self._defaults)
+        if is_given("model.victim", self._arguments):  # what is appended stands beside no default
+            parser.set_defaults({"model.victim": None})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and take from a checkpoint of ``fit`` what its network is built with.
@@ -110,8 +114,16 @@ class HashCLI(LightningCLI):
             ValueError: if the user gave another network, naming both, or a name that leads out of
                 the folder of runs.
         """
+        cast(HashArgumentParser, parser).command_line = args
         args = with_data_class(args)
         super().parse_arguments(parser, args)
+        with options_named(parser, self._arguments):
+            self._complete(parser, args)
+
+    def _complete(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Check what each option by itself may be, and take what a checkpoint says."""
+        check_trainer_values(self.config["trainer"])
+        check_seed(self.config["seed_everything"])
         if self.config.get("name") is not None:
             check_name(self.config["name"], "--name")
         with warnings.catch_warnings():
@@ -145,6 +157,15 @@ class HashCLI(LightningCLI):
         found: dict[str, Any] = given.as_dict()
         return found
 
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; errors name options as they were given."""
+        try:
+            with options_named(self.parser, self._arguments):
+                super().instantiate_classes()
+        except ModuleNotFoundError as error:  # of a logger, a strategy, an accelerator
+            msg = f"an option needs a package that is not installed: {error}; leave it out"
+            raise ValueError(" ".join(msg.split())) from error
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
         given = self.config_init["trainer"]
@@ -176,7 +197,8 @@ class HashCLI(LightningCLI):
             The exit status: 0, or 1 after a message where the run was stopped before its end.
         """
         options = {name: self.config_init[name] for name in self._options}
-        with names_the_disk(self.trainer):
+        named = options_named(self.parser, self._arguments)
+        with named, names_the_disk(self.trainer):
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:

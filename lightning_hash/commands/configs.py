@@ -24,13 +24,13 @@ def resolve_configs(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is neither such a file nor such a preset.
-        ValueError: if one cannot be read, as :func:`lightning_hash.utils.configs.read_config` says.
+        ValueError: if a file is no config, see :func:`read_config`.
     """
     configs: list[str] = []
     others: list[str] = []
     for before, argument in pairwise(["", *arguments]):
         option, equals, value = argument.partition("=")
-        if before in _OPTIONS:
+        if before in _OPTIONS and not argument.startswith("--"):
             configs += [others.pop(), str(find_config(argument))]
         elif option in _OPTIONS and equals:
             configs.append(f"{option}={find_config(value)}")

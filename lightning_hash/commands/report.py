@@ -1,6 +1,5 @@
 """``python -m lightning_hash report``: tables and figures of finished runs, as one page."""
 
-import argparse
 import dataclasses
 import io
 import itertools
@@ -14,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from lightning_hash._version import __version__
+from lightning_hash.commands.plain_parser import PlainParser
 from lightning_hash.reports.figure import Plot
 from lightning_hash.reports.grid import Grid
 from lightning_hash.reports.lines import close_to, setting_of
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         ValueError: if no run can be read, the README has no place for the table, or a link in a
             folder of runs would lead the report elsewhere.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     place = options.output or options.roots[0] / "report"
     runs = find_runs(options.roots)
     _try(place, options.readme, options.roots[0] if options.output is None else place)
@@ -112,8 +112,9 @@ def _report(runs: Runs, place: Path, readme: Path | None) -> Path:
     return place / "index.html"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lightning_hash report", description=__doc__)
+def make_parser() -> PlainParser:
+    """Return the parser of the options."""
+    parser = PlainParser(prog="lightning_hash report", description=__doc__)
     parser.add_argument(
         "roots", nargs="+", type=Path, help="run folders, or folders at any height above them"
     )

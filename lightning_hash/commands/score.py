@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
 from rich.table import Table
 
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
 from lightning_hash.codes.foreign import Side, upright
+from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label, print_table
@@ -28,15 +29,13 @@ def main(arguments: list[str]) -> int:
     Returns:
         0.
     """
-    parser = ArgumentParser(prog="lightning_hash score", description=__doc__)
-    parser.add_argument("--config", action="config", help="YAML with these options.")
-    parser.add_function_arguments(score)
-    parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
+    parser = make_parser()
     options = parser.parse_args(arguments).as_dict()
     options.pop("config")
-    options["ranking"] = RankingOptions(**options["ranking"])
     as_json = options.pop("json")
-    rows = score(**options)
+    with options_named(parser, arguments):
+        options["ranking"] = RankingOptions(**options["ranking"])
+        rows = score(**options)
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         return 0
@@ -55,6 +54,15 @@ def main(arguments: list[str]) -> int:
         table.add_row(metric_label(row), f"{row.value:.4f}", error, str(row.n))
     print_table(table)
     return 0
+
+
+def make_parser() -> OneLineParser:
+    """Return the parser of the options."""
+    parser = OneLineParser(prog="lightning_hash score", description=__doc__)
+    parser.add_argument("--config", action="config", help="YAML with these options.")
+    parser.add_function_arguments(score)
+    parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
+    return parser
 
 
 def score(

@@ -1,10 +1,10 @@
 """``python -m lightning_hash sweep``: many runs from lists of values."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning_hash.commands.plain_parser import PlainParser
 from lightning_hash.sweeps import Run, Sweep, read_plan, slurm_script
 from lightning_hash.sweeps.command import command_of, no_option
 from lightning_hash.sweeps.plan import SCALES
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         FileNotFoundError: if a file does not exist.
         ValueError: if a file is not as a sweep file must be, or ``--only`` names no run of it.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     paths = [path for name in options.configs for path in find_configs(name, "sweep file")]
     runs = read_plan(paths, options.scale)
     if options.only is not None:
@@ -64,8 +64,9 @@ def main(arguments: list[str]) -> int:
     return sweep.run(runs)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lightning_hash sweep", description=__doc__)
+def make_parser() -> PlainParser:
+    """Return the parser of the options."""
+    parser = PlainParser(prog="lightning_hash sweep", description=__doc__)
     parser.add_argument("configs", nargs="+", help="sweep files, folders of them or patterns")
     parser.add_argument("--scale", choices=SCALES, default="full", help="which of their lists")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")

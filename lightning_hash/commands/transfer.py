@@ -11,7 +11,10 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.class_paths import checked_class_paths, explained_denial
+from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
+from lightning_hash.commands.trainer_values import check_trainer_values
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.launched import check_launched, launched
@@ -24,12 +27,13 @@ from lightning_hash.reports.transfers import transfer_grids
 from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
-from lightning_hash.utils.configs import find_config, load_yaml, read_config
+from lightning_hash.utils.configs import find_config, read_config
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.foreign_files import read_json
 from lightning_hash.utils.places import check_name
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
+from lightning_hash.utils.yaml_text import load_yaml
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
@@ -57,12 +61,19 @@ def main(arguments: list[str]) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     check_name(options.name, "--name")
+    with options_named(parser, arguments):
+        return _transfer(parser, options)
+
+
+def _transfer(parser: OneLineParser, options: Any) -> int:
+    check_trainer_values({name: options[name] for name in ("accelerator", "devices")}, "")
     parts = _readable(options.perturbations)
     combinations = _possible(options, len(parts))
     groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)
     config = _find_data(options.data, [folder for _, folder in parts])
     victims = [
-        as_victim(load_yaml(given) if given.startswith("{") else given) for given in options.victims
+        as_victim(load_yaml(given, f"victims {given}") if given.startswith("{") else given)
+        for given in options.victims
     ]
     started, devices = launched(), options.devices
     if started is not None and devices == VERBS["transfer"].options["devices"].default:
@@ -138,9 +149,9 @@ def run_transfer(
     return rows
 
 
-def make_parser() -> ArgumentParser:
+def make_parser() -> OneLineParser:
     """Return the parser of the verb's options."""
-    parser = ArgumentParser(prog="lightning_hash transfer", description=__doc__)
+    parser = OneLineParser(prog="lightning_hash transfer", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with these options.")
     for name, option in VERBS["transfer"].options.items():
         parser.add_argument(f"--{name}", **option._asdict())

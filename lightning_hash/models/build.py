@@ -1,15 +1,34 @@
 """Networks from their descriptions."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from lightning_hash.models.backbones import build_model
 from lightning_hash.models.network import HashNetwork
+from lightning_hash.utils.memory import is_out_of_memory
 from lightning_hash.utils.trust import import_named
 
 NETWORKS = ("lightning_hash.models", "torch.nn", "torchvision.models")  # without trust
+
+
+@contextmanager
+def fits_memory(bits: int) -> Iterator[None]:
+    """Say that a code is too long, where memory does not hold its hash layer.
+
+    Raises:
+        ValueError: naming the code length.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        msg = f"bits must leave a hash layer that memory holds, got {bits}; the papers have 16..128"
+        raise ValueError(msg) from error
 
 
 def build_network(

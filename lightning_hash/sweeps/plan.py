@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_hash.sweeps.run import VERBS, Run
-from lightning_hash.utils.configs import load_yaml, read_config
+from lightning_hash.utils.configs import read_config
+from lightning_hash.utils.yaml_text import load_yaml
 
 SCALES = ("full", "demo")
 MOST_RUNS = 20_000  # of all files, those that others need counted as often as they are needed
@@ -236,7 +237,7 @@ class _Filling:
         changed = {}
         for change in changes:
             key, _, text = change.partition("=")
-            changed[key] = load_yaml(text)
+            changed[key] = load_yaml(text, value)
         needed = _Filling(
             self._templates, name, {**self._given, **changed}, (*self._within, self._name),
             self._count,

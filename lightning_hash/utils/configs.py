@@ -5,14 +5,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from lightning_hash.utils.foreign_files import check_file, read_text
+from lightning_hash.utils.foreign_files import check_file, read_bytes
 from lightning_hash.utils.trust import check_no_grant
+from lightning_hash.utils.yaml_text import load_yaml
 
 SUFFIX = ".yaml"
 MOST_BYTES = 2**20  # of a config, which takes seconds
-MOST_VALUES = 200_000  # in it, those behind an alias counted as often as it stands there
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -80,7 +78,7 @@ def find_configs(name: str | Path, what: str = "config") -> list[Path]:
 
 
 def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
-    """Read a config, found as :func:`find_config` does; an empty file is an empty mapping.
+    """Read a config, found as :func:`find_config` does.
 
     Args:
         name: a path, or the name of a preset.
@@ -88,64 +86,27 @@ def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is no YAML, or no mapping, naming the file and the line; if it is too
-            large, as :func:`load_yaml` says; or if it would grant itself trust.
+        ValueError: if it is no YAML, no mapping or empty, or a key stands twice, naming the file
+            and the line; if it is too large; or if it would grant itself trust.
     """
     path = find_config(name, what)
     try:
-        content = load_yaml(read_text(path, MOST_BYTES))
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}, "
-        msg = f"{what} {name} is no YAML: {line}{error.problem}"
-        raise ValueError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{what} {name} is no YAML: it has bytes that are no UTF-8 text"
-        raise ValueError(msg) from error
+        text = read_bytes(path, MOST_BYTES)
     except ValueError as error:
         msg = f"{what} {name} is not read: {error}"
         raise ValueError(msg) from error
-    if content is not None and not isinstance(content, dict):
-        msg = f"{what} {name} must be a mapping, got {type(content).__name__}"
+    content = load_yaml(text, f"{what} {name}")
+    if content is None:
+        msg = f"{what} {name} is empty; write options into it, such as model: {{seed: 0}}"
+        raise ValueError(msg)
+    if not isinstance(content, dict):
+        msg = (
+            f"{what} {name} must be a mapping, got {type(content).__name__}; write KEY: VALUE, "
+            "as in the presets"
+        )
         raise ValueError(msg)
     check_no_grant(content, f"{what} {name}")
-    return content or {}
-
-
-def load_yaml(text: str) -> Any:
-    """Read YAML that may be somebody else's.
-
-    Args:
-        text: a document.
-
-    Raises:
-        yaml.YAMLError: if it is no YAML.
-        ValueError: if its aliases stand for more than MOST_VALUES values or for themselves, or it
-            is nested too deep.
-    """
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        values = _values(node, {})
-        if values > MOST_VALUES:
-            msg = f"its aliases stand for {values:,} values, at most {MOST_VALUES:,} are read"
-            raise ValueError(msg)
-        return loader.construct_document(node)
-    except RecursionError as error:
-        msg = "its lists and mappings are nested too deep, or an alias stands for what it is in"
-        raise ValueError(msg) from error
-    finally:
-        loader.dispose()
-
-
-def _values(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
-    """Count the values of a node, each as often as aliases repeat it."""
-    if node not in known:
-        inner = node.value if isinstance(node, yaml.CollectionNode) else []
-        pairs = inner if isinstance(node, yaml.MappingNode) else [(each,) for each in inner]
-        known[node] = 1 + sum(_values(each, known) for pair in pairs for each in pair)
-    return known[node]
+    return content
 
 
 def _meant(path: Path) -> list[Path]:

@@ -5,6 +5,7 @@ declare more than any machine has. Readers call :func:`check_file` first; what t
 that are absent, truncated or of another kind is their own.
 """
 
+import io
 import json
 import math
 import os
@@ -100,8 +101,28 @@ def check_pixels(width: int, height: int) -> None:
         raise ValueError(msg)
 
 
+def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
+    """Read a file.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is no regular file or too large; without the file's name.
+    """
+    if not path.is_dir():  # which the system itself refuses to read
+        check_file(path, "it")
+    size = path.stat().st_size
+    if size > most:
+        msg = f"it has {size / 2**20:,.0f} MiB, and such a file has at most {most / 2**20:,.0f}"
+        raise ValueError(msg)
+    return path.read_bytes()
+
+
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
-    """Read a text of UTF-8.
+    """Read a text of UTF-8, with the line ends of Python.
 
     Args:
         path: the file.
@@ -111,13 +132,7 @@ def read_text(path: Path, most: int = MOST_TEXT) -> str:
         OSError: if it cannot be read.
         ValueError: if it is no regular file, too large or no UTF-8; without the file's name.
     """
-    if not path.is_dir():  # which the system itself refuses to read
-        check_file(path, "it")
-    size = path.stat().st_size
-    if size > most:
-        msg = f"it has {size / 2**20:,.0f} MiB, and such a file has at most {most / 2**20:,.0f}"
-        raise ValueError(msg)
-    return path.read_text(encoding="utf-8")
+    return io.TextIOWrapper(io.BytesIO(read_bytes(path, most)), encoding="utf-8").read()
 
 
 def read_json(path: Path) -> Any:

@@ -1,9 +1,10 @@
 """Victims that this project did not train."""
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from zipfile import ZipFile, is_zipfile
 
 import torch
@@ -56,7 +57,7 @@ class ForeignNetwork(nn.Module):
         bits: int | None = None,
     ) -> None:
         super().__init__()
-        if len(mean) != len(std) or min(std) <= 0:
+        if len(mean) != len(std) or not mean or min(std) <= 0:
             msg = f"mean and std must be as many, std positive, got {list(mean)} and {list(std)}"
             raise ValueError(msg)
         if output not in get_args(Output):
@@ -185,10 +186,20 @@ def _normalisation(
         return IMAGENET_MEAN, IMAGENET_STD
     if preprocess == "none":
         return (0.0,), (1.0,)
-    if isinstance(preprocess, Mapping) and set(preprocess) == {"mean", "std"}:
+    if (
+        isinstance(preprocess, Mapping)
+        and set(preprocess) == {"mean", "std"}
+        and all(map(_are_numbers, preprocess.values()))
+    ):
         return preprocess["mean"], preprocess["std"]
     msg = f"preprocess must be imagenet, none or {{mean: [...], std: [...]}}, got {preprocess!r}"
     raise ValueError(msg)
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(
+        isinstance(value, int | float) and math.isfinite(value) for value in values
+    )
 
 
 def _call(source: str) -> nn.Module:

@@ -9,9 +9,13 @@ from lightning_hash.utils.trust import check_no_grant, needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.foreign import load_foreign
 from lightning_hash.victims.joint import join_victims
+from lightning_hash.victims.options import check_victim_options
 from lightning_hash.victims.victim import Victim, load_victim
 
 DEFAULT_VICTIM = "checkpoints/demo/best.ckpt"
+# A path, options, or a list of both; from Python also a module, which no parser may look for: of a
+# union with nn.Module it would open the file.
+Given = str | dict[str, Any] | list[Any] | Any
 
 
 def as_victim(given: Any, *, trust: bool = False) -> Victim:
@@ -47,6 +51,7 @@ def _resolve(given: Any) -> Victim:
         check_no_grant(given, "victim")
         if "class_path" in given:
             needs_trust(f"victim: class path {given['class_path']}", "is imported and built")
+        check_victim_options(given, load_foreign)
         return load_foreign(**given)
     if isinstance(given, nn.Module):
         given = unwrapped(given)
