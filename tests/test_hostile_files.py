@@ -296,7 +296,6 @@ MERGED = "a0: &a0 {x: 1}\n" + "\n".join(
         ("a: " + "[" * 1000, "nested too deep"),
         ("a: " + "{b: " * 1000, "nested too deep"),
         ("\n".join(" " * n + "a:" for n in range(1000)), "nested too deep"),
-        ("a: 2020-13-45", "month must be in 1..12"),
     ],
 )
 def test_a_yaml_bomb(tmp_path, capsys, text, said):
