@@ -1,4 +1,4 @@
-"""Shows the docstrings' Sphinx roles, :class:`~package.Name`, as code, since the site is Markdown."""
+"""Makes the docstrings' Sphinx roles and examples what the site, which is Markdown, shows as code."""
 
 import re
 from typing import Any
@@ -6,14 +6,16 @@ from typing import Any
 import griffe
 
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):`(~)?([^`]*)`")
+EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
 
 
 def plain(text: str) -> str:
-    """Put ``Name`` for a role with a tilde, the whole path for one without."""
-    return ROLE.sub(lambda m: f"`{m[2].rpartition('.')[2] if m[1] else m[2]}`", text)
+    """Put names for roles, and the heading that griffe knows as that of doctests."""
+    text = ROLE.sub(lambda m: f"`{m[2].rpartition('.')[2] if m[1] else m[2]}`", text)
+    return EXAMPLE.sub(r"\1Examples:", text)
 
 
-class Roles(griffe.Extension):
+class Docstrings(griffe.Extension):
     """Rewrites each docstring as it is read."""
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
