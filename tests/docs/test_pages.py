@@ -35,13 +35,13 @@ BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 OTHERS = ("make", "pip", "tensorboard", "torchrun", "bash", "sbatch", "srun", "git", "docker")
 # The networks of the examples are large, and their weights a download.
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
-ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=5"]
+ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
 # What makes a snippet of Python short.
 SHORTER = (
     ("max_epochs=100", "max_epochs=2"),
     ("iterations=100", "iterations=2"),
     ("SamplePhotos()", "SamplePhotos(n_train=100, n_query=20, n_database=200)"),
-    ("AnchorCode(), step", "AnchorCode(), n_queries=5, step"),
+    ("AnchorCode(), step", "AnchorCode(), n_queries=2, step"),
 )
 
 
