@@ -16,6 +16,8 @@ from PIL import Image
 
 from lightning_hash import data
 from lightning_hash.__main__ import main
+from lightning_hash.commands.help import verb_help
+from lightning_hash.commands.score import score
 from lightning_hash.commands.table import VERBS
 from lightning_hash.sweeps import read_plan
 from lightning_hash.victims import load_foreign
@@ -36,6 +38,13 @@ OTHERS = ("make", "pip", "tensorboard", "torchrun", "bash", "sbatch", "srun", "g
 # The networks of the examples are large, and their weights a download.
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
 ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
+ARGPARSED = ("demo", "report", "sweep", "score", "check_data", "transfer", "cli", "run_verb")
+# Of other programs, of the sweep's and the loss's own, of every verb.
+FREE = {
+    "help", "version", "config", "data", "trust", "ranking.top_k",
+    "nnodes", "nproc_per_node", "node_rank", "master_addr", "master_port", "logdir",
+    "gpus-per-node", "ntasks", "cpus-per-task", "time",
+}  # fmt: skip
 # What makes a snippet of Python short.
 SHORTER = (
     ("max_epochs=100", "max_epochs=2"),
@@ -176,26 +185,99 @@ def test_readme_attacks_a_model_in_six_lines():
     assert names["found"].codes.shape == (4, 48)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
-def test_each_block_says_what_it_is(block):
-    assert block.language in LANGUAGES, f"{block.place}: language {block.language!r}"
+def problem(block: Block) -> str | None:
+    """Say what keeps a block from being run, or from saying why it is not; ``None`` if nothing."""
+    if block.language not in LANGUAGES:
+        return f"language {block.language!r} is none of {LANGUAGES}"
     if block.marker is not None:
-        assert block.marker.startswith("not run: "), f"{block.place}: marker {block.marker!r}"
-        assert block.reason in REASONS, f"{block.place}: reason {block.reason!r}"
+        if not block.marker.startswith("not run: ") or block.reason not in REASONS:
+            return f"marker {block.marker!r} is no 'not run: ' with one of {REASONS}"
+        if block.language in ("python", "text"):
+            return f"{block.language} needs no marker: Python is run, text is not"
+    if block.language == "yaml":
+        known = isinstance(yaml.safe_load(block.code), dict) and (block.file or block.reason)
+        return None if known else "no file has this YAML and no marker says why"
+    if block.language == "text":  # no way around the tests
+        hidden = re.search(r"^\s*(\$ |python |make |pip |lightning_hash )", block.code, re.M)
+        return f"{hidden[0]!r} is a command" if hidden else None
+    if block.language == "shell":
+        for words in block.commands():
+            ours = arguments(words)
+            other = words[0] in OTHERS or words[0].startswith("-")
+            if not ours and not (block.reason and other):
+                return f"{words[0]} needs a marker, or is not known"
+    return None
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
+def test_each_block_is_run_or_says_why_not(block):
+    assert problem(block) is None, f"{block.place}: {problem(block)}"
     if block.language == "python":
         ast.parse(block.code)
-    if block.language == "yaml":
-        assert isinstance(yaml.safe_load(block.code), dict), block.place
-        assert block.file or block.reason, f"{block.place}: no file has it and no marker says why"
-    if block.language == "text":  # no way around the tests
-        assert not re.search(r"^\s*(\$ |python |make |pip )", block.code, re.M), block.place
-    if block.language == "shell" and block.reason is None and not block.file:
-        for words in block.commands():
-            assert arguments(words), f"{block.place}: {words[0]} needs a marker, or is not ours"
-    if block.language == "shell" and block.reason:
-        for words in block.commands():
-            known = arguments(words) or words[0] in OTHERS or words[0].startswith("-")
-            assert known, f"{block.place}: {words[0]}"
+
+
+@pytest.mark.parametrize(
+    ("above", "language", "code"),
+    [
+        ("", "", "x = 1\n"),
+        ("", "bash", "python -m lightning_hash fit\n"),
+        ("", "shell", "make demo\n"),
+        ("", "shell", "curl example.org\n"),
+        ("<!-- not run: needs SLURM -->", "shell", "curl example.org\n"),
+        ("<!-- not run: no time -->", "shell", "make demo\n"),
+        ("<!-- skip -->", "shell", "make demo\n"),
+        ("<!-- not run: a fragment -->", "python", "x = 1\n"),
+        ("", "text", "python -m lightning_hash fit\n"),
+        ("", "text", "$ make demo\n"),
+        ("", "yaml", "model: {bits: 3}\n"),
+        ("`a.yaml`:", "yaml", "- 1\n"),
+    ],
+)
+def test_what_a_page_may_not_have_is_noticed(tmp_path, above, language, code):
+    page = tmp_path / "page.md"
+    page.write_text(f"# A page\n\n{above}\n\n```{language}\n{code}```\n")
+    (block,) = read_blocks(page)
+    assert problem(block) is not None
+
+
+def test_a_page_is_taken_apart_as_it_is_read(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`part.py`:\n\n```python\nx = 1\n```\n\nText.\n\n"
+        "<!-- not run: needs SLURM -->\n```shell\nsrun python -m lightning_hash attack \\\n"
+        "    --name a  # one\nbash b.sh\n```\n\n```text\nout\n```\n"
+    )
+    code, command, output = read_blocks(page)
+    assert (code.file, code.reason, code.code) == ("part.py", None, "x = 1\n")
+    assert command.reason == "needs SLURM"
+    assert [arguments(words) for words in command.commands()] == [["attack", "--name", "a"], None]
+    assert (output.adjacent, command.adjacent) == (True, False)
+    page.write_text("```python\nx = 1\n")
+    with pytest.raises(AssertionError, match="has no end"):
+        read_blocks(page)
+
+
+def test_every_option_that_a_page_names_exists():
+    sources = [(ROOT / "lightning_hash" / "commands" / f"{v}.py").read_text() for v in ARGPARSED]
+    words = "\n".join([*(verb_help(v) for v in VERBS if VERBS[v].model), *sources])
+    known = set(re.findall(r"--([a-z_]+(?:\.[a-z_]+)?)", words)) | FREE
+    known |= {option for verb in VERBS.values() for option in verb.options}
+    known |= {name for verb in ("score",) for name in inspect.signature(score).parameters}
+    of_data = {
+        name
+        for kind in (getattr(data, name) for name in data.__all__)
+        if inspect.isclass(kind)
+        for name in inspect.signature(kind).parameters
+    }
+    unknown = set()
+    for page in PAGES:
+        for option in re.findall(r"--([a-z_]+(?:\.[a-z_]+)*)", page.read_text()):
+            first, _, rest = option.partition(".")
+            names = of_data if first == "data" else known
+            name = rest.partition(".")[0] if first == "data" else ".".join(option.split(".")[:2])
+            if option != "data" and name not in names:
+                unknown.add((str(page.relative_to(ROOT)), option))
+    assert unknown == set()
 
 
 def test_every_preset_that_a_page_names_exists():
