@@ -1,4 +1,4 @@
-"""Makes the docstrings' Sphinx roles and examples what the site, which is Markdown, shows as code."""
+"""Shows the Sphinx roles and the examples of docstrings as code: the site is Markdown."""
 
 import re
 from typing import Any

@@ -96,7 +96,7 @@ def test_every_picture_is_shown():
         for target in links(page)
         if target.endswith((".png", ".svg"))
     }
-    assert {p for p in DOCS.rglob("*.png")} == shown
+    assert set(DOCS.rglob("*.png")) == shown
 
 
 def test_building_and_reading_the_site_asks_no_other_server():
