@@ -30,6 +30,7 @@ from tests.docs.pages import (
     Block,
     arguments,
     read_blocks,
+    without_blocks,
 )
 from tests.helpers.clips import write_classes
 from tests.helpers.commands import SMALL_DATA
@@ -40,12 +41,8 @@ OTHERS = ("make", "pip", "tensorboard", "torchrun", "bash", "sbatch", "srun", "g
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
 ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
 ARGPARSED = ("demo", "report", "sweep", "score", "check_data", "transfer", "cli", "run_verb")
-# Of other programs, of the sweep's and the loss's own, of every verb.
-FREE = {
-    "help", "version", "config", "data", "trust", "ranking.top_k",
-    "nnodes", "nproc_per_node", "node_rank", "master_addr", "master_port", "logdir",
-    "gpus-per-node", "ntasks", "cpus-per-task", "time",
-}  # fmt: skip
+# Of every verb, and of torchrun and sbatch.
+FREE = {"help", "config", "trust", "node_rank", "signal"}
 # What makes a snippet of Python short.
 SHORTER = (
     ("max_epochs=100", "max_epochs=2"),
@@ -263,7 +260,7 @@ def test_a_page_is_taken_apart_as_it_is_read(tmp_path):
 def test_every_option_that_a_page_names_exists():
     sources = [(ROOT / "lightning_hash" / "commands" / f"{v}.py").read_text() for v in ARGPARSED]
     words = "\n".join([*(verb_help(v) for v in VERBS if VERBS[v].model), *sources])
-    known = set(re.findall(r"--([a-z_]+(?:\.[a-z_]+)?)", words)) | FREE
+    known = set(re.findall(r"--([a-z][\w-]*(?:\.\w+)?)", words)) | FREE
     known |= {option for verb in VERBS.values() for option in verb.options}
     known |= {name for verb in ("score",) for name in inspect.signature(score).parameters}
     of_data = {
@@ -274,7 +271,7 @@ def test_every_option_that_a_page_names_exists():
     }
     unknown = set()
     for page in PAGES:
-        for option in re.findall(r"--([a-z_]+(?:\.[a-z_]+)*)", page.read_text()):
+        for option in re.findall(r"(?<!\w)--([a-z][\w-]*(?:\.\w+)*)", without_blocks(page)):
             first, _, rest = option.partition(".")
             names = of_data if first == "data" else known
             name = rest.partition(".")[0] if first == "data" else ".".join(option.split(".")[:2])
