@@ -41,8 +41,8 @@ OTHERS = ("make", "pip", "tensorboard", "torchrun", "bash", "sbatch", "srun", "g
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
 ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
 ARGPARSED = ("demo", "report", "sweep", "score", "check_data", "transfer", "cli", "run_verb")
-# Of every verb, and of torchrun and sbatch.
-FREE = {"help", "config", "trust", "node_rank", "signal"}
+# Of every verb, and of torchrun, sbatch and the benchmarks.
+FREE = {"help", "config", "trust", "node_rank", "signal", "quick", "alone"}
 # What makes a snippet of Python short.
 SHORTER = (
     ("max_epochs=100", "max_epochs=2"),
