@@ -102,5 +102,6 @@ def test_every_picture_is_shown():
 def test_building_and_reading_the_site_asks_no_other_server():
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
     assert config["theme"]["font"] is False
-    assert not {"extra_javascript", "extra_css", "repo_url"} & set(config)
+    assert not {"extra_javascript", "repo_url"} & set(config)
+    assert all((DOCS / sheet).is_file() for sheet in config["extra_css"])
     assert not any("emoji" in str(extension) for extension in config["markdown_extensions"])
