@@ -20,6 +20,7 @@ from lightning_hash.__main__ import main
 from lightning_hash.commands.help import verb_help
 from lightning_hash.commands.score import score
 from lightning_hash.commands.table import VERBS
+from lightning_hash.reports.published import published
 from lightning_hash.sweeps import read_plan
 from lightning_hash.victims import load_foreign
 from tests.docs.pages import (
@@ -175,6 +176,7 @@ def test_short_snippets_print_what_the_page_says():
         assert run_python(code, names) == output.code, code.place
 
 
+@pytest.mark.slow
 def test_readme_attacks_a_model_in_six_lines():
     (block,) = [b for b in BLOCKS if b.page.name == "README.md" and b.language == "python"]
     assert len(block.code.splitlines()) == 6
@@ -315,6 +317,38 @@ def test_readme_copies_its_numbers_from_the_table_that_a_report_fills():
         (row,) = [x for x in results.splitlines() if x.startswith(f"|{name.rstrip()} (")]
         theirs = [cell.strip() for cell in row.strip("|").split("|")[1:]]
         assert [cell.strip() for cell in cells] == theirs, name
+
+
+def test_the_page_of_the_papers_has_their_numbers_and_ours():
+    docs = ROOT / "docs"
+    measured = "".join(
+        (docs / name).read_text() for name in ("papers/results.md", "tutorials/first_attack.md")
+    )
+    ours = {(float(v), e) for v, e in re.findall(r"(\d+\.\d+)\((\d+)\)", measured)}
+    same = {
+        "dhta_table2": "dhta_table1",
+        "dhta_table7": "dhta_table1",
+        "dhta_table4": "dhta_table3",
+    }
+    name, seen = "", 0
+    for line in (docs / "papers" / "index.md").read_text().splitlines():
+        cells = line.split("|")
+        if len(cells) != 7:
+            continue
+        _, experiment, config, theirs, *obtained, _ = cells
+        named = re.search(r"configs/papers/(\w+)\.yaml", config)
+        name = named[1] if named else name
+        if "perceptibility" in experiment and "4.4" in experiment:
+            name = "dhta_perceptibility"
+        values = {v for d in published(same.get(name, name)).values() for v in d.values()}
+        for value in re.findall(r"\d+\.\d+", theirs):
+            seen += 1
+            assert float(value) in values, (experiment, value)
+        for value, error in re.findall(r"(\d+\.\d+)\((\d+)\)", "".join(obtained)):
+            seen += 1
+            scaled = [(round(float(value) / by, 6), error) for by in (1, 100, 1000)]
+            assert ours & set(scaled), (experiment, value)
+    assert seen > 60
 
 
 def test_yaml_of_ones_own_lists_sweep_and_victim(tmp_path, monkeypatch):
