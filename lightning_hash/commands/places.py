@@ -10,7 +10,7 @@ import yaml
 from lightning_hash.commands.given_nodes import Given, config_nodes, nested, place, typed
 
 _SUBJECT = re.compile(
-    r"([\w.]+)(?=(?: \S+)?(?: (?:must|should|goes|is|are|has|holds|does|begins)\b|:| = ))"
+    r"([\w.]+)(?=(?: \S+| \([^)]*\))?(?: (?:must|should|goes|is|are|has|holds|does|begins)\b|:| = ))"
 )
 _OF_ALL = "any of the Union subtypes|^Problem with given class_path|^Parser key|^Type .* expects a "
 _OF_TORCH = re.compile(r"Invalid (learning rate|\w+)(?: parameter| value)?:? (.*)")
