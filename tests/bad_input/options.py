@@ -319,6 +319,8 @@ CASES: list[Case] = [
     ("fit --data.jitter 2", 1, ("--data.jitter must be in [0, 1] or null, got 2.0",)),
     ("fit --data.n_database 0", 1, ("--data.n_database must be at least 1, got 0",)),
     ("fit --data.n_train 1 --data.n_query 5 --data.n_database 40", 1, ("n_validation: 1 of 1",)),
+    ("fit --data.n_train 1 --data.selected_on test --data.n_query 5 --data.n_database 40", 1,
+     ("train: a training needs at least 2 items", "got 1 of 1; give more")),
     ("attack --model.epsilon=-0.1", 1, ("--model.epsilon must be", "got -0.1")),
     ("attack --model.epsilon nan", 1, ("--model.epsilon must be", "'nan'")),
     ("attack --model.epsilon 8", 1, ("--model.epsilon must be", "write '8.0/255'")),
