@@ -184,7 +184,7 @@ class TargetChoice(Part):
             msg = (
                 f"n_t = {self.n_t}: a target label must occur more than n_t times in the database, "
                 f"but the most frequent label vector that is {self.rule} from a query's occurs "
-                f"{most} times; lower n_t"
+                f"{most} times; lower n_t{'' if most else ', or give data of more labels'}"
             )
             raise ValueError(msg)
         return int(candidates[torch.randint(len(candidates), (), generator=generator)])

@@ -43,9 +43,9 @@ def default_class(action: argparse.Action) -> Any:
 
 def classes_of(hint: Any) -> tuple[type, ...]:
     """Return the classes of which an option takes a subclass, or a function that makes one."""
-    made = get_callable_return_type(hint)
-    found = get_subclass_types(made if made is not None else hint) or ()
-    return tuple(each for each in found if inspect.isclass(each))
+    made = get_callable_return_type(hint)  # type: ignore[no-untyped-call]
+    found: Any = get_subclass_types(hint if made is None else made)  # type: ignore[no-untyped-call]
+    return tuple(each for each in found or () if inspect.isclass(each))
 
 
 def class_paths(classes: tuple[type, ...]) -> list[str]:
@@ -79,7 +79,8 @@ def needed_of(chosen: Any, hint: Any) -> tuple[list[str], list[str]]:
         hint: the type of what it is given for.
     """
     parameters = inspect.signature(chosen).parameters
-    filled = len(get_args(hint)[0]) if get_callable_return_type(hint) is not None else 0
+    made = get_callable_return_type(hint)  # type: ignore[no-untyped-call]
+    filled = 0 if made is None else len(get_args(hint)[0])
     plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     needed = [
         name

@@ -43,7 +43,8 @@ def resolve_configs(arguments: Sequence[str]) -> list[str]:
 
 def config_names(arguments: Sequence[str]) -> list[str]:
     """Return the configs that a command line names, in their order."""
-    names = [value for option, value in pairwise(arguments) if option in _OPTIONS]
+    pairs = pairwise(arguments)
+    names = [name for option, name in pairs if option in _OPTIONS and not name.startswith("--")]
     return names + [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
 
 

@@ -4,7 +4,7 @@ Read once more where a parser has refused a command line, to say which part of i
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,6 +116,19 @@ def is_group(action: argparse.Action) -> bool:
     return type(action).__name__ == "_ActionConfigLoad"
 
 
+def options_of(parser: Any) -> list[str]:
+    """Return the names of a parser's options, without those that help or print."""
+    names: Iterable[str] = parser._option_string_actions
+    return [
+        name[2:]
+        for name in names
+        if name.startswith("--")
+        and not name.endswith((".help", "+"))
+        and not name.startswith(("--help", "--print_"))
+        and not is_group(parser._option_string_actions[name])
+    ]
+
+
 def nested(below: str, value: yaml.Node) -> yaml.Node:
     """Return the mapping that a dotted name below an option stands for."""
     node = value
@@ -135,7 +148,7 @@ def _node(text: str) -> yaml.Node:
         node = None
     if node is not None:
         return node
-    mark = yaml.Mark(COMMAND_LINE, 0, 0, 0, None, None)
+    mark = yaml.Mark(COMMAND_LINE, 0, 0, 0, "", 0)
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, mark, mark)
 
 

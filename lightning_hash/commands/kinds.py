@@ -1,5 +1,6 @@
 """Types of options in words, and whether one takes a value."""
 
+import re
 import types
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -33,7 +34,7 @@ def own_type(hint: Any) -> Any:
         return hint
     if issubclass(origin, Mapping):
         return dict
-    return list if issubclass(origin, Iterable) and origin is not type else hint
+    return list if issubclass(origin, Iterable) else hint
 
 
 def kind_of(hint: Any) -> str:
@@ -83,6 +84,17 @@ def takes(hint: Any, value: yaml.Node) -> bool:
     except Exception:  # of the types' own readers as well
         return False
     return True
+
+
+def remedy_of(hints: list[Any], value: yaml.Node) -> str:
+    """Return what to write instead of a value, where that is known."""
+    text = str(value.value) if isinstance(value, yaml.ScalarNode) else ""
+    fraction = re.fullmatch(r"(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)", text)
+    if fraction and float in hints and float(fraction[2]):
+        return f"; write {float(fraction[1]) / float(fraction[2]):.4g}"
+    if str in hints and not is_typed(value) and value.tag != "tag:yaml.org,2002:str":
+        return "; put it in quotes" if isinstance(value, yaml.ScalarNode) else ""
+    return ""
 
 
 class _Key:

@@ -17,12 +17,15 @@ class MappingAction(ActionTypeHint):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take a value, or a part of one by its dotted name."""
-        if len(args) != 4 or not isinstance(args[3], str):
-            return super().__call__(*args, **kwargs)
-        parser, given, value, typed = args
+        if len(args) == 4 and isinstance(args[3], str):
+            args = self._whole(*args)
+        return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _whole(self, parser: Any, given: Any, value: Any, typed: str) -> tuple[Any, ...]:
+        """Return the arguments of a call with a part put into the value there was before."""
         option = self.get_option_string_base(typed)
         if option is None and not typed.endswith("+"):
-            return super().__call__(*args, **kwargs)
+            return parser, given, value, typed
         before = given.get(self.dest)
         if option is None:
             if not isinstance(before, list):
@@ -33,7 +36,7 @@ class MappingAction(ActionTypeHint):
             inside = isinstance(before, list) and before
             last = _with(before[-1] if inside else before, keys, _read(value))
             whole = [*before[:-1], last] if inside else last
-        return super().__call__(parser, given, whole, self.option_strings[0])
+        return parser, given, whole, self.option_strings[0]
 
 
 def with_parts(action: Any) -> Any:

@@ -6,9 +6,8 @@ given is looked at once more, part by part, by the same types.
 
 import argparse
 import inspect
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NoReturn, cast, get_args, get_origin
 
 import yaml
 
@@ -28,10 +27,11 @@ from lightning_hash.commands.given_nodes import (
     is_group,
     is_typed,
     nested,
+    options_of,
     place,
     typed,
 )
-from lightning_hash.commands.kinds import kind_of, own_type, shown, takes, union_members
+from lightning_hash.commands.kinds import kind_of, own_type, remedy_of, shown, takes, union_members
 from lightning_hash.utils.configs import find_config
 from lightning_hash.utils.nearest import nearest, offer
 from lightning_hash.utils.yaml_text import construct
@@ -232,7 +232,7 @@ class _Look:
             raise MistakeError(msg, depth)
         kinds = list(dict.fromkeys(kind_of(hint) for hint in hints if hint is not type(None)))
         kind = " or ".join(([", ".join(kinds[:-1])] if kinds[1:] else []) + kinds[-1:])
-        msg = f"{where} must be {kind}, got {shown(value)}{_remedy(hints, value)}"
+        msg = f"{where} must be {kind}, got {shown(value)}{remedy_of(hints, value)}"
         raise MistakeError(msg, depth)
 
     def _check_class(
@@ -296,7 +296,7 @@ class _Look:
     ) -> NoReturn:
         """Raise that an option of a class was given, and no class."""
         where = place(f"{name}.{key.value}", key)
-        own = [o for o in _options(self.parser) if o.endswith(f".{key.value}")]
+        own = [o for o in options_of(self.parser) if o.endswith(f".{key.value}")]
         if own:
             msg = f"{where}: there is no such option; did you mean --{own[0]}?"
         else:
@@ -308,7 +308,7 @@ class _Look:
 
     def _filled_in(self, name: str, key: yaml.Node, chosen: type) -> None:
         """Raise that a class gets an argument from the program."""
-        whole = [o for o in _options(self.parser) if o.endswith(f".{key.value}")]
+        whole = [o for o in options_of(self.parser) if o.endswith(f".{key.value}")]
         remedy = f"give --{whole[0]}" if whole else "leave it out"
         msg = (
             f"{place(f'{name}.{key.value}', key)}: {chosen.__name__} gets {key.value} from the "
@@ -338,7 +338,7 @@ class _Look:
             names = class_names(classes, self.usual.get(name))
             msg = f"{where}: {word} is the base of others; {offer('', names)}"
             raise MistakeError(msg, depth)
-        return found
+        return cast(type, found)
 
     def missing(self) -> None:
         """Raise that a class lacks an option that it needs."""
@@ -350,9 +350,9 @@ class _Look:
                 msg = f"{where}: {chosen.__name__} needs {lacks[0]}; give --{name}.{lacks[0]}=VALUE"
                 raise MistakeError(msg)
 
-    def _unknown(self, parser: Any, above: str, name: str, where: str) -> None:
+    def _unknown(self, parser: Any, above: str, name: str, where: str) -> NoReturn:
         """Raise that there is no such option, with those there are."""
-        leaf, known = name.rpartition(".")[2], _options(parser)
+        leaf, known = name.rpartition(".")[2], options_of(parser)
         if above:
             msg = f"{where}: there is no such option; {offer(leaf, known)}"
             raise MistakeError(msg)
@@ -390,27 +390,3 @@ def _instead_of(word: str) -> str:
     except (OSError, ValueError):
         return "options begin with --, as in --name VALUE"
     return f"a config is given as --config {word}"
-
-
-def _options(parser: Any) -> list[str]:
-    """Return the names of a parser's options, without those that help or print."""
-    names: Iterable[str] = parser._option_string_actions
-    return [
-        name[2:]
-        for name in names
-        if name.startswith("--")
-        and not name.endswith((".help", "+"))
-        and not name.startswith(("--help", "--print_"))
-        and not is_group(parser._option_string_actions[name])
-    ]
-
-
-def _remedy(hints: list[Any], value: yaml.Node) -> str:
-    """Return what to write instead of a value, where that is known."""
-    text = str(value.value) if isinstance(value, yaml.ScalarNode) else ""
-    fraction = re.fullmatch(r"(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)", text)
-    if fraction and float in hints and float(fraction[2]):
-        return f"; write {float(fraction[1]) / float(fraction[2]):.4g}"
-    if str in hints and not is_typed(value) and value.tag != "tag:yaml.org,2002:str":
-        return "; put it in quotes" if isinstance(value, yaml.ScalarNode) else ""
-    return ""

@@ -9,10 +9,9 @@ import yaml
 
 from lightning_hash.commands.given_nodes import Given, config_nodes, nested, place, typed
 
-_SUBJECT = re.compile(
-    r"([\w.]+)(?=(?: \S+)?(?: (?:must|should|goes|is|are|has|holds|does|begins)\b|:| = ))"
-)
-_OF_ALL = "any of the Union subtypes|^Problem with given class_path|^Parser key|^Type .* expects a "
+_VERBS = "must|should|goes|is|are|has|holds|does|begins"
+_SUBJECT = re.compile(rf"([\w.]+)(?=(?: \S+| \([^)]*\))?(?: (?:{_VERBS})\b|:| = ))")
+_OF_ALL = r"of the Union subtypes|^Problem with given class_path|^Parser key|^Type .* expects a "
 _OF_TORCH = re.compile(r"Invalid (learning rate|\w+)(?: parameter| value)?:? (.*)")
 
 

@@ -246,13 +246,23 @@ class HashDataModule(pl.LightningDataModule, ABC):
         return self.training_loader(items)
 
     def training_loader(self, items: Dataset[Item]) -> DataLoader[Item]:
-        """Return this process's share of some items, in an order that seed and epoch decide."""
+        """Return this process's share of some items, in an order that seed and epoch decide.
+
+        Raises:
+            ValueError: if it is less than two items.
+        """
         trainer = self.trainer
         world, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
         sampler: DistributedSampler[Item] = DistributedSampler(
             items, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
         )
         # A last batch of one item has no pairs, and no batch statistics.
+        if len(sampler) < 2:
+            msg = (
+                f"train: a training needs at least 2 items in each process, got {len(sampler)} of "
+                f"{len(sampler.dataset)}; give more"  # type: ignore[arg-type]
+            )
+            raise ValueError(msg)
         single = len(sampler) % self.batch_size == 1
         # Its own generator: an iterator draws its workers' seed, from the global one by default.
         generator = torch.Generator().manual_seed(self.seed)

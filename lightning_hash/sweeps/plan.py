@@ -102,6 +102,7 @@ def _templates(runs: Any, scale: str, path: Path) -> dict[str, Template]:
         if content.get("verb") not in VERBS:
             msg = f"{inside}: verb must be one of {', '.join(VERBS)}, got {content.get('verb')!r}"
             raise ValueError(msg)
+        _check_parts(content, inside)
         templates[name] = Template(**content)
     return templates
 
@@ -135,6 +136,18 @@ class _Count:
                 f"its runs need more than {MOST_RUNS:,} runs, each counted as often as it is "
                 "needed; give fewer values, or let fewer runs need several"
             )
+            raise ValueError(msg)
+
+
+def _check_parts(content: Mapping[str, Any], inside: str) -> None:
+    """Refuse parts of a run of another type."""
+    configs = content.get("config", [])
+    if not isinstance(configs, list) or not all(isinstance(each, str) for each in configs):
+        msg = f"{inside}: config must be a list of names, as in [attack/hag], got {configs!r}"
+        raise ValueError(msg)
+    for part in ("options", "values"):
+        if not isinstance(content.get(part, {}), dict):
+            msg = f"{inside}: {part} must be a mapping of names and values, got {content[part]!r}"
             raise ValueError(msg)
 
 

@@ -167,10 +167,10 @@ def _explained(error: yaml.YAMLError, what: str, text: str) -> str:
     problem = getattr(error, "problem", None)
     if problem is None:  # a character that no YAML may hold
         position = int(getattr(error, "position", 0))
-        line = text[:position].count("\n") + 1
+        number = text[:position].count("\n") + 1
         code = getattr(error, "character", "?")
         problem = f"a character that is no text ({code:#04x})" if isinstance(code, int) else "bytes"
-        return f"{what} is no YAML: line {line}, {problem}; save it as UTF-8 text"
+        return f"{what} is no YAML: line {number}, {problem}; save it as UTF-8 text"
     line = "" if mark is None else f"line {mark.line + 1}, "
     remedy = next((told for part, told in _REMEDIES.items() if part in problem), None)
     said = " ".join(str(problem).split())
