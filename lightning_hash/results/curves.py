@@ -1,9 +1,10 @@
 """The curves of a run, as engine/callbacks/curves.py writes them."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
+
+from lightning_hash.utils.json_text import read_json
 
 PAIRS = (("n", "precision_at_n"), ("recall", "precision"))
 
@@ -22,11 +23,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         OSError: if the file cannot be read.
         ValueError: if it is damaged.
     """
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        msg = f"is no JSON ({error}); run the attack again, or remove the file"
-        raise ValueError(msg) from error
+    content = read_json(path, path.name, "run the attack again, or remove the file")
     curves = content.get("curves") if isinstance(content, dict) else None
     if not isinstance(curves, list) or not all(map(_is_curve, curves)):
         msg = "holds no curves of this version; run the attack again, or remove the file"
