@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> int:
         print(json.dumps({**dataclasses.asdict(check), "wrong": check.wrong}, indent=1))
     else:
         _print(check, Console())
+    if check.wrong:
+        print(f"error: {check.verdict()}", file=sys.stderr)
     return int(check.wrong)
 
 

@@ -1,6 +1,5 @@
 """``python -m lightning_hash transfer``: perturbations of finished attacks on other victims."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
+from lightning_hash.attacks.target_rows import read_target_json
 from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data.base import HashDataModule
@@ -237,12 +237,8 @@ def _targets(file: Path) -> str:
     Raises:
         ValueError: if the file cannot be read.
     """
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-        return str(sorted((query, entry["target"]) for query, entry in content.items()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file} holds no targets, or is truncated ({error}); attack again, or remove it"
-        raise ValueError(msg) from error
+    entries = read_target_json(file, "attack again, or remove it")
+    return str(sorted((query, entry["target"]) for query, entry in entries.items()))
 
 
 def _data(config: Path) -> HashDataModule:

@@ -155,7 +155,7 @@ class Sweep:
             self._say(f"{number} done in {seconds:.0f} s")
             return None
         log = log_of(run, self.root)
-        last = log.read_text(errors="replace").strip().splitlines()[-1]
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
         self._say(f"{number} ended with status {status} after {seconds:.0f} s, see {log}")
         return f"status {status}, see {log}: {last}"
 

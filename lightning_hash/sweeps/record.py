@@ -13,6 +13,7 @@ from lightning_hash.results.runs import has_ended, stopped_at
 from lightning_hash.results.settings import canonical, differences
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.array_names import split_name
+from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import write_whole
 
@@ -200,7 +201,7 @@ def _path(run: Run, root: Path) -> Path:
 def _record(run: Run, root: Path) -> dict[str, Any]:
     path = _path(run, root)
     try:
-        content = json.loads(path.read_text()) if path.exists() else {}
+        content = read_json(path, "its content", "it is run again") if path.exists() else {}
         if isinstance(content, dict):
             return content
         error = f"a mapping is needed, got {type(content).__name__}"

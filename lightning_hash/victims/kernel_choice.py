@@ -190,7 +190,7 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     file = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.*)", file.read_text()) if file.is_file() else None
+    model = re.search(r"model name\s*: (.*)", file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else None
     name = platform.processor() if model is None else model[1]
     return f"{platform.machine()} {name} {torch.backends.cpu.get_cpu_capability()}"
 
@@ -199,7 +199,7 @@ def _read(path: Path) -> tuple[Kernels, float] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         kernels = read_kernels(content["kernels"])
         return (kernels, float(content["gain"])) if isinstance(kernels, Kernels) else None
     except (ValueError, KeyError, TypeError):
@@ -215,7 +215,7 @@ def _keep(path: Path, content: dict[str, Any]) -> tuple[Kernels, float]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_parts(path.parent)
         try:
-            own.write_text(json.dumps(content, indent=1))
+            own.write_text(json.dumps(content, indent=1), encoding="utf-8")
             with suppress(FileExistsError):
                 path.hardlink_to(own)
         finally:
