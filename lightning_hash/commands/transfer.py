@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
@@ -26,6 +26,7 @@ from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
+from lightning_hash.utils.json_text import brief
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 from lightning_hash.victims.borrow import borrowed
@@ -57,10 +58,7 @@ def main(arguments: list[str]) -> int:
     combinations = _possible(options, len(parts))
     groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)
     config = _find_data(options.data, [folder for _, folder in parts])
-    victims = [
-        as_victim(yaml.safe_load(given) if given.startswith("{") else given)
-        for given in options.victims
-    ]
+    victims = [as_victim(_victim(given)) for given in options.victims]
     started, devices = launched(), options.devices
     if started is not None and devices == VERBS["transfer"].options["devices"].default:
         devices = started.devices
@@ -142,6 +140,21 @@ def make_parser() -> ArgumentParser:
     for name, option in VERBS["transfer"].options.items():
         parser.add_argument(f"--{name}", **option._asdict())
     return parser
+
+
+def _victim(given: str) -> Any:
+    """Return the path of a checkpoint, or options of a foreign model as a mapping.
+
+    Raises:
+        ValueError: if they are no YAML.
+    """
+    if not given.startswith("{"):
+        return given
+    try:
+        return yaml.safe_load(given)
+    except yaml.YAMLError as error:
+        msg = f"victims: {brief(given)} is no mapping; write {{source: FILE, backbone: ..., ...}}"
+        raise ValueError(msg) from error
 
 
 def _newest(run: Path) -> Path:
@@ -247,11 +260,21 @@ def _data(config: Path) -> HashDataModule:
         msg = f"{config} does not exist; give the config of the attacks' data with --data"
         raise FileNotFoundError(msg)
     content = read_config(config)
-    if "data" not in content:
-        msg = f"{config} has no section data"
+    if not content.get("data"):
+        msg = f"{config} has no section data; give the config of the attacks' data with --data"
         raise ValueError(msg)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(HashDataModule, "data", required=True)
-    made = parser.instantiate_classes(parser.parse_object({"data": content["data"]}))
+    try:
+        parsed = parser.parse_object({"data": content["data"]})
+    except ArgumentError as error:
+        lines = [line.strip(" -") for line in str(error).splitlines()]
+        said = next((line for line in lines if "not accepted" in line or "Expected" in line), "")
+        msg = (
+            f"{config}: data describes no data module ({said or lines[0]}), got "
+            f"{brief(content['data'])}; give the config of the attacks' data with --data"
+        )
+        raise ValueError(msg) from error
+    made = parser.instantiate_classes(parsed)
     data: HashDataModule = made.data
     return data

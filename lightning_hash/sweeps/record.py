@@ -202,9 +202,10 @@ def _record(run: Run, root: Path) -> dict[str, Any]:
     path = _path(run, root)
     try:
         content = read_json(path, "its content", "it is run again") if path.exists() else {}
-        if isinstance(content, dict):
+        outputs = content.get("outputs") or {} if isinstance(content, dict) else None
+        if isinstance(outputs, dict):
             return content
-        error = f"a mapping is needed, got {type(content).__name__}"
+        error = "a mapping with a mapping of outputs is needed"
     except (OSError, ValueError) as caught:
         error = str(caught)
     warnings.warn(f"{path} is no record of a run ({error}); it is run again", stacklevel=2)

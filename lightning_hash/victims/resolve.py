@@ -7,6 +7,7 @@ from torch import nn
 
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.foreign import load_foreign
+from lightning_hash.victims.foreign_options import check_options
 from lightning_hash.victims.joint import join_victims
 from lightning_hash.victims.victim import Victim, load_victim
 
@@ -36,6 +37,7 @@ def as_victim(given: Any) -> Victim:
     if isinstance(given, (str, Path)):
         return load_victim(given)
     if isinstance(given, dict):
+        check_options(given)
         return load_foreign(**given)
     if isinstance(given, nn.Module):
         given = unwrapped(given)
