@@ -10,7 +10,7 @@ from lightning_hash.sweeps import Run, Sweep, read_plan, slurm_script
 from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.plan import SCALES
 from lightning_hash.sweeps.record import finished_runs
-from lightning_hash.utils.configs import find_configs
+from lightning_hash.utils.configs import find_config, find_configs
 from lightning_hash.utils.whole_file import ready_file, ready_folder, write_whole
 
 
@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     paths = [path for name in options.configs for path in find_configs(name, "sweep file")]
+    if options.trainer is not None:
+        find_config(options.trainer, "trainer: config")
     runs = read_plan(paths, options.scale)
     if options.only is not None:
         runs = _one(runs, options.only)
