@@ -66,7 +66,7 @@ CASES: list[Case] = [
         (f"report {{tmp}}/rows/{name}", 1, (f"rows/{name}/results.json", "row 0", words))
         for name, (_, _, words) in WRONG.items()
     ),
-    ("report {tmp}/rows/twice", 1, ("twice/results.json, row 27", "in row 26", "same settings")),
+    ("report {tmp}/rows/twice", 1, ("twice/results.json", "row 27", "in row 26", "same settings")),
     ("report {tmp}/rows/key", 1, ("key/results.json", "'value' stands twice")),
     ("report {tmp}/rows/late", 1, ("at most attack.iterations, 2, got 9",)),
     ("report {tmp}/rows/nested", 1, ("row 0", "run.kernels", "nested too deeply")),
