@@ -34,7 +34,9 @@ def _note(event, arguments):
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES:
         _watched.append(arguments[0])
     elif event in ("os.mkdir", "os.rename", "os.link", "os.symlink"):
-        _watched.append(arguments[0])
+        made = arguments[0 if event == "os.mkdir" else 1]
+        if not os.path.lexists(made):
+            _watched.append(made)
 
 
 sys.addaudithook(_note)
@@ -94,9 +96,7 @@ def left_outside(path, folder):
     TABLE,
     ids=[f"{name} ...{line[-80:]}" for name, line, _, _ in TABLE],
 )
-def test_a_bad_input_ends_in_one_line(
-    module, line, status, words, place_of, capsys, monkeypatch
-):
+def test_a_bad_input_ends_in_one_line(module, line, status, words, place_of, capsys, monkeypatch):
     folder = place_of(module)
     monkeypatch.chdir(folder)
     before = finished_files(folder)

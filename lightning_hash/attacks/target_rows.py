@@ -49,11 +49,13 @@ def read_target_json(path: Path, remedy: str = OTHERWISE) -> dict[str, dict[str,
             msg = f"{where}: a query is named by its index, from 0 on; {remedy}"
             raise ValueError(msg)
         if not _are_numbers(entry["target"]) or not {*entry["target"]} <= {0, 1}:
-            msg = f"{where}: target must be labels of 0 and 1, got {brief(entry['target'])}"
-            raise ValueError(f"{msg}; {remedy}")
+            shown = brief(entry["target"])
+            msg = f"{where}: target must be labels of 0 and 1, got {shown}; {remedy}"
+            raise ValueError(msg)
         if "anchor" in entry and not _are_numbers(entry["anchor"]):
-            msg = f"{where}: anchor must be database indices, got {brief(entry['anchor'])}"
-            raise ValueError(f"{msg}; {remedy}")
+            shown = brief(entry["anchor"])
+            msg = f"{where}: anchor must be database indices, got {shown}; {remedy}"
+            raise ValueError(msg)
     return content
 
 

@@ -190,7 +190,7 @@ def open_codes(
     codes, given = upright(read.codes.numpy(), given, said)
     rows = to_labels(given, f"labels of {path}")
     if rows.ndim == 2 and not rows.any():
-        msg = f"labels of {path}: no item has a label, so that nothing is relevant; look at the file"
+        msg = f"labels of {path}: no item has a label, so nothing is relevant; name another"
         raise ValueError(msg)
     if len(rows) != len(codes):
         msg = f"{said}: {len(codes)} rows, but {len(rows)} rows of labels; each item must have one"

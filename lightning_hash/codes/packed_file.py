@@ -117,10 +117,10 @@ def _check_tensors(tensors: Mapping[str, Tensor], bits: int) -> None:
             f"code, its codes are of shape {tuple(codes.shape)}"
         )
         raise ValueError(msg)
-    if index.dim() != 1 or (len(index) and index.min() < 0) or len(index.unique()) < len(index):
+    different = index.dim() == 1 and len(torch.unique(index)) == len(index)
+    if not different or (len(index) and index.min() < 0):
         msg = f"index must hold different numbers from 0 on, got {index.flatten()[:10].tolist()}"
         raise ValueError(msg)
     if tensors["paths"].numel() and tensors["paths"].dtype != torch.uint8:
         msg = f"paths must be {torch.uint8}, got {tensors['paths'].dtype}"
         raise ValueError(msg)
-

@@ -80,7 +80,7 @@ class COCODataModule(ImageDataModule):
         if not file.is_file():
             msg = f"{file} does not exist; unpack COCO's annotations_trainval2014 in {self.folder}"
             raise FileNotFoundError(msg)
-        content: dict[str, Any] = read_json(file, str(file), AGAIN)
+        content: Any = read_json(file, str(file), AGAIN)
         if not isinstance(content, dict):
             msg = f"{file} must hold a mapping, got {type(content).__name__}; {AGAIN}"
             raise ValueError(msg)

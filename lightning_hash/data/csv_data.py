@@ -103,10 +103,8 @@ class CSVDataModule(ImageDataModule):
                     own = self._labels(row, columns, f"{file}:{reader.line_num}")
                     labels.append(np.array(own, np.uint8))  # a list is eight times as large
             except csv.Error as error:
-                msg = (
-                    f"{file}:{reader.line_num}: {error}; is a quotation mark left open, or is this "
-                    "no table?"
-                )
+                where = f"{file}:{reader.line_num + 1}"
+                msg = f"{where}: {error}; is a quotation mark left open, or is this no table?"
                 raise ValueError(msg) from error
         if not paths:
             msg = f"{file} is empty; a table must have at least one item"

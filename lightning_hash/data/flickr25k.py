@@ -69,7 +69,8 @@ class Flickr25KDataModule(ImageDataModule):
                 if not text.strip():
                     continue
                 number = text.strip()
-                if not (number.isascii() and number.isdigit() and 1 <= int(number) <= self.n_images):
+                whole = number.isascii() and number.isdigit()
+                if not (whole and 1 <= int(number) <= self.n_images):
                     rule = f"must be an image number in 1..{self.n_images}"
                     msg = f"{file}:{line}: {rule}, got {text!r}"
                     raise ValueError(msg)

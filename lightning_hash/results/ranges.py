@@ -9,7 +9,7 @@ from lightning_hash.utils.json_text import brief
 
 SLACK = 1e-6  # of means that are rounded
 LARGEST = 1e100  # sums of a few such numbers are finite
-_NULL = types.NoneType
+_NULL: type = types.NoneType
 # Shares, whatever is ranked; other metrics are of any size.
 _SHARES = ("map", "t_map", "precision_at_n")
 _DISTANCES = ("hamming_to_clean", "hamming_to_anchor")
@@ -64,21 +64,10 @@ INNER: dict[str, Inner] = {
 
 
 class Row(Protocol):
-    """The fields of a result row that have a range."""
-
-    @property
-    def metric(self) -> str: ...
-    @property
-    def value(self) -> float: ...
-    @property
-    def n(self) -> int: ...
-    @property
-    def iteration(self) -> int: ...
-    @property
-    def warnings(self) -> list[str] | None: ...
+    """A result row."""
 
     def get(self, path: str) -> Any:
-        """Return the value at a dotted path."""
+        """Return the value of a field, or at a dotted path in a mapping."""
 
 
 def check_kind(path: str, value: Any, kinds: tuple[type, ...]) -> None:
@@ -117,38 +106,40 @@ def check_ranges(row: Row) -> None:
         check_kind(path, value, inner.kinds)
         if inner.least is not None and value is not None:
             _check_range(path, value, inner.least)
-    _check_range("value", row.value, *_range_of(row))
-    _check_range("n", row.n, 1, row.get("data.n_query") or LARGEST)
-    _check_range("iteration", row.iteration, 0)
+    n, iteration, warnings = (row.get(name) for name in ("n", "iteration", "warnings"))
+    _check_range("value", row.get("value"), *_range_of(row))
+    _check_range("n", n, 1, row.get("data.n_query") or LARGEST)
+    _check_range("iteration", iteration, 0)
     for name, most in (
-        ("se", LARGEST), ("queries", LARGEST), ("n_empty", row.n), ("n_finished", row.n),
+        ("se", LARGEST), ("queries", LARGEST), ("n_empty", n), ("n_finished", n),
         ("budget_used", 1.0),
     ):  # fmt: skip
         if row.get(name) is not None:
             _check_range(name, row.get(name), 0, most)
     iterations = row.get("attack.iterations")
     # Of several attacks put together each has its own.
-    if iterations is not None and row.get("transfer") is None and row.iteration > iterations:
-        msg = f"iteration must be at most attack.iterations, {iterations}, got {row.iteration}"
+    if iterations is not None and row.get("transfer") is None and iteration > iterations:
+        msg = f"iteration must be at most attack.iterations, {iterations}, got {iteration}"
         raise ValueError(msg)
     sides = row.get("data.input_shape") or []
     if not all(isinstance(side, int) and side > 0 for side in sides):
         msg = f"data.input_shape must hold positive whole numbers, got {brief(sides)}"
         raise ValueError(msg)
-    if not all(isinstance(each, str) for each in row.warnings or []):
-        msg = f"warnings must be texts, got {brief(row.warnings)}"
+    if not all(isinstance(each, str) for each in warnings or []):
+        msg = f"warnings must be texts, got {brief(warnings)}"
         raise ValueError(msg)
-    if not row.metric or row.get("attack.name") == "":
+    if not row.get("metric") or row.get("attack.name") == "":
         msg = "metric and attack.name must not be empty"
         raise ValueError(msg)
 
 
 def _range_of(row: Row) -> tuple[float, float]:
-    if row.metric in _SHARES or row.metric == "linf":
+    metric = row.get("metric")
+    if metric in _SHARES or metric == "linf":
         return 0, 1
-    if row.metric in _DISTANCES:
+    if metric in _DISTANCES:
         return 0, row.get("victim.bits") or LARGEST
-    if row.metric == "perceptibility":
+    if metric == "perceptibility":
         return 0, LARGEST
     return -LARGEST, LARGEST
 

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-
 DEEPEST = 50  # mappings and lists in each other
 
 

@@ -123,10 +123,8 @@ def _text(path: Path) -> NDArray[Any]:
                 encoding="utf-8-sig",
             )  # fmt: skip
     except ValueError as error:
-        line = _wrong_line(path, comma, header)
-        raise ValueError(f"{path} is no matrix of numbers: {error}" if line is None else line) from (
-            error
-        )
+        msg = _wrong_line(path, comma, header) or f"{path} is no matrix of numbers: {error}"
+        raise ValueError(msg) from error
     if not values.size:
         msg = f"{path} holds no rows of numbers; {_AGAIN}"
         raise ValueError(msg)

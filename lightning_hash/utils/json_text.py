@@ -42,10 +42,9 @@ def parse_json(content: bytes | str, said: str, remedy: str) -> Any:
         ValueError: as :func:`read_json`.
 
     Example:
-        >>> parse_json("{'a': 1}", "rows.json", "write it anew")
+        >>> parse_json("[1, 2", "rows.json", "write it anew")
         Traceback (most recent call last):
-        ValueError: rows.json is no JSON: line 1, Expecting property name enclosed in double quotes; \
-write it anew
+        ValueError: rows.json is no JSON: line 1, Expecting ',' delimiter; write it anew
     """
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
@@ -75,7 +74,7 @@ def brief(value: Any) -> str:
         "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ... xxxxxxxxxxxxxx'"
     """
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN - 20]} ... {text[-15:]}"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 20]} ... {text[-15:]}"
 
 
 class _TwiceError(Exception):

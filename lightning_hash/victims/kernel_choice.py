@@ -190,7 +190,8 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     file = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.*)", file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else None
+    said = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    model = re.search(r"model name\s*: (.*)", said)
     name = platform.processor() if model is None else model[1]
     return f"{platform.machine()} {name} {torch.backends.cpu.get_cpu_capability()}"
 

@@ -7,7 +7,15 @@ import numpy as np
 import torch
 
 from tests.bad_input import Case
-from tests.bad_input.files_of_victims import DAMAGE, KEY, OF_ANY, OF_FIT, OF_STATES, checkpoints, state_dicts
+from tests.bad_input.files_of_victims import (
+    DAMAGE,
+    KEY,
+    OF_ANY,
+    OF_FIT,
+    OF_STATES,
+    checkpoints,
+    state_dicts,
+)
 from tests.bad_input.made import WITH_DATA, changed, retensor, spoil, write_json
 
 ATTACK = (
@@ -64,27 +72,60 @@ def prepare(folder: Path) -> None:
 
 
 CASES: list[Case] = [
-    *((f"{ON} --ckpt_path {{tmp}}/ckpt/{kind}/attack.ckpt", 1, (f"{kind}/attack.ckpt",)) for kind in DAMAGE.split()),
-    *((f"{ON} --ckpt_path {{tmp}}/ckpt/{name}.ckpt", 1, (f"ckpt/{name}.ckpt", words)) for name, words in OF_ANY.items()),
-    (f"{ON} --ckpt_path {{tmp}}/ckpt/shape.ckpt", 1, ("parameter/delta has the shape (6, 1, 16, 16)",)),
-    (f"{ON} --ckpt_path {{tmp}}/ckpt/fewer.ckpt", 1, ("parameter/delta has the shape (3, 3, 16, 16)",)),
+    *(
+        (f"{ON} --ckpt_path {{tmp}}/ckpt/{kind}/attack.ckpt", 1, (f"{kind}/attack.ckpt",))
+        for kind in DAMAGE.split()
+    ),
+    *(
+        (f"{ON} --ckpt_path {{tmp}}/ckpt/{name}.ckpt", 1, (f"ckpt/{name}.ckpt", words))
+        for name, words in OF_ANY.items()
+    ),
+    (
+        f"{ON} --ckpt_path {{tmp}}/ckpt/shape.ckpt",
+        1,
+        ("parameter/delta has the shape (6, 1, 16, 16)",),
+    ),
+    (
+        f"{ON} --ckpt_path {{tmp}}/ckpt/fewer.ckpt",
+        1,
+        ("parameter/delta has the shape (3, 3, 16, 16)",),
+    ),
     (f"{ON} --ckpt_path {{tmp}}/v.ckpt", 1, ("kind 'victim', not 'attack'", "fit saved it")),
-    (f"{ON} --ckpt_path {{tmp}}/attack.ckpt --model.seed 3", 1, ("belongs to another attack", "seed")),
+    (
+        f"{ON} --ckpt_path {{tmp}}/attack.ckpt --model.seed 3",
+        1,
+        ("belongs to another attack", "seed"),
+    ),
     (f"{ON} --ckpt_path {{tmp}}/absent.ckpt", 1, ("ckpt_path: attack {tmp}/absent.ckpt does not",)),
     *(
         (f"{ATTACK} --model.victim {{tmp}}/victims/{name}.ckpt", 1, (OF_FIT[name],))
         for name in ("bits", "nan", "lost", "backbone")
     ),
     *(
-        (f"{ATTACK} --model.victim '{{source: {{tmp}}/states/{name}.pth, backbone: convnet, bits: 8}}'", 1, (OF_STATES[name],))
+        (
+            f"{ATTACK} --model.victim "
+            f"'{{source: {{tmp}}/states/{name}.pth, backbone: convnet, bits: 8}}'",
+            1,
+            (OF_STATES[name],),
+        )
         for name in ("half/good", "shape", "two")
     ),
     (f"{ON} --codes {{tmp}}/64.safetensors", 1, ("header says 64 bits",)),
-    (f"{ON} --codes {{tmp}}/order.safetensors", 1, ("labels of 36 items are not those", "order")),
-    (f"{ON} --codes {{tmp}}/codes/half/database.safetensors", 1, ("truncated or no safetensors file",)),
+    (f"{ON} --codes {{tmp}}/order.safetensors", 1, ("items are not those of data", "order")),
+    (
+        f"{ON} --codes {{tmp}}/codes/half/database.safetensors",
+        1,
+        ("truncated or no safetensors file",),
+    ),
     (f"{ON} --codes {{tmp}}/absent.npy", 1, ("codes {tmp}/absent.npy does not exist",)),
-    *((f"{ON} --model.query_index {{tmp}}/{name}.txt", 1, (words,)) for name, (_, words) in QUERIES.items()),
-    *((f"{DHTA} {{tmp}}/t_{name}.json", 1, (f"t_{name}.json", words)) for name, (*_, words) in TARGETS.items()),
+    *(
+        (f"{ON} --model.query_index {{tmp}}/{name}.txt", 1, (words,))
+        for name, (_, words) in QUERIES.items()
+    ),
+    *(
+        (f"{DHTA} {{tmp}}/t_{name}.json", 1, (f"t_{name}.json", words))
+        for name, (*_, words) in TARGETS.items()
+    ),
     (f"{DHTA} {{tmp}}/t_empty.json", 1, ("t_empty.json is no JSON: it is empty",)),
     (f"{DHTA} {{tmp}}/t_list.json", 1, ("t_list.json: must be an object",)),
     (f"{DHTA} {{tmp}}/t_none.json", 1, ("t_none.json: holds no targets",)),
@@ -92,4 +133,4 @@ CASES: list[Case] = [
     (f"{DHTA} {{tmp}}/absent.json", 1, ("absent.json: cannot read the targets",)),
     (f"{DHTA} {{tmp}}/rows.npy", 1, ("rows.npy: labels must be 0 or 1, got 0.5",)),
     (f"{DHTA} {{tmp}}/few.npy", 1, ("few.npy: no target for query 3",)),
-]  # fmt: skip
+]

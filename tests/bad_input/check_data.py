@@ -64,10 +64,15 @@ def prepare(folder: Path) -> None:
         with_file(f"csv_{name}", "query.csv", content, tables)
     for kind in ("empty", "random", "utf16", "latin1"):
         spoil(data / "query.txt", folder / "spoilt", kind)
-        with_file(f"list_{kind}", "query.txt", (folder / "spoilt" / kind / "query.txt").read_bytes())
+        with_file(
+            f"list_{kind}", "query.txt", (folder / "spoilt" / kind / "query.txt").read_bytes()
+        )
         spoil(tables / "query.csv", folder / "spoilt", kind)
         with_file(
-            f"csv_{kind}", "query.csv", (folder / "spoilt" / kind / "query.csv").read_bytes(), tables
+            f"csv_{kind}",
+            "query.csv",
+            (folder / "spoilt" / kind / "query.csv").read_bytes(),
+            tables,
         )
     for kind in ("empty", "half", "random", "folder"):
         place = folder / f"picture_{kind}"
@@ -99,7 +104,11 @@ CASES: list[Case] = [
     (f"{LIST}/list_random", 1, ("query.txt:1", "not UTF-8")),
     (f"{LIST}/list_utf16", 1, ("query.txt:1", "not UTF-8", "save the file as UTF-8")),
     (f"{LIST}/list_latin1", 1, ("query.txt:1", "not UTF-8", "save the file as UTF-8")),
-    (f"{LIST}/list_absent", 1, ("query: 1 item cannot be read", "query.txt:2", "absent.png does not")),
+    (
+        f"{LIST}/list_absent",
+        1,
+        ("query: 1 item cannot be read", "query.txt:2", "absent.png does not"),
+    ),
     (f"{LIST}/list_again", 1, ("query: 1 item path twice", "query.txt:2")),
     (f"{LIST}/list_unlabelled", 1, ("query: 1 item without a label", "query.txt:2")),
     (f"{LIST}/list_place", 1, ("query: 1 item cannot be read", "query.txt:2", "directory")),
@@ -109,11 +118,16 @@ CASES: list[Case] = [
     (f"{LIST}/pair", 1, ("query_img.txt has 6 items", "5 rows of labels")),
     (f"{LIST}/data --data.query '9 from query'", 1, ("9 items asked for", "has 6")),
     (f"{LIST}/data --data.strip_prefix zz", 1, ("strip_prefix", "'zz'", "images/train0.png")),
-    (f"{LIST}/data --data.sources.query absent.txt", 1, ("sources: query has no file", "absent.txt")),
+    (
+        f"{LIST}/data --data.sources.query absent.txt",
+        1,
+        ("sources: query has no file", "absent.txt"),
+    ),
     (f"{LIST}/data --data.group zz", 1, ("train.txt:1: group 'zz' does not match",)),
     *(
         (
-            "check-data --data ListDataModule --data.size 16 --data.folder {tmp}/picture_" + kind, 1,
+            "check-data --data ListDataModule --data.size 16 --data.folder {tmp}/picture_" + kind,
+            1,
             (f"picture_{kind}/query.txt:1", "query0.png cannot be read"),
         )
         for kind in ("empty", "half", "random", "folder")
@@ -139,4 +153,4 @@ CASES: list[Case] = [
     (f"{CSV}/tables --data.path_column zz", 1, ("train.csv:1: no column 'zz'",)),
     (f"{CSV}/tables --data.label_columns [zz]", 1, ("train.csv:1: no column 'zz'",)),
     (f"{CSV}/tables --data.class_names [a,b,c,d]", 1, ("class_names has 4 names", "3 columns")),
-]  # fmt: skip
+]

@@ -40,4 +40,4 @@ CASES: list[Case] = [
     ("demo --config absent", 1, ("config absent does not exist",)),
     ("demo --config {tmp}/data.yaml", 2, ("unrecognized arguments: --config",)),
     ("demo --trainer.max_epochs 1", 2, ("unrecognized arguments: --trainer.max_epochs",)),
-]  # fmt: skip
+]

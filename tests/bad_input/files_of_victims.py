@@ -1,4 +1,4 @@
-"""Checkpoints and state dicts that are damaged, or contradict themselves, as several verbs use them."""
+"""Checkpoints and state dicts that are damaged or contradict themselves, for several verbs."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def state_dicts(folder: Path, source: Path) -> None:
     state = {k.removeprefix("network."): v for k, v in weights.items() if k.startswith("network.")}
     torch.save(state, folder / "good.pth")
     spoil(folder / "good.pth", folder, DAMAGE)
-    first = next(iter(state))
+    first = next(name for name, value in state.items() if value.dim() > 1)
     torch.save({k: v for k, v in state.items() if k != first}, folder / "lost.pth")
     torch.save({**state, first: state[first][:1]}, folder / "shape.pth")
     torch.save({}, folder / "none.pth")
@@ -71,20 +71,37 @@ def _replace(state, change) -> None:
 
 # Words that the line about each of these holds, after the file's name.
 OF_ANY = {
-    "no_entry": "is not a checkpoint of lightning_hash", "entry_list": "is not a checkpoint of",
-    "no_weights": "is not a checkpoint of lightning_hash", "kind": "of kind 'other'",
-    "version": "has format version 99", "list": "is not a checkpoint of lightning_hash",
+    "no_entry": "is not a checkpoint of lightning_hash",
+    "entry_list": "is not a checkpoint of",
+    "no_weights": "is not a checkpoint of lightning_hash",
+    "kind": "of kind 'other'",
+    "version": "has format version 99",
+    "list": "is not a checkpoint of lightning_hash",
     "module": "holds more than tensors and plain values",
-}  # fmt: skip
+}
 OF_FIT = {
-    "no_bits": "has no bits", "nan": "not finite", "shape": "has the shape", "lost": "is missing",
-    "more": "has no place there", "bits": "weights do not fit", "bits_text": "bits",
-    "backbone": "resnett", "backbone_number": "backbone", "number": "has the shape int",
-}  # fmt: skip
+    "no_bits": "has no bits",
+    "nan": "not finite",
+    "shape": "has the shape",
+    "lost": "is missing",
+    "more": "has no place there",
+    "bits": "weights do not fit",
+    "bits_text": "bits",
+    "backbone": "resnett",
+    "backbone_number": "backbone",
+    "number": "has the shape int",
+}
 OF_STATES = {
-    "empty/good": "truncated or no state dict", "half/good": "truncated or no state dict",
-    "last/good": "truncated or no state dict", "random/good": "so it was not loaded",
-    "nul/good": "truncated or no state dict", "folder/good": "does not exist",
-    "lost": "tensors", "shape": "does not fit", "none": "is no state dict", "list": "is no state dict",
-    "two": "holds 2 state dicts", "module": "holds more than tensors",
-}  # fmt: skip
+    "empty/good": "truncated or no state dict",
+    "half/good": "truncated or no state dict",
+    "last/good": "truncated or no state dict",
+    "random/good": "so it was not loaded",
+    "nul/good": "truncated or no state dict",
+    "folder/good": "does not exist",
+    "lost": "tensors",
+    "shape": "1 of another shape",
+    "none": "is no state dict",
+    "list": "is no state dict",
+    "two": "holds 2 state dicts",
+    "module": "holds more than tensors",
+}

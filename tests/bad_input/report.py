@@ -30,10 +30,17 @@ WRONG = {
     "warnings": ("warnings", [3], "warnings must be texts, got [3]"),
 }
 SPOILT = {
-    "empty": "it is empty", "half": "is no JSON: line", "random": "no UTF-8 text", "nul": "is no JSON",
-    "utf16": "no UTF-8 text", "latin1": "no UTF-8 text", "deep": "nested too deeply",
-    "list": "holds no rows", "null": "list of result rows, got NoneType", "folder": "directory",
-}  # fmt: skip
+    "empty": "it is empty",
+    "half": "is no JSON: line",
+    "random": "no UTF-8 text",
+    "nul": "is no JSON",
+    "utf16": "no UTF-8 text",
+    "latin1": "no UTF-8 text",
+    "deep": "nested too deeply",
+    "list": "holds no rows",
+    "null": "list of result rows, got NoneType",
+    "folder": "directory",
+}
 
 
 def prepare(folder: Path) -> None:
@@ -48,7 +55,9 @@ def prepare(folder: Path) -> None:
     write_json(folder / "rows/late/results.json", late)
     nested = changed(rows, "0.run.kernels", json.loads("[" * 200 + "]" * 200))
     write_json(folder / "rows/nested/results.json", nested)
-    write_json(folder / "rows/missing/results.json", [{k: v for k, v in rows[0].items() if k != "n"}])
+    write_json(
+        folder / "rows/missing/results.json", [{k: v for k, v in rows[0].items() if k != "n"}]
+    )
     write_json(folder / "rows/lists/results.json", [rows])
     spoil(folder / "run/results.json", folder / "spoilt", " ".join(SPOILT))
     for place in ("a", "b"):
@@ -81,10 +90,22 @@ CASES: list[Case] = [
     ("report {tmp}/absent", 1, ("absent is no folder",)),
     ("report {tmp}/data.yaml", 1, ("data.yaml is no folder",)),
     ("report {tmp}/data", 1, ("data holds no results.json",)),
-    ("report {tmp}/run --output {tmp}/data.yaml", 1, ("report {tmp}/data.yaml", "is a file", "--output")),
-    ("report {tmp}/run --output {tmp}/p --readme {tmp}/README.md", 1, ("README.md:2", "no UTF-8 text")),
+    (
+        "report {tmp}/run --output {tmp}/data.yaml",
+        1,
+        ("report {tmp}/data.yaml", "is a file", "--output"),
+    ),
+    (
+        "report {tmp}/run --output {tmp}/p --readme {tmp}/README.md",
+        1,
+        ("README.md:2", "no UTF-8 text"),
+    ),
     ("report {tmp}/run --output {tmp}/p --readme {tmp}/NO.md", 1, ("NO.md must hold", "results")),
-    ("report {tmp}/run --output {tmp}/p --readme {tmp}/absent.md", 1, ("absent.md does not exist",)),
+    (
+        "report {tmp}/run --output {tmp}/p --readme {tmp}/absent.md",
+        1,
+        ("absent.md does not exist",),
+    ),
     ("report", 2, ("the following arguments are required: roots",)),
     ("report {tmp}/run --outptu x", 2, ("unrecognized arguments: --outptu",)),
-]  # fmt: skip
+]

@@ -48,27 +48,43 @@ def prepare(folder: Path) -> None:
     real = signs * 0.5
     real[3, 2] = np.nan
     for name, codes, own in (
-        ("nan", real, labels), ("inf", np.where(signs > 0, np.inf, -1.0), labels),
-        ("two", np.where(signs > 0, 2, -1), labels), ("cube", signs[None], labels),
-        ("flat", signs[:, 0], labels), ("none", signs[:0], labels[:0]), ("words", signs.astype("U2"), labels),
-        ("fewer", signs, labels[:10]), ("label2", signs, labels * 2), ("nolabel", signs, labels * 0),
-        ("classes", signs, np.arange(20)), ("half", signs, np.full(20, 0.5)),
-        ("wider", np.hstack([signs, signs]), labels), ("columns", signs, np.hstack([labels, labels])),
-        ("objects", signs.astype(object), labels), ("complex", signs.astype(complex), labels),
-    ):  # fmt: skip
+        ("nan", real, labels),
+        ("inf", np.where(signs > 0, np.inf, -1.0), labels),
+        ("two", np.where(signs > 0, 2, -1), labels),
+        ("cube", signs[None], labels),
+        ("flat", signs[:, 0], labels),
+        ("none", signs[:0], labels[:0]),
+        ("words", signs.astype("U2"), labels),
+        ("fewer", signs, labels[:10]),
+        ("label2", signs, labels * 2),
+        ("nolabel", signs, labels * 0),
+        ("classes", signs, np.arange(20)),
+        ("half", signs, np.full(20, 0.5)),
+        ("wider", np.hstack([signs, signs]), labels),
+        ("columns", signs, np.hstack([labels, labels])),
+        ("objects", signs.astype(object), labels),
+        ("complex", signs.astype(complex), labels),
+    ):
         np.save(folder / f"{name}_code.npy", codes, allow_pickle=True)
         np.save(folder / f"{name}_label.npy", own)
     torch.save(torch.ones(2, 2, device="meta"), folder / "meta.pt")
     torch.save(torch.nn.Linear(2, 2), folder / "module.pt")
     for name, text in {
-        "word": "1 0 0 1 -1\n0 1 x -1 1\n", "ragged": "1 0 0 1 -1\n1 0\n", "blank": "\n\n",
-        "nulls": "1 0 0 1\0 -1\n", "cell": f"1 0 0 {'1' * 200_000} -1\n",
-    }.items():  # fmt: skip
+        "word": "1 0 0 1 -1\n0 1 x -1 1\n",
+        "ragged": "1 0 0 1 -1\n1 0\n",
+        "blank": "\n\n",
+        "nulls": "1 0 0 1\0 -1\n",
+        "cell": f"1 0 0 {'1' * 200_000} -1\n",
+    }.items():
         (folder / f"{name}.txt").write_text(text)
 
 
 CASES: list[Case] = [
-    (f"{Q} --database {{tmp}}/64.safetensors", 1, ("64.safetensors", "header says 64 bits", "encode")),
+    (
+        f"{Q} --database {{tmp}}/64.safetensors",
+        1,
+        ("64.safetensors", "header says 64 bits", "encode"),
+    ),
     (f"{Q} --database {{tmp}}/7.safetensors", 1, ("7.safetensors", "says 1 bits", "are set")),
     (f"{Q} --database {{tmp}}/0.safetensors", 1, ("0.safetensors", "'bits'", "got '0'")),
     (f"{Q} --database {{tmp}}/none.safetensors", 1, ("none.safetensors", "'bits'", "None")),
@@ -81,10 +97,18 @@ CASES: list[Case] = [
     (f"{Q} --database {{tmp}}/negative.safetensors", 1, ("index must hold", "[-1, -2")),
     (f"{Q} --database {{tmp}}/short.safetensors", 1, ("must be as many", "36, 35, 36")),
     (f"{Q} --database {{tmp}}/two.safetensors", 1, ("labels must be 0 or 1, got 2",)),
-    (f"{Q} --database {{tmp}}/columns.safetensors", 1, ("columns.safetensors have 6 columns", "3;")),
+    (
+        f"{Q} --database {{tmp}}/columns.safetensors",
+        1,
+        ("columns.safetensors have 6 columns", "3;"),
+    ),
     (f"{Q} --database {{tmp}}/lost.safetensors", 1, ("no tensor 'codes'",)),
     *(
-        (f"{Q} --database {{tmp}}/own/{kind}/database.safetensors", 1, (f"{kind}/database", "encode"))
+        (
+            f"{Q} --database {{tmp}}/own/{kind}/database.safetensors",
+            1,
+            (f"{kind}/database", "encode"),
+        )
         for kind in ("empty", "half", "last", "random", "nul", "folder")
     ),
     (f"{Q} {D} --bits 4", 1, ("8 bits, 4 expected",)),
@@ -92,7 +116,11 @@ CASES: list[Case] = [
     (f"{Q} {D} --query_labels {{tmp}}/fewer_label.npy", 1, ("labels of their own", "leave")),
     (f"{Q} {D} --database_labels {{tmp}}/absent.npy", 1, ("absent.npy does not exist",)),
     (f"{Q} {D} --clean {{tmp}}/database.safetensors", 1, ("clean: 36 rows for 6 queries",)),
-    (f"{Q} {D} --clean {{tmp}}/q.npy --bits 8 --target_labels {{tmp}}/word.txt", 1, ("word.txt:2",)),
+    (
+        f"{Q} {D} --clean {{tmp}}/q.npy --bits 8 --target_labels {{tmp}}/word.txt",
+        1,
+        ("word.txt:2",),
+    ),
     (f"{Q} {D} --ranking.top_k 0", 1, ("top_k must be a positive whole number", "0")),
     (f"{Q} {D} --ranking.precision_n=-1", 1, ("precision_n must be", "-1")),
     (f"{A} {{tmp}}/nan_code.npy", 1, ("nan_code.npy", "finite, got nan in row 4, bit 3")),
@@ -125,16 +153,27 @@ CASES: list[Case] = [
     *(
         (f"{A} {{tmp}}/{kind}/{name}", 1, (f"{kind}/{name}", word))
         for name, kinds in {
-            "d.npz": {"empty": "is empty", "half": "truncated", "random": "no .npz", "text": "no .npz"},
+            "d.npz": {
+                "empty": "is empty",
+                "half": "truncated",
+                "random": "no .npz",
+                "text": "no .npz",
+            },
             "d.mat": {"empty": "is empty", "half": "truncated", "random": "no MATLAB"},
             "d.pt": {
-                "empty": "is empty", "half": "truncated", "nul": "truncated", "text": "no file of torch",
+                "empty": "is empty",
+                "half": "truncated",
+                "nul": "truncated",
+                "text": "no file of torch",
             },
             "d.txt": {
-                "empty": "is empty", "half": "d.txt:", "latin1": "d.txt:1: is no UTF-8",
-                "utf16": "d.txt:1: is no UTF-8", "folder": "does not exist",
+                "empty": "is empty",
+                "half": "d.txt:",
+                "latin1": "d.txt:1: is no UTF-8",
+                "utf16": "d.txt:1: is no UTF-8",
+                "folder": "does not exist",
             },
         }.items()
         for kind, word in kinds.items()
     ),
-]  # fmt: skip
+]

@@ -16,21 +16,45 @@ GOOD = {
     "full": [{"run": "a", "bits": [8, 16]}],
 }
 WRONG = {
-    "verb": ("runs.v.verb", "test", "runs, v: verb must be one of fit, attack, transfer, got 'test'"),
+    "verb": (
+        "runs.v.verb",
+        "test",
+        "runs, v: verb must be one of fit, attack, transfer, got 'test'",
+    ),
     "config_text": ("runs.v.config", "fit/hag", "runs, v: config must be a list of files"),
-    "config_number": ("runs.v.config", 3, "config must be a list of files, such as [attack/hag], got 3"),
+    "config_number": (
+        "runs.v.config",
+        3,
+        "config must be a list of files, such as [attack/hag], got 3",
+    ),
     "config_null": ("runs.v.config", None, "config must be a list of files"),
     "config_nested": ("runs.v.config", [["x"]], "config must be a list of files"),
     "config_absent": ("runs.v.config", ["absent"], "full, entry 1: config absent does not exist"),
     "config_value": ("runs.v.config", ["{bits}"], "config must name files, got 8"),
-    "options_text": ("runs.v.options", "x", "runs, v: options must be a mapping of names and values"),
-    "options_list": ("runs.v.options", [3], "options must be a mapping of names and values, got [3]"),
-    "options_null": ("runs.v.options", None, "options must be a mapping of names and values, got None"),
+    "options_text": (
+        "runs.v.options",
+        "x",
+        "runs, v: options must be a mapping of names and values",
+    ),
+    "options_list": (
+        "runs.v.options",
+        [3],
+        "options must be a mapping of names and values, got [3]",
+    ),
+    "options_null": (
+        "runs.v.options",
+        None,
+        "options must be a mapping of names and values, got None",
+    ),
     "options_dots": ("runs.v.options", {"a..b": 1}, "options must be a mapping of names"),
     "options_number": ("runs.v.options", {3: 1}, "options must be a mapping of names"),
     "options_date": ("runs.v.options", yaml.safe_load("x: 2020-01-01"), "options.x must be JSON"),
     "options_nan": ("runs.v.options", {"x": float("nan")}, "options.x must be finite, got nan"),
-    "values": ("runs.v.values", [], "runs, v: values must be a mapping of names and values, got []"),
+    "values": (
+        "runs.v.values",
+        [],
+        "runs, v: values must be a mapping of names and values, got []",
+    ),
     "run": ("runs.v", 3, "runs, v must be a mapping, got 3"),
     "key": ("runs.v", {"verb": "fit", "optons": {}}, "runs, v: unknown key 'optons'"),
     "runs": ("runs", [], "runs must be a mapping of names and runs"),
@@ -80,7 +104,15 @@ CASES: list[Case] = [
     ("sweep {tmp}/good.yaml --trainer absent --dry-run", 1, ("trainer: config absent does not",)),
     ("sweep {tmp}/good.yaml --jobs 0", 1, ("jobs must be at least 1, got 0",)),
     ("sweep {tmp}/good.yaml --only zz --dry-run", 1, ("--only zz: there is no run", "there are")),
-    ("sweep {tmp}/good.yaml --runs {tmp}/data.yaml", 1, ("--runs {tmp}/data.yaml cannot be written",)),
-    ("sweep {tmp}/good.yaml --slurm {tmp}/data", 1, ("--slurm {tmp}/data cannot be written", "folder")),
+    (
+        "sweep {tmp}/good.yaml --runs {tmp}/data.yaml",
+        1,
+        ("--runs {tmp}/data.yaml cannot be written",),
+    ),
+    (
+        "sweep {tmp}/good.yaml --slurm {tmp}/data",
+        1,
+        ("--slurm {tmp}/data cannot be written", "folder"),
+    ),
     ("sweep", 2, ("the following arguments are required: configs",)),
-]  # fmt: skip
+]

@@ -28,7 +28,11 @@ def prepare(folder: Path) -> None:
 
 
 CASES: list[Case] = [
-    *((f"{TEST} {{tmp}}/ckpt/{kind}/v.ckpt", 1, (f"{kind}/v.ckpt", "fit")) for kind in DAMAGE.split() if kind != "random"),
+    *(
+        (f"{TEST} {{tmp}}/ckpt/{kind}/v.ckpt", 1, (f"{kind}/v.ckpt", "fit"))
+        for kind in DAMAGE.split()
+        if kind != "random"
+    ),
     *(
         (f"{TEST} {{tmp}}/ckpt/{name}.ckpt", 1, (f"ckpt/{name}.ckpt", words))
         for name, words in OF_ANY.items()
@@ -37,15 +41,34 @@ CASES: list[Case] = [
         (f"{TEST} {{tmp}}/ckpt/{name}.ckpt", 1, (OF_FIT[name],))
         for name in ("no_bits", "nan", "shape", "lost", "more", "number")
     ),
-    (f"{TEST} {{tmp}}/absent.ckpt", 1, ("ckpt_path: victim {tmp}/absent.ckpt does not exist", "fit")),
+    (
+        f"{TEST} {{tmp}}/absent.ckpt",
+        1,
+        ("ckpt_path: victim {tmp}/absent.ckpt does not exist", "fit"),
+    ),
     (f"{TEST} {{tmp}}/attack.ckpt", 1, ("kind 'attack', not 'victim'",)),
-    (f"test {WITH_DATA} --runs {{tmp}}/o --name absent", 1, ("checkpoints/absent/best.ckpt does not",)),
+    (
+        f"test {WITH_DATA} --runs {{tmp}}/o --name absent",
+        1,
+        ("checkpoints/absent/best.ckpt does not",),
+    ),
     (f"{CODES}/64.safetensors", 1, ("64.safetensors", "header says 64 bits")),
-    (f"{CODES}/order.safetensors", 1, ("order.safetensors", "labels of 36 items", "database's order")),
-    (f"{CODES}/made.safetensors", 1, ("made.safetensors", "made with something else", "victim_sha256")),
+    (
+        f"{CODES}/order.safetensors",
+        1,
+        ("order.safetensors", "items are not those of data", "database's order"),
+    ),
+    (
+        f"{CODES}/made.safetensors",
+        1,
+        ("made.safetensors", "made with something else", "victim_sha256"),
+    ),
     (f"{CODES}/fewer.safetensors", 1, ("fewer.safetensors: 9 items", "36 with 3")),
     (f"{CODES}/q.safetensors", 1, ("q.safetensors", "made with something else", "split is query")),
     (f"{CODES}/ones.npy", 1, ("ones.npy: 16 bits, the model has 8",)),
     (f"{CODES}/absent.npy", 1, ("codes {tmp}/absent.npy does not exist",)),
-    *((f"{CODES}/codes/{kind}/database.safetensors", 1, (f"{kind}/database", "encode")) for kind in ("empty", "half", "random")),
-]  # fmt: skip
+    *(
+        (f"{CODES}/codes/{kind}/database.safetensors", 1, (f"{kind}/database", "encode"))
+        for kind in ("empty", "half", "random")
+    ),
+]

@@ -78,7 +78,8 @@ class RunFolder(Callback):
         file = pl_module.run_folder / "config.yaml"
         if file.is_file():
             chosen = rf"\g<1>{pl_module.kernels}  # \g<2>, as chosen"
-            text = re.sub(r"(?m)^(  kernels: )(auto|fastest)$", chosen, file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            text = re.sub(r"(?m)^(  kernels: )(auto|fastest)$", chosen, text)
             write_whole(file, text.encode())
 
     def _needed(self, trainer: pl.Trainer, module: AttackModule) -> float:
