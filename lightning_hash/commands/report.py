@@ -30,6 +30,7 @@ from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles, Runs, find_runs, stopped_at
 from lightning_hash.results.settings import flatten
 from lightning_hash.results.tables import bits_text, print_table
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 
 STRIPS = 3  # pictures of single queries shown of each run
@@ -133,14 +134,14 @@ def _write_report(
     for name, grids in named.items():
         for grid in grids:
             path = _free(place / "tables" / f"{name}-{_slug(grid.about)}", taken)
-            write_whole(path.with_suffix(".md"), grid.markdown().encode())
-            write_whole(path.with_suffix(".tex"), grid.latex().encode())
-            write_whole(path.with_suffix(".csv"), grid.csv().encode())
-    write_whole(place / "rows.csv", _flat(runs).encode())
+            write_whole(path.with_suffix(".md"), utf8(grid.markdown()))
+            write_whole(path.with_suffix(".tex"), utf8(grid.latex()))
+            write_whole(path.with_suffix(".csv"), utf8(grid.csv()))
+    write_whole(place / "rows.csv", utf8(_flat(runs)))
     pictures = list(_pictures(place / "figures", plots))
     examples = list(_examples(runs))
     left_out = _left_out(runs)
-    write_whole(place / "left_out.csv", _csv([("path", "reason"), *left_out]).encode())
+    write_whole(place / "left_out.csv", utf8(_csv([("path", "reason"), *left_out])))
     sections = [
         Section(
             name="overview", title="Attacks on each victim", grids=overview,
@@ -175,7 +176,7 @@ def _write_report(
         f"was left out (left_out.csv, {len(left_out)} entries) lie beside this page."
     )
     page = render_page("Robustness of hashing retrieval", made, sections)
-    write_whole(place / "index.html", page.encode())
+    write_whole(place / "index.html", utf8(page))
 
 
 def _pictures(folder: Path, plots: Sequence[Plot]) -> Iterator[Picture]:

@@ -45,7 +45,8 @@ def main(arguments: list[str]) -> int:
         again += options.configs
         again += ["--scale", options.scale, "--runs", str(options.runs)]
         again += [] if options.trainer is None else ["--trainer", str(options.trainer)]
-        write_whole(options.slurm, slurm_script(waiting, again).encode())
+        script = slurm_script(waiting, again).encode(errors="surrogateescape")
+        write_whole(options.slurm, script)
         print(f"{len(waiting)} runs: bash {options.slurm} [options of sbatch]")
         return 0
     from lightning_hash.engine.launched import launched  # Lightning: not for a dry run

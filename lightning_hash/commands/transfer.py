@@ -27,6 +27,7 @@ from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
 from lightning_hash.utils.json_text import brief
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 from lightning_hash.victims.borrow import borrowed
@@ -79,7 +80,7 @@ def main(arguments: list[str]) -> int:
             place = Path(logger.log_dir)
             if number == 0:
                 text = parser.dump(options, skip_check=True)
-                write_whole(place / "config.yaml", text.encode())
+                write_whole(place / "config.yaml", utf8(text))
             write_results(place / "results.json", rows)
     if trainer.is_global_zero:
         for grid in transfer_grids(rows):

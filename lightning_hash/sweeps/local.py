@@ -163,7 +163,7 @@ class Sweep:
         begin(run, self.root)
         command = command_of(run, self.root, self.trainer)
         with log_of(run, self.root).open("ab") as log:
-            log.write(f"$ {shlex.join(command)}\n".encode())
+            log.write(f"$ {shlex.join(command)}\n".encode(errors="surrogateescape"))
             log.flush()
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,

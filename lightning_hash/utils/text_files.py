@@ -24,3 +24,13 @@ def read_utf8(path: Path, said: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         msg = f"{said}:{line}: is no UTF-8 text ({error.reason}); save it as UTF-8"
         raise ValueError(msg) from error
+
+
+def utf8(text: str) -> bytes:
+    r"""Encode a text that may hold bytes of a path that are no UTF-8; these are escaped.
+
+    Example:
+        >>> utf8("caf\udce9")
+        b'caf\\udce9'
+    """
+    return text.encode(errors="backslashreplace")
