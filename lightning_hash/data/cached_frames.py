@@ -38,7 +38,7 @@ class CachedFrames(Dataset[Item]):
         self._opened: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
         try:
             features, lengths = self._open()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             msg = f"feature_cache: {folder} is damaged ({error}); remove it and train again"
             raise ValueError(msg) from error
         fits = features.ndim == 3 and features.dtype == np.float32

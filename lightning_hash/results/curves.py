@@ -17,7 +17,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
     Returns:
         The curves: each has ``query``, ``label`` and, of one length, ``n`` and ``precision_at_n``,
-        and ``recall`` and ``precision``, whose values are finite or ``None``.
+        and ``recall`` and ``precision``, whose values are finite or ``None``; shares are in [0, 1].
 
     Raises:
         OSError: if the file cannot be read.
@@ -32,7 +32,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_curve(curve: Any) -> bool:
-    """Return whether each pair of columns is there, of one length and of numbers."""
+    """Return whether each pair of columns is there, of one length, of numbers and of shares."""
     if not isinstance(curve, dict):
         return False
     for first, second in PAIRS:
@@ -40,6 +40,9 @@ def _is_curve(curve: Any) -> bool:
         if not (isinstance(places, list) and isinstance(values, list)):
             return False
         if len(places) != len(values) or not all(map(_is_number, [*places, *values])):
+            return False
+        shares = values if first == "n" else [*places, *values]
+        if not all(each is None or 0 <= each <= 1 for each in shares):
             return False
     return isinstance(curve.get("query"), str) and isinstance(curve.get("label"), str)
 
