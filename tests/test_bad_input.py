@@ -94,7 +94,7 @@ def left_outside(path, folder):
 @pytest.mark.parametrize(
     ("module", "line", "status", "words"),
     TABLE,
-    ids=[f"{name} ...{line[-80:]}" for name, line, _, _ in TABLE],
+    ids=[f"{name}: {', '.join(words)}" for name, _, _, words in TABLE],
 )
 def test_a_bad_input_ends_in_one_line(module, line, status, words, place_of, capsys, monkeypatch):
     folder = place_of(module)
