@@ -1,5 +1,6 @@
 """``python -m lightning_hash`` and the console script."""
 
+import io
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ def main(args: list[str] | None = None) -> int:
         stopped before its end; 2 where there is no verb, or no such option; 128 + the signal that
         stopped it; 141 where nobody reads what is printed.
     """
+    _print_any_text()
     verb, *arguments = (sys.argv[1:] if args is None else args) or [""]
     if verb in ("--version", "-V"):
         print(f"{PROGRAM} {__version__}")
@@ -48,6 +50,13 @@ def main(args: list[str] | None = None) -> int:
             raise
         print(f"error: {visible(line)}", file=sys.stderr)
         return 1
+
+
+def _print_any_text() -> None:
+    """Let what a terminal cannot show, as under ``LC_ALL=C``, be escaped rather than end a verb."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _quieten() -> None:

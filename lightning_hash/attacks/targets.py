@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from lightning_hash.attacks.draws import query_generator
-from lightning_hash.attacks.target_rows import read_target_rows
+from lightning_hash.attacks.target_rows import read_target_json, read_target_rows
 from lightning_hash.functional import anchor_code
 from lightning_hash.functional.labels import CHUNK
 from lightning_hash.utils.array_names import split_name
-from lightning_hash.utils.foreign_files import read_json
 from lightning_hash.utils.numbers import check_seed
 from lightning_hash.utils.settings import Part
 from lightning_hash.utils.whole_file import write_whole
@@ -142,10 +141,11 @@ class TargetChoice(Part):
             members = torch.nonzero(group == target).flatten()
             if entry is not None and "anchor" in entry:
                 items = self._given_items(entry["anchor"], index, int(query))
-                if self.anchors is not None and (group[items] != target).any():
+                if (group[items] != target).any():
                     msg = (
-                        f"anchors {self.anchors}: the items of query {int(query)} have other "
-                        "labels than its target; the database must stand in the authors' order"
+                        f"{f'anchors {self.anchors}' if self.anchors else f'file {self.file}'}: "
+                        f"the items of query {int(query)} have other labels than its target; the "
+                        "database must stand in the order that the file was written for"
                     )
                     raise ValueError(msg)
             elif len(members) < self.n_t:
@@ -194,22 +194,8 @@ class TargetChoice(Part):
         if self.file is None:
             return {}
         if Path(self.file).suffix == ".json":
-            return self._read_file()
+            return read_target_json(Path(self.file))
         return read_target_rows(self.file, self.anchors, self.queries, classes)
-
-    def _read_file(self) -> dict[str, dict[str, list[int]]]:
-        path = Path(str(self.file))
-        try:
-            content = read_json(path)
-        except (OSError, ValueError) as error:
-            msg = f"file {path}: cannot read the targets as JSON ({error})"
-            raise ValueError(msg) from error
-        if not isinstance(content, dict) or not all(
-            isinstance(entry, dict) and "target" in entry for entry in content.values()
-        ):
-            msg = f'file {path}: must be an object {{"query index": {{"target": [0, 1, ...]}}}}'
-            raise ValueError(msg)
-        return content
 
     def _given_label(self, entry: dict[str, list[int]], vectors: Tensor, query: int) -> int:
         target = torch.tensor(entry["target"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 from rich.console import Console
 from rich.table import Table
@@ -39,6 +40,8 @@ def main(arguments: list[str]) -> int:
         print(json.dumps({**dataclasses.asdict(check), "wrong": check.wrong}, indent=1))
     else:
         _print(check, Console())
+    if check.wrong:
+        print(f"error: {check.verdict()}", file=sys.stderr)
     return int(check.wrong)
 
 

@@ -35,6 +35,7 @@ from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.places import check_name
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, GO_ON, read_checkpoint
 
@@ -60,7 +61,7 @@ class SaveConfig(SaveConfigCallback):
         """Write the options; on rank 0 only."""
         assert self._place is not None  # HashCLI leaves this callback out without a place
         text = self.parser.dump(self.config, skip_none=False)
-        write_whole(Path(self._place) / self.config_filename, text.encode())
+        write_whole(Path(self._place) / self.config_filename, utf8(text))
 
 
 class HashCLI(LightningCLI):

@@ -33,6 +33,7 @@ from lightning_hash.results.tables import bits_text, print_table
 from lightning_hash.utils.escapes import csv_text, visible
 from lightning_hash.utils.foreign_files import check_pixels
 from lightning_hash.utils.places import check_inside
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 
 STRIPS = 3  # pictures of single queries shown of each run
@@ -142,8 +143,8 @@ def _write_report(
     for name, grids in named.items():
         for grid in grids:
             path = _free(place / "tables" / f"{name}-{_slug(grid.about)}", taken)
-            write_whole(path.with_suffix(".md"), grid.markdown().encode())
-            write_whole(path.with_suffix(".tex"), grid.latex().encode())
+            write_whole(path.with_suffix(".md"), utf8(grid.markdown()))
+            write_whole(path.with_suffix(".tex"), utf8(grid.latex()))
             write_whole(path.with_suffix(".csv"), grid.csv().encode(errors=BYTES))
     write_whole(place / "rows.csv", _flat(runs).encode(errors=BYTES))
     pictures = list(_pictures(place / "figures", plots))
@@ -186,7 +187,7 @@ def _write_report(
         f"was left out (left_out.csv, {len(left_out)} entries) lie beside this page."
     )
     page = render_page("Robustness of hashing retrieval", made, sections)
-    write_whole(place / "index.html", page.encode())
+    write_whole(place / "index.html", utf8(page))
 
 
 def _pictures(folder: Path, plots: Sequence[Plot]) -> Iterator[Picture]:

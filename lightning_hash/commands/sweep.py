@@ -9,7 +9,7 @@ from lightning_hash.sweeps import Run, Sweep, read_plan, slurm_script
 from lightning_hash.sweeps.command import command_of, no_option
 from lightning_hash.sweeps.plan import SCALES
 from lightning_hash.sweeps.record import finished_runs
-from lightning_hash.utils.configs import find_configs
+from lightning_hash.utils.configs import find_config, find_configs
 from lightning_hash.utils.escapes import shell, visible
 from lightning_hash.utils.trust import OPTION
 from lightning_hash.utils.whole_file import ready_file, ready_folder, write_whole
@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> int:
     """
     options = make_parser().parse_args(arguments)
     paths = [path for name in options.configs for path in find_configs(name, "sweep file")]
+    if options.trainer is not None:
+        find_config(options.trainer, "trainer: config")
     runs = read_plan(paths, options.scale)
     if options.only is not None:
         runs = _one(runs, options.only)
@@ -46,7 +48,8 @@ def main(arguments: list[str]) -> int:
         if options.trainer is not None:
             again += ["--trainer", no_option(str(options.trainer))]
         again += [OPTION] if options.trust else []
-        write_whole(options.slurm, slurm_script(waiting, again).encode())
+        text = slurm_script(waiting, again).encode(errors="surrogateescape")
+        write_whole(options.slurm, text)
         script = shell(["bash", no_option(str(options.slurm))])
         print(f"{len(waiting)} runs: {script} [options of sbatch]")
         return 0

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
+from lightning_hash.attacks.target_rows import read_target_json
 from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.class_paths import checked_class_paths, explained_denial
 from lightning_hash.commands.one_line import OneLineParser
@@ -29,8 +30,9 @@ from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
 from lightning_hash.utils.escapes import visible
-from lightning_hash.utils.foreign_files import read_json
+from lightning_hash.utils.json_text import brief
 from lightning_hash.utils.places import check_name
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 from lightning_hash.utils.yaml_text import load_yaml
@@ -71,10 +73,7 @@ def _transfer(parser: OneLineParser, options: Any) -> int:
     combinations = _possible(options, len(parts))
     groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)
     config = _find_data(options.data, [folder for _, folder in parts])
-    victims = [
-        as_victim(load_yaml(given, f"victims {given}") if given.startswith("{") else given)
-        for given in options.victims
-    ]
+    victims = [as_victim(_victim(given)) for given in options.victims]
     started, devices = launched(), options.devices
     if started is not None and devices == VERBS["transfer"].options["devices"].default:
         devices = started.devices
@@ -95,7 +94,7 @@ def _transfer(parser: OneLineParser, options: Any) -> int:
             place = Path(logger.log_dir)
             if number == 0:
                 text = parser.dump(options, skip_check=True)
-                write_whole(place / "config.yaml", text.encode())
+                write_whole(place / "config.yaml", utf8(text))
             write_results(place / "results.json", rows)
     if trainer.is_global_zero:
         for grid in transfer_grids(rows):
@@ -156,6 +155,15 @@ def make_parser() -> OneLineParser:
     for name, option in VERBS["transfer"].options.items():
         parser.add_argument(f"--{name}", **option._asdict())
     return parser
+
+
+def _victim(given: str) -> Any:
+    """Return the path of a checkpoint, or options of a foreign model as a mapping.
+
+    Raises:
+        ValueError: if they are no YAML.
+    """
+    return load_yaml(given, f"victims {brief(given)}") if given.startswith("{") else given
 
 
 def _newest(run: Path) -> Path:
@@ -251,12 +259,8 @@ def _targets(file: Path) -> str:
     Raises:
         ValueError: if the file cannot be read.
     """
-    try:
-        content: dict[str, Any] = read_json(file)
-        return str(sorted((query, entry["target"]) for query, entry in content.items()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file} holds no targets, or is truncated ({error}); attack again, or remove it"
-        raise ValueError(msg) from error
+    entries = read_target_json(file, "attack again, or remove it")
+    return str(sorted((query, entry["target"]) for query, entry in entries.items()))
 
 
 def _data(config: Path) -> HashDataModule:
@@ -265,19 +269,26 @@ def _data(config: Path) -> HashDataModule:
         msg = f"{config} does not exist; give the config of the attacks' data with --data"
         raise FileNotFoundError(msg)
     content = read_config(config)
-    if "data" not in content:
-        msg = f"{config} has no section data"
+    if not content.get("data"):
+        msg = f"{config} has no section data; give the config of the attacks' data with --data"
         raise ValueError(msg)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(HashDataModule, "data", required=True)
     try:
         with checked_class_paths():
-            made = parser.instantiate_classes(parser.parse_object({"data": content["data"]}))
+            parsed = parser.parse_object({"data": content["data"]})
+            made = parser.instantiate_classes(parsed)
     except ArgumentError as error:
         denied = explained_denial(str(error))
-        if denied is None:
-            raise
-        msg = f"{config}: {denied}"
+        if denied is not None:
+            msg = f"{config}: {denied}"
+            raise ValueError(msg) from error
+        lines = [line.strip(" -") for line in str(error).splitlines()]
+        said = next((line for line in lines if "not accepted" in line or "Expected" in line), "")
+        msg = (
+            f"{config}: data describes no data module ({said or lines[0]}), got "
+            f"{brief(content['data'])}; give the config of the attacks' data with --data"
+        )
         raise ValueError(msg) from error
     data: HashDataModule = made.data
     return data

@@ -56,6 +56,16 @@ class DataCheck:
         """Whether anything spoils a number."""
         return any(finding.wrong for finding in self.findings)
 
+    def verdict(self) -> str:
+        """Say in one line what spoils a number: the first finding, and how many more there are."""
+        first, *others = [finding for finding in self.findings if finding.wrong]
+        more = f", and {len(others)} more" if others else ""
+        items = "item" if first.count == 1 else "items"
+        return (
+            f"{self.name}: {first.split}: {first.count} {items} {first.what}, such as "
+            f"{first.examples[0]}{more}; mend or remove them, and check again"
+        )
+
 
 @dataclass(frozen=True)
 class _Look:

@@ -363,10 +363,14 @@ def _is_number(token: bytes) -> bool:
 
 def _text(line: bytes, file: Path, number: int) -> str:
     try:
-        return line.decode()
+        text = line.decode()
     except UnicodeDecodeError as error:
-        msg = f"{file}:{number}: the path is not UTF-8, got {_shown(line)}"
+        msg = f"{file}:{number}: the path is not UTF-8, got {_shown(line)}; save the file as UTF-8"
         raise ValueError(msg) from error
+    if "\0" in text:
+        msg = f"{file}:{number}: a NUL byte, which no path has, in {_shown(line)}; write it again"
+        raise ValueError(msg)
+    return text
 
 
 def _shown(line: bytes) -> str:

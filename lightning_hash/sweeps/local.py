@@ -162,7 +162,7 @@ class Sweep:
             self._say(f"{number} done in {seconds:.0f} s")
             return None
         log = log_of(run, self.root)
-        last = log.read_text(errors="replace").strip().splitlines()[-1]
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
         self._say(f"{number} ended with status {status} after {seconds:.0f} s, see {log}")
         return f"status {status}, see {log}: {last}"
 
@@ -170,7 +170,7 @@ class Sweep:
         begin(run, self.root)
         command = command_of(run, self.root, self.trainer, trust=self.trust)
         with log_of(run, self.root).open("ab") as log:
-            log.write(f"$ {shell(command)}\n".encode())
+            log.write(f"$ {shell(command)}\n".encode(errors="surrogateescape"))
             log.flush()
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,

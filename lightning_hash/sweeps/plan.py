@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightning_hash.results.settings import as_json
 from lightning_hash.sweeps.run import VERBS, Run
 from lightning_hash.utils.configs import read_config
 from lightning_hash.utils.yaml_text import load_yaml
@@ -69,11 +70,12 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
         for number, entry in enumerate(entries, 1):
             try:
                 found = list(_expand(entry, templates, count))
-            except ValueError as error:
+                for run in itertools.chain.from_iterable(run.in_order() for run in found):
+                    runs.setdefault(run.digest, run)
+            except (ValueError, FileNotFoundError) as error:
+                kind = ValueError if isinstance(error, ValueError) else FileNotFoundError
                 msg = f"{path}, {scale}, entry {number}: {error}"
-                raise ValueError(msg) from error
-            for run in itertools.chain.from_iterable(run.in_order() for run in found):
-                runs.setdefault(run.digest, run)
+                raise kind(msg) from error
     return list(runs.values())
 
 
@@ -102,7 +104,7 @@ def _templates(runs: Any, scale: str, path: Path) -> dict[str, Template]:
         if content.get("verb") not in VERBS:
             msg = f"{inside}: verb must be one of {', '.join(VERBS)}, got {content.get('verb')!r}"
             raise ValueError(msg)
-        _check_parts(content, inside)
+        _check_template(name, content, inside)
         templates[name] = Template(**content)
     return templates
 
@@ -139,22 +141,36 @@ class _Count:
             raise ValueError(msg)
 
 
-def _check_parts(content: Mapping[str, Any], inside: str) -> None:
-    """Refuse parts of a run of another type."""
-    configs = content.get("config", [])
-    if not isinstance(configs, list) or not all(isinstance(each, str) for each in configs):
-        msg = f"{inside}: config must be a list of names, as in [attack/hag], got {configs!r}"
+def _check_template(name: Any, content: Mapping[str, Any], where: str) -> None:
+    """Refuse parts of a run that are of another kind than :class:`Template` says."""
+    if not isinstance(name, str) or not name.strip():
+        msg = f"{where}: a run has a name, got {name!r}"
+        raise ValueError(msg)
+    config = content.get("config", [])
+    if not isinstance(config, list) or not all(isinstance(e, str) and e for e in config):
+        msg = f"{where}: config must be a list of files, such as [attack/hag], got {config!r}"
         raise ValueError(msg)
     for part in ("options", "values"):
-        if not isinstance(content.get(part, {}), dict):
-            msg = f"{inside}: {part} must be a mapping of names and values, got {content[part]!r}"
+        given = content.get(part, {})
+        if not isinstance(given, dict) or not all(map(_is_dotted, given)):
+            msg = f"{where}: {part} must be a mapping of names and values, got {given!r}"
             raise ValueError(msg)
+        try:
+            as_json(given, part)
+        except ValueError as error:
+            msg = f"{where}: {error}; quote what is to be a text"
+            raise ValueError(msg) from error
+
+
+def _is_dotted(name: Any) -> bool:
+    return isinstance(name, str) and all(name.split("."))
 
 
 def _expand(entry: Any, templates: Mapping[str, Template], count: _Count) -> Iterator[Run]:
     if not isinstance(entry, dict) or "run" not in entry:
         msg = f"must be a mapping with a key run, got {entry!r}"
         raise ValueError(msg)
+    as_json(entry, "the entry")
     lists = {key: value if isinstance(value, list) else [value] for key, value in entry.items()}
     empty = [key for key, values in lists.items() if not values]
     if empty:
@@ -205,7 +221,7 @@ class _Filling:
         if len(within) > DEEPEST:
             msg = f"run {name} is needed by {len(within)} runs in a row; at most {DEEPEST} may be"
             raise ValueError(msg)
-        if name not in templates:
+        if not isinstance(name, str) or name not in templates:
             msg = f"there is no run {name!r}; there are: {', '.join(templates)}"
             raise ValueError(msg)
         self._templates, self._name, self._given = templates, name, given
@@ -214,6 +230,10 @@ class _Filling:
         template = templates[name]
         self._values = {**template.values, **given}
         configs = tuple(self._fill(config) for config in template.config)
+        wrong = next((each for each in configs if not isinstance(each, str) or not each), None)
+        if wrong is not None or "" in configs:
+            msg = f"run {name}: config must name files, got {wrong!r} for {template.config}"
+            raise ValueError(msg)
         options = {key: self._fill(value) for key, value in template.options.items()}
         said = [f"{key}={_brief(given[key])}" for key in given if key in self.used]
         self.run = Run(" ".join([name, *said]), template.verb, configs, options)
@@ -246,10 +266,13 @@ class _Filling:
     def _refer(self, value: Any) -> Any:
         if not isinstance(value, str) or not value.startswith("@"):
             return value
-        name, *changes = value[1:].split()
+        name, *changes = value[1:].split() or [""]
         changed = {}
         for change in changes:
-            key, _, text = change.partition("=")
+            key, equals, text = change.partition("=")
+            if not (key and equals):
+                msg = f"{value}: {change} is no NAME=VALUE; write such as bits=64"
+                raise ValueError(msg)
             changed[key] = load_yaml(text, value)
         needed = _Filling(
             self._templates, name, {**self._given, **changed}, (*self._within, self._name),

@@ -5,8 +5,6 @@ declare more than any machine has. Readers call :func:`check_file` first; what t
 that are absent, truncated or of another kind is their own.
 """
 
-import io
-import json
 import math
 import os
 import stat
@@ -119,50 +117,6 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
         msg = f"it has {size / 2**20:,.0f} MiB, and such a file has at most {most / 2**20:,.0f}"
         raise ValueError(msg)
     return path.read_bytes()
-
-
-def read_text(path: Path, most: int = MOST_TEXT) -> str:
-    """Read a text of UTF-8, with the line ends of Python.
-
-    Args:
-        path: the file.
-        most: bytes that it may have.
-
-    Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is no regular file, too large or no UTF-8; without the file's name.
-    """
-    return io.TextIOWrapper(io.BytesIO(read_bytes(path, most)), encoding="utf-8").read()
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: the file.
-
-    Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is no regular file, no JSON, or too large or too deep for one; without
-            the file's name.
-    """
-    return parse_json(read_text(path))
-
-
-def parse_json(text: str | bytes) -> Any:
-    """Parse JSON.
-
-    Args:
-        text: of a file of others.
-
-    Raises:
-        ValueError: if it is none, or nested too deep.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError as error:
-        msg = "its lists and mappings are nested too deep"
-        raise ValueError(msg) from error
 
 
 def _check_archive(file: IO[bytes], packed: int, called: str) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_hash._version import __version__
 from lightning_hash.utils.foreign_files import check_file
+from lightning_hash.utils.json_text import brief
 from lightning_hash.victims.file_kinds import instead_of, other_kind
 
 # Key of our own entry in a checkpoint, and the version of what stands under it.
@@ -97,6 +98,8 @@ def read_checkpoint(
             f"program, or changed since; make it anew with: {maker}"
         )
         raise ValueError(msg)
+    if kind == "victim":
+        _check_network(entry, called, maker)
     broken = [k for k, v in checkpoint["state_dict"].items() if not _is_finite(v)]
     if broken and kind == "victim":
         msg = (
@@ -106,6 +109,20 @@ def read_checkpoint(
         raise ValueError(msg)
     found: dict[str, Any] = checkpoint
     return found
+
+
+def _check_network(entry: Mapping[str, Any], called: str, maker: str) -> None:
+    """Refuse what no network is built of.
+
+    Raises:
+        ValueError: naming the entry.
+    """
+    kinds = {"backbone": (str, dict), "bits": (int,), "loss": (str, type(None))}
+    for name, allowed in kinds.items():
+        value = entry[name]
+        if type(value) not in allowed or (name == "bits" and value < 1):
+            msg = f"{called}: {name} cannot be {brief(value)}; make it anew with: {maker}"
+            raise ValueError(msg)
 
 
 def check_shapes(saved: Mapping[str, Any], own: Mapping[str, Tensor], called: str) -> None:

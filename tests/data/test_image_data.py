@@ -191,7 +191,7 @@ def test_csv_columns_and_names(folder):
         ("path,a\nx.png,1\ny.png,0\n", {}, "one column of 0/1, 'a', is a label or the class num"),
         ("path,a,b\nx.png,-1,1\n", {}, r"t\.csv:2: a must be 0 or 1, got '-1'"),
         ("path,a,b\nx.png,0.5,1\n", {}, r"t\.csv:2: a must be 0 or 1, got '0\.5'"),
-        ("path;a;b\nx.png;1;0\n", {}, r"t\.csv:1: no column 'path'; there is path;a;b"),
+        ("path;a;b\nx.png;1;0\n", {}, r"t\.csv:1: columns are parted by commas, got 'path;a;b'"),
     ],
 )  # fmt: skip
 def test_bad_tables(tmp_path, text, options, message):
