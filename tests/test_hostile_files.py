@@ -20,7 +20,7 @@ import yaml
 from PIL import Image
 
 from lightning_hash.__main__ import main
-from lightning_hash.attacks import TargetChoice
+from lightning_hash.attacks.target_rows import read_target_json
 from lightning_hash.codes.code_files import read_codes
 from lightning_hash.data import CSVDataModule, ListDataModule
 from lightning_hash.data.check import check_data
@@ -33,7 +33,8 @@ from lightning_hash.results.curves import read_curves
 from lightning_hash.results.rows import read_results
 from lightning_hash.utils.array_files import read_arrays
 from lightning_hash.utils.configs import read_config
-from lightning_hash.utils.foreign_files import check_file, check_size, read_json
+from lightning_hash.utils.foreign_files import check_file, check_size
+from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.whole_file import part_of, remove_parts, write_whole
 from lightning_hash.utils.yaml_text import MOST_VALUES, load_yaml
 from lightning_hash.victims.checkpoints import read_checkpoint
@@ -79,7 +80,7 @@ def sockets(path):
 READERS = {
     "results.json": read_results,
     "curves.json": read_curves,
-    "x.json": lambda path: TargetChoice(1, file=str(path))._read_file(),
+    "x.json": lambda path: read_target_json(path),
     "perturbations.safetensors": lambda path: read_perturbations(path.parent),
     "codes.safetensors": read_codes,
     "codes.npy": read_codes,
@@ -128,7 +129,7 @@ def test_a_file_larger_than_the_memory(tmp_path, name):
         ),
         (["fit", "--config", "{pipe}.yaml"], "config {pipe}.yaml is a named pipe"),
         (["sweep", "{pipe}.yaml", "--dry-run"], "sweep file {pipe}.yaml is a named pipe"),
-        (["report", "{run}"], "results.json is no JSON (it is a named pipe, no file; give a file)"),
+        (["report", "{run}"], "results.json is not read: it is a named pipe, no file; give a file"),
         (["transfer", "--perturbations", "{run}", "--victims", "x.ckpt"], "is a named pipe, no"),
         (["check-data", "--config", "{pipe}.yaml"], "config {pipe}.yaml is a named pipe"),
     ],
@@ -327,11 +328,16 @@ def test_aliases_of_a_person_are_read():
 def test_a_json_bomb(tmp_path, text, said):
     (tmp_path / "a.json").write_text(text)
     if said is None:
-        assert read_json(tmp_path / "a.json")[0] == float("inf")
+        assert read_json(tmp_path / "a.json", "a", "b")[0] == float("inf")
         with pytest.raises(ValueError, match="must be a mapping, got float"):
             read_results(tmp_path / "a.json")
         return
-    for reader in (read_json, read_results, READERS["curves.json"], READERS["x.json"]):
+    for reader in (
+        lambda path: read_json(path, "a", "b"),
+        read_results,
+        READERS["curves.json"],
+        READERS["x.json"],
+    ):
         with pytest.raises(ValueError, match=said) as caught:
             reader(tmp_path / "a.json")
         assert len(str(caught.value)) < 500
@@ -417,14 +423,16 @@ def test_what_is_written_goes_through_no_link(tmp_path):
 def test_a_path_in_a_list_that_no_system_takes(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "b.png")
     for split in ("train", "query", "database"):
-        (tmp_path / f"{split}.txt").write_text(f"b.png 1 0\na\0b.png 0 1\n{'x' * 300}.png 0 1\n")
+        (tmp_path / f"{split}.txt").write_text(f"b.png 1 0\n{'x' * 300}.png 0 1\n")
     data = ListDataModule(str(tmp_path), root=str(tmp_path), size=8)
     data.setup("fit")
     images = data.dataset("query")
-    for row, said in ((1, "embedded null byte"), (2, "File name too long")):
-        for look in (images.picture, images._size):
-            with pytest.raises(ValueError, match=rf"query\.txt:{row + 1}: image .*{said}"):
-                look(row)
+    for look in (images.picture, images._size):
+        with pytest.raises(ValueError, match=r"query\.txt:2: image .*File name too long"):
+            look(1)
+    (tmp_path / "query.txt").write_text("b.png 1 0\na\0b.png 0 1\n")
+    with pytest.raises(ValueError, match=r"query\.txt:2: a NUL byte, which no path has"):
+        ListDataModule(str(tmp_path), root=str(tmp_path), size=8).setup("fit")
 
 
 def test_numbers_of_a_npy_of_any_version(tmp_path):

@@ -69,7 +69,7 @@ def parse_json(content: bytes | str, said: str, remedy: str) -> Any:
         msg = f"{said}: {brief(error.args[0])} stands twice in one mapping; {remedy}"
         raise ValueError(msg) from error
     except RecursionError as error:
-        msg = f"{said} is no JSON that is read: lists or mappings are nested too deep; {remedy}"
+        msg = f"{said} is nested too deeply to be read; {remedy}"
         raise ValueError(msg) from error
     except ValueError as error:  # a number of more digits than Python reads
         msg = f"{said} is no JSON: {error}; {remedy}"
