@@ -89,7 +89,11 @@ def untrusted(error: BaseException | None) -> UntrustedError | None:
     Args:
         error: such as a parser's, which says it in many lines.
     """
+    seen: set[int] = set()  # libraries chain errors in circles
     while error is not None and not isinstance(error, UntrustedError):
+        if id(error) in seen:
+            return None
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
     return error
 

@@ -21,6 +21,7 @@ _REMEDIES = {
     "constructor for the tag": "tags (!) are not read, put the text in quotes",
     "cannot start any token": "put the text in quotes",
     "end of stream": "a quote or bracket is not closed",
+    "<stream end>": "a quote or bracket is not closed",
     "expected ',' or": "a bracket is not closed, or a comma is missing",
 }
 

@@ -111,7 +111,7 @@ CASES: list[Case] = [
     ),
     (f"{LIST}/list_again", 1, ("query: 1 item path twice", "query.txt:2")),
     (f"{LIST}/list_unlabelled", 1, ("query: 1 item without a label", "query.txt:2")),
-    (f"{LIST}/list_place", 1, ("query: 1 item cannot be read", "query.txt:2", "directory")),
+    (f"{LIST}/list_place", 1, ("query: 1 item cannot be read", "query.txt:2", "it is a folder")),
     (f"{LIST}/list_database", 1, ("query: 1 item in the database set too", "query.txt:2")),
     (f"{LIST}/absent", 1, ("absent: no list for 'train'", "no .txt file")),
     (f"{LIST}/data.yaml", 1, ("data.yaml: no list for 'train'",)),

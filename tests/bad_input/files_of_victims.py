@@ -97,7 +97,7 @@ OF_STATES = {
     "last/good": "truncated or no state dict",
     "random/good": "so it was not loaded",
     "nul/good": "truncated or no state dict",
-    "folder/good": "does not exist",
+    "folder/good": "is a folder",
     "lost": "tensors",
     "shape": "1 of another shape",
     "none": "is no state dict",

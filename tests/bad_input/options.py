@@ -77,7 +77,7 @@ CASES: list[Case] = [
     # Classes by a name that there is not.
     ("fit --model.loss CSQ", 2, (*_LOSSES, "there is no 'CSQ'; there are: CSQLoss, ")),
     ("fit --model.loss=csqloss", 2, _LOSSES),
-    ("fit --model.loss nowhere.Loss", 2, ("'nowhere.Loss' cannot be imported", "CSQLoss")),
+    ("fit --model.loss nowhere.Loss", 2, ("nowhere.Loss", "without trust", "--trust")),
     ("fit --model.loss torch.optim.SGD", 2, ("torch.optim.SGD is no Module", "CSQLoss")),
     ("fit --model.optimizer Adm", 2, ("--model.optimizer: there is no 'Adm'", "Adam, ")),
     ("fit --model.lr_scheduler OneCycl", 2, ("there are: OneCycle, ", "StepDecay")),
@@ -124,7 +124,7 @@ CASES: list[Case] = [
     ("attack --model.budget LInf --model.budget.epsilon .1", 2, ("give --model.epsilon",)),
     ("fit --data.batch_sizes 3", 2, ("--data.batch_sizes", "there are: batch_size, ")),
     ("fit --trainer.device 2", 2, ("--trainer.device:", "there are: --trainer.devices, ")),
-    ("fit --trainer {devicez:2}", 2, ()),
+    ("fit --trainer {devicez:2}", 2, ("--trainer",)),
     ("fit --model.ranking.topk 3", 2, ("--model.ranking.topk", "--model.ranking.top_k")),
     ("encode --formm labelled", 2, ("--formm", "there are: --form, ")),
     ("transfer --victim x", 2, ("--victim: there is no such option; there are: --victims, ",)),

@@ -106,6 +106,5 @@ CASES: list[Case] = [
         1,
         ("absent.md does not exist",),
     ),
-    ("report", 2, ("the following arguments are required: roots",)),
-    ("report {tmp}/run --outptu x", 2, ("unrecognized arguments: --outptu",)),
+    ("report {tmp}/run --outptu x", 2, ("--outptu: there is no such option; there are: --output",)),
 ]

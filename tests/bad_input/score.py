@@ -107,7 +107,7 @@ CASES: list[Case] = [
         (
             f"{Q} --database {{tmp}}/own/{kind}/database.safetensors",
             1,
-            (f"{kind}/database", "encode"),
+            (f"{kind}/database", "is a folder" if kind == "folder" else "encode"),
         )
         for kind in ("empty", "half", "last", "random", "nul", "folder")
     ),
@@ -148,7 +148,7 @@ CASES: list[Case] = [
     (f"{A} {{tmp}}/nulls.txt", 1, ("nulls.txt:1: a row must hold numbers",)),
     (f"{A} {{tmp}}/cell.txt", 1, ("cell.txt", "got inf in row 1")),
     (f"{A} {{tmp}}/d.npz:zz", 1, ("no array 'zz'", "rB (20, 8)")),
-    (f"{A} {{tmp}}/data", 1, ("data does not exist",)),
+    (f"{A} {{tmp}}/data", 1, ("data is a folder",)),
     (f"{A} {{tmp}}/data.yaml", 1, ("a code file ends in", "'.yaml'")),
     *(
         (f"{A} {{tmp}}/{kind}/{name}", 1, (f"{kind}/{name}", word))
@@ -171,7 +171,7 @@ CASES: list[Case] = [
                 "half": "d.txt:",
                 "latin1": "d.txt:1: is no UTF-8",
                 "utf16": "d.txt:1: is no UTF-8",
-                "folder": "does not exist",
+                "folder": "is a folder",
             },
         }.items()
         for kind, word in kinds.items()

@@ -93,12 +93,12 @@ DATA = {
     "torn": "data: {\n",
 }
 VICTIMS = {
-    "'{'": "is no mapping",
+    "'{'": "a quote or bracket is not closed",
     "'{}'": "source is missing",
-    "'{sorce: x}'": "did you mean source?",
+    "'{sorce: x}'": "victim.sorce: there is no such option; there are: source",
     "'{source: 3}'": "source must be a text, got 3",
     "'{source: x.pth}'": "a state dict needs backbone and bits",
-    "'{source: x.pth, backbone: convnet, bits: 0}'": "bits must be a positive whole number, got 0",
+    "'{source: x.pth, backbone: convnet, bits: 0}'": "victim.bits must be a whole number",
     "'{source: absent.pth, backbone: convnet, bits: 8}'": "absent.pth does not exist",
     "{tmp}/absent.ckpt": "absent.ckpt does not exist",
     "{tmp}/attack.ckpt": "checkpoint of kind 'attack'",
