@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -305,7 +306,6 @@ def sweep(**options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"victims": ["{source: 'stranger:make'}", "--trust"]},
         {"victims": ["a.ckpt"], "trust": []},
         {"victims": ["a.ckpt"], "trust": True},
     ],
@@ -313,6 +313,13 @@ def sweep(**options):
 def test_a_sweep_file_cannot_grant_it(options, there, capsys):
     said = said_by(sweep(**options), capsys)
     assert "--trust" in said
+
+
+def test_a_value_of_a_sweep_is_no_option(there, capsys):
+    assert main(sweep(victims=["{source: 'stranger:make'}", "--trust"])) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    assert "--trust" not in words
+    assert "./--trust" in words
 
 
 def test_a_sweep_hands_it_to_its_runs(there, capsys):
