@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 
-import numpy as np
-
 GIB = 2**30
+NUMPY = b"\x93NUMPY"  # a .npy begins so
 MOST_TEXT = GIB  # bytes of JSON, which takes a multiple of it in memory
 MOST_PIXELS = 89_478_485  # above which Pillow itself warns
 # Above both an archive is a bomb: of numbers, deflate makes a tenth at best.
@@ -60,7 +59,7 @@ def check_file(path: Path, called: str | None = None, *, whole: bool = True) -> 
         head = file.read(6)
         if head.startswith(b"PK\x03\x04"):
             _check_archive(file, status.st_size, said)
-        elif head == np.lib.format.MAGIC_PREFIX:
+        elif head == NUMPY:
             file.seek(0)
             _check_array(file, status.st_size, said, whole=whole)
 
@@ -142,6 +141,8 @@ def _check_archive(file: IO[bytes], packed: int, called: str) -> None:
 
 def _check_array(file: IO[bytes], size: int, called: str, *, whole: bool = True) -> None:
     """Compare what the header of a .npy declares with what the file holds."""
+    import numpy as np  # what needs no arrays starts without it
+
     form: Any = np.lib.format
     try:
         read = form.read_array_header_1_0 if form.read_magic(file) == (1, 0) else None

@@ -197,7 +197,7 @@ def test_arguments_out_of_range(argument, value, least):
 
 @pytest.mark.parametrize("jitter", [-0.1, 1.1])
 def test_jitter_out_of_range(jitter):
-    with pytest.raises(ValueError, match=rf"must be in \[0, 1\], got {jitter}"):
+    with pytest.raises(ValueError, match=rf"jitter must be in \[0, 1\] or null, got {jitter}"):
         SamplePhotos(jitter=jitter)
 
 

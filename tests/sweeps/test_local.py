@@ -18,7 +18,7 @@ from lightning_hash.sweeps.record import finished, folder_of, log_of, made_by
 FAKE = Path(__file__).with_name("fake.py")
 
 
-def fake_command(run, root, trainer):
+def fake_command(run, root, trainer, *, trust=False):
     needs = [str(made_by(need, root)) for need in run.needs]
     folder, do = str(folder_of(run, root)), run.options.get("do", "")
     return [sys.executable, "-S", str(FAKE), run.verb, folder, do, *needs]
