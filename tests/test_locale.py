@@ -45,7 +45,6 @@ def test_a_folder_whose_name_is_no_utf8_is_in_the_report(tmp_path):
     made = command("report", "runs", folder=tmp_path)
     assert (made.returncode, made.stderr) == (0, b"")
     assert b"/caf\xe9" in (tmp_path / "runs/report/rows.csv").read_bytes()  # a path as it is
-    assert r"caf\udce9" in (tmp_path / "runs/report/index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

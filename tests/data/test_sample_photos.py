@@ -188,7 +188,7 @@ def test_built_in_seconds_without_network(monkeypatch):
 
 @pytest.mark.parametrize(
     ("argument", "value", "least"),
-    [("n_train", 0, 1), ("n_query", 0, 1), ("n_database", -1, 1), ("size", 4, 8), ("seed", -1, 0)],
+    [("n_train", 0, 1), ("n_query", 0, 1), ("n_database", -1, 1), ("size", 4, 8)],
 )
 def test_arguments_out_of_range(argument, value, least):
     with pytest.raises(ValueError, match=f"{argument} must be at least {least}, got {value}"):
