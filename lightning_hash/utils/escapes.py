@@ -11,8 +11,11 @@ import os
 import re
 import shlex
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.text import Text
+
 
 LONGEST = 200  # characters of a figure's text
 # Leading signs by which a spreadsheet takes a cell for a formula or hides it, and the mark itself.
@@ -53,7 +56,7 @@ def visible(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
-def terminal(text: str, style: str = "", keep: str = "") -> str | Text:
+def terminal(text: str, style: str = "", keep: str = "") -> "str | Text":
     """Return a text that rich prints as it is: neither markup nor emoji nor escape codes.
 
     What rich would take for nothing else stays a plain string.
@@ -68,7 +71,11 @@ def terminal(text: str, style: str = "", keep: str = "") -> str | Text:
         (<text '[old] :bomb:' [] ''>, 'old')
     """
     shown = visible(text, keep)
-    return Text(shown, style) if _RICH.search(shown) else shown
+    if not _RICH.search(shown):
+        return shown
+    from rich.text import Text  # help and --version do without
+
+    return Text(shown, style)
 
 
 def shell(words: Iterable[str]) -> str:
