@@ -1,7 +1,7 @@
 """Options and configs that somebody mistyped: what they gave, how it ends, what the line says.
 
-Each case is the command line as typed, from inside a folder that ``prepare`` has filled (``{tmp}``
-stands for it), the exit status, and words that the last line must hold.
+Each case is the command line as typed, from inside a folder that ``prepare`` has filled, the exit
+status, and words that the last line must hold; ``{tmp}`` stands for the folder in both.
 """
 
 import json
@@ -124,7 +124,7 @@ CASES: list[Case] = [
     ("attack --model.budget LInf --model.budget.epsilon .1", 2, ("give --model.epsilon",)),
     ("fit --data.batch_sizes 3", 2, ("--data.batch_sizes", "there are: batch_size, ")),
     ("fit --trainer.device 2", 2, ("--trainer.device:", "there are: --trainer.devices, ")),
-    ("fit --trainer {devicez:2}", 2, ()),
+    ("fit --trainer '{devicez: 2}'", 2, ("--trainer.devicez", "there are: --trainer.devices, ")),
     ("fit --model.ranking.topk 3", 2, ("--model.ranking.topk", "--model.ranking.top_k")),
     ("encode --formm labelled", 2, ("--formm", "there are: --form, ")),
     ("transfer --victim x", 2, ("--victim: there is no such option; there are: --victims, ",)),
