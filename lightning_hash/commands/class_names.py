@@ -4,6 +4,7 @@ import argparse
 import inspect
 from typing import Any, get_args
 
+import yaml
 from jsonargparse import Namespace
 from jsonargparse._typehints import (
     get_all_subclass_paths,
@@ -11,6 +12,9 @@ from jsonargparse._typehints import (
     get_subclass_types,
 )
 from jsonargparse._util import import_object
+
+from lightning_hash.commands.given_nodes import options_of, place
+from lightning_hash.utils.nearest import offer
 
 
 def class_names(classes: tuple[type, ...], usual: str | None = None) -> list[str]:
@@ -88,3 +92,27 @@ def needed_of(chosen: Any, hint: Any) -> tuple[list[str], list[str]]:
         if parameter.default is inspect.Parameter.empty and parameter.kind in plain
     ]
     return needed, list(parameters)[:filled]
+
+
+def no_class(parser: Any, name: str, key: yaml.Node, names: list[str]) -> str:
+    """Say that an option of a class was given, and no class.
+
+    Args:
+        parser: the parser of all options.
+        name: what the class is given for.
+        key: the option.
+        names: the classes that there are.
+    """
+    where = place(f"{name}.{key.value}", key)
+    own = [option for option in options_of(parser) if option.endswith(f".{key.value}")]
+    if own:
+        return f"{where}: there is no such option; did you mean --{own[0]}?"
+    return f"{where}: no class is chosen; give --{name}=CLASS before it; {offer('', names)}"
+
+
+def filled_in(parser: Any, name: str, key: yaml.Node, chosen: type) -> str:
+    """Say that a class gets an argument from the program; see :func:`no_class`."""
+    whole = [option for option in options_of(parser) if option.endswith(f".{key.value}")]
+    remedy = f"give --{whole[0]}" if whole else "leave it out"
+    where = place(f"{name}.{key.value}", key)
+    return f"{where}: {chosen.__name__} gets {key.value} from the program; {remedy}"

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from lightning_hash.utils.configs import find_config
 from lightning_hash.utils.yaml_text import compose_yaml, line_of
 
 COMMAND_LINE = "--"  # in the place of a config's name
@@ -127,6 +128,15 @@ def options_of(parser: Any) -> list[str]:
         and not name.startswith(("--help", "--print_"))
         and not is_group(parser._option_string_actions[name])
     ]
+
+
+def instead_of(word: str) -> str:
+    """Say what to write in place of a word that stands behind no option."""
+    try:
+        find_config(word)
+    except (OSError, ValueError):
+        return "options begin with --, as in --name VALUE"
+    return f"a config is given as --config {word}"
 
 
 def nested(below: str, value: yaml.Node) -> yaml.Node:

@@ -7,6 +7,7 @@ given is looked at once more, part by part, by the same types.
 import argparse
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NoReturn, cast, get_args, get_origin
 
 import yaml
@@ -17,13 +18,16 @@ from lightning_hash.commands.class_names import (
     class_paths,
     classes_of,
     default_class,
+    filled_in,
     imported,
     needed_of,
+    no_class,
 )
 from lightning_hash.commands.given_nodes import (
     Given,
     config_nodes,
     find,
+    instead_of,
     is_group,
     is_typed,
     nested,
@@ -32,8 +36,7 @@ from lightning_hash.commands.given_nodes import (
     typed,
 )
 from lightning_hash.commands.kinds import kind_of, own_type, remedy_of, shown, takes, union_members
-from lightning_hash.utils.configs import find_config
-from lightning_hash.utils.nearest import nearest, offer
+from lightning_hash.utils.nearest import nearest, nearest_first, offer
 from lightning_hash.utils.yaml_text import construct
 
 _CONFIGS = ("--config", "-c")
@@ -100,7 +103,7 @@ class _Look:
     def typed(self, given: Given | str) -> None:
         """Look at a word of the command line."""
         if isinstance(given, str):
-            msg = f"{given!r} stands behind no option; {_instead_of(given)}"
+            msg = f"{given!r} stands behind no option; {instead_of(given)}"
             raise MistakeError(msg)
         action = given.action
         if action is None and not given.typed.startswith("--"):
@@ -111,7 +114,7 @@ class _Look:
         elif isinstance(action, argparse._HelpAction) or action.nargs == 0:
             return
         elif not given.values and action.nargs not in ("?", "*"):
-            msg = f"--{given.name}: the value is missing; give --{given.name}=VALUE"
+            msg = f"{given.typed}: the value is missing; give {given.typed}=VALUE"
             raise MistakeError(msg)
         elif action.dest in ("config", "print_config") or given.name.endswith(".help"):
             return
@@ -120,7 +123,8 @@ class _Look:
                 prefix = given.name[: -len(given.below) - 1]
                 self._value(self.parser, action, prefix, nested(given.below, value))
             else:
-                self._value(self.parser, action, given.name, value)
+                appended = given.typed.endswith("+")
+                self._value(self.parser, action, given.name, value, appended=appended)
 
     def mapping(self, parser: Any, prefix: str, node: yaml.MappingNode) -> None:
         """Look at options in a mapping."""
@@ -144,13 +148,27 @@ class _Look:
                 raise MistakeError(msg)
             for inner, node in value.value:
                 self._option(parser, above, f"{name}.{inner.value}", inner, node)
+        elif action is not None and action.dest == "config":
+            msg = f"{place(called, key)} stands in a config; give it on the command line"
+            raise MistakeError(msg)
         elif action is not None:
-            self._value(parser, action, called, value)
+            self._value(parser, action, called, value, appended=name.endswith("+"))
 
-    def _value(self, parser: Any, action: argparse.Action, name: str, value: yaml.Node) -> None:
+    def _value(
+        self,
+        parser: Any,
+        action: argparse.Action,
+        name: str,
+        value: yaml.Node,
+        *,
+        appended: bool = False,
+    ) -> None:
         if is_group(action):
             if isinstance(value, yaml.MappingNode):
                 self.mapping(parser, f"{action.dest}.", value)
+            elif not Path(str(value.value)).is_file():
+                msg = f"{place(name, value)} must be a mapping of options, got {shown(value)}"
+                raise MistakeError(msg)
             return
         hint = getattr(action, "_typehint", None)
         if hint is None:
@@ -160,6 +178,9 @@ class _Look:
             usual = default_class(action)
             if usual is not None:
                 self.classes[name] = usual
+        lists = [member for member in union_members(hint) if own_type(member) is list]
+        if appended and lists and not isinstance(value, yaml.SequenceNode):
+            hint = get_args(lists[0])[0]
         self._check(name, hint, value, 0)
 
     def _plain(self, action: argparse.Action, name: str, value: yaml.Node) -> None:
@@ -217,7 +238,11 @@ class _Look:
         deepest = max(found, key=lambda mistake: mistake.depth)
         if deepest.depth > depth:
             raise deepest
-        if classes and isinstance(value, yaml.MappingNode | yaml.ScalarNode):
+        lists = [m for m in members if own_type(m) is list]
+        inside = lists and classes_of(get_args(lists[0])[0])
+        if inside and isinstance(value, yaml.ScalarNode) and not classes:
+            self._check(name, lists[0], value, depth)
+        if classes and not (lists and isinstance(value, yaml.SequenceNode)):
             self._check(name, classes[0], value, depth)
         self._wrong(name, members, value, depth)
 
@@ -243,7 +268,7 @@ class _Look:
             if value.tag == _NULL or (is_typed(value) and value.value == "null"):
                 msg = f"{place(name, value)} must be a class, got null"
                 raise MistakeError(msg, depth)
-            self.classes[name] = self._class_named(name, classes, value, depth)
+            self.classes[name] = self._class_named(name, hint, value, depth)
             self.given[name] = (place(name, value), hint, set())
             return
         if not isinstance(value, yaml.MappingNode):
@@ -255,7 +280,7 @@ class _Look:
             if not isinstance(path, yaml.ScalarNode):
                 msg = f"{place(name, path)}.class_path must be the name of a class"
                 raise MistakeError(msg, depth)
-            self.classes[name] = self._class_named(name, classes, path, depth)
+            self.classes[name] = self._class_named(name, hint, path, depth)
             self.given[name] = (place(name, path), hint, set())
             for key, (node, _) in parts.items():
                 if key not in _SPEC:
@@ -268,16 +293,25 @@ class _Look:
         if chosen is None and not inspect.isabstract(classes[0]):
             chosen = classes[0]
         if chosen is None:
-            self._no_class(name, classes, next(iter(parts.values()))[0], depth)
+            if not parts:
+                msg = f"{place(name, value)} must be a class, got {{}}"
+                raise MistakeError(msg, depth)
+            first = next(iter(parts.values()))[0]
+            msg = no_class(self.parser, name, first, class_names(classes, self.usual.get(name)))
+            raise MistakeError(msg, depth)
         options = parts.get("init_args", (None, None if "class_path" in parts else value))[1]
-        if isinstance(options, yaml.MappingNode):
+        if options is not None and not isinstance(options, yaml.MappingNode):
+            msg = f"{place(f'{name}.init_args', options)} must be a mapping, got {shown(options)}"
+            raise MistakeError(msg, depth + 1)
+        if options is not None:
             inner, skipped = class_parser(self.parser, chosen, hint)
             above = f"{name}.init_args." if "init_args" in parts and is_typed(value) else f"{name}."
             for key, node in options.value:
                 if key.value in _SPEC:
                     continue
                 if key.value in skipped:
-                    self._filled_in(name, key, chosen)
+                    msg = filled_in(self.parser, name, key, chosen)
+                    raise MistakeError(msg, depth + 1)
                 if name in self.given:
                     self.given[name][2].add(key.value)
                 self._option_of_class(inner, above, key, node, depth)
@@ -291,35 +325,9 @@ class _Look:
             mistake.depth += depth + 1
             raise
 
-    def _no_class(
-        self, name: str, classes: tuple[type, ...], key: yaml.Node, depth: int
-    ) -> NoReturn:
-        """Raise that an option of a class was given, and no class."""
-        where = place(f"{name}.{key.value}", key)
-        own = [o for o in options_of(self.parser) if o.endswith(f".{key.value}")]
-        if own:
-            msg = f"{where}: there is no such option; did you mean --{own[0]}?"
-        else:
-            msg = (
-                f"{where}: no class is chosen; give --{name}=CLASS before it; "
-                f"{offer('', class_names(classes, self.usual.get(name)))}"
-            )
-        raise MistakeError(msg, depth)
-
-    def _filled_in(self, name: str, key: yaml.Node, chosen: type) -> None:
-        """Raise that a class gets an argument from the program."""
-        whole = [o for o in options_of(self.parser) if o.endswith(f".{key.value}")]
-        remedy = f"give --{whole[0]}" if whole else "leave it out"
-        msg = (
-            f"{place(f'{name}.{key.value}', key)}: {chosen.__name__} gets {key.value} from the "
-            f"program; {remedy}"
-        )
-        raise MistakeError(msg, 1)
-
-    def _class_named(
-        self, name: str, classes: tuple[type, ...], node: yaml.Node, depth: int
-    ) -> type:
+    def _class_named(self, name: str, hint: Any, node: yaml.Node, depth: int) -> type:
         """Return the class that a name or import path stands for."""
+        classes = classes_of(hint)
         word, where = str(node.value), place(name, node)
         known = class_paths(classes)
         by_name = {path.rpartition(".")[2]: path for path in known}
@@ -329,7 +337,7 @@ class _Look:
             said = f"{word!r} cannot be imported" if "." in word else f"there is no {word!r}"
             msg = f"{where}: {said}; {offer(word.rpartition('.')[2], names)}"
             raise MistakeError(msg, depth)
-        if inspect.isclass(found) and not issubclass(found, classes):
+        if not (issubclass(found, classes) if inspect.isclass(found) else takes(hint, node)):
             names = class_names(classes, self.usual.get(name))
             kinds = " or ".join(each.__name__ for each in classes)
             msg = f"{where}: {word} is no {kinds}; {offer(word.rpartition('.')[2], names)}"
@@ -356,12 +364,17 @@ class _Look:
         if above:
             msg = f"{where}: there is no such option; {offer(leaf, known)}"
             raise MistakeError(msg)
-        inside = [option for option in known if option.rpartition(".")[2] == leaf]
-        inside += [
-            f"{given}.{leaf}"
-            for given, chosen in self._default_classes().items()
-            if leaf in inspect.signature(chosen).parameters
-        ]
+        same = [option for option in known if option.lower() == name.lower()]
+        inside = same or [option for option in known if option.rpartition(".")[2] == leaf]
+        inside += (
+            []
+            if same
+            else [
+                f"{given}.{leaf}"
+                for given, chosen in self._default_classes().items()
+                if leaf in inspect.signature(chosen).parameters
+            ]
+        )
         said = self.elsewhere(name)
         if inside and (said is None or "." not in name):
             msg = f"{where}: there is no such option; did you mean --{' or --'.join(inside)}?"
@@ -372,21 +385,10 @@ class _Look:
         group = name.partition(".")[0]
         there = [option for option in known if option.startswith(f"{group}.")]
         there = there or (known if nearest(name, known) else [o for o in known if "." not in o])
-        msg = (
-            f"{where}: there is no such option; "
-            f"{offer(f'--{name}', [f'--{option}' for option in there])}"
-        )
+        dashed = [f"--{option}" for option in nearest_first(name, there)]
+        msg = f"{where}: there is no such option; {offer('', dashed)}"
         raise MistakeError(msg)
 
     def _default_classes(self) -> dict[str, type]:
         usual = {action.dest: default_class(action) for action in self.parser._actions}
         return {name: kind for name, kind in usual.items() if kind is not None} | self.classes
-
-
-def _instead_of(word: str) -> str:
-    """Say what to write in place of a word that stands behind no option."""
-    try:
-        find_config(word)
-    except (OSError, ValueError):
-        return "options begin with --, as in --name VALUE"
-    return f"a config is given as --config {word}"

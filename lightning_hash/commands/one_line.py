@@ -84,8 +84,9 @@ class OneLineParser(jsonargparse.ArgumentParser):
 
 
 def _shortened(message: str) -> str:
-    """Return the innermost of what jsonargparse says, in one line."""
-    parts = [part.strip(" -\n") for part in re.split(r"\n|: {2,}", message) if part.strip(" -\n")]
-    told = [part for part in parts if not re.match(r"(Parser key|Subtypes|Errors|Given)\b", part)]
-    line = " ".join((told or parts or [message])[-1].split())
+    """Return what jsonargparse says in one line, or which option it is about."""
+    key = re.match(r'Parser key "([\w.]+)"', message)
+    if key is not None:
+        return f"--{key[1]} cannot take the value that was given; see its type with --help"
+    line = " ".join(message.split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

@@ -35,5 +35,5 @@ def check_seed(name: str, value: int) -> None:
         ValueError: if it is not from 0 to LARGEST_SEED.
     """
     if not 0 <= value <= LARGEST_SEED:
-        msg = f"{name} must be a whole number from 0 to 2^63 - 1, got {value}"
+        msg = f"{name} must be {'at least 0' if value < 0 else 'at most 2^63 - 1'}, got {value}"
         raise ValueError(msg)

@@ -1,7 +1,7 @@
 """Options and configs that somebody mistyped: what they gave, how it ends, what the line says.
 
-Each case is the command line as typed, from inside a folder that ``prepare`` has filled (``{tmp}``
-stands for it), the exit status, and words that the last line must hold.
+Each case is the command line as typed, from inside a folder that ``prepare`` has filled, the exit
+status, and words that the last line must hold; ``{tmp}`` stands for the folder in both.
 """
 
 import json
@@ -48,6 +48,7 @@ CONFIGS = {
     "sweep.yaml": b"runs: {a: {verb: fit, options: {model.bits: 8}}}\nfull: [{run: a}]\n",
     "sweep_key.yaml": b"run: {}\n",
     "sweep_twice.yaml": b"runs: {}\nruns: {}\n",
+    "inner.yaml": b"config: good.yaml\n",
     "good.yaml": b"model: {seed: 1}\n",
 }
 
@@ -105,6 +106,10 @@ CASES: list[Case] = [
     ("fit --trainer.logger CSV", 2, ("--trainer.logger", "there are: CSVLogger, ")),
     ("fit --trainer.logger WandbLogger", 1, ("package that is not installed", "wandb")),
     ("fit --trainer.plugins Foo", 2, ("--trainer.plugins: there is no 'Foo'",)),
+    ("attack --model.step os.system", 2, ("--model.step: os.system is no Optimizer", "SignStep")),
+    ("attack --model.metrics+ Foo", 2, ("--model.metrics: there is no 'Foo'", "HammingMAP")),
+    ("attack --model.objective [HAG]", 2, ("--model.objective must be a class and its options",)),
+    ("attack --data={}", 2, ("--data must be a class, got {}",)),
     # Options that there are not, at every depth.
     ("attack --model.objectve HAG", 2, ("--model.objectve: there is no", "--model.objective,")),
     ("attack --model.objectiv HAG", 2, ("no such option", "there are: --model.objective,")),
@@ -119,6 +124,8 @@ CASES: list[Case] = [
     ("fit --bits 16", 2, ("--bits: there is no such option; did you mean --model.bits?",)),
     ("fit --max_epochs 3", 2, ("did you mean --trainer.max_epochs?",)),
     ("fit --batch_size 3", 2, ("did you mean --data.batch_size?",)),
+    ("attack --epochs 3", 2, ("--epochs: there is no such option; there are: --trainer.max_epo",)),
+    ("attack --MODEL.seed 3", 2, ("did you mean --model.seed?",)),
     ("attack --epsilon 0.1", 2, ("did you mean --model.epsilon?",)),
     ("attack --model.budget.epsilon 8/255", 2, ("did you mean --model.epsilon?",)),
     ("attack --model.budget LInf --model.budget.epsilon .1", 2, ("give --model.epsilon",)),
@@ -169,6 +176,9 @@ CASES: list[Case] = [
     ("attack --model.epsilon_space pixels", 2, ("there are: pixel, normalized",)),
     ("attack --model.evaluate_at [a]", 2, ("--model.evaluate_at must be a whole number, got 'a'",)),
     ("attack --model.evaluate_at 3", 2, ("must be a list of whole numbers, got '3'",)),
+    ("attack --model.objective.init_args 3", 2, ("objective.init_args must be a mapping",)),
+    ("attack --model.ranking 3", 2, ("--model.ranking must be a mapping of options, got '3'",)),
+    ("attack --model absent.yaml", 2, ("--model must be a mapping of options",)),
     ("attack --model.kernels fast", 1, ("--model.kernels must be one of", "got 'fast'")),
     ("attack --config many.yaml", 2, ("many.yaml, line 2: model.seed must be a whole number",)),
     ("encode --form bogus", 2, ("there is no 'bogus'; there are: auto, labelled, signs",)),
@@ -240,6 +250,8 @@ CASES: list[Case] = [
     ("fit --config tag.yaml", 1, ("line 1", "tags (!) are not read")),
     ("fit --config open.yaml", 1, ("line 2",)),
     ("attack --config star.yaml", 1, ("line 1", "put the text in quotes")),
+    ("fit --config inner.yaml", 2, ("inner.yaml, line 1: config stands in a config",)),
+    ("attack -c", 2, ("-c: the value is missing",)),
     ("fit --config", 2, ("the value is missing",)),
     ("fit --config --model.bits 3", 2, ("the value is missing",)),
     ("fit --config good.yaml", 2, ("good.yaml, line 1: model.seed",)),
@@ -315,8 +327,8 @@ CASES: list[Case] = [
     ("fit --data.batch_size=-1", 1, ("--data.batch_size must be at least 2, got -1",)),
     ("fit --data.eval_batch_size 0", 1, ("--data.eval_batch_size must be at least 1, got 0",)),
     ("fit --data.num_workers=-1", 1, ("--data.num_workers must be at least 0, got -1",)),
-    ("fit --data.seed=-1", 1, ("--data.seed must be a whole number from 0", "got -1")),
-    ("fit --data.jitter 2", 1, ("--data.jitter must be in [0, 1] or null, got 2.0",)),
+    ("fit --data.seed=-1", 1, ("--data.seed must be at least 0, got -1",)),
+    ("fit --data.jitter 2", 1, ("--data.jitter must be in [0, 1], got 2.0",)),
     ("fit --data.n_database 0", 1, ("--data.n_database must be at least 1, got 0",)),
     ("fit --data.n_train 1 --data.n_query 5 --data.n_database 40", 1, ("n_validation: 1 of 1",)),
     ("fit --data.n_train 1 --data.selected_on test --data.n_query 5 --data.n_database 40", 1,
@@ -324,8 +336,9 @@ CASES: list[Case] = [
     ("attack --model.epsilon=-0.1", 1, ("--model.epsilon must be", "got -0.1")),
     ("attack --model.epsilon nan", 1, ("--model.epsilon must be", "'nan'")),
     ("attack --model.epsilon 8", 1, ("--model.epsilon must be", "write '8.0/255'")),
-    ("attack --model.seed=-1", 1, ("--model.seed must be a whole number from 0", "got -1")),
-    ("attack --model.start_seed=-1", 1, ("--model.start_seed must be a whole number", "got -1")),
+    ("attack --model.seed=-1", 1, ("--model.seed must be at least 0, got -1",)),
+    ("attack --model.seed 99999999999999999999", 1, ("--model.seed must be at most 2^63 - 1",)),
+    ("attack --model.start_seed=-1", 1, ("--model.start_seed must be at least 0, got -1",)),
     ("attack --model.n_queries 0 " + _SMALL, 1, ("--model.n_queries must be at least 1",)),
     ("attack --model.batch_size 0 " + _SMALL, 1, ("--model.batch_size must be at least 1, got 0",)),
     ("attack --model.targets.n_t 0", 1, ("--model.targets.n_t must be at least 1, got 0",)),

@@ -117,7 +117,7 @@ def test_augmentation_is_for_training_alone():
 
 @pytest.mark.parametrize(
     ("argument", "value", "least"),
-    [("batch_size", 1, 2), ("eval_batch_size", 0, 1), ("num_workers", -1, 0)],
+    [("batch_size", 1, 2), ("eval_batch_size", 0, 1), ("num_workers", -1, 0), ("seed", -1, 0)],
 )
 def test_arguments_out_of_range(argument, value, least):
     with pytest.raises(ValueError, match=f"{argument} must be at least {least}, got {value}"):

@@ -188,7 +188,7 @@ def test_built_in_seconds_without_network(monkeypatch):
 
 @pytest.mark.parametrize(
     ("argument", "value", "least"),
-    [("n_train", 0, 1), ("n_query", 0, 1), ("n_database", -1, 1), ("size", 4, 8)],
+    [("n_train", 0, 1), ("n_query", 0, 1), ("n_database", -1, 1), ("size", 4, 8), ("seed", -1, 0)],
 )
 def test_arguments_out_of_range(argument, value, least):
     with pytest.raises(ValueError, match=f"{argument} must be at least {least}, got {value}"):
@@ -197,7 +197,7 @@ def test_arguments_out_of_range(argument, value, least):
 
 @pytest.mark.parametrize("jitter", [-0.1, 1.1])
 def test_jitter_out_of_range(jitter):
-    with pytest.raises(ValueError, match=rf"jitter must be in \[0, 1\] or null, got {jitter}"):
+    with pytest.raises(ValueError, match=rf"must be in \[0, 1\], got {jitter}"):
         SamplePhotos(jitter=jitter)
 
 
