@@ -106,7 +106,7 @@ CASES: list[Case] = [
     ("fit --trainer.logger CSV", 2, ("--trainer.logger", "there are: CSVLogger, ")),
     ("fit --trainer.logger WandbLogger", 1, ("package that is not installed", "wandb")),
     ("fit --trainer.plugins Foo", 2, ("--trainer.plugins: there is no 'Foo'",)),
-    ("attack --model.step os.system", 2, ("--model.step: os.system is no Optimizer", "SignStep")),
+    ("attack --model.step os.system", 2, ("os.system", "without trust", "--trust")),
     ("attack --model.metrics+ Foo", 2, ("--model.metrics: there is no 'Foo'", "HammingMAP")),
     ("attack --model.objective [HAG]", 2, ("--model.objective must be a class and its options",)),
     ("attack --data={}", 2, ("--data must be a class, got {}",)),

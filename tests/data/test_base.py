@@ -122,10 +122,3 @@ def test_augmentation_is_for_training_alone():
 def test_arguments_out_of_range(argument, value, least):
     with pytest.raises(ValueError, match=f"{argument} must be at least {least}, got {value}"):
         NumberData(**{argument: value})
-
-
-def test_a_seed_out_of_range():
-    with pytest.raises(
-        ValueError, match=r"seed must be a whole number from 0 to 2\^63 - 1, got -1"
-    ):
-        NumberData(seed=-1)
