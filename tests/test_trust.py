@@ -348,3 +348,31 @@ def test_pictures_start_no_other_program(there, monkeypatch):
     with pytest.raises(ValueError, match="no image that Pillow knows"):
         read_picture(Path("photo.jpg"))
     assert not started
+
+
+MADE = "lightning_hash.victims.load_foreign"
+GRANTS = {
+    "a dotted key": {
+        "class_path": MADE, "init_args": {"source": "stranger:make"}, "init_args.trust": True,
+    },
+    "a text of YAML": f"{{class_path: {MADE}, init_args: {{source: stranger:make, trust: true}}}}",
+    "a config inside": "inner.yaml",
+    "a name of another module": {
+        "class_path": "lightning_hash.modules.attack_module.as_victim",
+        "init_args": {"given": "stranger:make"},
+    },
+    "the top of the package": {
+        "class_path": "lightning_hash.load_victim", "init_args": {"source": "stranger:make"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", GRANTS)
+def test_a_part_that_is_a_function_of_ours_grants_nothing(how, there, capsys):
+    """jsonargparse reads dotted keys, texts and inner configs behind the look at the file."""
+    inner = {"class_path": MADE, "init_args": {"source": "stranger:make", "trust": True}}
+    Path("inner.yaml").write_text(yaml.safe_dump(inner))
+    Path("c.yaml").write_text(yaml.safe_dump({"model": {"loss": GRANTS[how]}}))
+    said = said_by(["fit", "--config=c.yaml"], capsys)
+    assert not ran(), said
+    assert "trust" in said
