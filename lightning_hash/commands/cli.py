@@ -78,7 +78,7 @@ class HashCLI(LightningCLI):
         self._part = cast(LightningVerb, module)
         self._function = getattr(module, entry.function)
         self._verb, self._arguments = verb, arguments
-        early = {k: reason for k, reason in UNUSED[verb].items() if (verb, k) != _LATE}
+        early = {k: reason for k, reason in UNUSED[verb].items() if (verb, k) not in _LATE}
         check_command_line(verb, arguments, early)
         model_module, _, model_class = entry.model.rpartition(".")
         with checked_class_paths():
@@ -132,6 +132,8 @@ class HashCLI(LightningCLI):
             self._given = given_options(self._parse_given(parser, args))
         if self._verb == "attack" and not may_be_shared(self.config["model"]["perturbation"]):
             check_command_line("attack", self._arguments)
+        if self._verb == "fit" and self.config["model"]["feature_cache"] is None:
+            check_command_line("fit", self._arguments)
         if self._verb == "test" and "ckpt_path" not in self._given:
             folder = Path(self.config["checkpoints"]) / self.config["name"]
             self.config["ckpt_path"] = str(folder / "best.ckpt")
@@ -209,4 +211,5 @@ class HashCLI(LightningCLI):
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml
 _NETWORK = ("backbone", "bits", "weights")
-_LATE = ("attack", LEARNED_ON)  # whether it changes anything is known once the options are parsed
+# Whether they change anything is known once the options are parsed.
+_LATE = (("attack", LEARNED_ON), ("fit", "trainer.limit_predict_batches"))
