@@ -13,12 +13,15 @@ import torch
 import yaml
 from lightning_fabric.strategies.launchers.subprocess_script import _basic_subprocess_cmd
 from PIL import EpsImagePlugin
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
+from torchvision.models._utils import IntermediateLayerGetter
 
 from lightning_hash.__main__ import main
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.encode import encode
+from lightning_hash.commands.fit import check_checkpoint_to_go_on
 from lightning_hash.commands.transfer import _data
 from lightning_hash.data.pictures import read_picture
 from lightning_hash.models.build import build_network
@@ -26,7 +29,7 @@ from lightning_hash.modules import AttackModule, HashModule
 from lightning_hash.sweeps import read_plan
 from lightning_hash.sweeps.command import command_of
 from lightning_hash.utils.trust import UntrustedError, is_trusted, trusting
-from lightning_hash.victims import as_victim, load_foreign, load_victim
+from lightning_hash.victims import Kernels, as_victim, load_foreign, load_victim
 from tests.helpers.training import TINY, module, trainer
 
 PARTS = "tests.conftest"
@@ -106,8 +109,8 @@ def test_a_class_path_or_function_on_the_command_line(line, there, capsys):
     ("path", "found"),
     [
         ("lightning_hash.sweeps.local.subprocess.Popen", "subprocess.Popen"),
-        ("pytorch_lightning.callbacks.model_checkpoint.os.system", "posix.system"),
-        ("torch.nn.functional.torch.load", "torch.serialization.load"),
+        ("pytorch_lightning.callbacks.model_checkpoint.os.system", "model_checkpoint.os.system"),
+        ("torch.nn.functional.torch.load", "torch.nn.functional.torch.load"),
         ("torch.jit.load", "torch.jit.load"),
         ("os.system", "os.system"),
         (PROCESS, PROCESS),
@@ -376,3 +379,135 @@ def test_a_part_that_is_a_function_of_ours_grants_nothing(how, there, capsys):
     said = said_by(["fit", "--config=c.yaml"], capsys)
     assert not ran(), said
     assert "trust" in said
+
+
+IO = "lightning_fabric.plugins.io.torch_io.TorchCheckpointIO"
+FUNCTIONS = {  # what libraries that may be named define, and no class
+    f"{IO}.load_checkpoint": {"self": None, "path": "evil.pth", "weights_only": False},
+    f"{IO}.save_checkpoint": {"self": None, "path": "mark", "checkpoint": {"a": 1}},
+    f"{IO}.remove_checkpoint": {"self": None, "path": "kept"},
+    "pytorch_lightning.plugins.io.TorchCheckpointIO.load_checkpoint": {
+        "self": None, "path": "evil.pth", "weights_only": False,
+    },
+    "torch.nn.attention._fa4._fa4_import_module": {"module_path": "stranger"},
+    "torchvision.models.get_model": {"name": "alexnet"},
+    "torchvision.models._api.load_state_dict_from_url.__call__": {},
+    "torch.nn.Module.__subclasses__": {},
+    "torch.nn.__builtins__.get": {},
+    "torch.nn.modules.module._global_forward_hooks.update": {},
+    "torchvision.models.feature_extraction.create_feature_extractor": {},
+}  # fmt: skip
+PLACES = {
+    "a hook": ("fit", lambda part: {"trainer": {"callbacks": [
+        {"class_path": LAMBDA, "init_args": {"setup": part}}]}}),
+    "the optimizer": ("fit", lambda part: {"model": {"optimizer": part}}),
+    "the schedule": ("fit", lambda part: {"model": {"lr_scheduler": part}}),
+    "a transform": ("fit", lambda part: {"model": {"loss": {
+        "class_path": "torchvision.transforms.v2.Lambda", "init_args": {"lambd": part}}}}),
+    "a layer": ("fit", lambda part: {"model": {"loss": {
+        "class_path": "torch.nn.TransformerEncoderLayer",
+        "init_args": {"d_model": 4, "nhead": 1, "activation": part}}}}),
+    "the strategy": ("fit", lambda part: {"trainer": {"strategy": {
+        "class_path": "pytorch_lightning.strategies.DDPStrategy",
+        "init_args": {"ddp_comm_hook": part}}}}),
+    "the budget": ("attack", lambda part: {"model": {"budget": part}}),
+    "the step": ("attack", lambda part: {"model": {"step": part}}),
+    "the perturbation": ("attack", lambda part: {"model": {"perturbation": part}}),
+}  # fmt: skip
+
+
+def leave_evil():
+    class Evil:
+        def __reduce__(self):
+            return open, ("mark", "w")
+
+    torch.save(Evil(), "evil.pth")
+    Path("kept").mkdir()
+    Path("kept/photo.png").write_text("")
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+@pytest.mark.parametrize("place", ["a hook", "the step"])
+def test_no_function_of_a_library_is_a_class_path(place, path, there, capsys):
+    """jsonargparse calls a function of any name with what the config says."""
+    leave_evil()
+    verb, content = PLACES[place]
+    for part in ({"class_path": path, "init_args": FUNCTIONS[path]}, path):
+        Path("c.yaml").write_text(yaml.safe_dump(content(part)))
+        said = said_by([verb, "--config=c.yaml", "--trainer.accelerator=cpu"], capsys)
+        assert not ran(), said
+        assert Path("kept/photo.png").is_file()
+        assert said.startswith("error: "), said
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_option_takes_a_function_of_a_library(place, there, capsys):
+    leave_evil()
+    verb, content = PLACES[place]
+    path = f"{IO}.load_checkpoint"
+    part = {"class_path": path, "init_args": FUNCTIONS[path]}
+    Path("c.yaml").write_text(yaml.safe_dump(content(part)))
+    refused([verb, "--config=c.yaml", "--trainer.accelerator=cpu"], capsys, path)
+
+
+def test_a_sweep_names_no_function_either(there, capsys):
+    leave_evil()
+    path = f"{IO}.load_checkpoint"
+    part = {"class_path": path, "init_args": FUNCTIONS[path]}
+    Path("c.yaml").write_text(yaml.safe_dump(PLACES["a hook"][1](part)))
+    run = {"verb": "fit", "name": "a", "configs": ["c.yaml"]}
+    Path("sweep.yaml").write_text(yaml.safe_dump({"runs": [run]}))
+    main(["sweep", "sweep.yaml"])
+    assert not ran()
+
+
+def test_names_of_layers_are_written_into_no_code(there):
+    """torch.fx and torch.compile make Python of the names of layers."""
+    evil = 'a|(", exec("import stranger"))#'
+    network = nn.ModuleDict({evil: nn.Conv2d(3, 4, 1)})
+    victim = as_victim(IntermediateLayerGetter(network, {evil: "o"}))
+    for kernels in (Kernels(folded=True), Kernels(compiled=True)):
+        with pytest.raises(ValueError, match="layers must have plain names"):
+            kernels.of(victim)
+    assert not ran()
+
+
+def test_a_checkpoint_deletes_nothing_of_ours(there, blobs):
+    """Its callbacks' states name files, which Lightning deletes once there are better ones."""
+    options = {"max_epochs": 1, "enable_checkpointing": True}
+    saver = ModelCheckpoint("ck", filename="best", monitor="val/map", mode="max")
+    trainer(there, callbacks=[saver], **options).fit(module(), blobs)
+    path = Path("ck/best.ckpt").resolve()
+    content = torch.load(path, weights_only=True)
+    Path("photos").mkdir()
+    Path("photos/a.png").write_text("")
+    Path("photo.png").write_text("")
+    for place in ("ck/../photos", "ck/../photo.png", f"local::file://{there}/photos"):
+        (name,) = (name for name in content["callbacks"] if name.startswith("ModelCheckpoint"))
+        state = content["callbacks"][name]
+        target = place if "::" in place else str(there / place)
+        state |= {
+            "best_k_models": {target: torch.tensor(-1.0)}, "kth_best_model_path": target,
+            "kth_value": torch.tensor(-1.0), "best_model_path": target,
+            "best_model_score": torch.tensor(-1.0),
+        }  # fmt: skip
+        torch.save(content, "evil.ckpt")
+        saver = ModelCheckpoint("ck", filename="best", monitor="val/map", mode="max")
+        again = trainer(there, callbacks=[saver], **{**options, "max_epochs": 2})
+        again.fit(module(), blobs, ckpt_path="evil.ckpt", weights_only=True)
+        assert Path("photos/a.png").is_file()
+        assert Path("photo.png").is_file()
+        assert Path(saver.best_model_path).parent == Path("ck").resolve()
+
+
+def test_a_folder_of_shards_is_no_address(there, capsys):
+    """Strategies unpickle its metadata; a folder may be called like an address."""
+    Path("dcp:/ck").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="is a folder"):
+        check_checkpoint_to_go_on("dcp://ck")
+    leave_evil()
+    with pytest.raises(ValueError, match="holds more than tensors and plain values"):
+        check_checkpoint_to_go_on(f"file://{there / 'evil.pth'}")
+    assert not ran()
+    with pytest.raises(ValueError, match="cannot be read"):
+        check_checkpoint_to_go_on(f"file://{there / 'none.ckpt'}")

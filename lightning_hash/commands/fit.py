@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities import cloud_io
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
@@ -29,7 +31,7 @@ from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.whole_file import ready_folder
 from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
 
-FOUND = re.compile(r"best|last|hpc|registry.*|.*://.*")  # by Lightning
+FOUND = re.compile(r"best|last|hpc|registry.*")  # by Lightning
 
 
 def run_fit(
@@ -60,8 +62,7 @@ def run_fit(
     if ckpt_path == "last" or (ckpt_path is None and requeued):
         ckpt_path = _last_checkpoint(last)
     if ckpt_path is not None and not FOUND.fullmatch(str(ckpt_path)):
-        maker = "python -m lightning_hash fit"
-        read_checkpoint(Path(ckpt_path), "victim", maker, prefix="ckpt_path: ", needs=GO_ON)
+        check_checkpoint_to_go_on(str(ckpt_path))
     writes = last is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", 0)
     with _alone(last.path.parent if last is not None and writes else None):
         datamodule.cached = cache_frames(model, datamodule, trainer)
@@ -80,6 +81,31 @@ def run_fit(
         trainer.test(
             model, datamodule=datamodule, ckpt_path=tested, verbose=False, weights_only=True
         )
+
+
+def check_checkpoint_to_go_on(ckpt_path: str) -> None:
+    """Refuse a checkpoint that is none of a training, or that is not read safely.
+
+    Args:
+        ckpt_path: a file, or an address that fsspec opens.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is of no training, or holds more than tensors and plain values.
+    """
+    maker = "python -m lightning_hash fit"
+    # What lies here is no address, whatever its name: strategies unpickle folders of shards.
+    if "://" not in ckpt_path or Path(ckpt_path).exists():
+        read_checkpoint(Path(ckpt_path), "victim", maker, prefix="ckpt_path: ", needs=GO_ON)
+        return
+    try:
+        cloud_io._load(ckpt_path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        msg = f"ckpt_path: {ckpt_path} holds more than tensors and plain values, so it is not read"
+        raise ValueError(msg) from error
+    except (OSError, ImportError, ValueError) as error:
+        msg = f"ckpt_path: {ckpt_path} cannot be read: {error}"
+        raise ValueError(msg) from error
 
 
 def _last_checkpoint(last: LastEpoch | None) -> str | None:

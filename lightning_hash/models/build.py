@@ -79,7 +79,7 @@ def build_network(
         raise ValueError(msg)
     try:
         return network_class(**given)
-    except TypeError as error:
+    except (TypeError, AttributeError, KeyError) as error:
         msg = f"backbone: init_args do not fit {path!r}: {error}"
         raise ValueError(msg) from error
 

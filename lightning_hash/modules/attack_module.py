@@ -56,6 +56,7 @@ from lightning_hash.modules.step_watch import StepWatch
 from lightning_hash.modules.tally import Tally, mean_asked
 from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.modules.victim_pass import VictimPass
+from lightning_hash.utils.checkpoint_places import forget_strange_places
 from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.victims.joint import member_bits
 from lightning_hash.victims.kernels import Kernels, read_kernels
@@ -395,6 +396,7 @@ class AttackModule(pl.LightningModule):
         Raises:
             ValueError: if the checkpoint belongs to another attack; names what differs.
         """
+        forget_strange_places(checkpoint, self.trainer.checkpoint_callbacks)
         made: Any = list(self.perturbations)
         local = None if self.shared else (self.batches, made)
         entry = load_attack(checkpoint, self._identity(), local, self.recipe, self.perturbations)

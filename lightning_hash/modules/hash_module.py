@@ -38,6 +38,7 @@ from lightning_hash.modules.training_settings import (
     scheduler_settings,
     selected_on,
 )
+from lightning_hash.utils.checkpoint_places import forget_strange_places
 from lightning_hash.utils.distributed import (
     gather_equal_rows,
     gather_rows,
@@ -422,6 +423,7 @@ class HashModule(pl.LightningModule):
                 weights are of another network.
         """
         if self._trainer is not None and self._trainer.state.fn == "fit":
+            forget_strange_places(checkpoint, self.trainer.checkpoint_callbacks)
             follows = "lr_scheduler" if self.lr_scheduler is not None else None
             if follows is None and isinstance(self.loss, FollowsProgress):
                 follows = f"loss {type(self.loss).__name__}"

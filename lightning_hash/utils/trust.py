@@ -8,7 +8,7 @@ from typing import Any
 
 OPTION = "--trust"
 # What a config may name without trust: parts of this program and of the libraries that it stands
-# on. No functions that load or run something: torch.hub, torch.jit and the like are left out.
+# on. Classes alone: the parser would call functions with whatever a config says.
 # Of this program its parts, and none of what has an argument `trust` or runs something.
 OFFERED = (
     *(
@@ -31,7 +31,6 @@ OFFERED = (
     "torchvision.models",
     "torchvision.ops",
     "torchvision.transforms",
-    "torchmetrics",
     *(
         f"{package}.{part}"
         for package in ("pytorch_lightning", "lightning_fabric")

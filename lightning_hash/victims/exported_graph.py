@@ -7,7 +7,7 @@ torch makes Python of it: names and targets go into code that is run, symbolic s
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -33,6 +33,10 @@ _PYTHON = re.compile(
     r"math\.trunc|torch\.sym_(not|int|float|ite|max|min|sum)|torch\._?sym_sqrt|_operator\.(eq|ne|le"
     r"|ge|lt|gt|neg|pos|mul|add|sub|floordiv|mod|pow|truediv|and_|or_|lshift|rshift|getitem)"
 )
+_GUARDS = re.compile(r"L|math|torch|not_none")
+_OF_GUARDS = re.compile(
+    r"size|stride|storage_offset|trunc|floor|ceil|sqrt|isnan|inf|sym_(not|int|float|ite|max|min|sum)"
+)
 _HIGHER = re.compile(
     r"torch\.ops\.higher_order\.(cond|wrap_with_set_grad_enabled|wrap_with_autocast)"
 )
@@ -43,12 +47,8 @@ _SYMBOLIC = re.compile(
     r"|(Ceil|Floor|Trunc|Round)ToInt|TruncToFloat|RoundDecimal|ToFloat|PowByNatural|FloatPow"
     r"|(Float|Int)TrueDiv|IsNonOverlappingAndDenseIndicator|[suzf]+\d+"  # s77, a size by its name
 )
-_GUARDS = re.compile(r"L|math|torch|not_none")
-_OF_GUARDS = re.compile(
-    r"size|stride|storage_offset|trunc|floor|ceil|sqrt|isnan|inf|sym_(not|int|float|ite|max|min|sum)"
-)
 _PARTS = (
-    ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call, ast.keyword, ast.BinOp,
+    ast.Expression, ast.Name, ast.Load, ast.Call, ast.keyword, ast.BinOp,
     ast.UnaryOp, ast.BoolOp, ast.Compare, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
 )  # fmt: skip
 _TREES = ("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
@@ -71,35 +71,40 @@ def plain_json(text: bytes) -> bytes:
         NotPlainError: naming the first part that is more than a computation.
         ValueError: if it is no JSON.
     """
-    content = json.loads(text)
-    _check(content, "")
-    return json.dumps(_without_metadata(content)).encode()
+    return json.dumps(_plain(json.loads(text), "")).encode()
 
 
-def _without_metadata(value: Any) -> Any:
-    """Leave out stack traces and modules' names, which torch would write into the code."""
+def _plain(value: Any, key: str) -> Any:
+    """Return a part as torch may read it.
+
+    Left out are stack traces and modules' names, which torch would write into the code.
+    Expressions are written anew from what was parsed here: torch takes their line ends out before
+    it parses them, and would read another text.
+    """
     if isinstance(value, list):
-        return [_without_metadata(inner) for inner in value]
+        return [_plain(inner, key) for inner in value]
     if isinstance(value, dict):
-        return {k: {} if k == "metadata" else _without_metadata(v) for k, v in value.items()}
+        return {name: _plain_item(name, inner, key) for name, inner in value.items()}
+    if not isinstance(value, str):
+        return value
+    if key in ("expr_str", "guards_code"):
+        return plain_size(value) if key == "expr_str" else plain_guard(value)
+    if key in ("in_spec", "out_spec"):
+        return _plain_tree(value)
+    if not _rule(key)(value):
+        raise NotPlainError(_refusal(key, value))
     return value
 
 
-def _check(value: Any, key: str) -> None:
-    if isinstance(value, list):
-        for inner in value:
-            _check(inner, key)
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            rule = TEXT if key == "range_constraints" else DOTTED
-            if name in ("as_custom_obj", "custom_obj") or not rule.fullmatch(name):
-                raise NotPlainError(_refusal(key or "key", name))
-            if name == "use_pickle" and inner is not False:
-                raise NotPlainError(_refusal("use_pickle", str(inner)))
-            if name != "metadata":
-                _check(inner, name)
-    elif isinstance(value, str) and not _rule(key)(value):
-        raise NotPlainError(_refusal(key, value))
+def _plain_item(name: str, value: Any, key: str) -> Any:
+    rule = TEXT if key == "range_constraints" else DOTTED
+    if name in ("as_custom_obj", "custom_obj") or not rule.fullmatch(name):
+        raise NotPlainError(_refusal(key or "key", name))
+    if name == "use_pickle" and value is not False:
+        raise NotPlainError(_refusal("use_pickle", str(value)))
+    if name == "metadata":
+        return {}
+    return _plain(value, name)
 
 
 def _refusal(key: str, value: str) -> str:
@@ -108,13 +113,8 @@ def _refusal(key: str, value: str) -> str:
 
 
 def _rule(key: str) -> Callable[[str], bool]:
-    rules: Mapping[str, Callable[[str], bool]] = {
-        "target": is_operator, "as_operator": is_operator,
-        "expr_str": is_symbolic, "guards_code": is_guard,
-        "in_spec": _is_tree, "out_spec": _is_tree,
-    }  # fmt: skip
-    if key in rules:
-        return rules[key]
+    if key in ("target", "as_operator"):
+        return is_operator
     pattern = NAME
     if key in ("as_string", "as_strings", "torch_version"):
         pattern = TEXT
@@ -149,30 +149,34 @@ def _operators() -> frozenset[str]:
     return frozenset(torch._C._dispatch_get_all_op_names())
 
 
-def is_symbolic(expression: str) -> bool:
-    """Return whether a symbolic size is made of symbols, numbers and arithmetic alone.
+def plain_size(expression: str) -> str:
+    """Return a symbolic size written anew; it is made of symbols, numbers and arithmetic alone.
+
+    Raises:
+        NotPlainError: if there is more in it.
 
     Example:
-        >>> is_symbolic("Mul(Integer(2), Symbol('s0', integer=True))"), is_symbolic("f(os)")
-        (True, False)
+        >>> plain_size("Mul(Integer(2),  Symbol('s0', integer=True))  # twice")
+        "Mul(Integer(2), Symbol('s0', integer=True))"
     """
 
     def known(node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
             return _SYMBOLIC.fullmatch(node.id) is not None
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return bool(NAME.fullmatch(node.value) or NUMBER.fullmatch(node.value))
-        return isinstance(node, _PARTS)
+        return _is_constant(node) or isinstance(node, _PARTS)
 
-    return _all_known(expression, known)
+    return _written_anew(expression, known, "expr_str")
 
 
-def is_guard(expression: str) -> bool:
-    """Return whether a condition compares sizes of inputs and numbers alone.
+def plain_guard(expression: str) -> str:
+    """Return a condition written anew; it compares sizes of inputs and numbers alone.
+
+    Raises:
+        NotPlainError: if there is more in it.
 
     Example:
-        >>> is_guard("L['x'].size()[2] % 4 == 0"), is_guard("__import__('os').abort()")
-        (True, False)
+        >>> plain_guard("L['x'].size()[2] % 4  == 0")
+        "L['x'].size()[2] % 4 == 0"
     """
 
     def known(node: ast.AST) -> bool:
@@ -180,26 +184,43 @@ def is_guard(expression: str) -> bool:
             return _GUARDS.fullmatch(node.id) is not None
         if isinstance(node, ast.Attribute):
             return _OF_GUARDS.fullmatch(node.attr) is not None
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return NAME.fullmatch(node.value) is not None
-        return isinstance(node, (*_PARTS, ast.Subscript))
+        return _is_constant(node) or isinstance(node, (*_PARTS, ast.Subscript))
 
-    return _all_known(expression, known)
+    return _written_anew(expression, known, "guards_code")
 
 
-def _all_known(expression: str, known: Callable[[ast.AST], bool]) -> bool:
+def _is_constant(node: ast.AST) -> bool:
+    """Return whether a node is a number, or the text of a name or number."""
+    if not isinstance(node, ast.Constant):
+        return False
+    if isinstance(node.value, str):
+        return bool(NAME.fullmatch(node.value) or NUMBER.fullmatch(node.value))
+    return node.value is None or isinstance(node.value, int | float)  # bool is an int
+
+
+def _written_anew(expression: str, known: Callable[[ast.AST], bool], key: str) -> str:
     try:
         tree = ast.parse(expression, mode="eval")
+        plain = all(map(known, ast.walk(tree)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return all(map(known, ast.walk(tree)))
+        plain = False
+    if not plain:
+        raise NotPlainError(_refusal(key, expression))
+    return ast.unparse(tree)
 
 
-def _is_tree(text: str) -> bool:
-    """Return whether inputs or outputs are nested in Python's own containers."""
+def _plain_tree(text: str) -> str:
+    """Return the nesting of inputs or outputs; it is of Python's own containers."""
     if not text:
-        return True
-    stack = [json.loads(text)[1]]
+        return text
+    tree = json.loads(text)
+    if not _is_tree(tree):
+        raise NotPlainError(_refusal("spec", text))
+    return json.dumps(tree)
+
+
+def _is_tree(tree: Any) -> bool:
+    stack = [tree[1]]
     while stack:
         part = stack.pop()
         keys = json.loads(part["context"] or "null")

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,8 @@ class Kernels:
             yield
 
     def _on(self, network: nn.Module) -> nn.Module:
+        if self.folded or self.compiled:
+            _check_names(network)
         network = _fold(network) if self.folded else copy.deepcopy(network)
         if self.short:
             _shorten(network)
@@ -100,6 +103,14 @@ class Kernels:
         if self.compiled:
             network.compile()
         return network
+
+
+def _check_names(network: nn.Module) -> None:
+    """Refuse names of layers that are more: torch.fx writes them into code that is run."""
+    for name, _ in network.named_modules():
+        if name and not re.fullmatch(r"(?a:[\w.]+)", name):
+            msg = f"layers must have plain names, got {name!r}"
+            raise ValueError(msg)
 
 
 def read_kernels(given: str | Sequence[str]) -> Kernels | str:

@@ -12,7 +12,12 @@ from torch.export.pt2_archive._package import PT2ArchiveWriter
 
 from lightning_hash.utils.trust import UntrustedError
 from lightning_hash.victims import load_foreign
-from lightning_hash.victims.exported_graph import is_guard, is_operator, is_symbolic
+from lightning_hash.victims.exported_graph import (
+    NotPlainError,
+    is_operator,
+    plain_guard,
+    plain_size,
+)
 
 MODEL, INPUTS = "models/model.json", "data/sample_inputs/model.pt"
 WEIGHTS = "data/weights/model_weights_config.json"
@@ -103,6 +108,40 @@ def guard(records, mark):
     return changed(records, MODEL, change)
 
 
+def text_with_line_ends(mark):
+    """A text that is harmless as it stands; torch takes its line ends out, and a quote is left."""
+    code = 'a"+str(' + runs(mark).replace("'", '"') + ')+"b'
+    return "'a" + "".join(f"\\\nx{ord(letter):02x}" for letter in code) + "'"
+
+
+def guard_with_line_ends(records, mark):
+    def change(content):
+        content["guards_code"] += [text_with_line_ends(mark)]
+
+    return changed(records, MODEL, change)
+
+
+def guard_of_bytes(records, mark):
+    def change(content):
+        content["guards_code"] += ["b'a\"+str(" + runs(mark).replace("'", '"') + ")+\"b'"]
+
+    return changed(records, MODEL, change)
+
+
+def size_with_line_ends(records, mark):
+    """To Python the second line is a comment, and a text goes on over the line ends."""
+
+    def change(content):
+        for value in graph(content)["tensor_values"].values():
+            for size in value["sizes"]:
+                if "as_expr" in size:
+                    size["as_expr"]["expr_str"] = (
+                        f"Symbol('a\\\n' # ') and {runs(mark)} or Symbol(\n'b')"
+                    )
+
+    return changed(records, MODEL, change)
+
+
 def operator_that_writes(records, mark):
     """An operator of torch makes a file of the size that it is told."""
 
@@ -186,8 +225,9 @@ def opaque_constant(records, mark):
 
 RUN = [
     pickled_inputs, bare_pickle_as_inputs, symbolic_size, guard, operator_that_writes,
-    tree_of_outputs, pickled_weight, old_weights, opaque_constant,
+    tree_of_outputs, pickled_weight, old_weights, opaque_constant, guard_of_bytes,
 ]  # fmt: skip
+READ_ANEW = [guard_with_line_ends, size_with_line_ends]  # harmless as Python reads them
 
 
 def use(path, mark, **options):
@@ -215,6 +255,17 @@ def test_code_in_a_file_runs_with_trust_alone(whole, tmp_path, monkeypatch, chan
     assert "\n" not in str(said)
     ran, said = use(path, mark, trust=True)
     assert ran, said  # torch runs it: the case is a real one
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("change", READ_ANEW)
+def test_torch_reads_the_text_that_was_looked_at(whole, tmp_path, change):
+    mark = tmp_path / "mark"
+    path = write(tmp_path / "a.pt2", change(whole, mark))
+    ran, _ = use(path, mark)
+    assert not ran
+    ran, said = use(path, mark, trust=True)
+    assert ran, said
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -288,20 +339,33 @@ def test_targets_that_compute(target):
     assert is_operator(target)
 
 
-def test_expressions():
-    assert is_symbolic("Max(Integer(1), Pow(Symbol('s0', positive=True), Integer(-1)))")
-    assert is_symbolic("s77")
-    assert is_guard("L['x'].size()[2] // 4 <= 7*math.trunc(0.5*torch.sym_float(L['x'].size()[1]))")
-    for text in (
+def test_expressions_are_written_anew():
+    size = "Max(Integer(1), Pow(Symbol('s0', positive=True), Integer(-1)))"
+    assert plain_size(size) == size
+    assert plain_size("s77") == "s77"
+    assert plain_size("Symbol('a\\\n' # ') or f(\n'b')") == "Symbol('ab')"
+    condition = "L['x'].size()[2] // 4 <= 7 * math.trunc(0.5 * torch.sym_float(L['x'].size()[1]))"
+    assert plain_guard(condition.replace(" ", "")) == condition
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "Symbol.__class__", "Symbol('a b')", "(lambda: 1)()", "[1 for x in Symbol]", "eval('1')",
         "Add('__import__(\"os\")')", "f'{Symbol}'", "Symbol('x').f()", "Symbol(", "s0; s1",
-    ):  # fmt: skip
-        assert not is_symbolic(text)
-    for text in (
-        "torch.load('x')",
-        "L['x'].__class__",
-        "math.os",
-        "L['a b'] == 1",
-        "getattr(L, x)",
-    ):
-        assert not is_guard(text)
+        "Symbol(b'x')", "Integer(...)", "Integer(1j)", "Symbol('x\\x22')",
+    ],
+)  # fmt: skip
+def test_sizes_that_are_more(text):
+    with pytest.raises(NotPlainError, match="expr_str"):
+        plain_size(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["torch.load('x')", "L['x'].__class__", "math.os", "L['a b'] == 1", "getattr(L, x)",
+     "b'x' == L['x'].size()", "L['\\x22'].size()[0] == 1"],
+)  # fmt: skip
+def test_conditions_that_are_more(text):
+    with pytest.raises(NotPlainError, match="guards_code"):
+        plain_guard(text)
