@@ -105,7 +105,8 @@ class HashCLI(LightningCLI):
         self._options = parser.add_function_arguments(self._function, skip={3})
         self._defaults = keep_defaults(self._entry.defaults, self._arguments)
         parser.set_defaults(self._defaults)
-        if is_given("model.victim", self._arguments):  # what is appended stands beside no default
+        takes_victim = not issubclass(self._model_class, HashModule)
+        if takes_victim and is_given("model.victim", self._arguments):  # appended beside no default
             parser.set_defaults({"model.victim": None})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
