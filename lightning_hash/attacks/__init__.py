@@ -1,15 +1,18 @@
 """Attacks on hash models: the idea (attack.py) and its parts; no Trainer, no files."""
 
+from lightning_hash.attacks.apgd import APGD
 from lightning_hash.attacks.attack import Answer, iterate
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
+from lightning_hash.attacks.l2 import L2
 from lightning_hash.attacks.objectives import (
     HAG,
     SAAT,
     AnchorCode,
     CgAT,
     HAGCode,
+    Hinge,
     JointObjective,
     Noise,
     Objective,
@@ -38,7 +41,9 @@ from lightning_hash.attacks.steps import (
 from lightning_hash.attacks.targets import TargetChoice, Targets, write_targets
 
 __all__ = [
+    "APGD",
     "HAG",
+    "L2",
     "SAAT",
     "AlphaSchedule",
     "AnchorCode",
@@ -53,6 +58,7 @@ __all__ = [
     "DiverseInputs",
     "EpsilonSpace",
     "HAGCode",
+    "Hinge",
     "JointObjective",
     "Known",
     "LInf",
