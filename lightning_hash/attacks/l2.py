@@ -94,7 +94,8 @@ def _inside(wanted: Tensor, clean: Tensor, radius: float, scale: Tensor | float)
 
 
 def _length(values: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(values.flatten(1), dim=1)
+    length: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1)
+    return length
 
 
 def _per_row(values: Tensor, like: Tensor) -> Tensor:

@@ -93,9 +93,10 @@ class Recipe:
             raise ValueError(msg)
         ahead = isinstance(rule, Rule) and rule.looks_ahead
         if self.stop_finished and (self.inputs is not None or ahead):
+            who = type(rule).__name__ if ahead else "inputs"
             msg = (
-                "stop_finished looks at the codes of the perturbed queries, which inputs and "
-                "NesterovSignStep change before the victim sees them; leave one of them out"
+                "stop_finished looks at the codes of the perturbed queries, and the victim sees "
+                f"others with {who}; leave one of them out"
             )
             raise ValueError(msg)
 
