@@ -1,7 +1,7 @@
 """APGD: a step rule that finds its own step size and keeps the best point of each query."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch.optim.optimizer import ParamsT
 
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import Queries
+from lightning_hash.attacks.reached import Reached
 from lightning_hash.attacks.rules import Rule
 
 # Shares of the iterations: the first gap between two looks at the progress, by how much each is
@@ -95,7 +96,7 @@ class APGD(Rule):
             parameter.copy_(state["point"])
         with torch.enable_grad():
             answer = closure()
-        found = _Value(answer.success, answer.losses)
+        found = Reached.of(answer)
         if not state:
             self._begin(parameter, found, group["step"] * self.perturbation.budget.epsilon)
         else:
@@ -106,10 +107,9 @@ class APGD(Rule):
             self._move(parameter, group["momentum"])
         state["done"] += 1
         parameter.copy_(state["best"])
-        losses = torch.where(answer.losses.isfinite(), state["best_loss"], answer.losses)
-        return type(answer)(losses, state["best_success"].clone(), answer.asked)
+        return self._noted(parameter, "best").said(answer)
 
-    def _begin(self, parameter: Tensor, found: "_Value", length: float) -> None:
+    def _begin(self, parameter: Tensor, found: Reached, length: float) -> None:
         state, rows = self.state[parameter], len(parameter)
         point, gradient = parameter.clone(), _gradient(parameter)
         state |= {
@@ -123,7 +123,7 @@ class APGD(Rule):
         for name in ("last", "best", "looked"):
             self._note(parameter, name, found)
 
-    def _compare(self, parameter: Tensor, found: "_Value") -> None:
+    def _compare(self, parameter: Tensor, found: Reached) -> None:
         state = self.state[parameter]
         state["gradient"].copy_(_gradient(parameter))
         state["better"] += found.is_better_than(self._noted(parameter, "last"))
@@ -163,28 +163,13 @@ class APGD(Rule):
         before.copy_(point)
         point.copy_(parameter)
 
-    def _note(self, parameter: Tensor, name: str, found: "_Value") -> None:
+    def _note(self, parameter: Tensor, name: str, found: Reached) -> None:
         state = self.state[parameter]
         state[f"{name}_success"], state[f"{name}_loss"] = found.success, found.losses
 
-    def _noted(self, parameter: Tensor, name: str) -> "_Value":
+    def _noted(self, parameter: Tensor, name: str) -> Reached:
         state = self.state[parameter]
-        return _Value(state[f"{name}_success"], state[f"{name}_loss"])
-
-
-class _Value(NamedTuple):
-    """How good points are, each ``(B,)``."""
-
-    success: Tensor
-    losses: Tensor
-
-    def is_better_than(self, other: "_Value") -> Tensor:
-        equal = self.success == other.success
-        better = (self.success > other.success) | (equal & (self.losses < other.losses))
-        return self.losses.isfinite() & (better | ~other.losses.isfinite())
-
-    def where(self, mine: Tensor, other: "_Value") -> "_Value":
-        return _Value(*(torch.where(mine, a, b) for a, b in zip(self, other, strict=True)))
+        return Reached(state[f"{name}_success"], state[f"{name}_loss"])
 
 
 def looks(iterations: int) -> list[int]:
