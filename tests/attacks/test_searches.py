@@ -237,3 +237,17 @@ def test_another_ball_is_refused():
         ValueError, match="Square proposes corners of an L-infinity ball, the budget"
     ):
         rule.prepare(perturbation, queries, 5)
+
+
+@pytest.mark.parametrize("rule", [Square, SignHunter, NES])
+def test_layout_in_memory_changes_nothing(rule):
+    generator = torch.Generator().manual_seed(4)
+    clean = torch.rand(3, 3, 4, 5, generator=generator, dtype=torch.float64)
+    model, found = Counted((3, 4, 5)), []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        inputs = clean.contiguous(memory_format=layout)
+        queries = Queries.untargeted(inputs, model(clean).detach())
+        perturbation = PerQuery(inputs, LInf(EPSILON))
+        step = rule(perturbation.parameters())
+        found.append(attack(model, Hinge(), perturbation, step, queries, 20))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-9)

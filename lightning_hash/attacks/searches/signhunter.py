@@ -25,7 +25,9 @@ class SignHunter(Proposals):
     def start(self, delta: Tensor) -> None:
         """Set plus epsilon."""
         # Beside delta, whose signs are lost where the box leaves no room.
-        self.state[delta]["signs"] = torch.ones_like(delta, dtype=torch.int8)
+        self.state[delta]["signs"] = torch.ones_like(
+            delta, dtype=torch.int8, memory_format=torch.contiguous_format
+        )
         delta.fill_(self.perturbation.budget.epsilon)
 
     def propose(self, delta: Tensor, number: int) -> None:
