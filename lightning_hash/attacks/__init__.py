@@ -18,6 +18,7 @@ from lightning_hash.attacks.objectives import (
     Objective,
     TargetFeatures,
 )
+from lightning_hash.attacks.oracle import Oracle
 from lightning_hash.attacks.perturbations import ChosenFrames, PerQuery, Perturbation
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.references import (
@@ -31,6 +32,7 @@ from lightning_hash.attacks.references import (
 )
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
+from lightning_hash.attacks.searches import NES, SignHunter, Square
 from lightning_hash.attacks.steps import (
     MomentumSignStep,
     NesterovSignStep,
@@ -44,6 +46,7 @@ __all__ = [
     "APGD",
     "HAG",
     "L2",
+    "NES",
     "SAAT",
     "AlphaSchedule",
     "AnchorCode",
@@ -68,13 +71,16 @@ __all__ = [
     "Noise",
     "NormalizedStep",
     "Objective",
+    "Oracle",
     "PerQuery",
     "Perturbation",
     "Queries",
     "Reference",
     "Rule",
     "Search",
+    "SignHunter",
     "SignStep",
+    "Square",
     "Step",
     "TargetChoice",
     "TargetFeatures",

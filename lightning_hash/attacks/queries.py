@@ -27,6 +27,8 @@ class Queries:
         reference: ``(B, ...)``, what the objective compares with.
         goal: ``(B, K)`` of -1/+1, the codes that success is measured by.
         targeted: whether the goal is to be reached, not left.
+        goal_list: ``(B, top)`` int64, the database items that the goal retrieves, where an oracle
+            answers with what is retrieved.
         asked: ``(B,)`` int64, how often the victim was asked about each query.
         done: bool ``(B,)``, the queries with nothing left to flip, where these are stepped no more.
         sloped: bool ``(B,)``, the queries that a gradient has reached which is not zero throughout.
@@ -42,6 +44,7 @@ class Queries:
     clean_codes: Tensor = field(init=False)
     reference: Tensor = field(init=False)
     goal: Tensor = field(init=False)
+    goal_list: Tensor | None = field(init=False, default=None)
     asked: Tensor = field(init=False)
     done: Tensor = field(init=False)
     sloped: Tensor = field(init=False)

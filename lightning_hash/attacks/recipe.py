@@ -11,9 +11,15 @@ from torch.optim import Optimizer
 from lightning_hash.attacks.budget import Budget
 from lightning_hash.attacks.inputs import DiverseInputs
 from lightning_hash.attacks.objectives import JointObjective, Objective
+from lightning_hash.attacks.oracle import Oracle
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import Queries
-from lightning_hash.attacks.references import JointReference, Reference
+from lightning_hash.attacks.references import (
+    AnchorCodes,
+    CleanLogits,
+    JointReference,
+    Reference,
+)
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.steps import step_of_the_papers_way
@@ -28,6 +34,7 @@ class Recipe:
     Attributes:
         objective: what is minimised.
         reference: what it compares with.
+        oracle: what a search sees; its logits, where that is not said. ``None`` of step rules.
         step: makes a rule of parameters; ``None`` is HAG's step for the attack's length.
         perturbation: makes a perturbation of inputs, budget and lengths.
         budget: the set it must stay in.
@@ -52,6 +59,7 @@ class Recipe:
     stop_finished: bool
     targets: TargetChoice
     seed: int
+    oracle: Oracle | None = None
     name: str | None = None
     iterations: int = 0
 
@@ -59,6 +67,8 @@ class Recipe:
         if self.name is None:
             point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
             self.name = "p2p" if point_to_point else self.objective.name
+        if self.oracle is None and isinstance(self.example(), Search):
+            self.oracle = Oracle()
 
     def join(self, parts: list[slice]) -> None:
         """Attack several victims, each on its bits of the code."""
@@ -91,12 +101,38 @@ class Recipe:
                 "itself; leave stop_finished out"
             )
             raise ValueError(msg)
+        self._check_oracle(rule)
         ahead = isinstance(rule, Rule) and rule.looks_ahead
         if self.stop_finished and (self.inputs is not None or ahead):
             who = type(rule).__name__ if ahead else "inputs"
             msg = (
                 "stop_finished looks at the codes of the perturbed queries, and the victim sees "
                 f"others with {who}; leave one of them out"
+            )
+            raise ValueError(msg)
+
+    def _check_oracle(self, rule: Optimizer) -> None:
+        if self.oracle is None:
+            return
+        if not isinstance(rule, Search):
+            msg = (
+                f"oracle: step {type(rule).__name__} takes the gradient, which no oracle shows; "
+                "leave oracle out, or give a search such as Square"
+            )
+            raise ValueError(msg)
+        if self.sees_features:
+            msg = (
+                f"oracle: objective {self.objective.name} needs features, which no oracle shows; "
+                "give another objective"
+            )
+            raise ValueError(msg)
+        if self.oracle.shows == "logits":
+            return
+        if type(self.reference) not in (CleanLogits, AnchorCodes):
+            msg = (
+                f"oracle: objective {self.objective.name} needs logits, which {self.oracle.shows} "
+                "hide; give one that leaves the clean code (HAG, Hinge) or reaches the anchor code "
+                "(AnchorCode), or let the oracle show logits"
             )
             raise ValueError(msg)
 
@@ -144,6 +180,8 @@ class Recipe:
             "start_seed": self.start_seed, "stop_finished": self.stop_finished,
             "targets": self.targets, "iterations": self.iterations, "seed": self.seed, **more,
         }  # fmt: skip
+        if self.oracle is not None:
+            said["oracle"] = self.oracle
         found: dict[str, Any] = settings_of(said)
         return found
 

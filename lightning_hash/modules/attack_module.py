@@ -19,6 +19,7 @@ from lightning_hash.attacks import (
     EpsilonSpace,
     LInf,
     Objective,
+    Oracle,
     PerQuery,
     Perturbation,
     Queries,
@@ -41,7 +42,7 @@ from lightning_hash.modules.attack_callbacks import (
 )
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
-from lightning_hash.modules.databases import Databases, TargetDatabase
+from lightning_hash.modules.databases import Databases, TargetDatabase, open_oracle
 from lightning_hash.modules.doubts import share_used
 from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.gradient_watch import GradientWatch
@@ -84,6 +85,7 @@ class AttackModule(pl.LightningModule):
         perturbation: called with inputs ``(B, ...)``, budget and lengths; one for each query by
             default.
         budget: called with epsilon and its space; the L-infinity ball by default.
+        oracle: what a search sees of the victim: logits by default, codes, distances or ids.
         alpha: schedule of the hash activation's slope; that of both papers by default.
         epsilon: radius of the budget, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
@@ -134,6 +136,7 @@ class AttackModule(pl.LightningModule):
         step: Callable[[Iterable[Any]], Optimizer] | None = None,
         perturbation: Callable[[Any, Any, Any], Perturbation] | None = None,
         budget: Callable[[Any, Any], Budget] | None = None,
+        oracle: Oracle | None = None,
         alpha: AlphaSchedule | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
@@ -165,6 +168,7 @@ class AttackModule(pl.LightningModule):
             perturbation=perturbation or PerQuery, budget=(budget or LInf)(epsilon, epsilon_space),
             alpha=alpha or AlphaSchedule(), inputs=inputs, start_seed=start_seed,
             stop_finished=stop_finished, targets=targets or TargetChoice(), seed=seed, name=name,
+            oracle=oracle,
         )  # fmt: skip
         self.recipe.budget.bind(self.victim.network)
         if self.victim.members:
@@ -263,6 +267,7 @@ class AttackModule(pl.LightningModule):
         self.rules = rules if isinstance(rules, list) else [rules]
         self.clean = CleanPass(self.victim, self.databases, context)
         self.clean.know_bits(self.data, self.device)
+        open_oracle(self.recipe, self.databases, self.device)
         for queries in self.batches:
             self._know(queries)
         self.evaluation.look(self.data, self.batches, self.clean)
@@ -284,6 +289,8 @@ class AttackModule(pl.LightningModule):
         open_set = self.databases is not None and self.databases.open_set is not None
         items = self.data.source.open_set if open_set else self.data.source.database_set
         self.clean.set_reference(queries, self.recipe.reference, items)
+        if self.recipe.oracle is not None:
+            queries.goal_list = self.recipe.oracle.goal_list(queries.goal)
 
     def _on(self, queries: Queries, number: int) -> BatchAttack:
         """Return the attack on a batch whose references are known."""

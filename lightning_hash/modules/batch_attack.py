@@ -37,7 +37,7 @@ class BatchAttack:
         parts: Parts,
     ) -> None:
         self.queries, self.perturbation, self.victim = queries, perturbation, victim
-        self.objective, self.parts = recipe.objective, parts
+        self.objective, self.parts, self.oracle = recipe.objective, parts, recipe.oracle
         self.unfinished = Unfinished(self._finished, queries) if recipe.stop_finished else None
 
     def prepare(self, alpha: float) -> None:
@@ -80,7 +80,7 @@ class BatchAttack:
         def run() -> Answer:
             return iterate(
                 self.victim, self.objective, self.perturbation, optimizer, self.queries, alpha,
-                backward=backward, around=self._around,
+                oracle=self.oracle, backward=backward, around=self._around,
             )  # fmt: skip
 
         return run() if self.unfinished is None else self.unfinished.step(self.perturbation, run)
