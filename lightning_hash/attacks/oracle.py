@@ -74,7 +74,7 @@ class Oracle(Part):
         self._database = codes.to(device, torch.float32)
 
     def goal_list(self, goal: Tensor) -> Tensor | None:
-        """Return the items, int64 ``(B, top)``, that codes ``(B, K)`` to leave or reach retrieve."""
+        """Return the items, int64 ``(B, top)``, that goal codes ``(B, K)`` retrieve."""
         return self._retrieve(goal)[0] if self.retrieves else None
 
     def judge(self, logits: Tensor, queries: Queries, rows: Rows) -> Tensor:
