@@ -47,7 +47,7 @@ def test_only_the_step_that_looks_ahead_asks_elsewhere():
 
 
 def test_finished_queries_are_those_of_the_place_itself():
-    message = "inputs and NesterovSignStep change before the victim sees them"
+    message = "the victim sees others with NesterovSignStep; leave one of them out"
     with pytest.raises(ValueError, match=message):
         recipe(stop_finished=True, step=NesterovSignStep).check()
     with pytest.raises(ValueError, match=message):
