@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 RUNS ?= runs
 
-.PHONY: demo papers test test-slow mutants check bench gpu-check clean
+.PHONY: demo docs papers test test-slow mutants check bench gpu-check clean
 .DELETE_ON_ERROR:
 
 $(STAMP): pyproject.toml
@@ -24,6 +24,15 @@ JOBS ?= 2
 papers: $(STAMP)
 	$(PY) -m lightning_hash sweep configs/papers/*.yaml --scale $(SCALE) --runs $(RUNS)/papers --jobs $(JOBS)
 	$(PY) -m lightning_hash report $(RUNS)/papers --output $(RUNS)/report/papers
+
+# The documentation as a site in build/site; a warning is an error. Building it needs no network.
+DOCS_STAMP := $(VENV)/.docs-installed
+$(DOCS_STAMP): $(STAMP)
+	$(PY) -m pip install --quiet --editable '.[docs]'
+	touch $@
+
+docs: $(DOCS_STAMP)
+	$(PY) -m mkdocs build --strict
 
 WORKERS ?= 2
 test: $(STAMP) check

@@ -1,5 +1,6 @@
 """``python -m lightning_hash`` and the console script."""
 
+import io
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ from lightning_hash._version import __version__
 from lightning_hash.commands.errors import explained
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
+from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.signals import ends_by_signal
 
 
@@ -24,6 +26,7 @@ def main(args: list[str] | None = None) -> int:
         stopped before its end; 2 where there is no verb, or no such option; 128 + the signal that
         stopped it; 141 where nobody reads what is printed.
     """
+    _print_any_text()
     verb, *arguments = (sys.argv[1:] if args is None else args) or [""]
     if verb in ("--version", "-V"):
         print(f"{PROGRAM} {__version__}")
@@ -45,8 +48,15 @@ def main(args: list[str] | None = None) -> int:
         line = explained(error)
         if line is None or os.environ.get("LIGHTNING_HASH_TRACEBACK"):
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {visible(line)}", file=sys.stderr)
         return 1
+
+
+def _print_any_text() -> None:
+    """Let what a terminal cannot show, as under ``LC_ALL=C``, be escaped rather than end a verb."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _quieten() -> None:
@@ -65,6 +75,7 @@ def _quieten() -> None:
         "LightningCLI's args parameter is intended",  # main's own argument
         r"The number of training batches .* is smaller than the logging interval",
         r"Checkpoint directory .* exists and is not empty",  # what is in it is kept
+        r"Image size \(\d+ pixels\) exceeds limit",  # such images are refused, and named
         r"Found \d+ module\(s\) in eval mode",  # the victim is
     ):
         warnings.filterwarnings("ignore", message=message)

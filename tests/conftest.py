@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from lightning_hash.__main__ import main
 from lightning_hash.data import HashDataModule
+from lightning_hash.utils.trust import trusting
 from tests.helpers.commands import SHORT_FIT, SMALL_DATA
 
 
@@ -16,6 +17,13 @@ from tests.helpers.commands import SHORT_FIT, SMALL_DATA
 def the_same_in_any_order():
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def trusted():
+    """For networks of tests, which are named by class path or function."""
+    with trusting():
+        yield
 
 
 class Blobs(Dataset):

@@ -297,7 +297,8 @@ def test_options_of_the_demo_data_do_not_pass_over_to_the_users_data(there, tmp_
     config.write_text(f"data:\n  class_path: {path}\n  init_args: {{n_query: 25}}\n")
     given = [f"--data={path}", "--data.n_query=25"]
     options = given if form == "argument" else ["--config", str(config)]
-    common = ["--trainer.max_epochs=1", "--trainer.accelerator=cpu", f"--name=other-{form}"]
+    common = ["--trust", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    common += [f"--name=other-{form}"]
     assert main(["fit", *options, *common]) == 0
     checkpoint = torch.load(f"checkpoints/other-{form}/last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 10  # 70 items in batches of 7

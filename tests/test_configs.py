@@ -21,6 +21,7 @@ from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.modules import AttackModule
 from lightning_hash.results.rows import read_results
 from lightning_hash.utils.configs import find_config, find_configs
+from lightning_hash.utils.trust import trusting
 
 CONFIGS = Path(lightning_hash.__file__).parent.parent / "configs"
 RECIPES = sorted(CONFIGS.glob("trainer/*.yaml"))
@@ -44,7 +45,7 @@ def test_recipes(recipe, verb, monkeypatch, tmp_path):
     monkeypatch.setattr(LightningCLI, "instantiate_trainer", construct)
     victim = ["--model.victim={source: tests.victims.test_foreign:make_small}"]
     arguments = [verb, "--config", str(recipe), *(victim if verb == "attack" else [])]
-    with pytest.raises(StoppedError):
+    with trusting(), pytest.raises(StoppedError):
         HashCLI(arguments[0], arguments[1:])
     for name, value in yaml.safe_load(recipe.read_text())["trainer"].items():
         assert given[name] == value

@@ -14,8 +14,8 @@ from lightning_hash.commands.errors import explained
     ("options", "line"),
     [
         (["--trainer.accelerator=gpu"], "trainer.accelerator: torch sees no GPU on this machine"),
-        (["--trainer.devices=0", "--trainer.accelerator=cpu"], "trainer: `Trainer(devices='0')`"),
-        (["--trainer.max_epochs=-2"], "trainer: `max_epochs` must be a non-negative integer or -1"),
+        (["--trainer.devices=0", "--trainer.accelerator=cpu"], "--trainer.devices must be a num"),
+        (["--trainer.max_epochs=-2"], "--trainer.max_epochs must be a whole number from 0 on"),
     ],
 )
 def test_a_trainer_that_cannot_be(options, line, capsys, tmp_path, monkeypatch):

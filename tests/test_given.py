@@ -87,7 +87,8 @@ def test_a_shared_perturbation_reads_the_batch_size(with_victim, monkeypatch, ca
     )
     monkeypatch.syspath_prepend(".")
     for name, refused in (("Shared", False), ("Own", True)):
-        line = ["attack", f"--model.perturbation=shared.{name}", "--data.batch_size=7"]
+        line = ["attack", "--trust", f"--model.perturbation=shared.{name}"]
+        line += ["--data.batch_size=7"]
         # Whatever stands behind the check: the run itself is refused.
         assert main([*line, *SMALL_DATA, *CPU, "--trainer.max_steps=1"]) == 1
         said = capsys.readouterr().err

@@ -33,7 +33,7 @@ class HashNet(nn.Module):
         return self.hash_layer(self.feature_layers(inputs).flatten(1))
 
 
-class CSQ(HashNet):
+class ThreeLayers(HashNet):
     """Model of yuanli2333/Hadamard-Matrix-for-hashing: a code behind three layers."""
 
     def __init__(self):
@@ -152,7 +152,7 @@ def test_state_dict_of(images, repository):
 
 
 def test_a_head_of_three_layers_is_named(images, capsys):
-    torch.save(CSQ().state_dict(), "model.pth")
+    torch.save(ThreeLayers().state_dict(), "model.pth")
     assert encode("resnet18") == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "resnet18 has no hash_layer.0.weight (512, 512)" in line

@@ -159,4 +159,4 @@ def test_wrong_roots(tmp_path, capsys):
     write_results(tmp_path / "results.json", run("hag", 0.2))
     (tmp_path / "curves.json").write_text("{")
     assert main(["report", str(tmp_path)]) == 0
-    assert f"left out: {tmp_path}/curves.json: is no JSON" in capsys.readouterr().err
+    assert f"left out: {tmp_path}/curves.json: curves.json is no JSON" in capsys.readouterr().err

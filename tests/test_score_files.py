@@ -208,7 +208,7 @@ def test_class_numbers_beyond_the_columns_are_refused(tmp_path):
     for name, codes, labels in (("q", QUERIES, QUERY_CLASSES + 1), ("d", CODES, LABELS)):
         np.save(tmp_path / f"{name}_code.npy", codes)
         np.save(tmp_path / f"{name}_label.npy", labels)
-    with pytest.raises(ValueError, match=r"query: class number 3 in row 1, .* columns 0 to 2"):
+    with pytest.raises(ValueError, match=r"q_code\.npy: class number 3 in row 1, .* 0 to 2"):
         score(str(tmp_path / "q_code.npy"), str(tmp_path / "d_code.npy"))
 
 

@@ -232,7 +232,7 @@ def torn(source, folder, name):
 
 BAD = {
     "empty": "a truncated one", "half": "a truncated one", "missing": "does not exist",
-    "targets": r"targets\.json holds no targets, or is truncated", "version": "of this version",
+    "targets": r"targets\.json is no JSON", "version": "its protocol",
     "nan": r"perturbations that are not finite, of the queries \[\d+\]",
     "none": "a perturbation for each query, at least one",
 }  # fmt: skip
@@ -271,7 +271,7 @@ def test_a_config_that_is_torn_is_taken_from_another_run(world, tmp_path):
     shutil.copytree(good, first)
     (first / "version_0" / "config.yaml").write_text("")
     runs = ["--perturbations", str(first), str(good)]
-    with pytest.warns(UserWarning, match="left out: .*first/.*config.yaml has no section data"):
+    with pytest.warns(UserWarning, match="left out: config .*first/.*config.yaml is empty"):
         assert transfer(world, *runs, "--victims", str(world / "ck/v8/best.ckpt"), name="f") == 0
 
 

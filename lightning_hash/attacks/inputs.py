@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from lightning_hash.attacks.draws import query_generator
+from lightning_hash.utils.numbers import check_seed
 from lightning_hash.utils.settings import Part
 
 
@@ -40,6 +41,7 @@ class DiverseInputs(Part, nn.Module):
         if not 0 < smallest <= 1:
             msg = f"smallest must be in (0, 1], got {smallest}"
             raise ValueError(msg)
+        check_seed("seed", seed)
         self.probability, self.smallest, self.seed = probability, smallest, seed
 
     def forward(self, images: Tensor, index: list[int], iteration: int) -> Tensor:

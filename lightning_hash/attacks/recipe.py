@@ -24,6 +24,7 @@ from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.attacks.targets import TargetChoice
+from lightning_hash.utils.numbers import check_seed
 from lightning_hash.utils.settings import settings_of
 
 
@@ -64,6 +65,9 @@ class Recipe:
     iterations: int = 0
 
     def __post_init__(self) -> None:
+        for name, seed in (("seed", self.seed), ("start_seed", self.start_seed)):
+            if seed is not None:
+                check_seed(name, seed)
         if self.name is None:
             point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
             self.name = "p2p" if point_to_point else self.objective.name

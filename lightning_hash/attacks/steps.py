@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
 from lightning_hash.attacks.rules import Rule
+from lightning_hash.utils.numbers import check_weight
 
 # Values in one input of 224 x 224 x 3, for which the DHTA authors' step of 1 was chosen.
 REFERENCE_SIZE = 224 * 224 * 3
@@ -33,9 +34,7 @@ class Step(Rule, ABC):
     """
 
     def __init__(self, params: ParamsT, lr: float, **defaults: Any) -> None:
-        if not lr > 0:
-            msg = f"lr must be positive, got {lr}"
-            raise ValueError(msg)
+        check_weight("lr", lr, positive=True)
         super().__init__(params, {"lr": lr, **defaults})
 
     @abstractmethod
@@ -106,9 +105,7 @@ class MomentumSignStep(Step):
     """
 
     def __init__(self, params: ParamsT, lr: float = 1 / 255, momentum: float = 1.0) -> None:
-        if not momentum >= 0:
-            msg = f"momentum must not be negative, got {momentum}"
-            raise ValueError(msg)
+        check_weight("momentum", momentum)
         super().__init__(params, lr, momentum=momentum)
 
     def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from lightning_hash.attacks.draws import query_generator
-from lightning_hash.attacks.target_rows import read_target_rows
+from lightning_hash.attacks.target_rows import read_target_json, read_target_rows
 from lightning_hash.functional import anchor_code
 from lightning_hash.functional.labels import CHUNK
 from lightning_hash.utils.array_names import split_name
+from lightning_hash.utils.numbers import check_seed
 from lightning_hash.utils.settings import Part
 from lightning_hash.utils.whole_file import write_whole
 
@@ -80,6 +81,7 @@ class TargetChoice(Part):
         if not rows and (anchors is not None or queries is not None):
             msg = f"anchors and queries go with a file of rows of target labels, got file {file!r}"
             raise ValueError(msg)
+        check_seed("seed", seed)
         self.n_t, self.rule, self.seed, self.file = n_t, rule, seed, file
         self.anchors, self.queries = anchors, queries
 
@@ -139,10 +141,11 @@ class TargetChoice(Part):
             members = torch.nonzero(group == target).flatten()
             if entry is not None and "anchor" in entry:
                 items = self._given_items(entry["anchor"], index, int(query))
-                if self.anchors is not None and (group[items] != target).any():
+                if (group[items] != target).any():
                     msg = (
-                        f"anchors {self.anchors}: the items of query {int(query)} have other "
-                        "labels than its target; the database must stand in the authors' order"
+                        f"{f'anchors {self.anchors}' if self.anchors else f'file {self.file}'}: "
+                        f"the items of query {int(query)} have other labels than its target; the "
+                        "database must stand in the order that the file was written for"
                     )
                     raise ValueError(msg)
             elif len(members) < self.n_t:
@@ -181,7 +184,7 @@ class TargetChoice(Part):
             msg = (
                 f"n_t = {self.n_t}: a target label must occur more than n_t times in the database, "
                 f"but the most frequent label vector that is {self.rule} from a query's occurs "
-                f"{most} times; lower n_t"
+                f"{most} times; lower n_t{'' if most else ', or give data of more labels'}"
             )
             raise ValueError(msg)
         return int(candidates[torch.randint(len(candidates), (), generator=generator)])
@@ -191,22 +194,8 @@ class TargetChoice(Part):
         if self.file is None:
             return {}
         if Path(self.file).suffix == ".json":
-            return self._read_file()
+            return read_target_json(Path(self.file))
         return read_target_rows(self.file, self.anchors, self.queries, classes)
-
-    def _read_file(self) -> dict[str, dict[str, list[int]]]:
-        path = Path(str(self.file))
-        try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            msg = f"file {path}: cannot read the targets as JSON ({error})"
-            raise ValueError(msg) from error
-        if not isinstance(content, dict) or not all(
-            isinstance(entry, dict) and "target" in entry for entry in content.values()
-        ):
-            msg = f'file {path}: must be an object {{"query index": {{"target": [0, 1, ...]}}}}'
-            raise ValueError(msg)
-        return content
 
     def _given_label(self, entry: dict[str, list[int]], vectors: Tensor, query: int) -> int:
         target = torch.tensor(entry["target"])

@@ -1,6 +1,5 @@
 """Code databases as files: our own, and those of the hashing repositories."""
 
-import json
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,20 +9,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.codes.code_values import to_codes
 from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
+from lightning_hash.codes.packed_file import packed, read_packed
 from lightning_hash.utils.array_files import read_arrays
 from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, split_name
+from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.utils.label_values import same_columns, to_labels
 from lightning_hash.utils.whole_file import write_whole
 
 CodeForm = Literal["auto", "labelled", "signs"]
-FORMAT, VERSION = "lightning_hash codes", "1"
 SUFFIXES = (".safetensors", ".txt", ".npy")
 _READABLE = ", ".join(dict.fromkeys(s for s in (*SUFFIXES, *ARRAY_SUFFIXES) if s))
 # How the repositories call codes, and what stands in its place in the name of the label file.
@@ -46,7 +44,7 @@ def write_codes(path: Path, codes: CodeSet, form: CodeForm = "auto") -> None:
     """
     check_suffix(path)
     if path.suffix == ".safetensors":
-        write_whole(path, _packed(codes))
+        write_whole(path, packed(codes))
     elif path.suffix == ".npy":
         write_whole(label_path(path), _npy(codes.labels.numpy()))
         write_whole(path, _npy(codes.codes.numpy()))
@@ -151,14 +149,23 @@ def open_codes(
         ValueError: as :func:`read_codes`.
     """
     place, name = split_name(str(path))
+    if bits is not None and bits < 1:
+        msg = f"bits must be at least 1, got {bits}"
+        raise ValueError(msg)
     if place.suffix not in (".safetensors", *ARRAY_SUFFIXES):
         msg = f"codes {place}: a code file ends in {_READABLE}, got {place.suffix!r}"
         raise ValueError(msg)
+    check_file(place, f"codes {place}")
     if not place.is_file():
         msg = f"codes {place} does not exist; make it with: python -m lightning_hash encode"
         raise FileNotFoundError(msg)
     if place.suffix == ".safetensors":
-        own = _unpacked(place)
+        own = read_packed(place)
+        if bits not in (None, own.bits):
+            msg = f"codes {path}: {own.bits} bits, {bits} expected"
+            raise ValueError(msg)
+        if isinstance(labels, Path):
+            _check_same(own.labels.numpy(), to_labels(read_labels(labels, path), str(labels)), path)
         return CodeFile(own.codes, own.labels.numpy(), str(path), own=own)
     arrays = read_arrays(place)
     values = pick_array(arrays, place, name, side, labels=False)
@@ -184,6 +191,9 @@ def open_codes(
         given = read_labels(beside, path, side) if labels is None else labels.numpy()
     codes, given = upright(read.codes.numpy(), given, said)
     rows = to_labels(given, f"labels of {path}")
+    if rows.ndim == 2 and not rows.any():
+        msg = f"labels of {path}: no item has a label, so nothing is relevant; name another"
+        raise ValueError(msg)
     if len(rows) != len(codes):
         msg = f"{said}: {len(codes)} rows, but {len(rows)} rows of labels; each item must have one"
         raise ValueError(msg)
@@ -212,6 +222,7 @@ def read_labels(path: Path, codes: Path, side: Side | None = None) -> NDArray[An
         ValueError: if it cannot be read.
     """
     place, name = split_name(str(path))
+    check_file(place, f"labels {place}")
     if not place.is_file():
         msg = f"codes {codes} hold no labels, and {place} does not exist; name the file of labels"
         raise FileNotFoundError(msg)
@@ -235,52 +246,16 @@ def label_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_label{path.suffix}")
 
 
-def _packed(codes: CodeSet) -> bytes:
-    # A path may hold a line break, and bytes that are no UTF-8, but no NUL.
-    text = "".join(f"{path}\0" for path in codes.paths).encode(errors="surrogateescape")
-    tensors = {
-        "codes": torch.from_numpy(np.packbits(codes.codes.numpy() > 0, axis=1)),
-        "labels": codes.labels.contiguous(),
-        "index": codes.index.contiguous(),
-        "paths": torch.frombuffer(bytearray(text), dtype=torch.uint8) if text else torch.empty(0),
-    }
-    metadata = {
-        "format": FORMAT,
-        "version": VERSION,
-        "bits": str(codes.bits),
-        "made_with": json.dumps(codes.made_with),
-    }
-    return save(tensors, metadata)
-
-
-def _unpacked(path: Path) -> CodeSet:
-    content = path.read_bytes()  # in one piece: safe_open opens twice, and the file may be replaced
-    try:
-        tensors = load(content)
-    except SafetensorError as error:
-        msg = f"codes {path} is truncated or no safetensors file ({error}); make it anew"
-        raise ValueError(msg) from error
-    header = content[8 : 8 + int.from_bytes(content[:8], "little")]
-    metadata = json.loads(header).get("__metadata__", {})
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        found = metadata.get("format"), metadata.get("version")
-        msg = f"codes {path}: {FORMAT} version {VERSION} is needed, this is {found}"
+def _check_same(own: NDArray[Any], given: NDArray[Any], path: Path) -> None:
+    """Refuse labels beside a file that has other ones, which would be passed over."""
+    if given.ndim == 1:
+        numbers = own.argmax(axis=1) if own.shape[1] and (own.sum(axis=1) == 1).all() else None
+        same = numbers is not None and np.array_equal(numbers, given)
+    else:
+        same = np.array_equal(own, given)
+    if not same:
+        msg = f"codes {path} hold labels of their own, not the ones that are named; leave these out"
         raise ValueError(msg)
-    try:
-        bits = int(metadata["bits"])
-        ones = np.unpackbits(tensors["codes"].numpy(), axis=1, count=bits)
-        text = bytes(tensors["paths"].to(torch.uint8).numpy()).decode(errors="surrogateescape")
-        paths = text[:-1].split("\0") if text.endswith("\0") else text.split("\n")
-        return CodeSet(
-            codes=torch.from_numpy(ones.astype(np.int8) * 2 - 1),
-            labels=tensors["labels"],
-            index=tensors["index"],
-            paths=tuple(paths) if text else (),
-            made_with=json.loads(metadata["made_with"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"codes {path}: it is no whole file of {FORMAT} ({error!r}); make it anew"
-        raise ValueError(msg) from error
 
 
 def _npy(values: NDArray[Any]) -> bytes:

@@ -15,6 +15,7 @@ from lightning_hash.functional.checks import check_codes, check_labels
 from lightning_hash.functional.frames import frame_mask, per_frame
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.utils.settings import sha256_of
+from lightning_hash.victims.resolve import as_victim
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def attack(
     lengths: Tensor | None = None,
     iterations: int = 100,
     accelerator: str = "auto",
+    trust: bool = False,
     **options: Any,
 ) -> Attacked:
     """Attack a batch of queries: the AttackModule under a quiet Trainer.
@@ -85,6 +87,8 @@ def attack(
             is then called with clips and lengths.
         iterations: iterations of the attack.
         accelerator: as in Lightning's Trainer.
+        trust: let a file or function that stands for the model run code, see
+            :func:`lightning_hash.victims.load_foreign`; a model given as such needs none.
         options: as in :class:`lightning_hash.modules.AttackModule`: objective, step, epsilon, ...
 
     Returns:
@@ -138,7 +142,8 @@ def attack(
             )
             raise ValueError(msg)
         database = plain_code_set(database_codes.cpu(), database_labels.cpu())
-    module = AttackModule(model, **{"n_queries": None, **options})
+    victim = as_victim(model, trust=trust)
+    module = AttackModule(victim, **{"n_queries": None, **options})
     with quiet_trainer(max_epochs=iterations, accelerator=accelerator) as trainer:
         clips = () if lengths is None else (lengths.long().cpu(),)
         labels = labels.to(torch.uint8).cpu()

@@ -33,6 +33,7 @@ from lightning_hash.modules.preparation import check_strategy, check_targets
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.places import check_name
 from lightning_hash.utils.versions import version_of
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.checkpoints import read_checkpoint
@@ -233,7 +234,10 @@ def _newest_checkpoint(folder: str | None) -> str | None:
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:
     """Return what the trainer gets beside the user's options."""
     given = options["trainer"]
-    name = options["name"] or getattr(model, "attack_name", "attack")
+    name = options["name"]
+    if name is None:
+        called = getattr(model, "attack_name", "attack")
+        name = check_name(called, "model.name, without --name the name of the run's folder,")
     own = [
         IterationProgress(), RunFolder(), Curves(), RetrievalImages(), SummaryTable(),
         AttackCheckpoint(options["checkpoint_every"]),

@@ -10,8 +10,9 @@ from typing import Any, Protocol, cast
 import pytorch_lightning as pl
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
-from lightning_hash.commands.defaults import keep_defaults
+from lightning_hash.commands.defaults import is_given, keep_defaults
 from lightning_hash.commands.given import (
     LEARNED_ON,
     UNUSED,
@@ -22,7 +23,9 @@ from lightning_hash.commands.given import (
     may_be_shared,
 )
 from lightning_hash.commands.parser import HashArgumentParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import PROGRAM, VERBS
+from lightning_hash.commands.trainer_values import check_seed, check_trainer_values
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.launched import check_launched, launched
@@ -30,6 +33,9 @@ from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.utils.escapes import visible
+from lightning_hash.utils.places import check_name
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, GO_ON, read_checkpoint
 
@@ -55,7 +61,7 @@ class SaveConfig(SaveConfigCallback):
         """Write the options; on rank 0 only."""
         assert self._place is not None  # HashCLI leaves this callback out without a place
         text = self.parser.dump(self.config, skip_none=False)
-        write_whole(Path(self._place) / self.config_filename, text.encode())
+        write_whole(Path(self._place) / self.config_filename, utf8(text))
 
 
 class HashCLI(LightningCLI):
@@ -72,24 +78,25 @@ class HashCLI(LightningCLI):
         self._part = cast(LightningVerb, module)
         self._function = getattr(module, entry.function)
         self._verb, self._arguments = verb, arguments
-        early = {k: reason for k, reason in UNUSED[verb].items() if (verb, k) != _LATE}
+        early = {k: reason for k, reason in UNUSED[verb].items() if (verb, k) not in _LATE}
         check_command_line(verb, arguments, early)
         model_module, _, model_class = entry.model.rpartition(".")
-        super().__init__(
-            model_class=getattr(import_module(model_module), model_class),
-            datamodule_class=HashDataModule,
-            subclass_mode_data=True,
-            trainer_class=HashTrainer,
-            seed_everything_default=0,
-            save_config_callback=SaveConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            parser_class=HashArgumentParser,
-            parser_kwargs={"prog": f"{PROGRAM} {verb}", "description": f"{entry.help}."},
-            load_from_checkpoint_support=False,
-            auto_configure_optimizers=False,
-            args=arguments,
-            run=False,
-        )
+        with checked_class_paths():
+            super().__init__(
+                model_class=getattr(import_module(model_module), model_class),
+                datamodule_class=HashDataModule,
+                subclass_mode_data=True,
+                trainer_class=HashTrainer,
+                seed_everything_default=0,
+                save_config_callback=SaveConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                parser_class=HashArgumentParser,
+                parser_kwargs={"prog": f"{PROGRAM} {verb}", "description": f"{entry.help}."},
+                load_from_checkpoint_support=False,
+                auto_configure_optimizers=False,
+                args=arguments,
+                run=False,
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options of the verb, and what it takes where the user says nothing."""
@@ -98,20 +105,35 @@ class HashCLI(LightningCLI):
         self._options = parser.add_function_arguments(self._function, skip={3})
         self._defaults = keep_defaults(self._entry.defaults, self._arguments)
         parser.set_defaults(self._defaults)
+        if is_given("model.victim", self._arguments):  # what is appended stands beside no default
+            parser.set_defaults({"model.victim": None})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and take from a checkpoint of ``fit`` what its network is built with.
 
         Raises:
-            ValueError: if the user gave another network; names both.
+            ValueError: if the user gave another network, naming both, or a name that leads out of
+                the folder of runs.
         """
+        cast(HashArgumentParser, parser).command_line = args
         args = with_data_class(args)
         super().parse_arguments(parser, args)
+        with options_named(parser, self._arguments):
+            self._complete(parser, args)
+
+    def _complete(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Check what each option by itself may be, and take what a checkpoint says."""
+        check_trainer_values(self.config["trainer"])
+        check_seed(self.config["seed_everything"])
+        if self.config.get("name") is not None:
+            check_name(self.config["name"], "--name")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jsonargparse announces a renamed method
             self._given = given_options(self._parse_given(parser, args))
         if self._verb == "attack" and not may_be_shared(self.config["model"]["perturbation"]):
             check_command_line("attack", self._arguments)
+        if self._verb == "fit" and self.config["model"]["feature_cache"] is None:
+            check_command_line("fit", self._arguments)
         if self._verb == "test" and "ckpt_path" not in self._given:
             folder = Path(self.config["checkpoints"]) / self.config["name"]
             self.config["ckpt_path"] = str(folder / "best.ckpt")
@@ -122,7 +144,9 @@ class HashCLI(LightningCLI):
             checkpoint = read_checkpoint(
                 Path(path), "victim", maker, prefix="ckpt_path: ", needs=needs
             )
-            entry, network = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
+            entry, described = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
+            # No more than its network: other options are the user's.
+            network = {name: described[name] for name in _NETWORK if name in described}
             saved = {name: entry[name] for name in ("backbone", "bits")}
             if entry.get("settings") is not None:
                 saved["weights"] = entry["settings"]["model"]["weights"]
@@ -135,6 +159,15 @@ class HashCLI(LightningCLI):
         given = parser.parse_args([*([f"--data={data}"] if data else []), *args], defaults=False)
         found: dict[str, Any] = given.as_dict()
         return found
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; errors name options as they were given."""
+        try:
+            with options_named(self.parser, self._arguments):
+                super().instantiate_classes()
+        except ModuleNotFoundError as error:  # of a logger, a strategy, an accelerator
+            msg = f"an option needs a package that is not installed: {error}; leave it out"
+            raise ValueError(" ".join(msg.split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Make the trainer with the verb's logger and callbacks, unless others were given."""
@@ -167,13 +200,16 @@ class HashCLI(LightningCLI):
             The exit status: 0, or 1 after a message where the run was stopped before its end.
         """
         options = {name: self.config_init[name] for name in self._options}
-        with names_the_disk(self.trainer):
+        named = options_named(self.parser, self._arguments)
+        with named, names_the_disk(self.trainer):
             self._function(self.trainer, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:
-            print(f"error: {stopped}", file=sys.stderr)
+            print(f"error: {visible(stopped)}", file=sys.stderr)
         return int(stopped is not None)
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml
-_LATE = ("attack", LEARNED_ON)  # whether it changes anything is known once the options are parsed
+_NETWORK = ("backbone", "bits", "weights")
+# Whether they change anything is known once the options are parsed.
+_LATE = (("attack", LEARNED_ON), ("fit", "trainer.limit_predict_batches"))

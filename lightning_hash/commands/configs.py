@@ -24,23 +24,27 @@ def resolve_configs(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: if there is neither such a file nor such a preset.
+        ValueError: if a file is no config, see :func:`read_config`.
     """
     configs: list[str] = []
     others: list[str] = []
     for before, argument in pairwise(["", *arguments]):
         option, equals, value = argument.partition("=")
-        if before in _OPTIONS:
+        if before in _OPTIONS and not argument.startswith("--"):
             configs += [others.pop(), str(find_config(argument))]
         elif option in _OPTIONS and equals:
             configs.append(f"{option}={find_config(value)}")
         else:
             others.append(argument)
+    for name in config_names(configs):
+        read_config(name)  # jsonargparse's own reader takes whatever an alias may stand for
     return configs + others
 
 
 def config_names(arguments: Sequence[str]) -> list[str]:
     """Return the configs that a command line names, in their order."""
-    names = [value for option, value in pairwise(arguments) if option in _OPTIONS]
+    pairs = pairwise(arguments)
+    names = [name for option, name in pairs if option in _OPTIONS and not name.startswith("--")]
     return names + [a.partition("=")[2] for a in arguments if a.startswith("--config=")]
 
 

@@ -29,14 +29,29 @@ def keep_defaults(defaults: Mapping[str, Any], arguments: Sequence[str]) -> dict
     }
 
 
+def is_given(key: str, arguments: Sequence[str]) -> bool:
+    """Return whether the user gives an option, or a part of it.
+
+    Args:
+        key: its dotted name.
+        arguments: the command line behind the verb.
+    """
+    words = (f"--{key}", f"--{key}=", f"--{key}.", f"--{key}+")
+    if any(a == words[0] or a.startswith(words[1:]) for a in arguments):
+        return True
+    return any(_value(read_config(name), key) is not None for name in config_names(arguments))
+
+
 def _replaces(key: str, arguments: Sequence[str], configs: list[Any]) -> bool:
     option = f"--{key}"
     if any(a == option or a.startswith((f"{option}=", f"{option}.class_path")) for a in arguments):
         return True
-    for config in configs:
-        value = config
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if isinstance(value, str) or (isinstance(value, dict) and "class_path" in value):
-            return True
-    return False
+    values = [_value(config, key) for config in configs]
+    return any(isinstance(v, str) or (isinstance(v, dict) and "class_path" in v) for v in values)
+
+
+def _value(config: Any, key: str) -> Any:
+    """Return the value that a config has for an option, or ``None``."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config

@@ -1,10 +1,10 @@
 """``python -m lightning_hash demo``: train a victim, attack it, print one table, write one page."""
 
-import argparse
 import os
-import shlex
 
+from lightning_hash.commands.plain_parser import PlainParser
 from lightning_hash.commands.run_verb import run_verb
+from lightning_hash.utils.escapes import shell
 
 ATTACKS = {
     "noise": ("attack/noise.yaml",),
@@ -23,17 +23,22 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or the exit status of the first command that ended with another.
     """
-    parser = argparse.ArgumentParser(prog="lightning_hash demo", description=__doc__)
-    parser.add_argument("--runs", default="runs", help="folder of all runs")
-    commands = demo_commands(parser.parse_args(arguments).runs)
+    commands = demo_commands(make_parser().parse_args(arguments).runs)
     # Sums of several threads round otherwise: with one, machines of any size print one table.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for command in commands:
-        print(f"$ lightning_hash {shlex.join(command)}", flush=True)
+        print(f"$ lightning_hash {shell(command)}", flush=True)
         status = run_verb(command[0], command[1:])
         if status:
             return status
     return 0
+
+
+def make_parser() -> PlainParser:
+    """Return the parser of the options."""
+    parser = PlainParser(prog="lightning_hash demo", description=__doc__)
+    parser.add_argument("--runs", default="runs", help="folder of all runs")
+    return parser
 
 
 def demo_commands(runs: str) -> list[list[str]]:

@@ -32,6 +32,8 @@ def encode(
     output: str | None = None,
     form: CodeForm = "auto",
     accelerator: str = "auto",
+    *,
+    trust: bool = False,
 ) -> CodeSet:
     """Encode a split of a data set.
 
@@ -43,6 +45,8 @@ def encode(
         output: file to write them into as well, ``.safetensors``, ``.txt`` or ``.npy``.
         form: rows of a ``.txt``, as in :func:`run_encode`.
         accelerator: as in Lightning's Trainer.
+        trust: let a file or function that stands for the model run code, see
+            :func:`lightning_hash.victims.load_foreign`.
 
     Returns:
         Codes, labels and indices of the N items, and what the codes depend on.
@@ -63,7 +67,7 @@ def encode(
         check_suffix(Path(output))
         ready_file(Path(output), "output", OTHERWISE)
     with quiet_trainer(accelerator=accelerator) as trainer:
-        found = encode_splits(trainer, as_victim(model), datamodule, (split,))[split]
+        found = encode_splits(trainer, as_victim(model, trust=trust), datamodule, (split,))[split]
     if output is not None:
         write_codes(Path(output), found, form)
     return found

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from lightning_hash.utils.trust import untrusted
 from lightning_hash.utils.whole_file import FULL, free_space, megabytes
 
 
@@ -23,6 +24,9 @@ def explained(error: Exception) -> str | None:
             "it again (fit and attack go on from their newest checkpoint with --ckpt_path), or "
             "write elsewhere"
         )
+    distrust = untrusted(error)
+    if distrust is not None:
+        return str(distrust)
     if isinstance(error, ValueError | TypeError | OSError):
         return str(error)
     if _is_of_the_trainer(error):

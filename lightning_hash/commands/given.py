@@ -30,10 +30,14 @@ _LOOPS = (
     "gradient_clip_algorithm", "reload_dataloaders_every_n_epochs",
 )  # fmt: skip
 _NO_FIT = {f"trainer.{name}": "nothing is trained here" for name in _LOOPS}
+_NO_TEST = {"trainer.limit_test_batches": "nothing is tested here"}
+_NO_PREDICT = {"trainer.limit_predict_batches": "nothing is predicted here"}
 UNUSED: Mapping[str, Mapping[str, str]] = {
-    "fit": {},
-    "test": {**_TRAINING, **_TEST, **_NO_FIT},
-    "encode": {**_TRAINING, **_NO_FIT},
+    "fit": {
+        "trainer.limit_predict_batches": "nothing is predicted here without --model.feature_cache",
+    },
+    "test": {**_TRAINING, **_TEST, **_NO_FIT, **_NO_PREDICT},
+    "encode": {**_TRAINING, **_NO_FIT, **_NO_TEST},
     "attack": _TRAINING,
 }
 # What a shared perturbation reads, which learns on the training items.

@@ -19,6 +19,12 @@ _LAST = (
     "there is to set. All options may stand in a YAML file instead; --print_config prints one."
 )
 
+_TRUST = (
+    " The flag --trust, anywhere behind the verb, lets files and class paths run code of others: "
+    "functions, TorchScript, exported programs with pickles, classes of other packages. No config "
+    "can set it; see SECURITY.md."
+)
+
 
 class _Parameter(NamedTuple):
     """A parameter of a function as its source has it."""
@@ -41,8 +47,9 @@ def verb_help(verb: str) -> str:
     """
     entry = VERBS[verb]
     prog = f"{PROGRAM} {verb}"
+    last = _LAST + _TRUST if entry.trust else _LAST
     parser = ArgumentParser(
-        prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=_LAST,
+        prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=last,
         add_help=False,
     )  # fmt: skip
     run, add = parser.add_argument_group("run"), _Adder(entry.defaults)

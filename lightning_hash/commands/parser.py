@@ -1,20 +1,17 @@
 """The parser of the command line: numbers that people write as fractions."""
 
-import re
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import Any
 
 from pytorch_lightning.cli import LightningArgumentParser
 
+from lightning_hash.commands.mappings import with_parts
+from lightning_hash.commands.one_line import OneLineParser
+
 _RULE = "must be a finite number or a fraction such as '1/255'"
-# What jsonargparse says about an lr inside a class that an option names.
-_WRONG_RATE = re.compile(
-    rf'Parser key "([\w.]+)":.*Parser key "lr": ({re.escape(_RULE)}, got .*?)\. Got value',
-    re.DOTALL,
-)
 
 
-class HashArgumentParser(LightningArgumentParser):
+class HashArgumentParser(LightningArgumentParser, OneLineParser):
     """Take every option named ``lr``, of whatever class, as a number or a fraction.
 
     jsonargparse makes the parsers of classes that a config names with the class of the outermost
@@ -27,14 +24,7 @@ class HashArgumentParser(LightningArgumentParser):
             kept = ("default", "help", "required")
             kwargs = {name: kwargs[name] for name in kept if name in kwargs}
             kwargs["type"] = parse_rate
-        return super().add_argument(*args, **kwargs)
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say what is wrong and end with status 2; of a wrong ``lr`` in one line."""
-        rate = _WRONG_RATE.search(message)
-        if rate is not None and self.exit_on_error:
-            self.exit(2, f"error: --{rate[1]}.lr {rate[2]}\n")
-        super().error(message, ex)
+        return with_parts(super().add_argument(*args, **kwargs))
 
 
 def parse_rate(value: float | str) -> float:

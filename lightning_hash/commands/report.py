@@ -1,7 +1,5 @@
 """``python -m lightning_hash report``: tables and figures of finished runs, as one page."""
 
-import argparse
-import csv
 import dataclasses
 import io
 import itertools
@@ -10,10 +8,12 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from lightning_hash._version import __version__
+from lightning_hash.commands.plain_parser import PlainParser
 from lightning_hash.reports.figure import Plot
 from lightning_hash.reports.grid import Grid
 from lightning_hash.reports.lines import close_to, setting_of
@@ -30,9 +30,15 @@ from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles, Runs, find_runs, stopped_at
 from lightning_hash.results.settings import flatten
 from lightning_hash.results.tables import bits_text, print_table
+from lightning_hash.utils.escapes import csv_text, visible
+from lightning_hash.utils.foreign_files import check_pixels
+from lightning_hash.utils.places import check_inside
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 
 STRIPS = 3  # pictures of single queries shown of each run
+BYTES = "surrogateescape"  # those of paths that are no UTF-8 stand in a .csv as they are
+FOLDERS = ("tables", "figures")
 LONGEST = 120  # letters of a file's name
 
 
@@ -47,20 +53,21 @@ def main(arguments: list[str]) -> int:
 
     Raises:
         FileNotFoundError: if no root exists or holds results.
-        ValueError: if no run can be read, or the README has no place for the table.
+        ValueError: if no run can be read, the README has no place for the table, or a link in a
+            folder of runs would lead the report elsewhere.
     """
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     place = options.output or options.roots[0] / "report"
     runs = find_runs(options.roots)
-    _try(place, options.readme)
+    _try(place, options.readme, options.roots[0] if options.output is None else place)
     for grid in overview_grids([row for run in runs for row in run.rows]):
         print_table(grid.rich())
     page = _report(runs, place, options.readme)
     for path, reason in _left_out(runs):
-        print(f"left out: {path}: {reason}", file=sys.stderr)
-    print(f"{len(runs)} runs: {page}")
+        print(visible(f"left out: {path}: {reason}"), file=sys.stderr)
+    print(visible(f"{len(runs)} runs: {page}"))
     if options.readme is not None:
-        print(options.readme)
+        print(visible(str(options.readme)))
     return 0
 
 
@@ -85,12 +92,14 @@ def report(
     place = Path(roots[0]) / "report" if output is None else Path(output)
     runs = find_runs([Path(root) for root in roots])
     filled = None if readme is None else Path(readme)
-    _try(place, filled)
+    _try(place, filled, Path(roots[0]) if output is None else place)
     return _report(runs, place, filled)
 
 
-def _try(place: Path, readme: Path | None) -> None:
-    """Find out whether the report can be written, before it is made."""
+def _try(place: Path, readme: Path | None, given: Path) -> None:
+    """Find out whether the report can be written, before it is made, and inside what was given."""
+    for folder in (place, *(place / name for name in FOLDERS)):
+        check_inside(folder, given, "remove it, or give another folder with --output")
     ready_folder(place, "report", "give another folder with --output")
     if readme is not None:
         check_readme(readme)
@@ -104,8 +113,9 @@ def _report(runs: Runs, place: Path, readme: Path | None) -> Path:
     return place / "index.html"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lightning_hash report", description=__doc__)
+def make_parser() -> PlainParser:
+    """Return the parser of the options."""
+    parser = PlainParser(prog="lightning_hash report", description=__doc__)
     parser.add_argument(
         "roots", nargs="+", type=Path, help="run folders, or folders at any height above them"
     )
@@ -133,14 +143,16 @@ def _write_report(
     for name, grids in named.items():
         for grid in grids:
             path = _free(place / "tables" / f"{name}-{_slug(grid.about)}", taken)
-            write_whole(path.with_suffix(".md"), grid.markdown().encode())
-            write_whole(path.with_suffix(".tex"), grid.latex().encode())
-            write_whole(path.with_suffix(".csv"), grid.csv().encode())
-    write_whole(place / "rows.csv", _flat(runs).encode())
+            write_whole(path.with_suffix(".md"), utf8(grid.markdown()))
+            write_whole(path.with_suffix(".tex"), utf8(grid.latex()))
+            write_whole(path.with_suffix(".csv"), grid.csv().encode(errors=BYTES))
+    write_whole(place / "rows.csv", _flat(runs).encode(errors=BYTES))
     pictures = list(_pictures(place / "figures", plots))
     examples = list(_examples(runs))
     left_out = _left_out(runs)
-    write_whole(place / "left_out.csv", _csv([("path", "reason"), *left_out]).encode())
+    write_whole(
+        place / "left_out.csv", csv_text([("path", "reason"), *left_out]).encode(errors=BYTES)
+    )
     sections = [
         Section(
             name="overview", title="Attacks on each victim", grids=overview,
@@ -175,7 +187,7 @@ def _write_report(
         f"was left out (left_out.csv, {len(left_out)} entries) lie beside this page."
     )
     page = render_page("Robustness of hashing retrieval", made, sections)
-    write_whole(place / "index.html", page.encode())
+    write_whole(place / "index.html", utf8(page))
 
 
 def _pictures(folder: Path, plots: Sequence[Plot]) -> Iterator[Picture]:
@@ -242,7 +254,8 @@ def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
 def _read_picture(path: Path) -> bytes:
     """Return a PNG, decoded once to know that it is whole."""
     content = path.read_bytes()
-    with Image.open(io.BytesIO(content)) as picture:
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+        check_pixels(*picture.size)
         picture.load()
     return content
 
@@ -254,12 +267,6 @@ def _unlike_the_papers(run: RunFiles) -> int:
     return sum(
         not close_to(row.get(path) if row else None, value) for path, value in setting.items()
     )
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(rows)
-    return file.getvalue()
 
 
 def _flat(runs: Sequence[RunFiles]) -> str:
@@ -276,13 +283,10 @@ def _flat(runs: Sequence[RunFiles]) -> str:
         for run in runs
         for row in run.rows
     ]
-    file = io.StringIO()
-    writer = csv.DictWriter(
-        file, list(dict.fromkeys(p for each in flat for p in each)), lineterminator="\n"
-    )
-    writer.writeheader()
-    for each in flat:
-        writer.writerow(
-            {path: json.dumps(x) if isinstance(x, list) else x for path, x in each.items()}
-        )
-    return file.getvalue()
+    names = dict.fromkeys(path for each in flat for path in each)
+    rows = ([_written(each.get(name)) for name in names] for each in flat)
+    return csv_text([list(names), *rows])
+
+
+def _written(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list) else value

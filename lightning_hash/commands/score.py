@@ -2,15 +2,18 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
 from rich.table import Table
+from torch import Tensor
 
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
 from lightning_hash.codes.foreign import Side, upright
+from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label, print_table
@@ -28,15 +31,13 @@ def main(arguments: list[str]) -> int:
     Returns:
         0.
     """
-    parser = ArgumentParser(prog="lightning_hash score", description=__doc__)
-    parser.add_argument("--config", action="config", help="YAML with these options.")
-    parser.add_function_arguments(score)
-    parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
+    parser = make_parser()
     options = parser.parse_args(arguments).as_dict()
     options.pop("config")
-    options["ranking"] = RankingOptions(**options["ranking"])
     as_json = options.pop("json")
-    rows = score(**options)
+    with options_named(parser, arguments):
+        options["ranking"] = RankingOptions(**options["ranking"])
+        rows = score(**options)
     if as_json:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         return 0
@@ -55,6 +56,15 @@ def main(arguments: list[str]) -> int:
         table.add_row(metric_label(row), f"{row.value:.4f}", error, str(row.n))
     print_table(table)
     return 0
+
+
+def make_parser() -> OneLineParser:
+    """Return the parser of the options."""
+    parser = OneLineParser(prog="lightning_hash score", description=__doc__)
+    parser.add_argument("--config", action="config", help="YAML with these options.")
+    parser.add_function_arguments(score)
+    parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
+    return parser
 
 
 def score(
@@ -109,20 +119,24 @@ def score(
     if clean is not None:
         files["clean"] = _open(clean, query_labels, bits, threshold, "query")
     _check_thresholds(files)
-    labels = {what: file.labels for what, file in files.items()}
+    _check_victims(files)
+    places = {what: f"labels of {what} {file.name}" for what, file in files.items()}
+    labels = {places[what]: file.labels for what, file in files.items()}
     if target_labels is not None:
         values = read_labels(Path(target_labels), Path(query))
         _, values = upright(files["query"].codes.numpy(), values, f"target_labels {target_labels}")
-        labels["target_labels"] = to_labels(values, target_labels)
+        places["targets"] = f"target_labels {target_labels}"
+        labels[places["targets"]] = to_labels(values, target_labels)
     columns = same_columns(labels)
-    sent, ranked = (files[side].code_set(columns[side]) for side in ("query", "database"))
+    _check_widths(columns)
+    sent, ranked = (files[side].code_set(columns[places[side]]) for side in ("query", "database"))
     metrics = AttackMetrics(ranking)
     metrics.set_database(ranked.codes, ranked.labels, ranked.index)
     known = ["database"]
     targets = before = None
     if target_labels is not None:
         metrics.set_target_database(ranked.codes, ranked.labels, ranked.index)
-        targets = columns["target_labels"]
+        targets = columns[places["targets"]]
         known += ["target_database", "target_labels"]
     if clean is not None:
         before = files["clean"].codes
@@ -162,6 +176,43 @@ def _open(
     codes: str, labels: str | None, bits: int | None, threshold: float | None, side: Side
 ) -> CodeFile:
     return open_codes(Path(codes), None if labels is None else Path(labels), bits, threshold, side)
+
+
+def _check_victims(files: dict[str, CodeFile]) -> None:
+    """Refuse codes of different victims, whose bits mean different things."""
+    made = {
+        what: file.own.made_with["victim_sha256"]
+        for what, file in files.items()
+        if file.own is not None and "victim_sha256" in file.own.made_with
+    }
+    if len(set(made.values())) > 1:
+        found = ", ".join(f"{files[what].name} by {sha[:12]}..." for what, sha in made.items())
+        msg = f"codes were made by different victims ({found}); encode both with one victim"
+        raise ValueError(msg)
+    bits = {what: file.codes.shape[1] for what, file in files.items()}
+    for what, count in bits.items():
+        if count != bits["query"]:
+            msg = (
+                f"codes {files[what].name} have {count} bits, those of {files['query'].name} "
+                f"{bits['query']}; both must come from one model"
+            )
+            raise ValueError(msg)
+
+
+def _check_widths(columns: Mapping[str, Tensor]) -> None:
+    """Refuse labels of other columns, and labels of none, by which nothing is relevant."""
+    widths = {name: rows.shape[1] for name, rows in columns.items()}
+    first = next(iter(widths))
+    for name, width in widths.items():
+        if width != widths[first]:
+            msg = (
+                f"{name} have {width} columns, {first} {widths[first]}; both must list the same "
+                "labels"
+            )
+            raise ValueError(msg)
+        if not width:
+            msg = f"{name}: there are none, and without labels nothing is relevant; name a file"
+            raise ValueError(msg)
 
 
 def _check_thresholds(files: dict[str, CodeFile]) -> None:

@@ -39,6 +39,7 @@ class Verb(NamedTuple):
         model: the LightningModule that the verb runs, whose arguments are options ``--model.*``.
         options: further options, by name.
         defaults: dotted names of options, and what they are where the user says nothing.
+        trust: whether it takes ``--trust``.
     """
 
     help: str
@@ -47,6 +48,7 @@ class Verb(NamedTuple):
     model: str = ""
     options: Mapping[str, Option] = {}
     defaults: Mapping[str, Any] = {}
+    trust: bool = False
 
 
 _HERE = "lightning_hash.commands"
@@ -120,16 +122,19 @@ VERBS = {
             "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3}},
             "model.lr_scheduler": {"class_path": "lightning_hash.modules.OneCycle"},
         },
+        trust=True,
     ),
     "test": Verb(
         "score the clean queries of a data set on a trained hash model",
         f"{_HERE}.test", "run_test", f"{_MODULES}.hash_module.HashModule", _TEST,
         {**_DEMO_DATA, "trainer.devices": 1, "ckpt_path": "checkpoints/demo/best.ckpt"},
+        trust=True,
     ),
     "encode": Verb(
         "write the codes of one split of a data set into a file",
         f"{_HERE}.encode", "run_encode", f"{_MODULES}.encoder.Encoder", {},
         {**_DEMO_DATA, "trainer.devices": 1, "trainer.logger": False},
+        trust=True,
     ),
     "attack": Verb(
         "perturb the queries of a data set and measure what a victim then retrieves",
@@ -144,17 +149,18 @@ VERBS = {
             "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
             "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
         },
+        trust=True,
     ),
     "transfer": Verb(
         "score the perturbations of finished attacks on other victims",
-        f"{_HERE}.transfer", options=_TRANSFER,
+        f"{_HERE}.transfer", options=_TRANSFER, trust=True,
     ),
     "score": Verb("compute MAP and t-MAP of codes in files", f"{_HERE}.score"),
     "report": Verb("make tables, figures and one page of finished runs", f"{_HERE}.report"),
     "sweep": Verb("run many experiments from lists of values, here or on SLURM", f"{_HERE}.sweep"),
     "check-data": Verb(
         "count the items of a data set and say what is wrong with them", f"{_HERE}.check_data",
-        options=_CHECK_DATA,
+        options=_CHECK_DATA, trust=True,
     ),
 }  # fmt: skip
 

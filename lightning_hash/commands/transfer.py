@@ -1,18 +1,21 @@
 """``python -m lightning_hash transfer``: perturbations of finished attacks on other victims."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
+from lightning_hash.attacks.target_rows import read_target_json
 from lightning_hash.commands.attack import find_databases
+from lightning_hash.commands.class_paths import checked_class_paths, explained_denial
+from lightning_hash.commands.one_line import OneLineParser
+from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
+from lightning_hash.commands.trainer_values import check_trainer_values
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.launched import check_launched, launched
@@ -26,8 +29,13 @@ from lightning_hash.results.rows import ResultRow, write_results
 from lightning_hash.results.runs import latest_version
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
+from lightning_hash.utils.escapes import visible
+from lightning_hash.utils.json_text import brief
+from lightning_hash.utils.places import check_name
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import ready_folder, write_whole
+from lightning_hash.utils.yaml_text import load_yaml
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
@@ -49,18 +57,23 @@ def main(arguments: list[str]) -> int:
 
     Raises:
         FileNotFoundError: if a run, a victim or a config does not exist.
-        ValueError: if the runs do not go together or with the victims.
+        ValueError: if the runs do not go together or with the victims, or the name leads out of
+            the folder of runs.
     """
     parser = make_parser()
     options = parser.parse_args(arguments)
+    check_name(options.name, "--name")
+    with options_named(parser, arguments):
+        return _transfer(parser, options)
+
+
+def _transfer(parser: OneLineParser, options: Any) -> int:
+    check_trainer_values({name: options[name] for name in ("accelerator", "devices")}, "")
     parts = _readable(options.perturbations)
     combinations = _possible(options, len(parts))
     groups = _groups([part for part, _ in parts], [folder for _, folder in parts], combinations)
     config = _find_data(options.data, [folder for _, folder in parts])
-    victims = [
-        as_victim(yaml.safe_load(given) if given.startswith("{") else given)
-        for given in options.victims
-    ]
+    victims = [as_victim(_victim(given)) for given in options.victims]
     started, devices = launched(), options.devices
     if started is not None and devices == VERBS["transfer"].options["devices"].default:
         devices = started.devices
@@ -81,12 +94,12 @@ def main(arguments: list[str]) -> int:
             place = Path(logger.log_dir)
             if number == 0:
                 text = parser.dump(options, skip_check=True)
-                write_whole(place / "config.yaml", text.encode())
+                write_whole(place / "config.yaml", utf8(text))
             write_results(place / "results.json", rows)
     if trainer.is_global_zero:
         for grid in transfer_grids(rows):
             print_table(grid.rich())
-        print(logger.log_dir)
+        print(visible(logger.log_dir))
     return 0
 
 
@@ -135,13 +148,22 @@ def run_transfer(
     return rows
 
 
-def make_parser() -> ArgumentParser:
+def make_parser() -> OneLineParser:
     """Return the parser of the verb's options."""
-    parser = ArgumentParser(prog="lightning_hash transfer", description=__doc__)
+    parser = OneLineParser(prog="lightning_hash transfer", description=__doc__)
     parser.add_argument("--config", action="config", help="YAML with these options.")
     for name, option in VERBS["transfer"].options.items():
         parser.add_argument(f"--{name}", **option._asdict())
     return parser
+
+
+def _victim(given: str) -> Any:
+    """Return the path of a checkpoint, or options of a foreign model as a mapping.
+
+    Raises:
+        ValueError: if they are no YAML.
+    """
+    return load_yaml(given, f"victims {brief(given)}") if given.startswith("{") else given
 
 
 def _newest(run: Path) -> Path:
@@ -237,12 +259,8 @@ def _targets(file: Path) -> str:
     Raises:
         ValueError: if the file cannot be read.
     """
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-        return str(sorted((query, entry["target"]) for query, entry in content.items()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"{file} holds no targets, or is truncated ({error}); attack again, or remove it"
-        raise ValueError(msg) from error
+    entries = read_target_json(file, "attack again, or remove it")
+    return str(sorted((query, entry["target"]) for query, entry in entries.items()))
 
 
 def _data(config: Path) -> HashDataModule:
@@ -251,11 +269,26 @@ def _data(config: Path) -> HashDataModule:
         msg = f"{config} does not exist; give the config of the attacks' data with --data"
         raise FileNotFoundError(msg)
     content = read_config(config)
-    if "data" not in content:
-        msg = f"{config} has no section data"
+    if not content.get("data"):
+        msg = f"{config} has no section data; give the config of the attacks' data with --data"
         raise ValueError(msg)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(HashDataModule, "data", required=True)
-    made = parser.instantiate_classes(parser.parse_object({"data": content["data"]}))
+    try:
+        with checked_class_paths():
+            parsed = parser.parse_object({"data": content["data"]})
+            made = parser.instantiate_classes(parsed)
+    except ArgumentError as error:
+        denied = explained_denial(str(error))
+        if denied is not None:
+            msg = f"{config}: {denied}"
+            raise ValueError(msg) from error
+        lines = [line.strip(" -") for line in str(error).splitlines()]
+        said = next((line for line in lines if "not accepted" in line or "Expected" in line), "")
+        msg = (
+            f"{config}: data describes no data module ({said or lines[0]}), got "
+            f"{brief(content['data'])}; give the config of the attacks' data with --data"
+        )
+        raise ValueError(msg) from error
     data: HashDataModule = made.data
     return data

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset, default_collate
 
 from lightning_hash.data.validation import SelectedOn, draw_validation
+from lightning_hash.utils.numbers import check_seed
 
 # Of clips of several lengths, the number of frames stands last.
 Item = tuple[Tensor, Tensor, int] | tuple[Tensor, Tensor, int, int]
@@ -100,12 +101,12 @@ class HashDataModule(pl.LightningDataModule, ABC):
             ("batch_size", batch_size, 2),
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
             ("n_validation", 1 if n_validation is None else n_validation, 1),
         ):
             if value < least:
                 msg = f"{name} must be at least {least}, got {value}"
                 raise ValueError(msg)
+        check_seed("seed", seed)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed = num_workers, seed
         if selected_on not in get_args(SelectedOn):
@@ -245,13 +246,23 @@ class HashDataModule(pl.LightningDataModule, ABC):
         return self.training_loader(items)
 
     def training_loader(self, items: Dataset[Item]) -> DataLoader[Item]:
-        """Return this process's share of some items, in an order that seed and epoch decide."""
+        """Return this process's share of some items, in an order that seed and epoch decide.
+
+        Raises:
+            ValueError: if it is less than two items.
+        """
         trainer = self.trainer
         world, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
         sampler: DistributedSampler[Item] = DistributedSampler(
             items, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
         )
         # A last batch of one item has no pairs, and no batch statistics.
+        if len(sampler) < 2:
+            msg = (
+                f"train: a training needs at least 2 items in each process, got {len(sampler)} of "
+                f"{len(sampler.dataset)}; give more"  # type: ignore[arg-type]
+            )
+            raise ValueError(msg)
         single = len(sampler) % self.batch_size == 1
         # Its own generator: an iterator draws its workers' seed, from the global one by default.
         generator = torch.Generator().manual_seed(self.seed)

@@ -26,6 +26,9 @@ class CachedFrames(Dataset[Item]):
     Args:
         folder: what :class:`FrameFile` finished.
         labels: uint8 ``(N, C)``, the split's own.
+
+    Raises:
+        ValueError: if its files are damaged, or of other items.
     """
 
     vouched = True  # features are not in [0, 1]
@@ -33,17 +36,33 @@ class CachedFrames(Dataset[Item]):
     def __init__(self, folder: Path, labels: Tensor) -> None:
         self.folder, self.labels = folder, labels
         self._opened: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None
+        try:
+            features, lengths = self._open()
+        except (OSError, ValueError, EOFError) as error:
+            msg = f"feature_cache: {folder} is damaged ({error}); remove it and train again"
+            raise ValueError(msg) from error
+        fits = features.ndim == 3 and features.dtype == np.float32
+        fits &= len(features) == len(lengths) == len(labels) and lengths.ndim == 1
+        if not (fits and ((lengths >= 1) & (lengths <= features.shape[1])).all()):
+            msg = (
+                f"feature_cache: {folder} holds {features.dtype} {features.shape} and lengths "
+                f"{lengths.shape} for {len(labels)} items; remove it and train again"
+            )
+            raise ValueError(msg)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Item:
         if self._opened is None:
-            features = np.load(self.folder / FEATURES, mmap_mode="r", allow_pickle=False)
-            self._opened = features, np.load(self.folder / LENGTHS, allow_pickle=False)
+            self._opened = self._open()
         features, lengths = self._opened
         frames = torch.from_numpy(np.array(features[index]))
         return frames, self.labels[index], index, int(lengths[index])
+
+    def _open(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        features = np.load(self.folder / FEATURES, mmap_mode="r", allow_pickle=False)
+        return features, np.load(self.folder / LENGTHS, allow_pickle=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open file out: a worker that gets it by pickling opens it itself."""

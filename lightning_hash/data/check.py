@@ -11,7 +11,7 @@ from lightning_hash.data.base import OPEN_SET, SPLITS
 from lightning_hash.data.clips import ClipFiles
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.images import READERS, ImageFiles
-from lightning_hash.data.pictures import look_at_picture
+from lightning_hash.data.pictures import look_at_picture, read_content
 
 EXAMPLES = 5
 
@@ -55,6 +55,16 @@ class DataCheck:
     def wrong(self) -> bool:
         """Whether anything spoils a number."""
         return any(finding.wrong for finding in self.findings)
+
+    def verdict(self) -> str:
+        """Say in one line what spoils a number: the first finding, and how many more there are."""
+        first, *others = [finding for finding in self.findings if finding.wrong]
+        more = f", and {len(others)} more" if others else ""
+        items = "item" if first.count == 1 else "items"
+        return (
+            f"{self.name}: {first.split}: {first.count} {items} {first.what}, such as "
+            f"{first.examples[0]}{more}; mend or remove them, and check again"
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,7 @@ def _look(images: ImageFiles, index: int) -> _Look:
         return _look_at_clip(images, index)
     path = images.path(index)
     try:
-        content = path.read_bytes()
+        content = read_content(path)
         mode, turned = look_at_picture(content)
     except FileNotFoundError:
         return _Look(None, "does not exist")

@@ -63,6 +63,10 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> Pool:
     for pairs in PAIRS:
         if all(name in arrays for pair in pairs for name in pair):
             labels = [to_labels(arrays[name], f"{path}:{name}") for _, name in pairs]
+            for rows, (_, name) in zip(labels, pairs, strict=True):
+                if rows.ndim == 2 and (rows.sum(axis=1) != 1).any():
+                    msg = f"{path}:{name}: each image must have one class, got rows of several"
+                    raise ValueError(msg)
             numbers = np.concatenate([n.argmax(axis=1) if n.ndim == 2 else n for n in labels])
             images = np.concatenate([_images(arrays[name], f"{path}:{name}") for name, _ in pairs])
             if len(images) != len(numbers) or numbers.max() >= len(NAMES):

@@ -18,6 +18,7 @@ from lightning_hash.data.images import ImageFiles
 from lightning_hash.data.pictures import picture_extensions, read_picture
 from lightning_hash.data.table import Table
 from lightning_hash.utils.array_names import natural_order
+from lightning_hash.utils.foreign_files import check_file, check_pixels
 
 VIDEO_EXTENSIONS = (
     ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv",
@@ -26,6 +27,7 @@ ARRAY = ".npy"
 # A file that ends before this share of the frames that its header promises is truncated; headers
 # of whole files are off by a frame or two.
 WHOLE = 0.9
+ALONE = {"protocol_whitelist": "none"}  # of FFmpeg: nothing but the file is opened
 
 Short = Literal["pad", "repeat"]
 
@@ -179,6 +181,7 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def _array(path: Path, reading: ClipReading) -> list[Any]:
+    check_file(path, "it", whole=False)
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3:
         msg = f"an array must be uint8 (T, H, W, 3), got {array.dtype} {array.shape}"
@@ -187,6 +190,7 @@ def _array(path: Path, reading: ClipReading) -> list[Any]:
 
 
 def _video(path: Path, reading: ClipReading) -> list[Any]:
+    check_file(path, "it", whole=False)
     if not path.is_file():
         raise FileNotFoundError(path)
     try:
@@ -200,13 +204,16 @@ def _video(path: Path, reading: ClipReading) -> list[Any]:
         nonlocal seen
         for frame in container.decode(video=0):
             seen += 1
+            check_pixels(frame.width, frame.height)
             yield frame
 
     try:
-        with av.open(str(path)) as container:
+        # An open file: a playlist that poses as a video cannot name other files or addresses.
+        with path.open("rb") as file, av.open(file, options=ALONE) as container:
             if not container.streams.video:
                 msg = "it has no video stream"
                 raise ValueError(msg)
+            check_pixels(container.streams.video[0].width, container.streams.video[0].height)
             promised = container.streams.video[0].frames
             places = reading.chosen
             chosen = itertools.islice(decoded(container), 0, places.stop, places.step)

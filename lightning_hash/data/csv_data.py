@@ -10,8 +10,11 @@ import numpy as np
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
+from lightning_hash.utils.foreign_files import check_file
+from lightning_hash.utils.json_text import brief
 
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # what pandas calls a column without a name
+SHOWN = 200  # letters of a header in a message
 # Columns that say which row or which part of the data an item is; their 0 and 1 are no labels.
 BOOKKEEPING = re.compile(
     r"(row_?)?(index|idx|id|no)|level_\d|(k_?)?fold|split|subset|partition"
@@ -71,6 +74,7 @@ class CSVDataModule(ImageDataModule):
 
     def _read(self, source: str, names: list[str] | None, label_columns: list[str] | None) -> Table:
         file = self.folder / f"{source}.csv"
+        check_file(file)
         if not file.is_file():
             there = sorted(path.name for path in self.folder.glob("*.csv"))
             msg = f"{file} does not exist; there is {', '.join(there) or 'no .csv file'}"
@@ -83,15 +87,27 @@ class CSVDataModule(ImageDataModule):
             line = content.count(b"\n", 0, error.start) + 1
             msg = f"{file}:{line}: the table is not UTF-8 ({error.reason}); save it as UTF-8"
             raise ValueError(msg) from error
+        if not text.strip():
+            msg = f"{file} is empty; a table must have a header and at least one item"
+            raise ValueError(msg)
+        if "\0" in text:
+            line = text.count("\n", 0, text.index("\0")) + 1
+            msg = f"{file}:{line}: a NUL byte, which no text has; save the table as UTF-8"
+            raise ValueError(msg)
         with io.StringIO(text, newline="") as stream:
             reader = csv.DictReader(stream)
-            header = list(reader.fieldnames or [])
-            columns = self._columns(file, header, names, label_columns)
-            for row in reader:
-                paths.append(row[self.path_column])
-                lines.append(reader.line_num)
-                own = self._labels(row, columns, f"{file}:{reader.line_num}")
-                labels.append(np.array(own, np.uint8))  # a list of numbers is eight times as large
+            try:
+                header = list(reader.fieldnames or [])
+                columns = self._columns(file, header, names, label_columns)
+                for row in reader:
+                    paths.append(row[self.path_column])
+                    lines.append(reader.line_num)
+                    own = self._labels(row, columns, f"{file}:{reader.line_num}")
+                    labels.append(np.array(own, np.uint8))  # a list is eight times as large
+            except csv.Error as error:
+                where = f"{file}:{reader.line_num + 1}"
+                msg = f"{where}: {error}; is a quotation mark left open, or is this no table?"
+                raise ValueError(msg) from error
         if not paths:
             msg = f"{file} is empty; a table must have at least one item"
             raise ValueError(msg)
@@ -133,25 +149,31 @@ class CSVDataModule(ImageDataModule):
                 raise ValueError(msg)
             wanted = [self.path_column, *columns]
         missing = [column for column in wanted if column not in header]
+        if missing and len(header) == 1 and re.search(r"[;\t|]", header[0]):
+            msg = f"{file}:1: columns are parted by commas, got {brief(header[0])}"
+            raise ValueError(msg)
         if missing:
-            msg = f"{file}:1: no column {missing[0]!r}; there is {', '.join(header) or 'none'}"
+            there = ", ".join(header)
+            shown = there if len(there) <= SHOWN else f"{there[:SHOWN]} ..."
+            msg = f"{file}:1: no column {missing[0]!r}; there is {shown or 'none'}"
             raise ValueError(msg)
         return columns
 
     def _labels(self, row: dict[str, str], columns: list[str], where: str) -> list[int]:
         if None in row or None in row.values():
-            msg = f"{where}: the row must have as many cells as the header"
+            msg = f"{where}: the row must have as many cells as the header; is the file whole?"
             raise ValueError(msg)
         if self.names_column is not None:
             cell = row[self.names_column]
             names = [name.strip() for name in cell.split(self.separator) if name.strip()]
             unknown = [name for name in names if name not in columns]
             if unknown:
-                msg = f"{where}: label {unknown[0]!r} is not in class_names ({', '.join(columns)})"
+                shown = brief(unknown[0])
+                msg = f"{where}: label {shown} is not in class_names ({', '.join(columns)})"
                 raise ValueError(msg)
             return [int(column in names) for column in columns]
         for column in columns:
             if row[column].strip() not in ("0", "1"):
-                msg = f"{where}: {column} must be 0 or 1, got {row[column]!r}"
+                msg = f"{where}: {column} must be 0 or 1, got {brief(row[column])}"
                 raise ValueError(msg)
         return [int(row[column]) for column in columns]

@@ -7,6 +7,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
+from lightning_hash.utils.text_files import read_utf8
 
 IMAGES = 25_000
 
@@ -64,11 +65,12 @@ class Flickr25KDataModule(ImageDataModule):
             raise FileNotFoundError(msg)
         rows = np.zeros((self.n_images, self.labels), np.uint8)
         for column, file in enumerate(files):
-            for line, text in enumerate(file.read_text().splitlines(), 1):
+            for line, text in enumerate(read_utf8(file, str(file)).splitlines(), 1):
                 if not text.strip():
                     continue
                 number = text.strip()
-                if not (number.isdigit() and 1 <= int(number) <= self.n_images):
+                whole = number.isascii() and number.isdigit()
+                if not (whole and 1 <= int(number) <= self.n_images):
                     rule = f"must be an image number in 1..{self.n_images}"
                     msg = f"{file}:{line}: {rule}, got {text!r}"
                     raise ValueError(msg)

@@ -197,6 +197,10 @@ class ImageFiles(EightBitImages):
             return self._bytes(self.path(index))
         except FileNotFoundError as error:
             raise self._missing(index) from error
+        except (OSError, ValueError) as error:  # a path that no system takes
+            what = f"{self.kind} {self.path(index)}"
+            msg = f"{self.table.where(index)}: {what} cannot be read ({one_line(error)})"
+            raise ValueError(msg) from error
 
     def _missing(self, index: int) -> FileNotFoundError:
         msg = (

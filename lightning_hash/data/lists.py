@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lightning_hash.data.clips import ARRAY, VIDEO_EXTENSIONS
 from lightning_hash.data.pictures import picture_extensions
 from lightning_hash.data.table import Table
+from lightning_hash.utils.foreign_files import check_file, check_size
 
 ListFormat = Literal["auto", "labelled", "pair"]
 # What stands behind the name of a split, images first; the rest are label files.
@@ -168,13 +169,13 @@ def one_hot(table: Table, classes: int, first: int = 0) -> NDArray[np.uint8]:
             f"got {table.labels[bad[0], 0]}"
         )
         raise ValueError(msg)
+    what = f"{table.source}: labels of {len(numbers)} items and {classes} classes"
+    check_size(len(numbers) * classes, what)
     try:
         rows = np.zeros((len(numbers), classes), np.uint8)
     except MemoryError as error:
-        msg = (
-            f"{table.source}: labels of {len(numbers)} items and {classes} classes need "
-            f"{len(numbers) * classes / 2**30:.3g} GiB; give fewer items or classes"
-        )
+        need = f"{len(numbers) * classes / 2**30:.3g} GiB"
+        msg = f"{what} need {need}; give fewer items or classes"
         raise ValueError(msg) from error
     rows[np.arange(len(numbers)), numbers] = 1
     return rows
@@ -182,6 +183,7 @@ def one_hot(table: Table, classes: int, first: int = 0) -> NDArray[np.uint8]:
 
 def _lines(file: Path) -> list[tuple[int, bytes]]:
     """Return the lines that are not blank, stripped, with their numbers."""
+    check_file(file)
     if not file.is_file():
         msg = f"{file} does not exist"
         raise FileNotFoundError(msg)
@@ -361,10 +363,14 @@ def _is_number(token: bytes) -> bool:
 
 def _text(line: bytes, file: Path, number: int) -> str:
     try:
-        return line.decode()
+        text = line.decode()
     except UnicodeDecodeError as error:
-        msg = f"{file}:{number}: the path is not UTF-8, got {_shown(line)}"
+        msg = f"{file}:{number}: the path is not UTF-8, got {_shown(line)}; save the file as UTF-8"
         raise ValueError(msg) from error
+    if "\0" in text:
+        msg = f"{file}:{number}: a NUL byte, which no path has, in {_shown(line)}; write it again"
+        raise ValueError(msg)
+    return text
 
 
 def _shown(line: bytes) -> str:

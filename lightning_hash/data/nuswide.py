@@ -6,6 +6,7 @@ import numpy as np
 
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
+from lightning_hash.utils.text_files import read_utf8
 
 
 class NUSWideDataModule(ImageDataModule):
@@ -57,7 +58,7 @@ class NUSWideDataModule(ImageDataModule):
         if not self.image_list.is_file():
             msg = f"{self.image_list} does not exist; image_list says where the list of images is"
             raise FileNotFoundError(msg)
-        lines = self.image_list.read_text().splitlines()
+        lines = read_utf8(self.image_list, str(self.image_list)).splitlines()
         paths = [line.strip().replace("\\", "/") for line in lines if line.strip()]
         files = sorted(self.label_folder.glob("Labels_*.txt"))
         if len(files) < self.labels:
@@ -65,7 +66,7 @@ class NUSWideDataModule(ImageDataModule):
             raise FileNotFoundError(msg)
         rows = np.zeros((len(paths), len(files)), np.uint8)
         for column, file in enumerate(files):
-            values = np.array(file.read_text().split())
+            values = np.array(read_utf8(file, str(file)).split())
             bad = np.flatnonzero((values != "0") & (values != "1"))
             if len(values) != len(paths) or len(bad):
                 what = (

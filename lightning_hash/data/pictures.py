@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from lightning_hash.utils.foreign_files import MOST_PIXELS, check_file, check_pixels
+
 # Modes whose conversion to RGB is exact, or is the one that the public repositories use: a white
 # mixed in for CMYK, JPEG's own for YCbCr.
 EIGHT_BIT = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr")
@@ -16,8 +18,20 @@ WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value for inverted greys
 SEVERAL_PICTURES = ("MPO",)  # a camera's file: the photograph, then its previews
 ORIENTATION = 0x0112  # the EXIF tag
+MOST_BYTES = 2**30  # of a file
+COUNTED = 2**20  # bytes of a GIF whose pictures are counted
 # What Pillow opens, or knows by name only, and is no picture of pixels.
 NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
+
+
+@cache
+def picture_formats() -> tuple[str, ...]:
+    """Return the formats that pictures are read in, whatever a file is called.
+
+    Pillow tells a format by the content, and hands some to other programs, EPS to Ghostscript.
+    """
+    Image.init()
+    return tuple(form for form in Image.ID if form not in NO_PICTURES)
 
 
 @cache
@@ -41,7 +55,7 @@ def look_at_picture(content: bytes) -> tuple[str, bool]:
         ValueError: as :func:`read_picture`.
     """
     read_picture(io.BytesIO(content))
-    with Image.open(io.BytesIO(content)) as image:
+    with _opened(io.BytesIO(content)) as image:
         return image.mode, image.getexif().get(ORIENTATION, 1) != 1
 
 
@@ -63,7 +77,7 @@ def read_picture(file: Path | IO[bytes]) -> Image.Image:
             if its pixels are not opaque, float, integers without a stated range or colours of 16
             bits, or it holds several pictures; says what it is and what to do.
     """
-    content = file.read_bytes() if isinstance(file, Path) else file.read()
+    content = read_content(file) if isinstance(file, Path) else file.read()
     if not content:
         msg = "it is empty"
         raise ValueError(msg)
@@ -76,6 +90,21 @@ def read_picture(file: Path | IO[bytes]) -> Image.Image:
         raise ValueError(one_line(error)) from error
 
 
+def read_content(path: Path) -> bytes:
+    """Read a picture file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no regular file, or has more bytes than a picture.
+    """
+    check_file(path, "it")
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        msg = f"it has {size:,} bytes, and a picture has at most {MOST_BYTES:,}: save it smaller"
+        raise ValueError(msg)
+    return path.read_bytes()
+
+
 def one_line(error: Exception) -> str:
     """Return what an exception says, and its kind where it is none of a reader's own."""
     text = " ".join(str(error).split())
@@ -83,9 +112,18 @@ def one_line(error: Exception) -> str:
     return text if own else f"{type(error).__name__} {text}".strip()
 
 
+def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
+    """Open a picture, by its content, of a kind that has pixels: Ghostscript, say, is never run."""
+    try:
+        return Image.open(file, formats=picture_formats())
+    except Image.DecompressionBombError as error:
+        msg = f"it has more than {MOST_PIXELS:,} pixels, which are not decoded: save it smaller"
+        raise ValueError(msg) from error
+
+
 def _decoded(file: io.BytesIO) -> Image.Image:
-    with Image.open(file) as image:
-        problem = _problem(image)
+    with _opened(file) as image:
+        problem = _problem(image, len(file.getbuffer()))
         if problem is not None:
             raise ValueError(problem)
         deep = image.mode.startswith("I")
@@ -101,10 +139,14 @@ def _decoded(file: io.BytesIO) -> Image.Image:
     return upright.convert("RGB")
 
 
-def _problem(image: ImageFile.ImageFile) -> str | None:
-    """Say what keeps an opened image, not yet decoded, from being 8-bit RGB."""
-    count = getattr(image, "n_frames", 1)
-    if count > 1 and image.format not in SEVERAL_PICTURES:
+def _problem(image: ImageFile.ImageFile, size: int) -> str | None:
+    """Say what keeps an opened image of so many bytes, not yet decoded, from being 8-bit RGB."""
+    check_pixels(*image.size)
+    if image.format == "GIF" and size > COUNTED and getattr(image, "is_animated", False):
+        count: int | str = "several"  # to count them takes long
+    else:
+        count = getattr(image, "n_frames", 1)
+    if count not in (0, 1) and image.format not in SEVERAL_PICTURES:
         return f"it holds {count} pictures, and an item is one: save the one that is meant"
     layout = _layout(image)
     if image.mode.startswith("I"):

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, Subset, default_collate
 
 from lightning_hash.data.base import HashDataModule, Item, collate_of
 from lightning_hash.utils.array_files import read_index
+from lightning_hash.utils.numbers import check_seed
 
 DRAWN = 100  # queries, where nothing is said about them (DHTA)
 
@@ -83,6 +84,7 @@ class QueryData(pl.LightningDataModule):
             msg = f"batch_size must be at least 1, got {batch_size}"
             raise ValueError(msg)
         self.source = source
+        check_seed("seed", seed)
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.chosen = None if query_index is None else read_index("query_index", query_index)
         if self.chosen is not None and n_queries not in (None, DRAWN, len(self.chosen)):

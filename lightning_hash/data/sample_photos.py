@@ -131,6 +131,9 @@ class SamplePhotos(HashDataModule):
         if n_open < 0:
             msg = f"n_open must not be negative, got {n_open}"
             raise ValueError(msg)
+        if jitter is not None and not 0 <= jitter <= 1:
+            msg = f"jitter must be in [0, 1], got {jitter}"
+            raise ValueError(msg)
         if size < 8:
             msg = f"size must be at least 8, got {size}"
             raise ValueError(msg)

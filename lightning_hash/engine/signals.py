@@ -13,6 +13,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
 from lightning_hash.utils.distributed import any_process
+from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.signals import SIGNALS, note
 
 
@@ -64,7 +65,7 @@ class StopRequest:
         signum = self.received or (self._announces if requeues else None) or signal.SIGTERM
         if trainer.is_global_zero:
             text = f"stopped by {signal.Signals(signum).name} {where}"
-            print(f"{text}: {remedy}" if remedy else text, file=sys.stderr)
+            print(visible(f"{text}: {remedy}" if remedy else text), file=sys.stderr)
             if requeues:
                 requeue()
         raise SystemExit(128 + signum)

@@ -68,6 +68,6 @@ def bit_correlation(codes: Tensor) -> Tensor:
         return torch.zeros((), dtype=torch.float64, device=codes.device)
     centred = codes.double() - codes.double().mean(dim=0)
     norm = centred.norm(dim=0)
-    unit = centred / torch.where(norm > 0, norm, 1.0)
+    unit: Tensor = centred / norm.clamp(min=torch.finfo(norm.dtype).tiny)
     correlation = (unit.T @ unit).abs()
     return (correlation.sum() - correlation.diagonal().sum()) / (bits * (bits - 1))

@@ -74,7 +74,8 @@ def _center_weights(labels: Tensor, others: Tensor) -> Tensor:
 
 def _mainstay_weights(labels: Tensor, others: Tensor) -> Tensor:
     own = normalize(labels.double(), dim=1)
-    parts = torch.split(others, max(1, CHUNK // max(1, others.shape[1])))
+    size = max(1, CHUNK // max(1, others.shape[1]))  # pragma: no mutate
+    parts = torch.split(others, size)
     near = torch.cat([own @ normalize(part.double(), dim=1).T for part in parts], dim=1)
     far = (~shares_label(labels, others)).double()
     return normalize(near, p=1, dim=1) - normalize(far, p=1, dim=1)

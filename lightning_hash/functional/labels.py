@@ -5,7 +5,8 @@ from torch import Tensor
 
 from lightning_hash.functional.checks import check_label_widths
 
-CHUNK = 2**27  # labels that are held as floating numbers at a time
+# Labels that are held as floating numbers at a time.
+CHUNK = 2**27  # pragma: no mutate
 
 
 def shares_label(a: Tensor, b: Tensor) -> Tensor:
@@ -27,7 +28,8 @@ def shares_label(a: Tensor, b: Tensor) -> Tensor:
         tensor([[ True, False]])
     """
     check_label_widths(a, b)
-    first, rows = a.float(), max(1, CHUNK // max(1, b.shape[1]))
+    first = a.float()
+    rows = max(1, CHUNK // max(1, b.shape[1]))  # pragma: no mutate
     return torch.cat([first @ part.float().T > 0.5 for part in torch.split(b, rows)], dim=1)
 
 

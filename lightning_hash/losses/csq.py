@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lightning_hash.losses.classes import ClassLoss
 from lightning_hash.losses.hash_centers import hash_centers
+from lightning_hash.utils.numbers import check_seed, check_weight
 
 
 class CSQLoss(ClassLoss):
@@ -43,9 +44,8 @@ class CSQLoss(ClassLoss):
         self, num_classes: int | None = None, quantization_weight: float = 0.05, seed: int = 0
     ) -> None:
         super().__init__(num_classes)
-        if not quantization_weight >= 0:
-            msg = f"quantization_weight must not be negative, got {quantization_weight}"
-            raise ValueError(msg)
+        check_weight("quantization_weight", quantization_weight)
+        check_seed("seed", seed)
         self.quantization_weight, self.seed = quantization_weight, seed
 
     def make(self, bits: int, num_classes: int) -> None:

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_hash.losses.pairs import PairLoss, balanced_mean
+from lightning_hash.utils.numbers import check_weight
 
 # Below this distance, a thousandth of a bit, dissimilar pairs are pushed apart no further: the
 # gradient of log(1 + gamma / d) has no bound.
@@ -36,12 +37,8 @@ class DCHLoss(PairLoss):
 
     def __init__(self, gamma: float = 20.0, quantization_weight: float = 0.1) -> None:
         super().__init__()
-        if not gamma > 0:
-            msg = f"gamma must be positive, got {gamma}"
-            raise ValueError(msg)
-        if not quantization_weight >= 0:
-            msg = f"quantization_weight must not be negative, got {quantization_weight}"
-            raise ValueError(msg)
+        check_weight("gamma", gamma, positive=True)
+        check_weight("quantization_weight", quantization_weight)
         self.gamma, self.quantization_weight = gamma, quantization_weight
 
     def of_pairs(self, logits: Tensor, others: Tensor, similar: Tensor) -> Tensor:

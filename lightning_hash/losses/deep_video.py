@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_hash.losses.pairs import PairLoss
+from lightning_hash.utils.numbers import check_weight
 
 
 class DeepVideoLoss(PairLoss):
@@ -33,12 +34,8 @@ class DeepVideoLoss(PairLoss):
 
     def __init__(self, rho: float = 1.0, balance: float = 1e-4) -> None:
         super().__init__()
-        if not rho > 0:
-            msg = f"rho must be positive, got {rho}"
-            raise ValueError(msg)
-        if not balance >= 0:
-            msg = f"balance must not be negative, got {balance}"
-            raise ValueError(msg)
+        check_weight("rho", rho, positive=True)
+        check_weight("balance", balance)
         self.rho, self.balance = rho, balance
 
     def of_pairs(self, logits: Tensor, others: Tensor, similar: Tensor) -> Tensor:

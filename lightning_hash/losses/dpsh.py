@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lightning_hash.functional import sign_code
 from lightning_hash.losses.pairs import PairLoss
+from lightning_hash.utils.numbers import check_weight
 
 
 class DPSHLoss(PairLoss):
@@ -31,9 +32,7 @@ class DPSHLoss(PairLoss):
 
     def __init__(self, eta: float = 10.0) -> None:
         super().__init__()
-        if not eta >= 0:
-            msg = f"eta must not be negative, got {eta}"
-            raise ValueError(msg)
+        check_weight("eta", eta)
         self.eta = eta
 
     def of_pairs(self, logits: Tensor, others: Tensor, similar: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lightning_hash.functional import sign_code
 from lightning_hash.losses.classes import ClassLoss
+from lightning_hash.utils.numbers import check_weight
 
 
 class GreedyHashLoss(ClassLoss):
@@ -39,9 +40,7 @@ class GreedyHashLoss(ClassLoss):
 
     def __init__(self, num_classes: int | None = None, penalty_weight: float = 0.1) -> None:
         super().__init__(num_classes)
-        if not penalty_weight >= 0:
-            msg = f"penalty_weight must not be negative, got {penalty_weight}"
-            raise ValueError(msg)
+        check_weight("penalty_weight", penalty_weight)
         self.penalty_weight = penalty_weight
 
     def make(self, bits: int, num_classes: int) -> None:

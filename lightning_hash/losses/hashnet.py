@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_hash.losses.pairs import PairLoss, balanced_mean
+from lightning_hash.utils.numbers import check_weight
 
 
 class HashNetLoss(PairLoss):
@@ -38,9 +39,8 @@ class HashNetLoss(PairLoss):
 
     def __init__(self, alpha: float | None = None, stages: int = 50) -> None:
         super().__init__()
-        if alpha is not None and not alpha > 0:
-            msg = f"alpha must be positive, got {alpha}"
-            raise ValueError(msg)
+        if alpha is not None:
+            check_weight("alpha", alpha, positive=True)
         if stages < 1:
             msg = f"stages must be at least 1, got {stages}"
             raise ValueError(msg)

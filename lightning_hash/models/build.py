@@ -1,13 +1,34 @@
 """Networks from their descriptions."""
 
-import importlib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from lightning_hash.models.backbones import build_model
 from lightning_hash.models.network import HashNetwork
+from lightning_hash.utils.memory import is_out_of_memory
+from lightning_hash.utils.trust import import_named
+
+NETWORKS = ("lightning_hash.models", "torch.nn", "torchvision.models")  # without trust
+
+
+@contextmanager
+def fits_memory(bits: int) -> Iterator[None]:
+    """Say that a code is too long, where memory does not hold its hash layer.
+
+    Raises:
+        ValueError: naming the code length.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        msg = f"bits must leave a hash layer that memory holds, got {bits}; the papers have 16..128"
+        raise ValueError(msg) from error
 
 
 def build_network(
@@ -17,9 +38,10 @@ def build_network(
 
     Args:
         backbone: a name that :func:`build_model` knows, or ``{"class_path": "package.Class",
-            "init_args": {...}}`` for any importable ``nn.Module`` that turns ``(B, ...)`` inputs in
-            [0, 1] into ``(B, bits)`` logits. A class with an argument ``bits`` or ``weights`` is
-            given it, unless ``init_args`` has it.
+            "init_args": {...}}`` for an ``nn.Module`` that turns ``(B, ...)`` inputs in [0, 1] into
+            ``(B, bits)`` logits: one of this package, of torch.nn or of torchvision, or with trust
+            (:func:`lightning_hash.utils.trust.trusting`) any that can be imported. A class with an
+            argument ``bits`` or ``weights`` is given it, unless ``init_args`` has it.
         bits: code length K.
         weights: as in :func:`build_model`.
 
@@ -27,8 +49,8 @@ def build_network(
         The network, on the CPU.
 
     Raises:
-        ValueError: if the backbone is unknown, cannot be imported or is no ``nn.Module``, or
-            ``weights`` are given to a class that takes none.
+        ValueError: if the backbone is unknown, cannot be imported, needs trust or is no
+            ``nn.Module``, or ``weights`` are given to a class that takes none.
     """
     if isinstance(backbone, str):
         return build_model(backbone, bits, weights)
@@ -43,12 +65,7 @@ def build_network(
         msg = f"bits must be at least 1, got {bits}"
         raise ValueError(msg)
     path = str(backbone.get("class_path", ""))
-    module_name, _, class_name = path.rpartition(".")
-    try:
-        network_class = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        msg = f"backbone: class_path {path!r} cannot be imported ({error})"
-        raise ValueError(msg) from error
+    network_class = import_named(path, NETWORKS, f"backbone: class_path {path!r}")
     if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
         msg = f"backbone: class_path {path!r} must name a subclass of torch.nn.Module"
         raise ValueError(msg)

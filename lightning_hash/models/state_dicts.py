@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from lightning_hash.utils.foreign_files import check_file
+
 SUFFIXES = (".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".tar")
 # Where training programs keep the network in their files, beside optimizer and average.
 KEYS = ("state_dict", "model", "net", "network", "model_state_dict", "model_state")
@@ -79,6 +81,7 @@ def read_state_dict(path: Path, argument: str, backbone: str) -> dict[str, Tenso
         FileNotFoundError: if there is no such file.
         ValueError: if it is truncated, holds pickled code or several state dicts, or is none.
     """
+    check_file(path, f"{argument} {path}")
     if not path.is_file():
         msg = f"{argument} {path} does not exist; give the path of a state dict of {backbone}"
         raise FileNotFoundError(msg)

@@ -60,7 +60,7 @@ from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import sum_over_processes
 from lightning_hash.victims.joint import member_bits
 from lightning_hash.victims.kernels import Kernels, read_kernels
-from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
+from lightning_hash.victims.resolve import DEFAULT_VICTIM, Given, as_victim
 
 
 class AttackModule(pl.LightningModule):
@@ -130,7 +130,7 @@ class AttackModule(pl.LightningModule):
 
     def __init__(
         self,
-        victim: Any = DEFAULT_VICTIM,  # a union with nn.Module makes the parser open the file
+        victim: Given = DEFAULT_VICTIM,
         objective: Objective | None = None,
         reference: Reference | None = None,
         step: Callable[[Iterable[Any]], Optimizer] | None = None,

@@ -14,7 +14,7 @@ from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule, Item
 from lightning_hash.functional import sign_code
 from lightning_hash.victims.borrow import borrowed
-from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
+from lightning_hash.victims.resolve import DEFAULT_VICTIM, Given, as_victim
 from lightning_hash.victims.victim import Victim
 
 Batch = tuple[Tensor, ...]  # as HashModule takes them
@@ -34,7 +34,7 @@ class Encoder(pl.LightningModule):
         victim: as in :class:`lightning_hash.modules.AttackModule`.
     """
 
-    def __init__(self, victim: Any = DEFAULT_VICTIM) -> None:
+    def __init__(self, victim: Given = DEFAULT_VICTIM) -> None:
         super().__init__()
         self.victim = as_victim(victim)
         self._batches: dict[int, list[Predicted]] = {}

@@ -21,7 +21,7 @@ from lightning_hash.functional.options import RankingOptions
 from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, PairwiseLoss
 from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.metrics.rows import by_index
-from lightning_hash.models.build import backbone_name, build_network
+from lightning_hash.models.build import backbone_name, build_network, fits_memory
 from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.outputs import read_logits
 from lightning_hash.models.video import VideoNetwork
@@ -43,6 +43,7 @@ from lightning_hash.utils.distributed import (
     gather_rows,
     gather_rows_with_grad,
 )
+from lightning_hash.utils.numbers import check_weight
 from lightning_hash.utils.settings import sha256_of
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION, check_shapes
 from lightning_hash.victims.victim import Victim
@@ -61,8 +62,8 @@ class HashModule(pl.LightningModule):
 
     Args:
         backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101) or
-            ``{class_path: package.Class, init_args: {...}}`` for any importable nn.Module that
-            turns inputs in [0, 1] into ``(B, bits)`` logits.
+            ``{class_path: package.Class, init_args: {...}}`` for an nn.Module that turns inputs in
+            [0, 1] into ``(B, bits)`` logits; one of another package needs ``--trust``.
         bits: code length K.
         weights: pretrained weights of a named backbone, or of a class that takes them: ``DEFAULT``
             or a torchvision name (downloaded), or the path of a .pth or .safetensors file; nothing
@@ -104,11 +105,10 @@ class HashModule(pl.LightningModule):
         metrics: Sequence[QueryMetric] = (),
     ) -> None:
         super().__init__()
-        if not pretrained_lr_scale >= 0:
-            msg = f"pretrained_lr_scale must not be negative, got {pretrained_lr_scale}"
-            raise ValueError(msg)
+        check_weight("pretrained_lr_scale", pretrained_lr_scale)
         self.backbone, self.bits = backbone, bits
-        self.network = build_network(backbone, bits, weights)
+        with fits_memory(bits):
+            self.network = build_network(backbone, bits, weights)
         own = getattr(self.network, "bits", bits)
         if isinstance(own, int) and own != bits:
             msg = f"bits = {bits}, but the network {backbone_name(backbone)} has {own}; give {own}"

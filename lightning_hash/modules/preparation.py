@@ -188,7 +188,10 @@ def check_databases(databases: Databases | None, recipe: Recipe) -> None:
     """
     reference, name = recipe.reference, recipe.objective.name
     if databases is None and reference.needs_database:
-        msg = f"objective {name} needs a database, whose items vote for codes"
+        msg = (
+            f"objective {name} needs a database, whose items vote for codes by their labels; give "
+            "data with labels, or another objective"
+        )
         raise ValueError(msg)
     if databases is None or not reference.needs_train:
         return

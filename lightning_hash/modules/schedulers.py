@@ -7,6 +7,8 @@ from fractions import Fraction
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR
 
+from lightning_hash.utils.numbers import check_weight
+
 
 class OneCycle(OneCycleLR):
     """torch's OneCycleLR in the form ``(optimizer, total_steps)`` that HashModule calls.
@@ -16,6 +18,9 @@ class OneCycle(OneCycleLR):
         total_steps: steps of the whole training.
         max_lr: the peak; ``None`` takes the optimizer's own learning rate.
         pct_start: share of the steps in which the rate rises, in (0, 1).
+
+    Raises:
+        ValueError: if an argument is out of its range.
     """
 
     def __init__(
@@ -25,6 +30,11 @@ class OneCycle(OneCycleLR):
         max_lr: float | None = None,
         pct_start: float = 0.3,
     ) -> None:
+        if max_lr is not None:
+            check_weight("max_lr", max_lr, positive=True)
+        if not 0 < pct_start < 1:
+            msg = f"pct_start must be in (0, 1), got {pct_start}"
+            raise ValueError(msg)
         base = optimizer.defaults["lr"]
         scale = 1.0 if max_lr is None else max_lr / base
         peaks = [group["lr"] * scale for group in optimizer.param_groups]

@@ -1,6 +1,5 @@
 """Perturbations of finished attacks, scored on another victim (HAG IV-G)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,22 @@ from torch import Tensor
 from lightning_hash.attacks import LInf, Queries, TargetChoice
 from lightning_hash.attacks.combine import Perturbations
 from lightning_hash.attacks.perturbations import Given
+from lightning_hash.attacks.target_rows import anchors_of
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.evaluation import Evaluation
+from lightning_hash.modules.perturbation_file import (
+    REMEDY,
+    check_tensors,
+    read_protocol,
+    read_scale,
+)
 from lightning_hash.modules.preparation import TargetLoader, have_targets
 from lightning_hash.modules.protocol import data_settings
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.settings import differences
+from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.victims.victim import Victim
 
 FREE = "database_codes"  # a database's codes are each victim's own
@@ -36,49 +43,42 @@ def read_perturbations(folder: Path) -> Perturbations:
 
     Raises:
         FileNotFoundError: if the folder holds none.
-        ValueError: if the file cannot be read, or holds no finite perturbation for each query.
+        ValueError: if the file cannot be read, holds no finite perturbation for each query, or one
+            beyond its epsilon.
     """
     path = folder / "perturbations.safetensors"
+    check_file(path)
     if not path.is_file():
         msg = f"{path} does not exist; give the run folder of a finished attack"
         raise FileNotFoundError(msg)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            index, values = file.get_tensor("index"), file.get_tensor("perturbation").float()
-            reached = file.get_tensor("reached")
-        protocol: dict[str, Any] = json.loads(metadata["protocol"])
-        budget = protocol["attack"]["budget"]
-        epsilon, space = float(budget["epsilon"]), budget["space"]
-        found = {name: protocol[name] for name in ("attack", "victims", "data", "ranking")}
-        iteration = int(protocol.get("iteration", protocol["attack"]["iterations"]))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path} is no file of perturbations of this version, or a truncated one ({error!r})"
-        raise ValueError(msg) from error
-    counts = {len(index), len(values), len(reached)}
-    if len(counts) > 1 or not len(index) or values.dim() < 2:
+            metadata = file.metadata() or {}
+            index, values, reached = (
+                file.get_tensor(name) for name in ("index", "perturbation", "reached")
+            )
+    except SafetensorError as error:
         msg = (
-            f"{path} must hold a perturbation for each query, at least one, got {len(index)} "
-            f"indices for perturbations of shape {tuple(values.shape)}"
+            f"{path} is no file of perturbations of this version, or a truncated one ({error}); "
+            f"{REMEDY}"
         )
+        raise ValueError(msg) from error
+    if "protocol" not in metadata:
+        msg = f"{path} is no file of perturbations of this version: no protocol in it; {REMEDY}"
         raise ValueError(msg)
-    broken = index[~torch.isfinite(values).flatten(1).all(dim=1)].tolist()
-    if broken:
-        msg = f"{path} holds perturbations that are not finite, of the queries {broken[:10]}"
-        raise ValueError(msg)
-    radius = None
-    if space == "normalized":
-        if "scale" not in metadata:
-            msg = f"{path} does not say the victim's std; make it anew with this version"
-            raise ValueError(msg)
-        scale = torch.tensor(json.loads(metadata["scale"]))
+    found = read_protocol(metadata["protocol"], str(path))
+    check_tensors(index, values, reached, found, str(path))
+    budget, values = found["attack"]["budget"], values.float()
+    epsilon, radius = float(budget["epsilon"]), None
+    if budget["space"] == "normalized":
+        scale = read_scale(metadata.get("scale"), values.shape[-3], str(path))
         values = values * scale.reshape(-1, 1, 1)
         radius = epsilon * scale.double().reshape(-1, 1, 1)
         epsilon = float(radius.max())
     combination = "joint" if len(found["victims"]) > 1 else "single"
     return Perturbations(
-        index, values, epsilon, iteration=iteration, combination=combination, reached=reached,
-        radius=radius, run=folder.as_posix(), **found,
+        index, values, epsilon, combination=combination, reached=reached, radius=radius,
+        run=folder.as_posix(), **found,
     )  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def _load(
 ) -> list[Queries]:
     n_t = 1
     if targets is not None:
-        n_t = len(next(iter(json.loads(targets.read_text()).values()))["anchor"])
+        n_t = anchors_of(targets)
     choice = TargetChoice(n_t, file=None if targets is None else str(targets))
     loader = TargetLoader(databases if targets is not None else None, choice, targeted=False)
     return loader.load(data)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lightning_hash.reports.figure import COLOURS, TARGETED, Plot, add_legend, make_axes, plain
+from lightning_hash.reports.figure import COLOURS, TARGETED, Plot, add_legend, make_axes
 from lightning_hash.reports.lines import (
     captions,
     cell_of,
@@ -23,6 +23,7 @@ from lightning_hash.reports.lines import (
 from lightning_hash.reports.papers import DHTA_SETTING, EPSILON, FRAMES, SIZE, THRESHOLD
 from lightning_hash.reports.victims import length_names, victim_key, victims_note
 from lightning_hash.results.rows import ResultRow
+from lightning_hash.utils.escapes import figure_text
 
 NAME = "attack.name"
 
@@ -92,7 +93,7 @@ def _anchor_sizes(rows: Sequence[ResultRow]) -> Iterator[Plot]:
             if cell is not None:
                 figure.axes[0].axhline(
                     100 * cell.mean, color=COLOURS[number % len(COLOURS)], linestyle="--",
-                    linewidth=1.2, label=plain(f"{label}, Original (MAP)"),
+                    linewidth=1.2, label=figure_text(f"{label}, Original (MAP)"),
                 )  # fmt: skip
         add_legend(figure.axes[0])
         shown = [row for own in series.values() for row in own]
@@ -169,7 +170,7 @@ def _against(
         mean = np.array([cell.mean for cell in cells if cell]) * scale
         deviation = np.array([cell.deviation or 0.0 for cell in cells if cell]) * scale
         colour = COLOURS[number % len(COLOURS)]
-        axes.plot(values, mean, marker=".", color=colour, label=plain(label), linewidth=1.6)
+        axes.plot(values, mean, marker=".", color=colour, label=figure_text(label), linewidth=1.6)
         if deviation.any():
             axes.fill_between(values, mean - deviation, mean + deviation, color=colour, alpha=0.15)
     axes.set(xlabel=xlabel, ylabel=ylabel)

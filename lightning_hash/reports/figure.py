@@ -46,8 +46,3 @@ def make_axes(count: int = 1) -> tuple[Figure, list[Any]]:
 def add_legend(axes: Any) -> None:
     """Put a legend beside the axes."""
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-
-
-def plain(text: str) -> str:
-    """Return a label that matplotlib shows as it is: a dollar begins no formula."""
-    return text.replace("$", r"\$")

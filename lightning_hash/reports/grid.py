@@ -1,31 +1,17 @@
 """A table of numbers, and the same in Markdown, LaTeX, CSV and for a terminal."""
 
-import csv
-import io
-import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from lightning_hash.results.tables import with_error
+from lightning_hash.utils.escapes import csv_text, latex, markdown, terminal
 
 SE = "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
 DEVIATION = "±: standard deviation over runs of several seeds, their number in brackets."
-# What LaTeX would take for a command, and signs that are none of its fonts'.
-LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {
-        "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
-        "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "ε": r"$\epsilon$",
-        "α": r"$\alpha$", "×": r"$\times$", "–": "--",  # noqa: RUF001 - Greek on purpose
-    }
-)  # fmt: skip
-# What Markdown would take for markup: an underscore within a word is none.
-MARKDOWN = re.compile(r"[\\|*`\[$]|(?<!\w)_|_(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -177,19 +163,19 @@ class Grid:
     def markdown(self) -> str:
         """Return the table in Markdown, title and protocol around it."""
         header, *body = self.table()
-        remarks = [escape_markdown(remark) for remark in self.remarks]
-        heading = f"**{escape_markdown(self.heading)}**"
+        remarks = [markdown(remark) for remark in self.remarks]
+        heading = f"**{markdown(self.heading)}**"
         return "\n\n".join([heading, markdown_table(header, body), *remarks]) + "\n"
 
     def latex(self) -> str:
         """Return the table in LaTeX, for the package booktabs."""
-        lines = [" & ".join(_latex(text) for text in row) + r" \\" for row in self.table()]
+        lines = [" & ".join(latex(text) for text in row) + r" \\" for row in self.table()]
         caption = " ".join((f"{self.heading}.", *self.remarks))
         left = "l" * (1 + len(self.settings))
         return "\n".join(
             [
                 r"\begin{table}",
-                rf"\caption{{{_latex(caption)}}}",
+                rf"\caption{{{latex(caption)}}}",
                 rf"\begin{{tabular}}{{{left}{'r' * len(self.columns)}}}",
                 r"\toprule",
                 lines[0],
@@ -204,59 +190,40 @@ class Grid:
 
     def csv(self) -> str:
         """Return a row per number, unrounded and unscaled, with all that is said of the table."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
         said = ("table", "line", *self.settings, "column", "published")
         numbers = ("mean", "deviation", "n", "se", "values", "queries", "remarks")
-        writer.writerow((*said, *numbers))
+        rows: list[tuple[object, ...]] = [(*said, *numbers)]
         remarks = " ".join(self.remarks)
         for line in self.lines:
             settings = line.settings or [""] * len(self.settings)
             for column, cell in zip(self.columns, line.cells, strict=True):
                 if cell is not None:
-                    deviation = "" if cell.deviation is None else cell.deviation
-                    error = "" if cell.se is None else cell.se
                     each = " ".join(map(repr, cell.values))
                     queries = " ".join(map(str, cell.queries))
                     source = "yes" if line.published else "no"
                     where = (self.heading, line.label, *settings, column, source)
-                    found = (cell.mean, deviation, len(cell.values), error, each, queries)
-                    writer.writerow((*where, *found, remarks))
-        return file.getvalue()
+                    found = (cell.mean, cell.deviation, len(cell.values), cell.se, each, queries)
+                    rows.append((*where, *found, remarks))
+        return csv_text(rows)
 
     def rich(self) -> Table:
         """Return the table for a terminal."""
         header, *body = self.table()
         table = Table(
-            title=escape(self.heading), caption=escape("\n".join(self.remarks)),
+            title=terminal(self.heading, "table.title"),
+            caption=terminal("\n".join(self.remarks), "table.caption", keep="\n"),
             title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0),
         )  # fmt: skip
         for number, name in enumerate(header):
             left = number <= len(self.settings)
-            table.add_column(escape(name), justify="left" if left else "right")
+            table.add_column(terminal(name), justify="left" if left else "right")
         for row in body:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(terminal, row))
         return table
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown; the columns behind the first are numbers."""
-    escaped = [[escape_markdown(text) for text in row] for row in (headers, *rows)]
+    escaped = [[markdown(text) for text in row] for row in (headers, *rows)]
     lines = [escaped[0], ["---", *["---:"] * (len(headers) - 1)], *escaped[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def escape_markdown(text: str) -> str:
-    r"""Return a text that Markdown shows as it is, in one line.
-
-    Example:
-        >>> escape_markdown("a|b, n_t, HAG*, <i>")
-        'a\\|b, n_t, HAG\\*, &lt;i&gt;'
-    """
-    plain = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split()))
-    plain = plain.replace("<", "&lt;").replace(">", "&gt;")
-    return MARKDOWN.sub(lambda found: f"\\{found[0]}", plain)
-
-
-def _latex(text: str) -> str:
-    return " ".join(text.split()).translate(LATEX)

@@ -93,6 +93,8 @@ def _grid(
     attacks = [row for row in panel if row.is_attack]
     clean = of_draws([row for row in panel if row.name == CLEAN], attacks)
     panel = [*clean, *(row for row in panel if row.name != CLEAN)]
+    if not panel:  # clean queries of other draws than the attacks'
+        return None, None
     lines: dict[str, list[ResultRow]] = {}
     notes: dict[str, None] = {}
     for choice in table.choices:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lightning_hash.reports.grid import Grid
+from lightning_hash.utils.escapes import visible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ def render_page(title: str, made: str, sections: Sequence[Section]) -> str:
     environment = Environment(
         loader=PackageLoader("lightning_hash.reports", "."), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True,
+        finalize=lambda value: visible(value, keep="\n") if isinstance(value, str) else value,
     )  # fmt: skip
     environment.filters["zip"] = zip
     shown = [each for each in sections if each.grids or each.pictures or each.items]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from lightning_hash.reports.courses import courses
-from lightning_hash.reports.figure import COLOURS, TARGETED, Plot, add_legend, make_axes, plain
+from lightning_hash.reports.figure import COLOURS, TARGETED, Plot, add_legend, make_axes
 from lightning_hash.reports.lines import (
     distinct_names,
     draw_of,
@@ -26,6 +26,7 @@ from lightning_hash.reports.victims import checkpoint_of, length_names, victim_k
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles
 from lightning_hash.results.tables import bits_text, protocol_of
+from lightning_hash.utils.escapes import figure_text
 
 STAR = "A star, and dashes, are the attacked queries; without they are the clean ones."
 BINS = 60
@@ -217,7 +218,12 @@ def _recall(axes: Any, series: Sequence[_Series]) -> None:
 
 def _style(each: _Series) -> dict[str, Any]:
     line = "--" if each.dashed else "-"
-    return {"color": each.colour, "linestyle": line, "label": plain(each.label), "linewidth": 1.6}
+    return {
+        "color": each.colour,
+        "linestyle": line,
+        "label": figure_text(each.label),
+        "linewidth": 1.6,
+    }
 
 
 def _histogram(panel: Sequence[RunFiles]) -> Iterator[Plot]:

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from PIL import Image
 from safetensors import safe_open
 
-from lightning_hash.reports.figure import Plot, plain
+from lightning_hash.reports.figure import Plot
 from lightning_hash.reports.lines import draw_of, setting_key, setting_of
 from lightning_hash.reports.papers import BITS, DHTA_SETTING, HAG_SETTING
 from lightning_hash.reports.plots import panels_of, runs_of
@@ -18,7 +19,10 @@ from lightning_hash.reports.victims import add_checkpoints, checkpoint_of
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles
 from lightning_hash.results.tables import bits_text, protocol_of
+from lightning_hash.utils.escapes import figure_text
+from lightning_hash.utils.foreign_files import check_file, check_pixels
 from lightning_hash.utils.names import victim_names
+from lightning_hash.utils.places import check_inside
 
 # DHTA Fig. 9 shows frames 3, 6, ..., 21; of clips of fewer than nine frames the first are shown.
 EVERY, MOST = 3, 7
@@ -119,24 +123,28 @@ def _queries(path: Path, count: int) -> Shown | None:
         if not all(np.isfinite(each).all() for each in change):
             msg = "perturbations must be finite numbers"
             raise ValueError(msg)
-    attacked = [_written(path.parent / "images" / f"{number:06d}") for number in index]
+    attacked = [_written(path.parent, f"{number:06d}") for number in index]
     if any(picture is None for picture in attacked):
         return None
     clean = [np.clip(a - c[: len(a)], 0, 1) for a, c in zip(attacked, change, strict=True)]
     return index, clean, attacked
 
 
-def _written(place: Path) -> Any:
-    """Return the image ``PLACE.png``, or the frames in the folder ``PLACE``, in [0, 1]."""
+def _written(run: Path, name: str) -> Any:
+    """Return the image ``images/NAME.png``, or the frames in ``images/NAME``, in [0, 1]."""
+    place = run / "images" / name
     image = place.with_suffix(".png")
     if image.is_file():
-        return _picture(image)
+        return _picture(check_inside(image, run))
     frames = sorted(place.glob("*.png"))
-    return np.stack([_picture(frame) for frame in frames]) if frames else None
+    return np.stack([_picture(check_inside(each, run)) for each in frames]) if frames else None
 
 
 def _picture(path: Path) -> Any:
+    check_file(path)
     try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            check_pixels(*picture.size)
         return imread(path)[..., :3]
     except Exception as error:  # damage shows as errors of several kinds
         msg = f"{path} is no picture that can be read ({error}); remove it or attack again"
@@ -152,7 +160,7 @@ def _image_rows(names: Sequence[str], found: Sequence[Shown]) -> Figure:
         pictures = [found[0][1][row], *(shown[2][row] for shown in found)]
         for axes, picture in zip(places[row], pictures, strict=True):
             _draw(axes, picture)
-    for axes, name in zip(places[0], ["clean", *map(plain, names)], strict=True):
+    for axes, name in zip(places[0], ["clean", *map(figure_text, names)], strict=True):
         axes.set_title(name, fontsize=8)
     return figure
 

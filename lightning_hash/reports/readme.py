@@ -4,11 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_hash.reports.grid import Grid, Line, escape_markdown, markdown_table
+from lightning_hash.reports.grid import Grid, Line, markdown_table
 from lightning_hash.reports.numbered import RANDOM_START, numbered_grids
 from lightning_hash.reports.papers import TABLES, NumberedTable
 from lightning_hash.reports.published import PROTOCOLS, describe_protocol, published
 from lightning_hash.results.rows import ResultRow
+from lightning_hash.utils.escapes import markdown
+from lightning_hash.utils.text_files import read_utf8, utf8
 from lightning_hash.utils.whole_file import ready_file, write_whole
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -65,10 +67,9 @@ def results_table(rows: Sequence[ResultRow]) -> str:
     ]
     table = markdown_table(("32 bits", "published", *headings), lines)
     below = [
-        escape_markdown(f"{name}: {' '.join(x)}")
-        for name, x in zip(headings, said.values(), strict=True)
+        markdown(f"{name}: {' '.join(x)}") for name, x in zip(headings, said.values(), strict=True)
     ]
-    return "\n\n".join([table, escape_markdown(_published_protocols()), *below])
+    return "\n\n".join([table, markdown(_published_protocols()), *below])
 
 
 def check_readme(path: Path) -> str:
@@ -85,7 +86,7 @@ def check_readme(path: Path) -> str:
     if not path.is_file():
         msg = f"--readme {path} does not exist"
         raise FileNotFoundError(msg)
-    text = path.read_text()
+    text = read_utf8(path, f"--readme {path}")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         msg = f"--readme {path} must hold {BEGIN} and, behind it, {END}, once each"
         raise ValueError(msg)
@@ -108,7 +109,7 @@ def fill_readme(path: Path, rows: Sequence[ResultRow]) -> None:
     text = check_readme(path)
     between = f"{BEGIN}\n{results_table(rows)}\n{END}"
     text = re.sub(f"{BEGIN}.*{END}", lambda _: between, text, flags=re.DOTALL)
-    write_whole(path, text.encode())
+    write_whole(path, utf8(text))
 
 
 def _cells(grids: Sequence[Grid], label: str) -> list[tuple[Grid, str, Line, str]]:

@@ -1,9 +1,10 @@
 """The curves of a run, as engine/callbacks/curves.py writes them."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
+
+from lightning_hash.utils.json_text import read_json
 
 PAIRS = (("n", "precision_at_n"), ("recall", "precision"))
 
@@ -16,17 +17,13 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
     Returns:
         The curves: each has ``query``, ``label`` and, of one length, ``n`` and ``precision_at_n``,
-        and ``recall`` and ``precision``, whose values are finite or ``None``.
+        and ``recall`` and ``precision``, whose values are finite or ``None``; shares are in [0, 1].
 
     Raises:
         OSError: if the file cannot be read.
         ValueError: if it is damaged.
     """
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        msg = f"is no JSON ({error}); run the attack again, or remove the file"
-        raise ValueError(msg) from error
+    content = read_json(path, path.name, "run the attack again, or remove the file")
     curves = content.get("curves") if isinstance(content, dict) else None
     if not isinstance(curves, list) or not all(map(_is_curve, curves)):
         msg = "holds no curves of this version; run the attack again, or remove the file"
@@ -35,7 +32,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_curve(curve: Any) -> bool:
-    """Return whether each pair of columns is there, of one length and of numbers."""
+    """Return whether each pair of columns is there, of one length, of numbers and of shares."""
     if not isinstance(curve, dict):
         return False
     for first, second in PAIRS:
@@ -43,6 +40,9 @@ def _is_curve(curve: Any) -> bool:
         if not (isinstance(places, list) and isinstance(values, list)):
             return False
         if len(places) != len(values) or not all(map(_is_number, [*places, *values])):
+            return False
+        shares = values if first == "n" else [*places, *values]
+        if not all(each is None or 0 <= each <= 1 for each in shares):
             return False
     return isinstance(curve.get("query"), str) and isinstance(curve.get("label"), str)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,25 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lightning_hash.results.ranges import check_kind, check_ranges
 from lightning_hash.results.settings import as_json, canonical, flatten, look_up
+from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.whole_file import write_whole
 
 SCHEMA = 2
 CLEAN, CEILING = "none", "anchor"
 PARTS = ("attack", "transfer", "victim", "data", "ranking", "run")
-# Inside the mappings anything may stand; these values are computed with, so their types are fixed.
-_INNER_KINDS: dict[str, tuple[type, ...]] = {
-    "attack.name": (str,),
-    "attack.targeted": (bool, types.NoneType),
-    "attack.iterations": (int, types.NoneType),
-    "attack.budget.epsilon": (float, int, types.NoneType),
-    "transfer.sources": (str,),
-    "transfer.combination": (str,),
-    "victim.bits": (int, types.NoneType),
-    "data.input_shape": (list, types.NoneType),
-    "ranking.top_k": (int, types.NoneType),
-    "run.seconds": (float, int, types.NoneType),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +55,8 @@ class ResultRow:
         run: what no number should depend on: ``kernels``, ``devices``, ``seconds``, ``version``...
 
     Raises:
-        ValueError: if a field or a value in a mapping has a wrong type or is not finite; names it.
+        ValueError: if a field or a value in a mapping has a wrong type, is not finite or out of its
+            range; names it.
     """
 
     schema: int = SCHEMA
@@ -91,15 +80,13 @@ class ResultRow:
 
     def __post_init__(self) -> None:
         for field, kinds in _FIELD_KINDS.items():
-            _check(field, getattr(self, field), kinds)
+            check_kind(field, getattr(self, field), kinds)
         if self.schema != SCHEMA:
             raise ValueError(_other_version(self.schema))
         for part in PARTS:
             if getattr(self, part) is not None:
                 object.__setattr__(self, part, as_json(getattr(self, part), part))
-        for path, kinds in _INNER_KINDS.items():
-            if getattr(self, path.partition(".")[0]) is not None:
-                _check(path, self.get(path), kinds)
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -160,16 +147,6 @@ _FIELD_KINDS = {
 }
 
 
-def _check(path: str, value: Any, kinds: tuple[type, ...]) -> None:
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        names = " or ".join("null" if kind is types.NoneType else kind.__name__ for kind in kinds)
-        msg = f"{path} must be {names}, got {value!r}"
-        raise ValueError(msg)
-    if isinstance(value, float) and not math.isfinite(value):
-        msg = f"{path} must be finite, got {value}"
-        raise ValueError(msg)
-
-
 def _other_version(schema: Any) -> str:
     return (
         f"schema must be {SCHEMA}, got {schema!r}: made by another version of this program; run "
@@ -202,16 +179,14 @@ def read_results(path: Path) -> list[ResultRow]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no JSON list of result rows; names the row and the field.
+        ValueError: if it is no JSON list of result rows, or two rows contradict each other; names
+            the row and the field.
     """
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path, str(path), "run it again, or remove the file")
     except FileNotFoundError as error:
         msg = f"{path} does not exist; python -m lightning_hash attack writes one at its end"
         raise FileNotFoundError(msg) from error
-    except ValueError as error:
-        msg = f"{path} is no JSON ({error})"
-        raise ValueError(msg) from error
     if not isinstance(content, list):
         msg = f"{path} must hold a list of result rows, got {type(content).__name__}"
         raise ValueError(msg)
@@ -222,7 +197,23 @@ def read_results(path: Path) -> list[ResultRow]:
         except ValueError as error:
             msg = f"{path}, row {number}: {error}"
             raise ValueError(msg) from error
+    _check_together(rows, path)
     return rows
+
+
+def _check_together(rows: Sequence[ResultRow], path: Path) -> None:
+    """Refuse two values of one number: one of them was changed by hand, or added."""
+    seen: dict[Any, int] = {}
+    for number, row in enumerate(rows):
+        parts = row.key("attack", "transfer", "victim", "data", "ranking")
+        first = seen.setdefault((row.metric, row.iteration, row.quantized, parts), number)
+        if rows[first].value != row.value:
+            msg = (
+                f"{path}, row {number}: {row.metric} at iteration {row.iteration} is {row.value}, "
+                f"but {rows[first].value} in row {first}, which is of the same settings; run it "
+                "again, or remove the wrong one"
+            )
+            raise ValueError(msg)
 
 
 def _row(entry: Any) -> ResultRow:

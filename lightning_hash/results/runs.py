@@ -9,6 +9,8 @@ from typing import Any, TypeVar, overload
 
 from lightning_hash.results.curves import read_curves
 from lightning_hash.results.rows import ResultRow, read_results
+from lightning_hash.utils.foreign_files import check_file
+from lightning_hash.utils.places import check_inside
 from lightning_hash.utils.versions import version_of
 
 Content = TypeVar("Content")
@@ -49,7 +51,7 @@ class RunFiles:
         return sorted((self.folder / "strips").glob("*.png"))
 
     def read(self, path: Path, reader: Callable[[Path], Content]) -> Content | None:
-        """Read a file of the run; one that is damaged is noted under ``damaged``.
+        """Read a file of the run; one that is damaged, or a link out of it, goes to ``damaged``.
 
         Args:
             path: the file.
@@ -58,9 +60,10 @@ class RunFiles:
         Returns:
             The content; ``None`` if the file is absent or damaged.
         """
-        if path in self.damaged or not path.exists():
+        if path in self.damaged or not (path.exists() or path.is_symlink()):
             return None
         try:
+            check_file(check_inside(path, self.folder))
             return reader(path)
         except Exception as error:  # every format raises its own
             self.damaged[path] = " ".join(str(error).split()) or type(error).__name__
@@ -216,7 +219,7 @@ def _read_run(folder: Path, left_out: list[LeftOut]) -> RunFiles | None:
     """Read rows; those that are of no attack get the draw of queries and targets of the run's."""
     path = folder / RESULTS
     try:
-        rows = read_results(path)
+        rows = read_results(check_inside(path, folder))
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split()).removeprefix(str(path)).lstrip(", ")
         system = error.strerror if isinstance(error, OSError) else None

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+DEEPEST = 50  # mappings and lists in each other
+
 
 def as_json(value: Any, where: str) -> Any:
     """Return a copy that JSON can hold, with lists in place of tuples.
@@ -14,12 +16,16 @@ def as_json(value: Any, where: str) -> Any:
         where: its dotted path, for the error.
 
     Raises:
-        ValueError: if it holds anything else or a number that is not finite; names the dotted path.
+        ValueError: if it holds anything else, a number that is not finite or more than DEEPEST
+            mappings and lists in each other; names the dotted path.
 
     Example:
         >>> as_json({"betas": (0.9, 0.999)}, "attack.step")
         {'betas': [0.9, 0.999]}
     """
+    if where.count(".") > DEEPEST:
+        msg = f"{where[:60]}... is nested too deeply"
+        raise ValueError(msg)
     if isinstance(value, Mapping):
         wrong = next((key for key in value if not isinstance(key, str)), None)
         if wrong is not None:

@@ -5,12 +5,12 @@ from fractions import Fraction
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
 from lightning_hash.results.runs import stopped_at
+from lightning_hash.utils.escapes import terminal
 
 # How known metrics are called, in the order in which they are shown; others have their own name.
 LABELS = {
@@ -64,7 +64,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     early = f", stopped at iteration {stopped[0]} of {stopped[1]}" if stopped else ""
     title = f"{first.name}, {bits_text(first.get('victim.bits'))}{early}: {protocol_of(first)}"
     table = Table(
-        title=escape(title),
+        title=terminal(title, "table.title"),
         title_justify="left",
         caption="in brackets: standard error over the queries, in the last digits"
         if errors
@@ -74,7 +74,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         padding=(0, 1),
     )
     for header in ("", "clean", first.name, "8-bit", "ceiling"):
-        table.add_column(escape(header), justify="right" if header else "left")
+        table.add_column(terminal(header), justify="right" if header else "left")
     ended = [row for row in attacks if row.iteration == last]
     columns = [
         [row for row in rows if row.name == CLEAN],
@@ -86,7 +86,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         found = [next((r for r in column if r.metric == metric), None) for column in columns]
         if any(found):
             label = next(metric_label(row) for row in found if row)
-            table.add_row(escape(label), *(with_error(r.value, r.se) if r else "" for r in found))
+            table.add_row(terminal(label), *(with_error(r.value, r.se) if r else "" for r in found))
     return table
 
 

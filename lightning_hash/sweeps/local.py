@@ -3,7 +3,6 @@
 import fcntl
 import os
 import queue
-import shlex
 import signal
 import subprocess
 import time
@@ -19,6 +18,7 @@ from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.record import begin, complete, finished, finished_runs, log_of
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.configs import find_config
+from lightning_hash.utils.escapes import shell, terminal
 
 
 def visible_devices() -> list[str]:
@@ -66,6 +66,7 @@ class Sweep:
         jobs: runs at a time, which share the processors and the GPUs.
         trainer: a config laid over fits and attacks that says where they run, not what.
         console: where progress is printed.
+        trust: give every run ``--trust``.
 
     Raises:
         ValueError: if ``jobs`` is below 1.
@@ -73,14 +74,20 @@ class Sweep:
     """
 
     def __init__(
-        self, root: Path, jobs: int = 1, trainer: Path | None = None, console: Console | None = None
+        self,
+        root: Path,
+        jobs: int = 1,
+        trainer: Path | None = None,
+        console: Console | None = None,
+        *,
+        trust: bool = False,
     ) -> None:
         if jobs < 1:
             msg = f"jobs must be at least 1, got {jobs}"
             raise ValueError(msg)
         if trainer is not None:
             trainer = find_config(trainer, "trainer: config")
-        self.root, self.jobs, self.trainer = root, jobs, trainer
+        self.root, self.jobs, self.trainer, self.trust = root, jobs, trainer, trust
         self.console = Console(highlight=False, soft_wrap=True) if console is None else console
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._stopped = 0
@@ -155,15 +162,15 @@ class Sweep:
             self._say(f"{number} done in {seconds:.0f} s")
             return None
         log = log_of(run, self.root)
-        last = log.read_text(errors="replace").strip().splitlines()[-1]
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
         self._say(f"{number} ended with status {status} after {seconds:.0f} s, see {log}")
         return f"status {status}, see {log}: {last}"
 
     def _start(self, run: Run, lock: int, devices: dict[str, str]) -> int:
         begin(run, self.root)
-        command = command_of(run, self.root, self.trainer)
+        command = command_of(run, self.root, self.trainer, trust=self.trust)
         with log_of(run, self.root).open("ab") as log:
-            log.write(f"$ {shlex.join(command)}\n".encode())
+            log.write(f"$ {shell(command)}\n".encode(errors="surrogateescape"))
             log.flush()
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -213,4 +220,4 @@ class Sweep:
                 signal.signal(signum, handler)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(terminal(text))

@@ -1,18 +1,21 @@
 """What a sweep file says, as runs."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lightning_hash.results.settings import as_json
 from lightning_hash.sweeps.run import VERBS, Run
 from lightning_hash.utils.configs import read_config
+from lightning_hash.utils.yaml_text import load_yaml
 
 SCALES = ("full", "demo")
+MOST_RUNS = 20_000  # of all files, those that others need counted as often as they are needed
+DEEPEST = 50  # runs that need one another in a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +54,11 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
 
     Raises:
         FileNotFoundError: if a file does not exist.
-        ValueError: if a file is not as described; names the file and the entry.
+        ValueError: if a file is not as described, or asks for more than MOST_RUNS runs; names the
+            file and the entry.
     """
     runs: dict[str, Run] = {}
+    count = _Count()
     for path in paths:
         content = read_config(path, "sweep file")
         _only(content, ("runs", *SCALES), str(path))
@@ -64,12 +69,13 @@ def read_plan(paths: Sequence[Path], scale: str) -> list[Run]:
             raise ValueError(msg)
         for number, entry in enumerate(entries, 1):
             try:
-                found = list(_expand(entry, templates))
-            except ValueError as error:
+                found = list(_expand(entry, templates, count))
+                for run in itertools.chain.from_iterable(run.in_order() for run in found):
+                    runs.setdefault(run.digest, run)
+            except (ValueError, FileNotFoundError) as error:
+                kind = ValueError if isinstance(error, ValueError) else FileNotFoundError
                 msg = f"{path}, {scale}, entry {number}: {error}"
-                raise ValueError(msg) from error
-            for run in itertools.chain.from_iterable(run.in_order() for run in found):
-                runs.setdefault(run.digest, run)
+                raise kind(msg) from error
     return list(runs.values())
 
 
@@ -98,23 +104,83 @@ def _templates(runs: Any, scale: str, path: Path) -> dict[str, Template]:
         if content.get("verb") not in VERBS:
             msg = f"{inside}: verb must be one of {', '.join(VERBS)}, got {content.get('verb')!r}"
             raise ValueError(msg)
+        _check_template(name, content, inside)
         templates[name] = Template(**content)
     return templates
 
 
-def _expand(entry: Any, templates: Mapping[str, Template]) -> Iterator[Run]:
+class _Count:
+    """Counts the runs of a plan, before they are made.
+
+    Attributes:
+        asked: combinations of values that entries ask for.
+        made: those made, and all that they need.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.made = 0, 0
+
+    def ask(self, combinations: int) -> None:
+        """Add the combinations of an entry; refuse too many."""
+        self.asked += combinations
+        if self.asked > MOST_RUNS:
+            msg = (
+                f"asks for {combinations:,} combinations, with those before {self.asked:,} runs; a "
+                f"sweep has at most {MOST_RUNS:,}: give fewer values, or several sweeps"
+            )
+            raise ValueError(msg)
+
+    def make(self) -> None:
+        """Add a run, or one that it needs; refuse too many."""
+        self.made += 1
+        if self.made > MOST_RUNS:
+            msg = (
+                f"its runs need more than {MOST_RUNS:,} runs, each counted as often as it is "
+                "needed; give fewer values, or let fewer runs need several"
+            )
+            raise ValueError(msg)
+
+
+def _check_template(name: Any, content: Mapping[str, Any], where: str) -> None:
+    """Refuse parts of a run that are of another kind than :class:`Template` says."""
+    if not isinstance(name, str) or not name.strip():
+        msg = f"{where}: a run has a name, got {name!r}"
+        raise ValueError(msg)
+    config = content.get("config", [])
+    if not isinstance(config, list) or not all(isinstance(e, str) and e for e in config):
+        msg = f"{where}: config must be a list of files, such as [attack/hag], got {config!r}"
+        raise ValueError(msg)
+    for part in ("options", "values"):
+        given = content.get(part, {})
+        if not isinstance(given, dict) or not all(map(_is_dotted, given)):
+            msg = f"{where}: {part} must be a mapping of names and values, got {given!r}"
+            raise ValueError(msg)
+        try:
+            as_json(given, part)
+        except ValueError as error:
+            msg = f"{where}: {error}; quote what is to be a text"
+            raise ValueError(msg) from error
+
+
+def _is_dotted(name: Any) -> bool:
+    return isinstance(name, str) and all(name.split("."))
+
+
+def _expand(entry: Any, templates: Mapping[str, Template], count: _Count) -> Iterator[Run]:
     if not isinstance(entry, dict) or "run" not in entry:
         msg = f"must be a mapping with a key run, got {entry!r}"
         raise ValueError(msg)
+    as_json(entry, "the entry")
     lists = {key: value if isinstance(value, list) else [value] for key, value in entry.items()}
     empty = [key for key, values in lists.items() if not values]
     if empty:
         msg = f"{empty[0]} is an empty list; give at least one value"
         raise ValueError(msg)
+    count.ask(math.prod(map(len, lists.values())))
     for combination in itertools.product(*lists.values()):
         values = dict(zip(lists, combination, strict=True))
         name = values.pop("run")
-        filling = _Filling(templates, name, values, ())
+        filling = _Filling(templates, name, values, (), count)
         unused = sorted(values.keys() - filling.used)
         if unused:
             msg = (
@@ -133,6 +199,7 @@ class _Filling:
         name: which.
         given: values, over the template's own.
         within: names of the runs that need it.
+        count: counts it.
 
     Attributes:
         run: the run.
@@ -145,18 +212,28 @@ class _Filling:
         name: str,
         given: Mapping[str, Any],
         within: tuple[str, ...],
+        count: _Count,
     ) -> None:
+        count.make()
         if name in within:
             msg = f"run {name} needs itself: {' needs '.join((*within, name))}"
             raise ValueError(msg)
-        if name not in templates:
+        if len(within) > DEEPEST:
+            msg = f"run {name} is needed by {len(within)} runs in a row; at most {DEEPEST} may be"
+            raise ValueError(msg)
+        if not isinstance(name, str) or name not in templates:
             msg = f"there is no run {name!r}; there are: {', '.join(templates)}"
             raise ValueError(msg)
-        self._templates, self._name, self._given, self._within = templates, name, given, within
+        self._templates, self._name, self._given = templates, name, given
+        self._within, self._count = within, count
         self.used: set[str] = set()
         template = templates[name]
         self._values = {**template.values, **given}
         configs = tuple(self._fill(config) for config in template.config)
+        wrong = next((each for each in configs if not isinstance(each, str) or not each), None)
+        if wrong is not None or "" in configs:
+            msg = f"run {name}: config must name files, got {wrong!r} for {template.config}"
+            raise ValueError(msg)
         options = {key: self._fill(value) for key, value in template.options.items()}
         said = [f"{key}={_brief(given[key])}" for key in given if key in self.used]
         self.run = Run(" ".join([name, *said]), template.verb, configs, options)
@@ -189,14 +266,18 @@ class _Filling:
     def _refer(self, value: Any) -> Any:
         if not isinstance(value, str) or not value.startswith("@"):
             return value
-        name, *changes = value[1:].split()
+        name, *changes = value[1:].split() or [""]
         changed = {}
         for change in changes:
-            key, _, text = change.partition("=")
-            changed[key] = yaml.safe_load(text)
+            key, equals, text = change.partition("=")
+            if not (key and equals):
+                msg = f"{value}: {change} is no NAME=VALUE; write such as bits=64"
+                raise ValueError(msg)
+            changed[key] = load_yaml(text, value)
         needed = _Filling(
-            self._templates, name, {**self._given, **changed}, (*self._within, self._name)
-        )
+            self._templates, name, {**self._given, **changed}, (*self._within, self._name),
+            self._count,
+        )  # fmt: skip
         unused = sorted(changed.keys() - needed.used)
         if unused:
             msg = f"{value}: no option of {name} or of what it needs has {{{unused[0]}}}"

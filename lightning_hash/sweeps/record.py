@@ -13,6 +13,7 @@ from lightning_hash.results.runs import has_ended, stopped_at
 from lightning_hash.results.settings import canonical, differences
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.array_names import split_name
+from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import write_whole
 
@@ -200,10 +201,11 @@ def _path(run: Run, root: Path) -> Path:
 def _record(run: Run, root: Path) -> dict[str, Any]:
     path = _path(run, root)
     try:
-        content = json.loads(path.read_text()) if path.exists() else {}
-        if isinstance(content, dict):
+        content = read_json(path, "its content", "it is run again") if path.exists() else {}
+        outputs = content.get("outputs") or {} if isinstance(content, dict) else None
+        if isinstance(outputs, dict):
             return content
-        error = f"a mapping is needed, got {type(content).__name__}"
+        error = "a mapping with a mapping of outputs is needed"
     except (OSError, ValueError) as caught:
         error = str(caught)
     warnings.warn(f"{path} is no record of a run ({error}); it is run again", stacklevel=2)

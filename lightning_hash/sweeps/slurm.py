@@ -1,9 +1,9 @@
 """A sweep as SLURM job arrays."""
 
-import shlex
 from collections.abc import Sequence
 
 from lightning_hash.sweeps.run import Run
+from lightning_hash.utils.escapes import shell, visible
 
 HEAD = """#!/bin/bash
 #SBATCH --signal=SIGUSR1@120
@@ -33,7 +33,7 @@ def slurm_script(runs: Sequence[Run], command: Sequence[str]) -> str:
         A bash script, which is also the batch script of its tasks.
 
     Raises:
-        ValueError: if there are no runs.
+        ValueError: if there are no runs, or a word of the command cannot be one.
     """
     if not runs:
         msg = "slurm: all runs are finished, there is nothing to submit"
@@ -50,9 +50,9 @@ def slurm_script(runs: Sequence[Run], command: Sequence[str]) -> str:
     script = HEAD.format(count=len(runs), arrays=len(arrays))
     for level, array in enumerate(arrays):
         script += f"runs_{level}=(\n"
-        script += "".join(f"    {run.digest}  # {run.verb} {run.title}\n" for run in array)
+        script += "".join(f"    {run.digest}  # {run.verb} {visible(run.title)}\n" for run in array)
         script += ")\n"
-    script += TASK.format(command=shlex.join(command))
+    script += TASK.format(command=shell(command))
     for level, array in enumerate(arrays):
         # afterany, not afterok: one fit that fails must not hold back the attacks on all others.
         behind = ' --dependency="afterany:$job"' if level else ""

@@ -5,9 +5,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
+from lightning_hash.utils.foreign_files import check_file, read_bytes
+from lightning_hash.utils.trust import check_no_grant
+from lightning_hash.utils.yaml_text import load_yaml
 
 SUFFIX = ".yaml"
+MOST_BYTES = 2**20  # of a config, which takes seconds
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -30,6 +33,7 @@ def find_config(name: str | Path, what: str = "config") -> Path:
 
     Raises:
         FileNotFoundError: if there is neither; the message lists what is there.
+        ValueError: if what lies there is a pipe or a device.
 
     Example:
         >>> find_config("attack/hag").name
@@ -39,6 +43,8 @@ def find_config(name: str | Path, what: str = "config") -> Path:
         for file in (path, path.with_name(f"{path.name}{SUFFIX}")) if path.name else ():
             if file.is_file():
                 return file
+            if not file.is_dir():
+                check_file(file, f"{what} {name}")
     msg = f"{what} {name} does not exist; {_offer(Path(name))}"
     raise FileNotFoundError(msg)
 
@@ -72,7 +78,7 @@ def find_configs(name: str | Path, what: str = "config") -> list[Path]:
 
 
 def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
-    """Read a config, found as :func:`find_config` does; an empty file is an empty mapping.
+    """Read a config, found as :func:`find_config` does.
 
     Args:
         name: a path, or the name of a preset.
@@ -80,22 +86,27 @@ def read_config(name: str | Path, what: str = "config") -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is no YAML, or no mapping; names the file and the line.
+        ValueError: if it is no YAML, no mapping or empty, or a key stands twice, naming the file
+            and the line; if it is too large; or if it would grant itself trust.
     """
     path = find_config(name, what)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}, "
-        msg = f"{what} {name} is no YAML: {line}{error.problem}"
+        text = read_bytes(path, MOST_BYTES)
+    except ValueError as error:
+        msg = f"{what} {name} is not read: {error}"
         raise ValueError(msg) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        msg = f"{what} {name} is no YAML: it has bytes that are no UTF-8 text"
-        raise ValueError(msg) from error
-    if content is not None and not isinstance(content, dict):
-        msg = f"{what} {name} must be a mapping, got {type(content).__name__}"
+    content = load_yaml(text, f"{what} {name}")
+    if content is None:
+        msg = f"{what} {name} is empty; write options into it, such as model: {{seed: 0}}"
         raise ValueError(msg)
-    return content or {}
+    if not isinstance(content, dict):
+        msg = (
+            f"{what} {name} must be a mapping, got {type(content).__name__}; write KEY: VALUE, "
+            "as in the presets"
+        )
+        raise ValueError(msg)
+    check_no_grant(content, f"{what} {name}")
+    return content
 
 
 def _meant(path: Path) -> list[Path]:

@@ -36,7 +36,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)
+        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW  # a link there is not ours
+        descriptor = os.open(temporary, flags, 0o666)
         try:
             lock(descriptor)
             yield temporary
@@ -145,6 +146,9 @@ def ready_file(path: Path, what: str, remedy: str) -> None:
     if path.is_dir():
         msg = f"{what} {path} cannot be written to (it is a folder); {remedy}"
         raise IsADirectoryError(msg)
+    if path.exists() and not path.is_file():  # a file would take the place of /dev/null
+        msg = f"{what} {path} cannot be written to (it is a pipe or a device); {remedy}"
+        raise OSError(msg)
     ready_folder(path.parent, f"{what} {path}: its folder", remedy)
 
 
@@ -195,7 +199,8 @@ def megabytes(count: float) -> str:
 
 
 def _unlocked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY)
+    # A pipe would keep it waiting, and a link is not ours.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
         return lock(descriptor)
     finally:

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from lightning_hash._version import __version__
+from lightning_hash.utils.foreign_files import check_file
+from lightning_hash.utils.json_text import brief
+from lightning_hash.victims.file_kinds import instead_of, other_kind
 
 # Key of our own entry in a checkpoint, and the version of what stands under it.
 CHECKPOINT_KEY = "lightning_hash"
@@ -42,9 +45,19 @@ def read_checkpoint(
         ValueError: if it cannot be read safely, is of another kind or version, or lacks something.
     """
     called = f"{prefix}{kind} {path}"
+    if path.is_dir():
+        files = sorted(path.rglob("*.ckpt"))[:1]
+        offered = f"give {files[0]}" if files else f"make a checkpoint with: {maker}"
+        msg = f"{called} is a folder; {offered}"
+        raise FileNotFoundError(msg)
+    check_file(path, called)
     if not path.is_file():
         msg = f"{called} does not exist; make it with: {maker}"
         raise FileNotFoundError(msg)
+    instead, other = instead_of(path, kind, maker), other_kind(path)
+    if other is not None:
+        msg = f"{called} is not a checkpoint of lightning_hash, but {other}; {instead}"
+        raise ValueError(msg)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -58,7 +71,9 @@ def read_checkpoint(
         raise ValueError(msg) from error
     entry = checkpoint.get(CHECKPOINT_KEY) if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or not isinstance(checkpoint.get("state_dict"), dict):
-        msg = f"{called} is not a checkpoint of lightning_hash; make one with: {maker}"
+        state = isinstance(checkpoint, dict) and any(map(_is_tensor, checkpoint.values()))
+        said = ", but a state dict" if state else ""
+        msg = f"{called} is not a checkpoint of lightning_hash{said}; {instead}"
         raise ValueError(msg)
     if entry.get("kind") != kind:
         saved = entry.get("kind")
@@ -83,6 +98,8 @@ def read_checkpoint(
             f"program, or changed since; make it anew with: {maker}"
         )
         raise ValueError(msg)
+    if kind == "victim":
+        _check_network(entry, called, maker)
     broken = [k for k, v in checkpoint["state_dict"].items() if not _is_finite(v)]
     if broken and kind == "victim":
         msg = (
@@ -92,6 +109,20 @@ def read_checkpoint(
         raise ValueError(msg)
     found: dict[str, Any] = checkpoint
     return found
+
+
+def _check_network(entry: Mapping[str, Any], called: str, maker: str) -> None:
+    """Refuse what no network is built of.
+
+    Raises:
+        ValueError: naming the entry.
+    """
+    kinds = {"backbone": (str, dict), "bits": (int,), "loss": (str, type(None))}
+    for name, allowed in kinds.items():
+        value = entry[name]
+        if type(value) not in allowed or (name == "bits" and value < 1):
+            msg = f"{called}: {name} cannot be {brief(value)}; make it anew with: {maker}"
+            raise ValueError(msg)
 
 
 def check_shapes(saved: Mapping[str, Any], own: Mapping[str, Tensor], called: str) -> None:
@@ -117,6 +148,10 @@ def check_shapes(saved: Mapping[str, Any], own: Mapping[str, Tensor], called: st
         if isinstance(own[name], Tensor) and shape != tuple(own[name].shape):
             msg = f"{called}: {name} has the shape {shape}, {tuple(own[name].shape)} is needed"
             raise ValueError(msg)
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
 
 
 def _is_finite(value: Any) -> bool:

@@ -1,9 +1,10 @@
 """Victims that this project did not train."""
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from zipfile import ZipFile, is_zipfile
 
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 
 from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
 from lightning_hash.models.outputs import read_logits
+from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.utils.settings import public_name
+from lightning_hash.utils.trust import needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
+from lightning_hash.victims.exported import load_exported
 from lightning_hash.victims.state_dict_victim import network_of_state_dict
 from lightning_hash.victims.victim import Output, Victim, as_float32, check_output
 
@@ -53,7 +57,7 @@ class ForeignNetwork(nn.Module):
         bits: int | None = None,
     ) -> None:
         super().__init__()
-        if len(mean) != len(std) or min(std) <= 0:
+        if len(mean) != len(std) or not mean or min(std) <= 0:
             msg = f"mean and std must be as many, std positive, got {list(mean)} and {list(std)}"
             raise ValueError(msg)
         if output not in get_args(Output):
@@ -94,8 +98,13 @@ def load_foreign(
     bits: int | None = None,
     preprocess: str | Mapping[str, Sequence[float]] = "imagenet",
     output: Output = "logits",
+    *,
+    trust: bool = False,
 ) -> Victim:
     """Load a victim that others trained.
+
+    State dicts are read without unpickling anything, and of exported programs a graph of torch's
+    operators and tensors; what else there is runs code of others and needs ``trust``.
 
     Args:
         source: ``module:function`` that returns an nn.Module when it is called; a TorchScript file
@@ -112,17 +121,32 @@ def load_foreign(
         output: what it returns: ``"logits"``, ``"tanh"`` of them, or their ``"sigmoid"``. The
             network of a state dict is built here, up to its logits: whatever its own code returned,
             nothing has to be undone, and ``"logits"`` stands in the rows.
+        trust: let the source run code: functions, TorchScript, exported programs with more in them
+            than a graph and tensors.
 
     Returns:
         The victim, on the CPU, frozen.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the source cannot be imported or read, or does not fit.
+        ValueError: if the source cannot be imported or read, does not fit, or needs trust.
     """
+    with trusting(trust):
+        return _load(source, backbone, bits, preprocess, output)
+
+
+def _load(
+    source: str,
+    backbone: str | None,
+    bits: int | None,
+    preprocess: str | Mapping[str, Sequence[float]],
+    output: Output,
+) -> Victim:
     mean, std = _normalisation(preprocess)
     path, built = Path(source), False
     own = ":" in source and not path.exists()
+    if not own:
+        check_file(path, f"victim {source}")
     script = path.suffix in (".ts", ".torchscript") or _is_script(path)
     if backbone is not None and (own or script or path.suffix == ".pt2"):
         msg = (
@@ -135,7 +159,7 @@ def load_foreign(
     elif script:
         network, name = _script(path), path.name
     elif path.suffix == ".pt2":
-        network, name = _exported(path), path.name
+        network, name = load_exported(path), path.name
     else:
         if backbone is None or bits is None:
             msg = f"victim {source}: a state dict needs backbone and bits, got {backbone}, {bits}"
@@ -162,17 +186,28 @@ def _normalisation(
         return IMAGENET_MEAN, IMAGENET_STD
     if preprocess == "none":
         return (0.0,), (1.0,)
-    if isinstance(preprocess, Mapping) and set(preprocess) == {"mean", "std"}:
+    if (
+        isinstance(preprocess, Mapping)
+        and set(preprocess) == {"mean", "std"}
+        and all(map(_are_numbers, preprocess.values()))
+    ):
         return preprocess["mean"], preprocess["std"]
     msg = f"preprocess must be imagenet, none or {{mean: [...], std: [...]}}, got {preprocess!r}"
     raise ValueError(msg)
 
 
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(
+        isinstance(value, int | float) and math.isfinite(value) for value in values
+    )
+
+
 def _call(source: str) -> nn.Module:
+    needs_trust(f"victim {source!r}", "is a function, which is run")
     module_name, _, name = source.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         msg = f"victim {source!r} cannot be imported ({error}); is its folder on PYTHONPATH?"
         raise ValueError(msg) from error
     network = function()
@@ -194,35 +229,10 @@ def _script(path: Path) -> nn.Module:
     if not path.is_file():
         msg = f"victim {path} does not exist"
         raise FileNotFoundError(msg)
+    needs_trust(f"victim {path}", "is TorchScript, a program that can read and write files")
     try:
         script: nn.Module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         msg = f"victim {path} is no TorchScript file, or truncated ({error})"
         raise ValueError(msg) from error
     return script
-
-
-def _exported(path: Path) -> nn.Module:
-    if not path.is_file():
-        msg = f"victim {path} does not exist"
-        raise FileNotFoundError(msg)
-    try:
-        network = torch.export.load(path).module()
-    except Exception as error:  # a damaged archive ends in any of several types
-        msg = f"victim {path} is no exported program, or truncated ({error})"
-        raise ValueError(msg) from error
-    for node in network.graph.nodes:
-        if str(node.target) == "aten.dropout.default" and node.args[2]:
-            msg = f"victim {path} was exported in training mode; export model.eval()"
-            raise ValueError(msg)
-    inputs = next(node for node in network.graph.nodes if node.op == "placeholder")
-    batch = inputs.meta["val"].shape[0]
-    if isinstance(batch, int):
-        msg = (
-            f"victim {path} takes batches of {batch} only; export it with "
-            "dynamic_shapes=({0: torch.export.Dim('batch')},)"
-        )
-        raise ValueError(msg)
-    for name in ("train", "eval"):  # torch lets them raise; the mode is part of the program
-        vars(network).pop(name, None)
-    return network

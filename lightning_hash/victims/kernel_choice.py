@@ -21,6 +21,7 @@ from torch.nn.functional import cosine_similarity
 from lightning_hash._version import __version__
 from lightning_hash.functional.gradients import input_gradients
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.memory import AtATime, is_out_of_memory
 from lightning_hash.utils.whole_file import part_of, remove_parts
 from lightning_hash.victims.kernels import (
@@ -190,7 +191,8 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     file = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.*)", file.read_text()) if file.is_file() else None
+    said = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    model = re.search(r"model name\s*: (.*)", said)
     name = platform.processor() if model is None else model[1]
     return f"{platform.machine()} {name} {torch.backends.cpu.get_cpu_capability()}"
 
@@ -199,7 +201,7 @@ def _read(path: Path) -> tuple[Kernels, float] | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path, str(path), "measure again")
         kernels = read_kernels(content["kernels"])
         return (kernels, float(content["gain"])) if isinstance(kernels, Kernels) else None
     except (ValueError, KeyError, TypeError):
@@ -215,7 +217,7 @@ def _keep(path: Path, content: dict[str, Any]) -> tuple[Kernels, float]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_parts(path.parent)
         try:
-            own.write_text(json.dumps(content, indent=1))
+            own.write_text(json.dumps(content, indent=1), encoding="utf-8")
             with suppress(FileExistsError):
                 path.hardlink_to(own)
         finally:

@@ -13,6 +13,7 @@ from lightning_hash.models.build import backbone_name, build_network
 from lightning_hash.models.network import HashNetwork, as_taken
 from lightning_hash.utils.memory import AtATime
 from lightning_hash.utils.settings import public_name, sha256_of
+from lightning_hash.utils.trust import trusting
 from lightning_hash.victims.call import LogitCall
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, check_shapes, read_checkpoint
 
@@ -208,20 +209,23 @@ def as_float32(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
-def load_victim(path: str | Path) -> Victim:
+def load_victim(path: str | Path, *, trust: bool = False) -> Victim:
     """Load a hash model from a checkpoint that ``fit`` wrote.
 
-    Nothing is unpickled: the file is read with ``weights_only=True``.
+    Nothing is unpickled: the file is read with ``weights_only=True``. A class that it names as its
+    network is one of this package's, torch's or torchvision's, or needs ``trust``.
 
     Args:
         path: the checkpoint.
+        trust: let it name a class of any module, which is imported.
 
     Returns:
         The victim, on the CPU, frozen.
 
     Raises:
         FileNotFoundError: if there is no such file; the message names the command that makes it.
-        ValueError: if the file is truncated, holds pickled code or is not a checkpoint of ours.
+        ValueError: if the file is truncated, holds pickled code, is not a checkpoint of ours, or
+            names a class that needs trust.
     """
     path = Path(path)
     checkpoint = read_checkpoint(path, "victim", "python -m lightning_hash fit")
@@ -230,7 +234,8 @@ def load_victim(path: str | Path) -> Victim:
     if isinstance(backbone, dict) and "weights" in (backbone.get("init_args") or {}):
         # The checkpoint has the weights; those that the training began with may be gone.
         backbone = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
-    network = build_network(backbone, entry["bits"])
+    with trusting(trust):
+        network = build_network(backbone, entry["bits"])
     prefix = "network."
     state = {
         key.removeprefix(prefix): value

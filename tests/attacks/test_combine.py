@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from lightning_hash.attacks.combine import agreed, combine
+from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.transfer import read_perturbations
 
 INDEX = torch.tensor([2, 5])
@@ -17,7 +18,9 @@ def protocol(attack=None, victim=None, epsilon=0.1, space="pixel"):
     budget = {"epsilon": epsilon, "space": space}
     return {
         "attack": {**ATTACK, "budget": budget, **(attack or {})},
-        "victims": [{**VICTIM, **(victim or {})}], "data": {}, "ranking": {},
+        "victims": [{**VICTIM, **(victim or {})}],
+        "data": {"n_query": 2, "target_database": None},
+        "ranking": dataclasses.asdict(RankingOptions()),
     }  # fmt: skip
 
 

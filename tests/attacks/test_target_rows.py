@@ -77,6 +77,9 @@ def test_settings_follow_the_contents(files):
             r"items of query 31 have other labels than its target",
         ),
         ({"anchors": "one_other.txt"}, r"items of query 31 have other labels than its target"),
+        ({"anchors": "column.npy"}, r"anchors column.npy must hold a row of database indices"),
+        ({"anchors": "halves.npy"}, r"anchors halves.npy must hold a row of database indices"),
+        ({"anchors": "negative.npy"}, r"anchors negative.npy must hold a row of database ind"),
         ({"anchors": "beyond.txt"}, r"names items not in the database"),
         ({"file": None}, r"anchors and queries go with a file of rows of target labels"),
         ({"file": "targets.json"}, r"anchors and queries go with a file of rows"),
@@ -86,6 +89,9 @@ def test_settings_follow_the_contents(files):
 def test_what_does_not_fit_is_refused(files, change, message):
     np.savetxt("rows.txt", np.eye(4)[CLASSES])
     np.savetxt("swapped.txt", np.array(ANCHORS)[::-1])
+    np.save("column.npy", np.array(ANCHORS)[:, 0])
+    np.save("halves.npy", np.array(ANCHORS) + np.array([0, 0.5, 0]))
+    np.save("negative.npy", np.array(ANCHORS) * np.array([1, 1, -1]))
     np.savetxt("one_other.txt", np.array([[9, 11, 3], *ANCHORS[1:]]))
     np.savetxt("beyond.txt", np.array(ANCHORS) + 9)
     with pytest.raises((ValueError, FileNotFoundError), match=message):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lightning_hash.attacks import TargetChoice, write_targets
+from lightning_hash.attacks.target_rows import read_target_json
 from tests.reference.attacks import anchor
 
 
@@ -152,7 +153,7 @@ def test_file_round_trip(database, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot read the targets as JSON"),
+        ("{", "is no JSON: line 1, "),
         ("[]", "must be an object"),
         (json.dumps({"4": {"target": [1, 0]}}), "has 2 columns, the labels of the database 3"),
         (json.dumps({"4": {"target": [1, 1, 1]}}), "no database item has the target label"),
@@ -195,4 +196,4 @@ def test_every_entry_of_a_file_has_a_target(tmp_path, entry):
     path = tmp_path / "targets.json"
     path.write_text(json.dumps({"0": {"target": [0, 1]}, "1": entry}))
     with pytest.raises(ValueError, match=r'must be an object \{"query index"'):
-        TargetChoice(file=path)._read_file()
+        read_target_json(path)

@@ -191,7 +191,7 @@ def test_csv_columns_and_names(folder):
         ("path,a\nx.png,1\ny.png,0\n", {}, "one column of 0/1, 'a', is a label or the class num"),
         ("path,a,b\nx.png,-1,1\n", {}, r"t\.csv:2: a must be 0 or 1, got '-1'"),
         ("path,a,b\nx.png,0.5,1\n", {}, r"t\.csv:2: a must be 0 or 1, got '0\.5'"),
-        ("path;a;b\nx.png;1;0\n", {}, r"t\.csv:1: no column 'path'; there is path;a;b"),
+        ("path;a;b\nx.png;1;0\n", {}, r"t\.csv:1: columns are parted by commas, got 'path;a;b'"),
     ],
 )  # fmt: skip
 def test_bad_tables(tmp_path, text, options, message):
@@ -602,7 +602,11 @@ def test_skipped_items_are_listed_in_the_result(lists, tmp_path, monkeypatch):
         f"--data.root={lists.parent / 'photos'}", "--data.strip_prefix=/data/me/photos/",
         "--data.size=32", "--data.on_bad_image=skip", "--data.seed=4", "--trainer.accelerator=cpu",
     ]  # fmt: skip
-    attack = ["--model.victim={source: tests.victims.test_foreign:make_small}", "--name=skip"]
+    attack = [
+        "--model.victim={source: tests.victims.test_foreign:make_small}",
+        "--name=skip",
+        "--trust",
+    ]
     few = ["--trainer.max_epochs=1", "--model.n_queries=6"]
     with pytest.warns(UserWarning, match="query: 1 of 12 items left out"):
         assert main(["attack", *data, *attack, *few]) == 0
@@ -622,7 +626,11 @@ def test_open_set_attack_with_ones_own_folder(folder, tmp_path, monkeypatch):
         "--data.class_names=[blue,green]", "--data.open_class_names=[red]",
         "--trainer.accelerator=cpu", "--model.targets.n_t=3", "--model.objective=AnchorCode",
     ]  # fmt: skip
-    attack = ["--model.victim={source: tests.victims.test_foreign:make_small}", "--name=open"]
+    attack = [
+        "--model.victim={source: tests.victims.test_foreign:make_small}",
+        "--name=open",
+        "--trust",
+    ]
     few = ["--trainer.max_epochs=2", "--model.n_queries=6"]
     assert main(["attack", *data, *attack, *few]) == 0
     run = Path("runs/attack/open/version_0")

@@ -48,7 +48,7 @@ def test_coco_that_is_not_there_or_not_whole(tmp_path):
     file = coco(tmp_path) / "annotations" / "instances_val2014.json"
     text = file.read_text()
     file.write_text(text[: len(text) // 2])
-    with pytest.raises(ValueError, match=r"instances_val2014\.json is no JSON, or truncated"):
+    with pytest.raises(ValueError, match=r"instances_val2014\.json is no JSON: .*truncated"):
         COCODataModule(str(tmp_path)).read("all")
     file.write_text('{"images": []}')
     with pytest.raises(ValueError, match="has no annotations, categories"):

@@ -14,7 +14,7 @@ from lightning_hash.codes.code_files import read_codes
 from lightning_hash.data.queries import QueryData
 from lightning_hash.modules.preparation import check_targets
 
-VICTIM = "--model.victim={source: tests.victims.test_foreign:make_small}"
+VICTIM = ["--trust", "--model.victim={source: tests.victims.test_foreign:make_small}"]
 QUICK = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
 
 
@@ -75,11 +75,11 @@ def flat(tmp_path, monkeypatch):
 def test_images_without_labels(flat, data, capsys):
     """Codes, their files and an attack on them; neither training nor MAP."""
     data = [*data, "--data.size=16"]
-    assert main(["encode", VICTIM, *data, *QUICK, "--output=codes.safetensors"]) == 0
+    assert main(["encode", *VICTIM, *data, *QUICK, "--output=codes.safetensors"]) == 0
     codes = read_codes(flat / "codes.safetensors")
     assert (len(codes), codes.labels.shape) == (12, (12, 0))
     assert [Path(path).name for path in codes.paths] == [f"{n:02}.png" for n in range(12)]
-    attack = ["attack", VICTIM, *data, *QUICK, "--model.kernels=float32", "--name=flat"]
+    attack = ["attack", *VICTIM, *data, *QUICK, "--model.kernels=float32", "--name=flat"]
     assert main([*attack, "--trainer.max_epochs=2", "--model.n_queries=5"]) == 0
     rows = json.loads((flat / "runs/attack/flat/version_0/results.json").read_text())
     assert {row["metric"] for row in rows} == {"hamming_to_clean", "perceptibility", "linf"}

@@ -190,6 +190,7 @@ def test_map_is_that_of_the_validation(tmp_path, blobs):
     assert tested["test/map"] == pytest.approx(expected.item(), rel=1e-6)
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
     ("monitor", "selected_on", "expected"),
     [
@@ -211,6 +212,7 @@ def test_checkpoints_say_what_picked_them(tmp_path, blobs, monitor, selected_on,
     assert loaded.as_victim().selected_on == expected
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_last_weights_were_picked_by_nobody(tmp_path, blobs):
     class Worse(HashModule):
         def on_validation_epoch_end(self):

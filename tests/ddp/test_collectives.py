@@ -31,6 +31,7 @@ from lightning_hash.utils.distributed import (
     gather_to_zero,
     sum_over_processes,
 )
+from lightning_hash.utils.trust import trusting
 from tests.conftest import BlobData, TinyNet
 from tests.helpers.processes import Plain, in_processes
 
@@ -206,12 +207,13 @@ def test_an_attacks_process_group_is_ended_with_the_program():
 def _fit(rank=0, world=1):
     pl.seed_everything(0, verbose=False)
     backbone = {"class_path": "tests.ddp.test_collectives.Plain"}
-    module = HashModule(
-        backbone,
-        bits=8,
-        optimizer=lambda p: torch.optim.SGD(p, lr=0.5, momentum=0.9),
-        ranking=RankingOptions(20),
-    )
+    with trusting():
+        module = HashModule(
+            backbone,
+            bits=8,
+            optimizer=lambda p: torch.optim.SGD(p, lr=0.5, momentum=0.9),
+            ranking=RankingOptions(20),
+        )
     losses = []
     module.on_before_zero_grad = lambda optimizer: losses.append(
         float(module.trainer.callback_metrics.get("train/loss", 0))

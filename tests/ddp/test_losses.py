@@ -10,6 +10,7 @@ import torch.distributed as dist
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.losses import GreedyHashLoss, HashNetLoss
 from lightning_hash.modules import HashModule
+from lightning_hash.utils.trust import trusting
 from tests.conftest import BlobData
 from tests.helpers.processes import Plain, in_processes
 
@@ -24,10 +25,11 @@ def _fits(world=1):
     found = []
     for loss, bank in ((GreedyHashLoss(), False), (HashNetLoss(), True)):
         pl.seed_everything(0, verbose=False)
-        module = HashModule(
-            {"class_path": "tests.ddp.test_collectives.Plain"}, bits=8, loss=loss, code_bank=bank,
-            optimizer=lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9),
-        )  # fmt: skip
+        with trusting():
+            module = HashModule(
+                {"class_path": "tests.ddp.test_collectives.Plain"}, bits=8, loss=loss,
+                code_bank=bank, optimizer=lambda p: torch.optim.SGD(p, lr=0.2, momentum=0.9),
+            )  # fmt: skip
         trainer = HashTrainer(
             accelerator="cpu", devices=world, strategy="ddp" if world > 1 else "auto", max_epochs=3,
             logger=False, enable_checkpointing=False, enable_progress_bar=False,

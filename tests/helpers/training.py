@@ -3,6 +3,7 @@
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.functional import RankingOptions
 from lightning_hash.modules import HashModule
+from lightning_hash.utils.trust import trusting
 
 TINY = {"class_path": "tests.conftest.TinyNet", "init_args": {"bits": 8}}
 
@@ -17,4 +18,5 @@ def trainer(tmp_path, epochs=2, **options):
 
 
 def module(**options):
-    return HashModule(**{"backbone": TINY, "bits": 8, "ranking": RankingOptions(20), **options})
+    with trusting():
+        return HashModule(**{"backbone": TINY, "bits": 8, "ranking": RankingOptions(20), **options})

@@ -198,6 +198,8 @@ def test_names_are_what_is_known():
     assert made.names(["clean"]) == ["other"]
     bare = AttackMetrics(extra=[ThreeKnown()])
     assert bare.names(()) == ["three_known"]
+    bare.update(torch.ones(2, 3), torch.tensor([[1], [0]]), torch.tensor([5, 6]))
+    assert bare.compute(["three_known"])["three_known"].value == 7.5
 
 
 def test_queries_are_forgotten_and_the_database_is_kept():

@@ -132,6 +132,14 @@ def test_an_index_with_two_contents_is_refused():
         metric.compute()
 
 
+def test_one_process_rounds_nothing(monkeypatch):
+    for name, value in (("is_initialized", True), ("get_world_size", 1)):
+        monkeypatch.setattr(dist, name, lambda value=value: value)
+    rows = torch.tensor([[1.0, -2.0], [1.002, -2.0]])
+    with pytest.raises(ValueError, match="query index 4 was given twice"):
+        by_index("query", torch.tensor([4, 4]), rows)
+
+
 def test_an_item_of_another_batch_may_differ_by_rounding(monkeypatch):
     """A distributed sampler repeats items; another batch rounds otherwise."""
     for name, value in (("is_initialized", True), ("get_world_size", 2)):

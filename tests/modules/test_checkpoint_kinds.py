@@ -91,7 +91,7 @@ def test_a_training_refuses_to_go_on(change, message, kept, tmp_path, blobs):
 
 
 @pytest.mark.parametrize("kind", ["cut", "more", "less"])
-def test_weights_of_another_network(kind, kept, tmp_path, blobs):
+def test_weights_of_another_network(kind, kept, tmp_path, blobs, trusted):
     name = "network.linear.weight"
     change = {
         "cut": cut("state_dict", name), "more": put(torch.zeros(2), "state_dict", "network.more"),

@@ -145,6 +145,7 @@ def test_codes_of_other_bits(tmp_path, blobs):
         run_attack(trainer(tmp_path, 1), make(), blobs, codes=str(tmp_path / "a.txt"))
 
 
+@pytest.mark.usefixtures("trusted")
 def test_test_with_codes(tmp_path, blobs, monkeypatch):
     backbone = {"class_path": "tests.conftest.TinyNet"}
     module = HashModule(backbone, bits=8, ranking=RankingOptions(20))

@@ -144,6 +144,7 @@ def test_scheduler_is_told_the_length_of_the_training(tmp_path, blobs):
     assert run.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_checkpoint_becomes_the_same_victim(tmp_path, blobs):
     model = module()
     run = trainer(tmp_path, 1)
@@ -158,6 +159,7 @@ def test_checkpoint_becomes_the_same_victim(tmp_path, blobs):
     assert torch.equal(loaded.eval()(images), model(images))
 
 
+@pytest.mark.usefixtures("trusted")
 def test_fingerprint_follows_the_weights(tmp_path, blobs):
     model = module()
     run = trainer(tmp_path, 1)

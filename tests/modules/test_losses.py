@@ -104,6 +104,7 @@ def test_the_classifier_of_greedyhash_is_trained_at_the_hash_layers_rate(scale, 
     torch.testing.assert_close(now, weight - 0.1 * gradient)
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("name", ["csq", "greedyhash", "bank"])
 def test_a_test_needs_no_more_than_the_network(name, tmp_path, blobs):
     model = made(name)

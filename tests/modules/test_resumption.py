@@ -166,6 +166,7 @@ def test_what_an_old_checkpoint_does_not_say_is_said(tmp_path, blobs, saved):
         fit(tmp_path, blobs, path=tmp_path / "old.ckpt", options={"backbone": four, "bits": 4})
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_test_needs_no_settings(tmp_path, blobs, saved):
     other = HashModule(TINY, 8, loss=HashNetLoss())
     found = trainer(tmp_path).test(other, datamodule=blobs, ckpt_path=saved, weights_only=True)

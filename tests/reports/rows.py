@@ -77,6 +77,8 @@ def row(**changes):
         given["attack"]["perturbation"] = {"class": f"{LH}ChosenFrames", "count": frames}
     for path, value in changes.items():
         _set(given, PLACES.get(path, path), value)
+    if "n" not in changes:
+        given["n"] = min(given["n"], given["data"].get("n_query") or given["n"])
     return ResultRow(**copy.deepcopy(given))
 
 
@@ -98,5 +100,5 @@ def run(attack, value, **changes):
         row(attack=attack, value=0.9, iteration=0, **changes),
         row(attack=attack, value=value, **changes),
         row(attack=attack, value=value + 0.01, quantized=True, **changes),
-        row(attack=attack, metric="t_map", value=value + 0.2, **changes),
+        row(attack=attack, metric="t_map", value=min(1.0, value + 0.2), **changes),
     ]

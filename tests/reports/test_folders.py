@@ -59,7 +59,7 @@ def world(tmp_path_factory):
     end = row(metric="hamming_to_clean", value=5.0, bits=16, threshold=0.0)
     write(root / "t0", [*run("hag", 0.3, bits=16, threshold=0.0), end])
     for n_t in (3, 5, 9):
-        write(root / f"dhta{n_t}", run("dhta", n_t / 10, n_t=n_t, epsilon=0.032))
+        write(root / f"dhta{n_t}", run("dhta", n_t / 20, n_t=n_t, epsilon=0.032))
     for frames in (1, 2, 4, None):
         rows = run("dhta", (frames or 6) / 10, frames=frames, epsilon=0.032, **CLIPS)
         write(root / f"clips{frames}", rows, (6, 3, 8, 8))
@@ -84,7 +84,7 @@ def test_figures_draw_the_numbers(plots):
     assert "hag: 100 iterations, LInf (ε 10/255), HAG, " in plots["hag_fig6", "photos"].caption
     sizes = lines(plots["dhta_fig7", "photos"])
     assert sizes["32 bits"].get_xdata().tolist() == [3, 5, 9]
-    assert sizes["32 bits"].get_ydata() == pytest.approx([50, 70, 110])
+    assert sizes["32 bits"].get_ydata() == pytest.approx([35, 45, 65])
     assert sizes["32 bits, Original (MAP)"].get_ydata()[0] == 90
     frames = lines(plots["frames", "clips"])
     assert frames["DHTA, 32 bits"].get_xdata().tolist() == [1, 2, 4, 6]

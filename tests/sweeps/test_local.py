@@ -18,7 +18,7 @@ from lightning_hash.sweeps.record import finished, folder_of, log_of, made_by
 FAKE = Path(__file__).with_name("fake.py")
 
 
-def fake_command(run, root, trainer):
+def fake_command(run, root, trainer, *, trust=False):
     needs = [str(made_by(need, root)) for need in run.needs]
     folder, do = str(folder_of(run, root)), run.options.get("do", "")
     return [sys.executable, "-S", str(FAKE), run.verb, folder, do, *needs]
@@ -281,7 +281,7 @@ def test_a_sweep_waits_for_the_run_of_one_that_was_killed(tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
         "from lightning_hash.sweeps import Run, Sweep, local\n"
-        f"local.command_of = lambda *_: {fake_command(run, tmp_path, None)!r}\n"
+        f"local.command_of = lambda *_, **__: {fake_command(run, tmp_path, None)!r}\n"
         f"Sweep(Path({str(tmp_path)!r})).run([Run('victim', 'fit', (), {dict(run.options)!r})])\n"
     )
     killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)

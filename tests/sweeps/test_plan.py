@@ -109,6 +109,10 @@ def test_entries_that_are_wrong(tmp_path, entry, message):
         ({"runs": {}}, "runs must be a mapping of names and runs, or the path of one"),
         ({"runs": {"a": {"verb": "fight"}}}, "runs, a: verb must be one of fit, attack, transfer"),
         ({"runs": {"a": {"verb": "fit", "opt": {}}}}, "runs, a: unknown key 'opt'"),
+        ({"runs": {"a": {"verb": "fit", "config": "x"}}}, r"runs, a: config must be .*, got 'x'"),
+        ({"runs": {"a": {"verb": "fit", "config": 3}}}, r"runs, a: config must be a list .*got 3"),
+        ({"runs": {"a": {"verb": "fit", "options": [1]}}}, r"options must be a mapping .*\[1\]"),
+        ({"runs": {"a": {"verb": "fit", "values": None}}}, "runs, a: values must be a mapping"),
         ({"runs": {"a": {"verb": "fit", "options": {"x": "@a"}}}}, "run a needs itself: a needs a"),
     ],
 )

@@ -43,6 +43,7 @@ def options_of(source, script, bits):
     return {"source": script if source == "script" else source, "bits": bits, "preprocess": "none"}
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("source", SOURCES)
 def test_attack_and_encode_refuse_other_bits(source, script, tmp_path, blobs):
     message = "bits = 64.*8"
@@ -60,7 +61,7 @@ def test_bits_that_a_network_says_are_compared_at_once():
     ):
         Victim(Wide(8), bits=16)
     with pytest.raises(ValueError, match="bits = 64, the network has 8; leave bits out"):
-        as_victim(options_of(f"{__name__}:make_wide", None, 64))
+        as_victim(options_of(f"{__name__}:make_wide", None, 64), trust=True)
     assert Victim(Wide(8), bits=8).bits == 8
 
 
@@ -72,6 +73,7 @@ def test_members_of_a_joint_victim(said):
         joint(torch.rand(2, 3, 8, 8))
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_training_refuses_other_bits():
     wide = {"class_path": f"{__name__}.Wide", "init_args": {"bits": 8}}
     with pytest.raises(ValueError, match=r"bits = 32, but the network .*Wide has 8; give 8"):
@@ -90,7 +92,7 @@ def test_a_backbone_beside_a_network_of_ones_own(script):
 
 
 def test_bits_that_nobody_says_are_counted(script):
-    victim = as_victim(options_of("script", script, None))
+    victim = as_victim(options_of("script", script, None), trust=True)
     assert isinstance(victim.network, nn.Module)
     victim(torch.rand(2, 3, 8, 8))
     assert victim.bits == 8

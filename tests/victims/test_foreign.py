@@ -170,10 +170,11 @@ def make_number():
 
 def test_function_that_returns_a_module():
     images = torch.rand(3, 3, 16, 16)
-    victim = load_foreign(f"{__name__}:make_small", preprocess="none")
+    victim = load_foreign(f"{__name__}:make_small", preprocess="none", trust=True)
     torch.testing.assert_close(victim.network(images), Small()(images))
     mean, std = [0.1, 0.2, 0.3], [0.5, 1.0, 2.0]
-    given = load_foreign(f"{__name__}:make_small", preprocess={"mean": mean, "std": std})
+    options = {"mean": mean, "std": std}
+    given = load_foreign(f"{__name__}:make_small", preprocess=options, trust=True)
     shifted = (images - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
     torch.testing.assert_close(given.network(images), Small()(shifted))
     assert given.network.std.tolist() == std
@@ -182,7 +183,7 @@ def test_function_that_returns_a_module():
 def test_torchscript(tmp_path):
     torch.jit.script(Small()).save(tmp_path / "a.ts")
     images = torch.rand(3, 3, 16, 16, requires_grad=True)
-    victim = load_foreign(str(tmp_path / "a.ts"), bits=8)
+    victim = load_foreign(str(tmp_path / "a.ts"), bits=8, trust=True)
     logits = victim.network(images)
     torch.testing.assert_close(logits, Small()(normalized(images)))
     logits.sum().backward()
@@ -192,7 +193,7 @@ def test_torchscript(tmp_path):
 def test_torchscript_under_the_name_of_a_state_dict(tmp_path):
     torch.jit.script(Small()).save(tmp_path / "a.pt")
     images = torch.rand(3, 3, 16, 16)
-    victim = load_foreign(str(tmp_path / "a.pt"), preprocess="none")
+    victim = load_foreign(str(tmp_path / "a.pt"), preprocess="none", trust=True)
     torch.testing.assert_close(victim(images), Small()(images))
     with pytest.raises(ValueError, match="this source has its own network: leave backbone out"):
         load_foreign(str(tmp_path / "a.pt"), "resnet18", 8)
@@ -270,7 +271,7 @@ def test_saturated_tanh_outputs_stay_finite_with_a_gradient():
 )  # fmt: skip
 def test_sources_that_are_none(source, options, error, message):
     with pytest.raises(error, match=message):
-        load_foreign(source, **options)
+        load_foreign(source, **options, trust=True)
 
 
 def test_torchscript_that_is_truncated(tmp_path):
@@ -278,7 +279,7 @@ def test_torchscript_that_is_truncated(tmp_path):
     whole = (tmp_path / "a.ts").read_bytes()
     (tmp_path / "a.ts").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"a\.ts is no TorchScript file, or truncated"):
-        load_foreign(str(tmp_path / "a.ts"))
+        load_foreign(str(tmp_path / "a.ts"), trust=True)
 
 
 @pytest.mark.slow
@@ -287,7 +288,7 @@ def test_attack_on_a_foreign_victim_from_a_config(tmp_path, monkeypatch):
     Path("victim.yaml").write_text(
         f"model:\n  victim:\n    source: {__name__}:make_small\n    preprocess: imagenet\n"
     )
-    options = ["--config", "victim.yaml", *SMALL_ATTACK, "--trainer.max_epochs=3"]
+    options = ["--config", "victim.yaml", *SMALL_ATTACK, "--trainer.max_epochs=3", "--trust"]
     assert main(["attack", *options, "--name=foreign"]) == 0
     rows = json.loads(Path("runs/attack/foreign/version_0/results.json").read_text())
     assert {row["victim"]["backbone"] for row in rows} == {f"{__name__}:make_small"}
@@ -357,7 +358,9 @@ def made(kind, end, folder):
 def test_every_end_of_every_kind_of_network_gives_its_codes(tmp_path, kind, end, output, exact):
     images = torch.rand(16, 3, 16, 16)
     expected = Small()(images)
-    victim = load_foreign(made(kind, end, tmp_path), preprocess="none", output=output)
+    victim = load_foreign(
+        made(kind, end, tmp_path), preprocess="none", output=output, trust=kind != "exported"
+    )
     logits = victim(images)
     assert torch.equal(logits > 0, expected > 0)
     inside = expected.abs() < 2
@@ -377,7 +380,7 @@ def test_every_end_of_every_kind_of_network_gives_its_codes(tmp_path, kind, end,
     ],
 )
 def test_ends_that_are_not_what_was_said(end, output, message):
-    victim = load_foreign(f"{__name__}:make_{end}", preprocess="none", output=output)
+    victim = load_foreign(f"{__name__}:make_{end}", preprocess="none", output=output, trust=True)
     with pytest.raises(ValueError, match=message):
         victim(torch.rand(16, 3, 16, 16))
 

@@ -60,7 +60,7 @@ class SAAT(AnchorCode):
         """Compute the loss per query; see :meth:`Objective.forward`."""
         agreement = reference * torch.tanh(alpha * logits)
         # Not "< 0.5": a NaN must stay in the loss, not pass for a bit that has flipped.
-        kept = ~(agreement.detach() >= PAST)
+        kept = ~(agreement >= PAST)
         similarity = agreement if self.targeted else -agreement
         total = (kept * (similarity + 2) * similarity).sum(dim=1)
         loss = total / kept.sum(dim=1).clamp(min=1)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from lightning_hash.attacks.objectives.base import Objective
 from lightning_hash.attacks.references import CleanLogits
+from lightning_hash.utils.numbers import check_weight
 
 
 class HAG(Objective):
@@ -87,9 +88,7 @@ class HAGCode(HAG):
 
     def __init__(self, threshold: float = 0.5, beta: float = 1.0) -> None:
         super().__init__(threshold)
-        if not beta >= 0:
-            msg = f"beta must not be negative, got {beta}"
-            raise ValueError(msg)
+        check_weight("beta", beta)
         self.beta = beta
 
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import make_grid
 
+from lightning_hash.utils.escapes import figure_text
+
 MAGNIFY = 10
 RIGHT, WRONG = "#2e8b3d", "#c8372d"
 
@@ -59,7 +61,7 @@ def retrieval_strip(
         (rows[0], before, before_right, before_caption),
         (rows[1], after, after_right, after_caption),
     ):
-        row.suptitle(caption, fontsize=9)
+        row.suptitle(figure_text(caption), fontsize=9)
         for axes, image, tick in zip(
             np.atleast_1d(row.subplots(1, count)), results, ticks, strict=True
         ):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.utils.escapes import visible
 
 REFRESH_SECONDS = 0.25
 
@@ -50,13 +51,13 @@ class IterationProgress(ProgressBar):
             return
         if sys.stderr.isatty():
             columns = (
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
                 TextColumn("iterations"), TimeRemainingColumn(),
                 TextColumn("{task.fields[values]}"),
             )  # fmt: skip
             self._bar = Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(
-                pl_module.attack_name, total=trainer.max_epochs, values="",
+                visible(pl_module.attack_name), total=trainer.max_epochs, values="",
                 completed=trainer.current_epoch,
             )  # fmt: skip
             self._bar.start()
@@ -70,7 +71,7 @@ class IterationProgress(ProgressBar):
             if self._enabled and due and isinstance(pl_module, AttackModule):
                 name = pl_module.attack_name
                 line = f"{name}: iteration {done}/{total}, {self._values(pl_module)}"
-                print(line, file=sys.stderr)
+                print(visible(line), file=sys.stderr)
             return
         now = time.monotonic()
         if now >= self._next or done == total:

@@ -1,7 +1,6 @@
 """What every query retrieves before and after an attack, as a table."""
 
-import csv
-import io
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from lightning_hash.data.base import OPEN_SET, HashDataModule
 from lightning_hash.functional import hamming_distance, shares_label
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.score_module import ScoreModule
+from lightning_hash.utils.escapes import csv_text
 from lightning_hash.victims.joint import victim_names
 
 QUERY_COLUMNS = ("victim", "query", "query_path", "label", "target", "rank")
@@ -39,17 +39,18 @@ def retrieved_table(module: ScoreModule, outcome: Outcome, top: int) -> str:
         top: ranks; fewer where the database is smaller.
 
     Returns:
-        CSV with a head; bytes of paths that are no UTF-8 are escaped as Python escapes them.
+        CSV with a head, as :func:`lightning_hash.utils.escapes.csv_text` writes it. Names of
+        several labels are joined by ``|``; a ``|`` within a name has a backslash in front, and so
+        has a backslash. Bytes of paths that are no UTF-8 are escaped as Python escapes them.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow((*QUERY_COLUMNS, *BEFORE_AND_AFTER))
     evaluation = module.evaluation
     names = evaluation.names if module.victim.members else [victim_names([module.victim])]
-    for name, part in zip(names, evaluation.parts, strict=True):
-        for row in _rows(module, outcome, part, top):
-            table.writerow((name, *row))
-    return text.getvalue()
+    rows = (
+        (name, *row)
+        for name, part in zip(names, evaluation.parts, strict=True)
+        for row in _rows(module, outcome, part, top)
+    )
+    return csv_text(itertools.chain([(*QUERY_COLUMNS, *BEFORE_AND_AFTER)], rows))
 
 
 @dataclass(frozen=True)
@@ -152,4 +153,5 @@ def _in_columns(items: CodeSet, like: Tensor, *, known: bool) -> Tensor:
 
 
 def _label_names(labels: Tensor, names: Sequence[str]) -> list[str]:
-    return ["|".join(names[i] for i in torch.nonzero(row).flatten().tolist()) for row in labels]
+    parted = [name.replace("\\", r"\\").replace("|", r"\|") for name in names]
+    return ["|".join(parted[i] for i in torch.nonzero(row).flatten().tolist()) for row in labels]

@@ -17,6 +17,7 @@ from lightning_hash.engine.callbacks.retrieved import retrieved_table
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow, write_results
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import (
     ready_folder,
     remove_parts,
@@ -78,8 +79,9 @@ class RunFolder(Callback):
         file = pl_module.run_folder / "config.yaml"
         if file.is_file():
             chosen = rf"\g<1>{pl_module.kernels}  # \g<2>, as chosen"
-            text = re.sub(r"(?m)^(  kernels: )(auto|fastest)$", chosen, file.read_text())
-            write_whole(file, text.encode())
+            text = file.read_text(encoding="utf-8")
+            text = re.sub(r"(?m)^(  kernels: )(auto|fastest)$", chosen, text)
+            write_whole(file, utf8(text))
 
     def _needed(self, trainer: pl.Trainer, module: AttackModule) -> float:
         """Return about how many bytes the attack will write."""

@@ -7,6 +7,7 @@ from rich.table import Table
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import print_table, summary_table
+from lightning_hash.utils.escapes import terminal, visible
 
 
 class SummaryTable(Callback):
@@ -33,14 +34,14 @@ class SummaryTable(Callback):
                 own = [row for row in rows if row.get("victim.sha256") == victim]
                 print_table(summary_table(own))
             if pl_module.run_folder is not None:
-                print(pl_module.run_folder)
+                print(visible(str(pl_module.run_folder)))
         else:
             table = Table(title="retrieval, clean queries", title_justify="left")
             table.add_column("metric")
             table.add_column("value", justify="right")
             for name, value in trainer.callback_metrics.items():
                 if name.startswith("test/"):
-                    table.add_row(name, f"{float(value):.4f}")
+                    table.add_row(terminal(name), f"{float(value):.4f}")
             print_table(table)
             if trainer.ckpt_path is not None:
-                print(trainer.ckpt_path)
+                print(visible(str(trainer.ckpt_path)))

@@ -1,0 +1,212 @@
+"""The graph of an exported program as JSON: read only where it can do nothing but compute.
+
+torch makes Python of it: names and targets go into code that is run, symbolic sizes through
+``eval``, and a target may be any function below ``torch``. What is not plain is refused here.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+
+NAME = re.compile(r"(?a:[A-Za-z_]\w*|)")
+DOTTED = re.compile(r"(?a:[\w.-]*)")
+NUMBER = re.compile(r"-?(Infinity|NaN|[\d.e+-]+)")
+TEXT = re.compile(r"(?a:[\w .,:;+*/<>()=|-]*)")  # no quotes, backslashes, braces or line ends
+_DOTTED_KEYS = (
+    "parameter_name", "buffer_name", "tensor_constant_name", "fqn", "path_name", "verifiers",
+)  # fmt: skip
+# Operators of torch that start with an underscore are internal; these stand in exported networks.
+_INTERNAL = re.compile(
+    r"__(and|or|xor|lshift|rshift)__|_adaptive_avg_pool[23]d|_assert_(async|scalar|tensor_metadata)"
+    r"|_cdist_forward|_conj|_convolution|_fft_(c2c|c2r|r2c)|_local_scalar_dense|_log_softmax"
+    r"|_native_batch_norm_legit\w*|_native_multi_head_attention|_prelu_kernel|_safe_softmax"
+    r"|_scaled_dot_product_\w+|_softmax|_to_copy|_transformer_encoder_layer_fwd|_trilinear"
+    r"|_unsafe_view|_upsample_\w+|_weight_norm(_interface)?"
+)
+_FILES = ("from_file",)  # of aten, and opens or makes a file
+_PYTHON = re.compile(
+    r"math\.trunc|torch\.sym_(not|int|float|ite|max|min|sum)|torch\._?sym_sqrt|_operator\.(eq|ne|le"
+    r"|ge|lt|gt|neg|pos|mul|add|sub|floordiv|mod|pow|truediv|and_|or_|lshift|rshift|getitem)"
+)
+_HIGHER = re.compile(
+    r"torch\.ops\.higher_order\.(cond|wrap_with_set_grad_enabled|wrap_with_autocast)"
+)
+_SYMBOLIC = re.compile(
+    r"Symbol|Integer|Float|Rational|Add|Mul|Pow|Max|Min|Mod|Abs|And|Or|Not|Eq|Ne|Lt|Le|Gt|Ge"
+    r"|Equality|Unequality|(Strict)?(Less|Greater)Than|Piecewise|ExprCondPair|floor|ceiling|true"
+    r"|false|oo|int_oo|FloorDiv|CeilDiv|CleanDiv|ModularIndexing|Where|PythonMod|[LR]Shift|Identity"
+    r"|(Ceil|Floor|Trunc|Round)ToInt|TruncToFloat|RoundDecimal|ToFloat|PowByNatural|FloatPow"
+    r"|(Float|Int)TrueDiv|IsNonOverlappingAndDenseIndicator|[suzf]+\d+"  # s77, a size by its name
+)
+_GUARDS = re.compile(r"L|math|torch|not_none")
+_OF_GUARDS = re.compile(
+    r"size|stride|storage_offset|trunc|floor|ceil|sqrt|isnan|inf|sym_(not|int|float|ite|max|min|sum)"
+)
+_PARTS = (
+    ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call, ast.keyword, ast.BinOp,
+    ast.UnaryOp, ast.BoolOp, ast.Compare, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
+)  # fmt: skip
+_TREES = ("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
+
+
+class NotPlainError(ValueError):
+    """A part of an exported program that could do more than compute."""
+
+
+def plain_json(text: bytes) -> bytes:
+    """Return a part of an exported program without what is not needed to run it.
+
+    Args:
+        text: JSON: the program, or what its weights are.
+
+    Returns:
+        JSON again, so that torch reads what was looked at.
+
+    Raises:
+        NotPlainError: naming the first part that is more than a computation.
+        ValueError: if it is no JSON.
+    """
+    content = json.loads(text)
+    _check(content, "")
+    return json.dumps(_without_metadata(content)).encode()
+
+
+def _without_metadata(value: Any) -> Any:
+    """Leave out stack traces and modules' names, which torch would write into the code."""
+    if isinstance(value, list):
+        return [_without_metadata(inner) for inner in value]
+    if isinstance(value, dict):
+        return {k: {} if k == "metadata" else _without_metadata(v) for k, v in value.items()}
+    return value
+
+
+def _check(value: Any, key: str) -> None:
+    if isinstance(value, list):
+        for inner in value:
+            _check(inner, key)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            rule = TEXT if key == "range_constraints" else DOTTED
+            if name in ("as_custom_obj", "custom_obj") or not rule.fullmatch(name):
+                raise NotPlainError(_refusal(key or "key", name))
+            if name == "use_pickle" and inner is not False:
+                raise NotPlainError(_refusal("use_pickle", str(inner)))
+            if name != "metadata":
+                _check(inner, name)
+    elif isinstance(value, str) and not _rule(key)(value):
+        raise NotPlainError(_refusal(key, value))
+
+
+def _refusal(key: str, value: str) -> str:
+    shown = value if len(value) <= 60 else f"{value[:57]}..."
+    return f"{key} {shown!r}"
+
+
+def _rule(key: str) -> Callable[[str], bool]:
+    rules: Mapping[str, Callable[[str], bool]] = {
+        "target": is_operator, "as_operator": is_operator,
+        "expr_str": is_symbolic, "guards_code": is_guard,
+        "in_spec": _is_tree, "out_spec": _is_tree,
+    }  # fmt: skip
+    if key in rules:
+        return rules[key]
+    pattern = NAME
+    if key in ("as_string", "as_strings", "torch_version"):
+        pattern = TEXT
+    elif key in _DOTTED_KEYS:
+        pattern = DOTTED
+    elif key.startswith("as_float") or key in ("real", "imag"):
+        pattern = NUMBER
+    return lambda text: pattern.fullmatch(text) is not None
+
+
+def is_operator(target: str) -> bool:
+    """Return whether a target is an operator that computes, and no other function.
+
+    Example:
+        >>> is_operator("torch.ops.aten.relu.default"), is_operator("torch.hub.load")
+        (True, False)
+    """
+    if _PYTHON.fullmatch(target) or _HIGHER.fullmatch(target):
+        return True
+    prefix = "torch.ops.aten."
+    name, _, overload = target.removeprefix(prefix).partition(".")
+    if not target.startswith(prefix) or name in _FILES:
+        return False
+    if name.startswith("_") and not _INTERNAL.fullmatch(name):
+        return False
+    # TorchScript's own, such as aten::save, are none of the dispatcher's.
+    return f"aten::{name}" + ("" if overload == "default" else f".{overload}") in _operators()
+
+
+@cache
+def _operators() -> frozenset[str]:
+    return frozenset(torch._C._dispatch_get_all_op_names())
+
+
+def is_symbolic(expression: str) -> bool:
+    """Return whether a symbolic size is made of symbols, numbers and arithmetic alone.
+
+    Example:
+        >>> is_symbolic("Mul(Integer(2), Symbol('s0', integer=True))"), is_symbolic("f(os)")
+        (True, False)
+    """
+
+    def known(node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return _SYMBOLIC.fullmatch(node.id) is not None
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return bool(NAME.fullmatch(node.value) or NUMBER.fullmatch(node.value))
+        return isinstance(node, _PARTS)
+
+    return _all_known(expression, known)
+
+
+def is_guard(expression: str) -> bool:
+    """Return whether a condition compares sizes of inputs and numbers alone.
+
+    Example:
+        >>> is_guard("L['x'].size()[2] % 4 == 0"), is_guard("__import__('os').abort()")
+        (True, False)
+    """
+
+    def known(node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return _GUARDS.fullmatch(node.id) is not None
+        if isinstance(node, ast.Attribute):
+            return _OF_GUARDS.fullmatch(node.attr) is not None
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return NAME.fullmatch(node.value) is not None
+        return isinstance(node, (*_PARTS, ast.Subscript))
+
+    return _all_known(expression, known)
+
+
+def _all_known(expression: str, known: Callable[[ast.AST], bool]) -> bool:
+    try:
+        tree = ast.parse(expression, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return all(map(known, ast.walk(tree)))
+
+
+def _is_tree(text: str) -> bool:
+    """Return whether inputs or outputs are nested in Python's own containers."""
+    if not text:
+        return True
+    stack = [json.loads(text)[1]]
+    while stack:
+        part = stack.pop()
+        keys = json.loads(part["context"] or "null")
+        plain = keys is None or (
+            isinstance(keys, list) and all(isinstance(k, str) and NAME.fullmatch(k) for k in keys)
+        )
+        if part["type"] not in (None, *_TREES) or not plain:
+            return False
+        stack += part["children_spec"]
+    return True

@@ -1,0 +1,136 @@
+"""Checkpoints, codes, targets and indices that an attack is given."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.bad_input import Case
+from tests.bad_input.files_of_victims import (
+    DAMAGE,
+    KEY,
+    OF_ANY,
+    OF_FIT,
+    OF_STATES,
+    checkpoints,
+    state_dicts,
+)
+from tests.bad_input.made import WITH_DATA, changed, retensor, spoil, write_json
+
+ATTACK = (
+    f"attack {WITH_DATA} --runs {{tmp}}/o --trainer.max_epochs 2 --model.n_queries null "
+    "--model.kernels float32"
+)
+ON = f"{ATTACK} --model.victim {{tmp}}/v.ckpt"
+DHTA = f"{ON} --config attack/dhta --model.targets.file"
+QUERIES = {
+    "float": ("1.5\n", "must be a whole number from 0 on, got 1.5"),
+    "negative": ("-1\n", "must be a whole number from 0 on, got -1"),
+    "twice": ("1\n1\n", "index 1 is there 2 times"),
+    "far": ("99\n", "99 is none of the 6 queries"),
+    "word": ("x\n", "word.txt:1: a row must hold numbers, got 'x'"),
+    "nan": ("nan\n", "must be a whole number from 0 on, got nan"),
+    "none": ("", "none.txt is empty"),
+}
+TARGETS = {
+    "short": ("target", [1], "has 1 columns, the labels of the database 3"),
+    "two": ("target", [2, 0, 0], "target must be labels of 0 and 1, got [2, 0, 0]"),
+    "text": ("target", "x", "target must be labels of 0 and 1, got 'x'"),
+    "items": ("anchor", None, "anchor must be database indices, got None"),
+    "others": ("anchor", [0, 1, 2, 3, 4, 5, 6, 7, 8], "have other labels than its target"),
+    "fewer": ("anchor", [3], "the anchor set of query 0 has 1 items, n_t is 9"),
+}
+
+
+def prepare(folder: Path) -> None:
+    checkpoints(folder / "ckpt", folder / "attack.ckpt")
+    checkpoints(folder / "victims", folder / "v.ckpt")
+    state_dicts(folder / "states", folder / "v.ckpt")
+    content = torch.load(folder / "attack.ckpt", weights_only=True)
+    rows = content[KEY]["queries"]["rows"]
+    for name, change in {
+        "shape": {"parameter/delta": rows["parameter/delta"][:, :1]},
+        "fewer": {"parameter/delta": rows["parameter/delta"][:3]},
+    }.items():
+        entry = {**content[KEY], "queries": {**content[KEY]["queries"], "rows": {**rows, **change}}}
+        torch.save({**content, KEY: entry}, folder / f"ckpt/{name}.ckpt")
+    for name, (text, _) in QUERIES.items():
+        (folder / f"{name}.txt").write_text(text)
+    targets = json.loads((folder / "run/targets.json").read_text())
+    query = next(iter(targets))
+    for name, (part, value, _) in TARGETS.items():
+        write_json(folder / f"t_{name}.json", changed(targets, f"{query}.{part}", value))
+    for name, text in {"empty": "", "list": "[]", "none": "{}", "deep": "[" * 100_000}.items():
+        (folder / f"t_{name}.json").write_text(text)
+    np.save(folder / "rows.npy", np.full((6, 3), 0.5))
+    np.save(folder / "few.npy", np.eye(3, dtype=np.uint8))
+    source = folder / "database.safetensors"
+    retensor(source, folder / "64.safetensors", {"bits": "64"})
+    retensor(source, folder / "order.safetensors", labels=lambda labels: labels.flip(0))
+    spoil(source, folder / "codes", "half")
+
+
+CASES: list[Case] = [
+    *(
+        (f"{ON} --ckpt_path {{tmp}}/ckpt/{kind}/attack.ckpt", 1, (f"{kind}/attack.ckpt",))
+        for kind in DAMAGE.split()
+    ),
+    *(
+        (f"{ON} --ckpt_path {{tmp}}/ckpt/{name}.ckpt", 1, (f"ckpt/{name}.ckpt", words))
+        for name, words in OF_ANY.items()
+    ),
+    (
+        f"{ON} --ckpt_path {{tmp}}/ckpt/shape.ckpt",
+        1,
+        ("parameter/delta has the shape (6, 1, 16, 16)",),
+    ),
+    (
+        f"{ON} --ckpt_path {{tmp}}/ckpt/fewer.ckpt",
+        1,
+        ("parameter/delta has the shape (3, 3, 16, 16)",),
+    ),
+    (f"{ON} --ckpt_path {{tmp}}/v.ckpt", 1, ("kind 'victim', not 'attack'", "fit saved it")),
+    (
+        f"{ON} --ckpt_path {{tmp}}/attack.ckpt --model.seed 3",
+        1,
+        ("belongs to another attack", "seed"),
+    ),
+    (f"{ON} --ckpt_path {{tmp}}/absent.ckpt", 1, ("ckpt_path: attack {tmp}/absent.ckpt does not",)),
+    *(
+        (f"{ATTACK} --model.victim {{tmp}}/victims/{name}.ckpt", 1, (OF_FIT[name],))
+        for name in ("bits", "nan", "lost", "backbone")
+    ),
+    *(
+        (
+            f"{ATTACK} --model.victim "
+            f"'{{source: {{tmp}}/states/{name}.pth, backbone: convnet, bits: 8}}'",
+            1,
+            (OF_STATES[name],),
+        )
+        for name in ("half/good", "shape", "two")
+    ),
+    (f"{ON} --codes {{tmp}}/64.safetensors", 1, ("header says 64 bits",)),
+    (f"{ON} --codes {{tmp}}/order.safetensors", 1, ("items are not those of data", "order")),
+    (
+        f"{ON} --codes {{tmp}}/codes/half/database.safetensors",
+        1,
+        ("truncated or no safetensors file",),
+    ),
+    (f"{ON} --codes {{tmp}}/absent.npy", 1, ("codes {tmp}/absent.npy does not exist",)),
+    *(
+        (f"{ON} --model.query_index {{tmp}}/{name}.txt", 1, (words,))
+        for name, (_, words) in QUERIES.items()
+    ),
+    *(
+        (f"{DHTA} {{tmp}}/t_{name}.json", 1, (f"t_{name}.json", words))
+        for name, (*_, words) in TARGETS.items()
+    ),
+    (f"{DHTA} {{tmp}}/t_empty.json", 1, ("t_empty.json is no JSON: it is empty",)),
+    (f"{DHTA} {{tmp}}/t_list.json", 1, ("t_list.json: must be an object",)),
+    (f"{DHTA} {{tmp}}/t_none.json", 1, ("t_none.json: holds no targets",)),
+    (f"{DHTA} {{tmp}}/t_deep.json", 1, ("t_deep.json is nested too deeply",)),
+    (f"{DHTA} {{tmp}}/absent.json", 1, ("absent.json: cannot read the targets",)),
+    (f"{DHTA} {{tmp}}/rows.npy", 1, ("rows.npy: labels must be 0 or 1, got 0.5",)),
+    (f"{DHTA} {{tmp}}/few.npy", 1, ("few.npy: no target for query 3",)),
+]
