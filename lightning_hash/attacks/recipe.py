@@ -108,7 +108,7 @@ class Recipe:
         self._check_oracle(rule)
         ahead = isinstance(rule, Rule) and rule.looks_ahead
         if self.stop_finished and (self.inputs is not None or ahead):
-            who = type(rule).__name__ if ahead else "inputs"
+            who = "inputs" if self.inputs is not None else type(rule).__name__
             msg = (
                 "stop_finished looks at the codes of the perturbed queries, and the victim sees "
                 f"others with {who}; leave one of them out"
