@@ -46,7 +46,7 @@ class APGD(Rule):
         ValueError: if an argument is out of its range.
     """
 
-    looks_ahead = True
+    looks_ahead = keeps_best = True
 
     def __init__(
         self, params: ParamsT, step: float = 2.0, momentum: float = 0.75, rho: float = 0.75

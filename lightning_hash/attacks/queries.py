@@ -31,6 +31,8 @@ class Queries:
             answers with what is retrieved.
         asked: ``(B,)`` int64, how often the victim was asked about each query.
         done: bool ``(B,)``, the queries with nothing left to flip, where these are stepped no more.
+        said: ``(B, 2)``, loss and success in the last answer about each query, kept where finished
+            ones are asked no more.
         sloped: bool ``(B,)``, the queries that a gradient has reached which is not zero throughout.
     """
 
@@ -47,6 +49,7 @@ class Queries:
     goal_list: Tensor | None = field(init=False, default=None)
     asked: Tensor = field(init=False)
     done: Tensor = field(init=False)
+    said: Tensor | None = field(init=False, default=None)
     sloped: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +95,7 @@ class Queries:
         self.inputs, self.labels = self.inputs.to(device), self.labels.to(device)
         self.index, self.asked = self.index.to(device), self.asked.to(device)
         self.done, self.sloped = self.done.to(device), self.sloped.to(device)
+        self.said = None if self.said is None else self.said.to(device)
         self.lengths = None if self.lengths is None else self.lengths.to(device)
 
     def lengths_of(self, rows: Rows = ALL) -> tuple[Tensor, ...]:

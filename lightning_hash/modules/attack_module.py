@@ -96,6 +96,8 @@ class AttackModule(pl.LightningModule):
         inputs: changes the perturbed inputs at random before the victim sees them, for transfer.
         stop_finished: step a query no more, and pass it no more, once its code has nothing left to
             flip; how many there are is in the result rows as ``n_finished``.
+        stop_at: step and ask about a query no more once its code is at least this Hamming distance
+            from the clean one; of a targeted attack at most this from the target's.
         targets: how target labels and anchor sets are chosen; by default as DHTA does.
         target_database: what t-MAP ranks: the ``"database"``, the ``"open_set"`` or ``"both"``; the
             targets come from the open set where that is part of it. ``"auto"`` is the open set
@@ -143,6 +145,7 @@ class AttackModule(pl.LightningModule):
         start_seed: int | None = None,
         inputs: DiverseInputs | None = None,
         stop_finished: bool = False,
+        stop_at: int | None = None,
         targets: TargetChoice | None = None,
         target_database: TargetDatabase = "auto",
         n_queries: int | None = 100,
@@ -168,7 +171,7 @@ class AttackModule(pl.LightningModule):
             perturbation=perturbation or PerQuery, budget=(budget or LInf)(epsilon, epsilon_space),
             alpha=alpha or AlphaSchedule(), inputs=inputs, start_seed=start_seed,
             stop_finished=stop_finished, targets=targets or TargetChoice(), seed=seed, name=name,
-            oracle=oracle,
+            oracle=oracle, gives="codes" if self.victim.gives_codes else "logits", stop_at=stop_at,
         )  # fmt: skip
         self.recipe.budget.bind(self.victim.network)
         if self.victim.members:
@@ -267,7 +270,7 @@ class AttackModule(pl.LightningModule):
         self.rules = rules if isinstance(rules, list) else [rules]
         self.clean = CleanPass(self.victim, self.databases, context)
         self.clean.know_bits(self.data, self.device)
-        open_oracle(self.recipe, self.databases, self.device)
+        open_oracle(self.recipe, self.databases, self.device, self.victim.bits)
         for queries in self.batches:
             self._know(queries)
         self.evaluation.look(self.data, self.batches, self.clean)
@@ -277,7 +280,7 @@ class AttackModule(pl.LightningModule):
         )
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
         self.runner = self.kernels.of(self.victim).to(self.device)
-        self.parts, self.tally = Parts(), Tally()
+        self.parts, self.tally = Parts(), Tally(codes_are_seen=self.recipe.codes_are_seen)
         self.attacks = [] if self.shared else [self._on(q, i) for i, q in enumerate(self.batches)]
         for attack in self.attacks:
             attack.prepare(alpha)
@@ -372,9 +375,12 @@ class AttackModule(pl.LightningModule):
         found: dict[str, float | None] = {}
         if isinstance(rule, Rule) and rule.counts:
             found["queries"] = mean_asked(torch.cat([queries.asked for queries in self.batches]))
-        if self.recipe.stop_finished:
-            done = torch.tensor(sum(attack.n_finished for attack in self.attacks))
-            found["n_finished"] = int(sum_over_processes(done.to(self.batches[0].index)))
+        if self.recipe.stops:
+            done = torch.cat([queries.done for queries in self.batches])
+            found["n_finished"] = int(sum_over_processes(done.sum()))
+            if "queries" in found and found["n_finished"]:
+                asked = torch.cat([queries.asked for queries in self.batches])
+                found["queries_finished"] = mean_asked(asked[done])
         return found
 
     @torch.no_grad()

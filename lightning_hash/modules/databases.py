@@ -87,17 +87,24 @@ class Databases:
         return int(self.database.index.max()) + 1
 
 
-def open_oracle(recipe: Recipe, databases: Databases | None, device: torch.device) -> None:
+def open_oracle(
+    recipe: Recipe, databases: Databases | None, device: torch.device, bits: int | None
+) -> None:
     """Give the oracle of an attack, where it has one, what it retrieves from.
 
     Args:
         recipe: the parts of the attack.
         databases: what MAP ranks, and t-MAP where the attack is targeted.
         device: where questions are answered.
+        bits: K, where known.
 
     Raises:
-        ValueError: if it retrieves more items than there are.
+        ValueError: if it retrieves more items than there are, or queries are stopped at a distance
+            that no code has.
     """
+    if recipe.stop_at is not None and bits is not None and recipe.stop_at > bits:
+        msg = f"stop_at must be a Hamming distance of codes of {bits} bits, got {recipe.stop_at}"
+        raise ValueError(msg)
     if recipe.oracle is None:
         return
     codes = None
