@@ -17,6 +17,7 @@ from lightning_hash.attacks import (
 )
 from lightning_hash.attacks.attack import attack
 from lightning_hash.commands.attack import run_attack
+from lightning_hash.engine.callbacks import IterationProgress
 from lightning_hash.modules import HashModule
 from tests.helpers.attacks import attack as run
 from tests.helpers.attacks import make, rows_of, trainer
@@ -149,3 +150,15 @@ def test_without_a_database_nothing_is_retrieved(tmp_path, blobs):
     with pytest.raises(ValueError, match="need a database of as many, it has 0"):
         oracle.open(None, torch.device("cpu"))
     run_attack(trainer(tmp_path, 2), module, blobs)
+
+
+@pytest.mark.parametrize(
+    ("shows", "told"),
+    [("codes", {"loss", "hamming"}), ("distances", {"loss"}), ("ids", {"loss"})],
+)
+def test_no_hamming_distance_is_told_that_it_hides(shows, told, tmp_path, blobs, capsys):
+    module = make(step=Square, oracle=Oracle(shows, top=5), objective=Hinge())
+    shown = [IterationProgress()]
+    run_attack(trainer(tmp_path, 3, callbacks=shown, enable_progress_bar=True), module, blobs)
+    assert set(module.tally.here()) == told
+    assert ("Hamming" in capsys.readouterr().err) == ("hamming" in told)
