@@ -377,20 +377,28 @@ def main():
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     base = Path(tempfile.mkdtemp(prefix="mutants-"))
     if options.coverage and options.coverage.is_file():
-        entered, seconds = json.loads(options.coverage.read_text())
+        entered, seconds, leaning = json.loads(options.coverage.read_text())
     else:
         entered, seconds = what_tests_enter(base, options.jobs)
+        quick = {test: time_of_test for test, time_of_test in seconds.items() if time_of_test < 1}
+        leaning = in_child(control, quick, base, 0)
         if options.coverage:
-            options.coverage.write_text(json.dumps([entered, seconds]))
+            options.coverage.write_text(json.dumps([entered, seconds, leaning]))
     inside = defaultdict(set)
     for key, tests in entered.items():
         inside[key.rpartition(":")[0]] |= set(tests)
-    quick = {test: time_of_test for test, time_of_test in seconds.items() if time_of_test < 1}
-    for test in in_child(control, quick, base, 0):  # they lean on the order of the others
+    for test in leaning:  # on the order of the others
         print(f"not asked, since it fails in this order without a change: {test}")
         seconds.pop(test)
     free = list(range(options.jobs))
     start, results = time.monotonic(), {}
+
+    def tell(mutant, answer):
+        results[mutant] = answer
+        if answer != "killed":
+            print(f"{answer}: {mutant.file}:{mutant.line}: {mutant.change}", flush=True)
+        if len(results) % 25 == 0:
+            print(f"{len(results)} of {len(chosen)}, {time.monotonic() - start:.0f} s", flush=True)
 
     def judge(mutant):
         key = f"{mutant.file}:{mutant.function}"
@@ -403,7 +411,7 @@ def main():
                 break
             kept[test] = seconds[test]
         if not kept:
-            results[mutant] = "no test enters it"
+            tell(mutant, "no test enters it")
             return
         number, answer = free.pop(), "survived"
         for part in near_and_far(kept):
@@ -413,16 +421,11 @@ def main():
             if answer == "killed":
                 break
         free.append(number)
-        results[mutant] = answer
-        if len(results) % 25 == 0:
-            print(f"{len(results)} of {len(chosen)}, {time.monotonic() - start:.0f} s", flush=True)
+        tell(mutant, answer)
 
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(judge, chosen))
     counts = Counter(results.values())
-    for mutant in sorted(results, key=lambda each: (each.file, each.line)):
-        if results[mutant] != "killed":
-            print(f"{results[mutant]}: {mutant.file}:{mutant.line}: {mutant.change}")
     share = counts["killed"] / len(chosen)
     print(f"{counts['killed']} of {len(chosen)} killed ({share:.1%}), sample of {len(every)} "
           f"changes with seed {options.seed}, {time.monotonic() - start:.0f} s")  # fmt: skip

@@ -71,6 +71,7 @@ LH = "lightning_hash.attacks."
 HAG, PGD = ("torch.optim.SGD", 500 / 255**2, 0.9), ("torch.optim.SGD", 1.0, 0)
 SIGN, MOMENTUM = (f"{LH}SignStep", 1 / 255, None), (f"{LH}MomentumSignStep", 1 / 255, 1.0)
 TWO = (f"{LH}SignStep", 2 / 255, None)
+APGD, SQUARE = (f"{LH}APGD", None, 0.75), (f"{LH}Square", None, None)
 DIVERSE = {"class": f"{LH}DiverseInputs", "probability": 0.5, "smallest": 0.9, "seed": 0}
 PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "hag": ("hag", 10 / 255, HAG),
@@ -85,6 +86,13 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "cgat_targeted": ("cgat-targeted", 8 / 255, TWO),
     "saat": ("saat", 8 / 255, SIGN),
     "saat_targeted": ("saat-targeted", 8 / 255, SIGN),
+    "apgd": ("hag", 8 / 255, APGD),
+    "apgd_l2": ("hag", 0.5, APGD),
+    "apgd_targeted": ("dhta", 8 / 255, APGD),
+    "square": ("hinge", 8 / 255, SQUARE),
+    "square_targeted": ("hinge-targeted", 8 / 255, SQUARE),
+    "signhunter": ("hinge", 8 / 255, (f"{LH}SignHunter", None, None)),
+    "nes": ("hinge", 8 / 255, (f"{LH}NES", 0.001, 0.5)),
 }
 FRAGMENTS = {  # the preset below, what becomes of epsilon and of the step, and of the inputs
     "suite": ("dhta", 8 / 255, SIGN, None),
@@ -231,7 +239,7 @@ def test_sweep_files_by_folder_and_pattern(name, first, count, tmp_path, monkeyp
         (tmp_path / "own" / own).write_text("")
     found = find_configs(name)
     assert (found[0].stem, len(found)) == (first, count)
-    with pytest.raises(FileNotFoundError, match=r"zzz/\* does not exist; there are: attack/cgat"):
+    with pytest.raises(FileNotFoundError, match=r"zzz/\* does not exist; there are: attack/apgd"):
         find_configs("zzz/*")
 
 

@@ -1,20 +1,24 @@
 """Attacks on hash models: the idea (attack.py) and its parts; no Trainer, no files."""
 
+from lightning_hash.attacks.apgd import APGD
 from lightning_hash.attacks.attack import Answer, iterate
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
+from lightning_hash.attacks.l2 import L2
 from lightning_hash.attacks.objectives import (
     HAG,
     SAAT,
     AnchorCode,
     CgAT,
     HAGCode,
+    Hinge,
     JointObjective,
     Noise,
     Objective,
     TargetFeatures,
 )
+from lightning_hash.attacks.oracle import Oracle
 from lightning_hash.attacks.perturbations import ChosenFrames, PerQuery, Perturbation
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.references import (
@@ -28,6 +32,7 @@ from lightning_hash.attacks.references import (
 )
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
+from lightning_hash.attacks.searches import NES, SignHunter, Square
 from lightning_hash.attacks.steps import (
     MomentumSignStep,
     NesterovSignStep,
@@ -38,7 +43,10 @@ from lightning_hash.attacks.steps import (
 from lightning_hash.attacks.targets import TargetChoice, Targets, write_targets
 
 __all__ = [
+    "APGD",
     "HAG",
+    "L2",
+    "NES",
     "SAAT",
     "AlphaSchedule",
     "AnchorCode",
@@ -53,6 +61,7 @@ __all__ = [
     "DiverseInputs",
     "EpsilonSpace",
     "HAGCode",
+    "Hinge",
     "JointObjective",
     "Known",
     "LInf",
@@ -62,13 +71,16 @@ __all__ = [
     "Noise",
     "NormalizedStep",
     "Objective",
+    "Oracle",
     "PerQuery",
     "Perturbation",
     "Queries",
     "Reference",
     "Rule",
     "Search",
+    "SignHunter",
     "SignStep",
+    "Square",
     "Step",
     "TargetChoice",
     "TargetFeatures",

@@ -76,18 +76,22 @@ def _in_parts(
 
 
 class Unfinished:
-    """Ask about and step only the queries of a batch that still have something to flip.
+    """Ask about and step only the queries of a batch that are not finished.
 
     Args:
-        finished: ``(rows) -> bool (n,)``, whether the rows that were asked about last had nothing
-            left to flip.
+        finished: ``(rows, answer) -> bool (n,)``, which of the rows that an answer is about are
+            finished.
         queries: the batch, whose ``done`` is kept.
+        as_left: whether the answer that a step returns is looked at, since it is about where the
+            step leaves the perturbation; otherwise those on its way are, and what was stepped
+            behind them is taken back.
     """
 
-    def __init__(self, finished: Callable[[Rows], Tensor], queries: Queries) -> None:
-        self.finished, self.queries = finished, queries
-        self._last: Answer | None = None
-        self._host = HostMask(queries.done)
+    def __init__(
+        self, finished: Callable[[Rows, Answer], Tensor], queries: Queries, *, as_left: bool = False
+    ) -> None:
+        self.finished, self.queries, self.as_left = finished, queries, as_left
+        self._host: HostMask | None = None
 
     def around(self, closure: Closure) -> Closure:
         """Wrap a closure: without rows it asks about the unfinished ones."""
@@ -95,20 +99,20 @@ class Unfinished:
         def ask(rows: Rows = ALL) -> Answer:
             if isinstance(rows, Tensor):
                 return closure(rows)
-            done = self.queries.done
-            if self._last is None:  # the first time, and after a resumption
-                places = torch.arange(len(done), device=done.device)
-            else:
-                places = self._host.unset()
+            queries, done = self.queries, self.queries.done
+            if self._host is None:  # here, since a resumption knows some
+                self._host = HostMask(done)
+            places = self._host.unset()
             answer = closure(places)
-            done[places] |= self.finished(places)
-            self._host.see(done)
-            if self._last is None:
-                self._last = answer
-            else:
-                for name, values in vars(answer).items():
-                    getattr(self._last, name)[places] = values
-            return self._last
+            if not self.as_left:
+                done[places] |= self.finished(places, answer)
+                self._host.see(done)
+            said = torch.stack([answer.losses, answer.success.to(answer.losses)], dim=1)
+            if queries.said is None:
+                queries.said = said.new_zeros(len(done), 2)
+            queries.said[places] = said
+            losses, success = queries.said.clone().unbind(dim=1)  # a search keeps what it is told
+            return Answer(losses, success.to(answer.success), queries.asked.clone())
 
         return ask
 
@@ -119,13 +123,18 @@ class Unfinished:
             perturbation: one per query.
             iterate: the iteration.
         """
-        parameters = list(perturbation.parameters())
+        parameters, done = list(perturbation.parameters()), self.queries.done
         before = [parameter.detach().clone() for parameter in parameters]
+        kept = done.clone() if self.as_left else done
         answer = iterate()
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):
-                done = self.queries.done.view(-1, *[1] * (old.dim() - 1))
-                parameter.copy_(torch.where(done, old, parameter))
+                rows = kept.view(-1, *[1] * (old.dim() - 1))
+                parameter.copy_(torch.where(rows, old, parameter))
+            if self.as_left:
+                done |= self.finished(ALL, answer)
+                if self._host is not None:
+                    self._host.see(done)
         return answer
 
 
@@ -141,7 +150,7 @@ class HostMask:
 
     def __init__(self, mask: Tensor) -> None:
         self._arriving: deque[tuple[Tensor, torch.cuda.Event]] = deque()
-        self._places = torch.arange(len(mask), device=mask.device)
+        self._places = torch.nonzero(~mask).flatten()
 
     def see(self, mask: Tensor) -> None:
         """Begin to copy the mask as it is now."""

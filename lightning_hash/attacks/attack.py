@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_hash.attacks.objectives import Objective
+from lightning_hash.attacks.oracle import Oracle
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import ALL, Queries, Rows
 from lightning_hash.attacks.rules import prepare_rule
@@ -46,6 +47,7 @@ def iterate(
     queries: Queries,
     alpha: float,
     *,
+    oracle: Oracle | None = None,
     backward: Backward | None = None,
     around: Callable[[Closure], Closure] | None = None,
 ) -> Answer:
@@ -62,6 +64,7 @@ def iterate(
         optimizer: a step rule or a search; torch.optim's own are step rules.
         queries: the batch, with its references.
         alpha: slope of the hash activation at this iteration, in (0, 1].
+        oracle: what a search sees in place of logits and of the real success.
         backward: called with the loss in place of ``torch.autograd.grad``, such as Lightning's
             ``manual_backward``, which averages the gradient of a shared perturbation.
         around: wraps the closure, such as :class:`lightning_hash.attacks.around.Parts`.
@@ -75,11 +78,14 @@ def iterate(
     def closure(rows: Rows = ALL) -> Answer:
         outputs = victim(perturbation(queries.inputs, rows), rows)
         logits, seen = outputs if isinstance(outputs, tuple) else (outputs, outputs)
+        queries.asked[rows] += 1
+        if oracle is not None and oracle.shows != "logits":
+            losses = oracle.judge(logits.detach(), queries, rows)
+            return Answer(losses, -losses, queries.asked[rows])
         losses = objective(seen, queries.reference[rows], alpha)
         if torch.is_grad_enabled():
             loss = losses.sum() / (len(queries.index) if perturbation.shared else 1)
             _leave_gradients(loss, parameters, backward)
-        queries.asked[rows] += 1
         success = queries.success(logits.detach(), rows)
         return Answer(losses.detach(), success, queries.asked[rows])
 
@@ -113,6 +119,7 @@ def attack(
     queries: Queries,
     iterations: int,
     alpha: Callable[[int, int], float] = lambda iteration, iterations: 1.0,
+    oracle: Oracle | None = None,
 ) -> Tensor:
     """Attack a batch of queries without a Trainer; the same :func:`iterate` runs under one.
 
@@ -125,6 +132,7 @@ def attack(
         iterations: how many, at least 1.
         alpha: ``(iteration, iterations)`` to the slope of the hash activation, such as
             :class:`lightning_hash.attacks.AlphaSchedule`.
+        oracle: as in :func:`iterate`; where it retrieves, it is open and ``queries.goal_list`` set.
 
     Returns:
         The perturbed inputs ``(B, ...)`` in [0, 1].
@@ -143,7 +151,7 @@ def attack(
     for iteration in range(iterations):
         iterate(
             lambda perturbed, rows: victim(perturbed), objective, perturbation, optimizer, queries,
-            alpha(iteration, iterations),
+            alpha(iteration, iterations), oracle=oracle,
         )  # fmt: skip
     with torch.no_grad():
         perturbed: Tensor = perturbation(queries.inputs)

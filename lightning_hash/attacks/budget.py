@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,11 @@ class Budget(Part, nn.Module, ABC):
     """
 
     scale: Tensor | None
+    largest: ClassVar[float] = 1.0  # epsilon in pixel space
 
     def __init__(self, epsilon: float | str, space: EpsilonSpace = "pixel") -> None:
         super().__init__()
-        self.epsilon, self.space = parse_epsilon(epsilon, space), space
+        self.epsilon, self.space = parse_epsilon(epsilon, space, self.largest), space
         self.register_buffer("scale", None, persistent=False)
 
     def settings(self) -> dict[str, Any]:
@@ -81,6 +82,25 @@ class Budget(Part, nn.Module, ABC):
     def projection(self, clean: Tensor) -> Callable[[Tensor], Any]:
         """Return :meth:`project` for inputs that stay the same for many iterations."""
         return lambda perturbation: self.project(perturbation, clean)
+
+    def box(self, clean: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lowest and the highest perturbation that keep inputs in [0, 1]."""
+        # Dividing by a scale of 1 would be exact and cost two passes.
+        down, up = -clean, 1 - clean
+        return (down, up) if self.scale is None else (down / self.scale, up / self.scale)
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """Return the direction of length 1, in the ball's norm, that ascends steepest.
+
+        Args:
+            gradient: ``(B, ...)`` in the budget's space; where it is 0 throughout, so is the
+                direction.
+
+        Raises:
+            ValueError: if this kind of budget does not say.
+        """
+        msg = f"budget {type(self).__name__} has no steepest direction; give another step"
+        raise ValueError(msg)
 
     def used(self, perturbation: Tensor, live: Tensor | None = None) -> Tensor | None:
         """Return the share of the budget that each perturbation uses.
@@ -132,6 +152,10 @@ class LInf(Budget):
         lowest, highest = self._bounds(clean)
         return lambda perturbation: perturbation.clamp_(lowest, highest)
 
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """Return the sign of each value."""
+        return gradient.sign()
+
     def used(self, perturbation: Tensor, live: Tensor | None = None) -> Tensor:
         """Return the mean |perturbation| over epsilon, of the frames that may change.
 
@@ -147,10 +171,7 @@ class LInf(Budget):
 
     def _bounds(self, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Return the lowest and the highest perturbation of each value."""
-        # Dividing by a scale of 1 would be exact and cost two passes.
-        down, up = -clean, 1 - clean
-        if self.scale is not None:
-            down, up = down / self.scale, up / self.scale
+        down, up = self.box(clean)
         return down.clamp_(min=-self.epsilon), up.clamp_(max=self.epsilon)
 
     def draw(self, shape: torch.Size, index: Tensor, seed: int) -> Tensor:
@@ -173,15 +194,18 @@ class LInf(Budget):
         return rounded
 
 
-def parse_epsilon(epsilon: float | str, space: EpsilonSpace = "pixel") -> float:
+def parse_epsilon(
+    epsilon: float | str, space: EpsilonSpace = "pixel", largest: float = 1.0
+) -> float:
     """Read an epsilon.
 
     Args:
         epsilon: a number or a fraction such as ``"10/255"``.
         space: ``"pixel"`` or ``"normalized"``.
+        largest: that it may be in pixel space.
 
     Returns:
-        The value; positive, and at most 1 in pixel space.
+        The value; positive and finite.
 
     Raises:
         ValueError: if it is no number, out of range, or the space is unknown.
@@ -198,10 +222,11 @@ def parse_epsilon(epsilon: float | str, space: EpsilonSpace = "pixel") -> float:
     except (ValueError, ZeroDivisionError):
         msg = f"epsilon must be a number or a fraction such as '10/255', got {epsilon!r}"
         raise ValueError(msg) from None
-    if not 0 < value < float("inf") or (space == "pixel" and value > 1):
-        rule = "in (0, 1] in pixel space" if space == "pixel" else "positive and finite"
+    bounded = space == "pixel" and largest < float("inf")
+    if not 0 < value < float("inf") or (bounded and value > largest):
+        rule = f"in (0, {largest:g}] in pixel space" if bounded else "positive and finite"
         msg = f"epsilon must be {rule}, got {epsilon}"
-        if value > 1 and space == "pixel":
+        if value > 1 and bounded:
             msg += f"; on the 0..255 scale write '{epsilon}/255'"
         raise ValueError(msg)
     return value

@@ -27,8 +27,12 @@ class Queries:
         reference: ``(B, ...)``, what the objective compares with.
         goal: ``(B, K)`` of -1/+1, the codes that success is measured by.
         targeted: whether the goal is to be reached, not left.
+        goal_list: ``(B, top)`` int64, the database items that the goal retrieves, where an oracle
+            answers with what is retrieved.
         asked: ``(B,)`` int64, how often the victim was asked about each query.
         done: bool ``(B,)``, the queries with nothing left to flip, where these are stepped no more.
+        said: ``(B, 2)``, loss and success in the last answer about each query, kept where finished
+            ones are asked no more.
         sloped: bool ``(B,)``, the queries that a gradient has reached which is not zero throughout.
     """
 
@@ -42,8 +46,10 @@ class Queries:
     clean_codes: Tensor = field(init=False)
     reference: Tensor = field(init=False)
     goal: Tensor = field(init=False)
+    goal_list: Tensor | None = field(init=False, default=None)
     asked: Tensor = field(init=False)
     done: Tensor = field(init=False)
+    said: Tensor | None = field(init=False, default=None)
     sloped: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +95,7 @@ class Queries:
         self.inputs, self.labels = self.inputs.to(device), self.labels.to(device)
         self.index, self.asked = self.index.to(device), self.asked.to(device)
         self.done, self.sloped = self.done.to(device), self.sloped.to(device)
+        self.said = None if self.said is None else self.said.to(device)
         self.lengths = None if self.lengths is None else self.lengths.to(device)
 
     def lengths_of(self, rows: Rows = ALL) -> tuple[Tensor, ...]:

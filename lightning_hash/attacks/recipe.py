@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -11,9 +11,15 @@ from torch.optim import Optimizer
 from lightning_hash.attacks.budget import Budget
 from lightning_hash.attacks.inputs import DiverseInputs
 from lightning_hash.attacks.objectives import JointObjective, Objective
+from lightning_hash.attacks.oracle import Oracle
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import Queries
-from lightning_hash.attacks.references import JointReference, Reference
+from lightning_hash.attacks.references import (
+    AnchorCodes,
+    CleanLogits,
+    JointReference,
+    Reference,
+)
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.steps import step_of_the_papers_way
@@ -29,6 +35,9 @@ class Recipe:
     Attributes:
         objective: what is minimised.
         reference: what it compares with.
+        oracle: what a search sees; all that the victim gives, where that is not said. ``None`` of
+            step rules.
+        gives: what the victim answers with: logits, or codes alone.
         step: makes a rule of parameters; ``None`` is HAG's step for the attack's length.
         perturbation: makes a perturbation of inputs, budget and lengths.
         budget: the set it must stay in.
@@ -36,6 +45,8 @@ class Recipe:
         inputs: changes the perturbed inputs at random before the victim sees them.
         start_seed: seed of a random start.
         stop_finished: whether queries with nothing left to flip are stepped no more.
+        stop_at: Hamming distance to the clean code from which on, of a targeted attack that to the
+            target's down to which, queries are stepped no more.
         targets: how targets are chosen.
         seed: seed of the choice of queries, and of the noise where that is the attack.
         name: name of the attack; by default the objective's, ``p2p`` with one item.
@@ -53,6 +64,9 @@ class Recipe:
     stop_finished: bool
     targets: TargetChoice
     seed: int
+    oracle: Oracle | None = None
+    gives: Literal["logits", "codes"] = "logits"
+    stop_at: int | None = None
     name: str | None = None
     iterations: int = 0
 
@@ -63,11 +77,29 @@ class Recipe:
         if self.name is None:
             point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
             self.name = "p2p" if point_to_point else self.objective.name
+        if self.oracle is None and isinstance(self.example(), Search):
+            self.oracle = Oracle(self.gives)
 
     def join(self, parts: list[slice]) -> None:
         """Attack several victims, each on its bits of the code."""
         self.objective = JointObjective(self.objective, parts)
         self.reference = JointReference(self.reference, parts)
+
+    @property
+    def stops(self) -> bool:
+        """Whether queries are stepped no more once they are finished."""
+        return self.stop_finished or self.stop_at is not None
+
+    @property
+    def codes_are_seen(self) -> bool:
+        """Whether an answer's success is a Hamming distance between codes."""
+        return self.oracle is None or not self.oracle.retrieves
+
+    @property
+    def answers_as_left(self) -> bool:
+        """Whether a step's answer is about where it leaves the perturbation."""
+        rule = self.example()
+        return isinstance(rule, Rule) and rule.keeps_best
 
     @property
     def sees_features(self) -> bool:
@@ -95,11 +127,69 @@ class Recipe:
                 "itself; leave stop_finished out"
             )
             raise ValueError(msg)
-        ahead = isinstance(rule, Rule) and rule.looks_ahead
-        if self.stop_finished and (self.inputs is not None or ahead):
+        self._check_oracle(rule)
+        for name, stops in (
+            ("stop_finished", self.stop_finished),
+            ("stop_at", self.stop_at is not None),
+        ):
+            keeps = self.answers_as_left and name == "stop_at"
+            ahead = isinstance(rule, Rule) and rule.looks_ahead and not keeps
+            if stops and (self.inputs is not None or ahead):
+                who = "inputs" if self.inputs is not None else type(rule).__name__
+                msg = (
+                    f"{name} looks at the codes of the perturbed queries, and the victim sees "
+                    f"others with {who}; leave one of them out"
+                )
+                raise ValueError(msg)
+        self._check_stop_at()
+
+    def _check_stop_at(self) -> None:
+        if self.stop_at is None:
+            return
+        if self.oracle is not None and not self.codes_are_seen:
             msg = (
-                "stop_finished looks at the codes of the perturbed queries, which inputs and "
-                "NesterovSignStep change before the victim sees them; leave one of them out"
+                f"stop_at is a Hamming distance between codes, which an oracle of "
+                f"{self.oracle.shows} hides; leave it out, or let the oracle show logits or codes"
+            )
+            raise ValueError(msg)
+        least = 0 if self.reference.targeted else 1
+        if self.stop_at < least:
+            msg = f"stop_at must be a Hamming distance from {least} on, got {self.stop_at}"
+            raise ValueError(msg)
+
+    def _check_oracle(self, rule: Optimizer) -> None:
+        if self.gives == "codes" and self.objective.iterative and not isinstance(rule, Search):
+            msg = (
+                f"step {type(rule).__name__} takes the gradient, which a victim that gives codes "
+                "alone has not; give a search such as Square, or attack another victim and transfer"
+            )
+            raise ValueError(msg)
+        if self.oracle is None:
+            return
+        if self.gives == "codes" and self.oracle.shows == "logits":
+            msg = (
+                "oracle: the victim gives codes alone; let the oracle show codes, distances or ids"
+            )
+            raise ValueError(msg)
+        if not isinstance(rule, Search):
+            msg = (
+                f"oracle: step {type(rule).__name__} takes the gradient, which no oracle shows; "
+                "leave oracle out, or give a search such as Square"
+            )
+            raise ValueError(msg)
+        if self.sees_features:
+            msg = (
+                f"oracle: objective {self.objective.name} needs features, which no oracle shows; "
+                "give another objective"
+            )
+            raise ValueError(msg)
+        if self.oracle.shows == "logits":
+            return
+        if type(self.reference) not in (CleanLogits, AnchorCodes):
+            msg = (
+                f"oracle: objective {self.objective.name} needs logits, which {self.oracle.shows} "
+                "hide; give one that leaves the clean code (HAG, Hinge) or reaches the anchor code "
+                "(AnchorCode), or let the oracle show logits"
             )
             raise ValueError(msg)
 
@@ -117,8 +207,9 @@ class Recipe:
                 f"{self.objective.name} has none; leave perturbation out"
             )
             raise ValueError(msg)
-        if made.shared and self.stop_finished:
-            msg = f"stop_finished: {type(made).__name__} is shared by all queries; leave it out"
+        if made.shared and self.stops:
+            name = "stop_finished" if self.stop_finished else "stop_at"
+            msg = f"{name}: {type(made).__name__} is shared by all queries; leave it out"
             raise ValueError(msg)
         if made.shared and isinstance(self.example(), Search):
             msg = (
@@ -147,6 +238,9 @@ class Recipe:
             "start_seed": self.start_seed, "stop_finished": self.stop_finished,
             "targets": self.targets, "iterations": self.iterations, "seed": self.seed, **more,
         }  # fmt: skip
+        for name in ("oracle", "stop_at"):
+            if getattr(self, name) is not None:
+                said[name] = getattr(self, name)
         found: dict[str, Any] = settings_of(said)
         return found
 

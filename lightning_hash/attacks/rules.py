@@ -23,6 +23,8 @@ class Rule(Part, Optimizer):
     Attributes:
         counts: whether the questions to the victim stand in result rows.
         looks_ahead: whether the closure is called elsewhere than where the perturbation is.
+        keeps_best: whether :meth:`step` returns the answer about where it leaves the perturbation,
+            not about where it found it.
         perturbation: what is stepped, once :meth:`prepare` was called.
         queries: the batch.
         iterations: length of the attack.
@@ -31,6 +33,7 @@ class Rule(Part, Optimizer):
     context = frozenset({"params"})
     counts: ClassVar[bool] = False
     looks_ahead: ClassVar[bool] = False
+    keeps_best: ClassVar[bool] = False
     perturbation: Perturbation
     queries: Queries
     iterations: int
@@ -68,7 +71,7 @@ class Search(Rule, ABC):
     :func:`lightning_hash.attacks.draws.query_generator`.
     """
 
-    counts = True
+    counts = keeps_best = True
 
     @torch.no_grad()
     def step(self, closure: Callable[..., Any] | None = None) -> Any:

@@ -114,6 +114,8 @@ def pack(
 
 def _packed(queries: Queries, perturbation: Perturbation, optimizer: Optimizer) -> dict[str, Any]:
     rows = {name: getattr(queries, name).cpu() for name in ("asked", "done", "sloped")}
+    if queries.said is not None:
+        rows["said"] = queries.said.cpu()
     shared: dict[str, Any] = {}
     for name, parameter in perturbation.named_parameters():
         rows[f"parameter/{name}"] = parameter.detach().cpu()
@@ -164,6 +166,7 @@ def unpack(
         rows = {name: values[place] for name, values in named}
         queries.asked = rows["asked"].to(queries.asked.device)
         queries.done = rows["done"].to(queries.done.device)
+        queries.said = rows["said"].to(queries.done.device) if "said" in rows else None
         # Checkpoints of earlier versions do not say it, and have said their doubts.
         queries.sloped = rows.get("sloped", torch.ones_like(rows["done"])).to(queries.done.device)
         names = [name for name, _ in perturbation.named_parameters()]

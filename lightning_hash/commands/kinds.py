@@ -74,7 +74,15 @@ def shown(value: yaml.Node) -> str:
 
 
 def takes(hint: Any, value: yaml.Node) -> bool:
-    """Return whether jsonargparse takes a value for a type."""
+    """Return whether jsonargparse takes a value for a type.
+
+    Example:
+        >>> takes(type(None), yaml.compose("null")), takes(type(None), yaml.compose("3"))
+        (True, False)
+    """
+    if hint is type(None):  # on its own it is no type of jsonargparse's
+        node = yaml.compose(str(value.value)) if is_typed(value) else value
+        return node is not None and construct(node) is None
     parser = _parser_of(_Key(hint))
     try:
         if isinstance(value, yaml.ScalarNode) and is_typed(value):

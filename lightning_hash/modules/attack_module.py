@@ -19,6 +19,7 @@ from lightning_hash.attacks import (
     EpsilonSpace,
     LInf,
     Objective,
+    Oracle,
     PerQuery,
     Perturbation,
     Queries,
@@ -41,7 +42,7 @@ from lightning_hash.modules.attack_callbacks import (
 )
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
-from lightning_hash.modules.databases import Databases, TargetDatabase
+from lightning_hash.modules.databases import Databases, TargetDatabase, open_oracle
 from lightning_hash.modules.doubts import share_used
 from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.gradient_watch import GradientWatch
@@ -85,6 +86,7 @@ class AttackModule(pl.LightningModule):
         perturbation: called with inputs ``(B, ...)``, budget and lengths; one for each query by
             default.
         budget: called with epsilon and its space; the L-infinity ball by default.
+        oracle: what a search sees of the victim: logits by default, codes, distances or ids.
         alpha: schedule of the hash activation's slope; that of both papers by default.
         epsilon: radius of the budget, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
@@ -95,6 +97,8 @@ class AttackModule(pl.LightningModule):
         inputs: changes the perturbed inputs at random before the victim sees them, for transfer.
         stop_finished: step a query no more, and pass it no more, once its code has nothing left to
             flip; how many there are is in the result rows as ``n_finished``.
+        stop_at: step and ask about a query no more once its code is at least this Hamming distance
+            from the clean one; of a targeted attack at most this from the target's.
         targets: how target labels and anchor sets are chosen; by default as DHTA does.
         target_database: what t-MAP ranks: the ``"database"``, the ``"open_set"`` or ``"both"``; the
             targets come from the open set where that is part of it. ``"auto"`` is the open set
@@ -135,12 +139,14 @@ class AttackModule(pl.LightningModule):
         step: Callable[[Iterable[Any]], Optimizer] | None = None,
         perturbation: Callable[[Any, Any, Any], Perturbation] | None = None,
         budget: Callable[[Any, Any], Budget] | None = None,
+        oracle: Oracle | None = None,
         alpha: AlphaSchedule | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
         start_seed: int | None = None,
         inputs: DiverseInputs | None = None,
         stop_finished: bool = False,
+        stop_at: int | None = None,
         targets: TargetChoice | None = None,
         target_database: TargetDatabase = "auto",
         n_queries: int | None = 100,
@@ -166,6 +172,7 @@ class AttackModule(pl.LightningModule):
             perturbation=perturbation or PerQuery, budget=(budget or LInf)(epsilon, epsilon_space),
             alpha=alpha or AlphaSchedule(), inputs=inputs, start_seed=start_seed,
             stop_finished=stop_finished, targets=targets or TargetChoice(), seed=seed, name=name,
+            oracle=oracle, gives="codes" if self.victim.gives_codes else "logits", stop_at=stop_at,
         )  # fmt: skip
         self.recipe.budget.bind(self.victim.network)
         if self.victim.members:
@@ -264,6 +271,7 @@ class AttackModule(pl.LightningModule):
         self.rules = rules if isinstance(rules, list) else [rules]
         self.clean = CleanPass(self.victim, self.databases, context)
         self.clean.know_bits(self.data, self.device)
+        open_oracle(self.recipe, self.databases, self.device, self.victim.bits)
         for queries in self.batches:
             self._know(queries)
         self.evaluation.look(self.data, self.batches, self.clean)
@@ -273,7 +281,7 @@ class AttackModule(pl.LightningModule):
         )
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
         self.runner = self.kernels.of(self.victim).to(self.device)
-        self.parts, self.tally = Parts(), Tally()
+        self.parts, self.tally = Parts(), Tally(codes_are_seen=self.recipe.codes_are_seen)
         self.attacks = [] if self.shared else [self._on(q, i) for i, q in enumerate(self.batches)]
         for attack in self.attacks:
             attack.prepare(alpha)
@@ -285,6 +293,8 @@ class AttackModule(pl.LightningModule):
         open_set = self.databases is not None and self.databases.open_set is not None
         items = self.data.source.open_set if open_set else self.data.source.database_set
         self.clean.set_reference(queries, self.recipe.reference, items)
+        if self.recipe.oracle is not None:
+            queries.goal_list = self.recipe.oracle.goal_list(queries.goal)
 
     def _on(self, queries: Queries, number: int) -> BatchAttack:
         """Return the attack on a batch whose references are known."""
@@ -366,9 +376,12 @@ class AttackModule(pl.LightningModule):
         found: dict[str, float | None] = {}
         if isinstance(rule, Rule) and rule.counts:
             found["queries"] = mean_asked(torch.cat([queries.asked for queries in self.batches]))
-        if self.recipe.stop_finished:
-            done = torch.tensor(sum(attack.n_finished for attack in self.attacks))
-            found["n_finished"] = int(sum_over_processes(done.to(self.batches[0].index)))
+        if self.recipe.stops:
+            done = torch.cat([queries.done for queries in self.batches])
+            found["n_finished"] = int(sum_over_processes(done.sum()))
+            if "queries" in found and found["n_finished"]:
+                asked = torch.cat([queries.asked for queries in self.batches])
+                found["queries_finished"] = mean_asked(asked[done])
         return found
 
     @torch.no_grad()

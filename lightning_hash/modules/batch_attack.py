@@ -37,8 +37,11 @@ class BatchAttack:
         parts: Parts,
     ) -> None:
         self.queries, self.perturbation, self.victim = queries, perturbation, victim
-        self.objective, self.parts = recipe.objective, parts
-        self.unfinished = Unfinished(self._finished, queries) if recipe.stop_finished else None
+        self.objective, self.parts, self.oracle = recipe.objective, parts, recipe.oracle
+        self.unfinished: Unfinished | None = None
+        self.stop_finished, self.stop_at = recipe.stop_finished, recipe.stop_at
+        if recipe.stops:
+            self.unfinished = Unfinished(self._done, queries, as_left=recipe.answers_as_left)
 
     def prepare(self, alpha: float) -> None:
         """Lay the inputs out for the kernels, and let the perturbation look at them.
@@ -80,7 +83,7 @@ class BatchAttack:
         def run() -> Answer:
             return iterate(
                 self.victim, self.objective, self.perturbation, optimizer, self.queries, alpha,
-                backward=backward, around=self._around,
+                oracle=self.oracle, backward=backward, around=self._around,
             )  # fmt: skip
 
         return run() if self.unfinished is None else self.unfinished.step(self.perturbation, run)
@@ -94,17 +97,20 @@ class BatchAttack:
         """Return which queries had nothing left to flip in their last pass, bool ``(B,)``."""
         return self._finished(ALL) if self.victim.logits is not None else self.queries.done
 
-    @property
-    def n_finished(self) -> int:
-        """Queries that are stepped no more."""
-        return int(self.queries.done.sum())
-
     def _around(self, closure: Closure) -> Closure:
         asking = closure
         # DDP's reducer would wait for as many backward passes of every process.
         if not (self.perturbation.shared and several_processes()):
             asking = self.parts.around(closure, self.queries, self.perturbation)
         return asking if self.unfinished is None else self.unfinished.around(asking)
+
+    def _done(self, rows: Rows, answer: Answer) -> Tensor:
+        done = torch.zeros_like(answer.success, dtype=torch.bool)
+        if self.stop_finished:
+            done |= self._finished(rows)
+        if self.stop_at is not None:
+            done |= answer.success >= (-self.stop_at if self.queries.targeted else self.stop_at)
+        return done
 
     def _finished(self, rows: Rows) -> Tensor:
         assert self.victim.logits is not None  # these rows were passed just now

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset
 
+from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule
 
@@ -84,3 +85,29 @@ class Databases:
     @property
     def _offset(self) -> int:
         return int(self.database.index.max()) + 1
+
+
+def open_oracle(
+    recipe: Recipe, databases: Databases | None, device: torch.device, bits: int | None
+) -> None:
+    """Give the oracle of an attack, where it has one, what it retrieves from.
+
+    Args:
+        recipe: the parts of the attack.
+        databases: what MAP ranks, and t-MAP where the attack is targeted.
+        device: where questions are answered.
+        bits: K, where known.
+
+    Raises:
+        ValueError: if it retrieves more items than there are, or queries are stopped at a distance
+            that no code has.
+    """
+    if recipe.stop_at is not None and bits is not None and recipe.stop_at > bits:
+        msg = f"stop_at must be a Hamming distance of codes of {bits} bits, got {recipe.stop_at}"
+        raise ValueError(msg)
+    if recipe.oracle is None:
+        return
+    codes = None
+    if databases is not None:
+        codes = (databases.ranked if recipe.reference.targeted else databases.database).codes
+    recipe.oracle.open(codes, device)

@@ -174,7 +174,8 @@ class Evaluation(nn.Module):
             attack: settings of what was done to the queries; ``None`` is nothing, and ``name``
                 ``anchor`` stands for the targets' anchor codes in their place.
             seconds: time that it had taken.
-            fields: iteration, quantized, queries, n_finished, budget_used, warnings.
+            fields: iteration, quantized, queries, queries_finished, n_finished, budget_used,
+                warnings.
 
         Returns:
             The values by name; of a joint victim by ``name/backbone-bits``. Where every query is
@@ -207,7 +208,8 @@ class Evaluation(nn.Module):
                         "se": found.se,
                         "n": found.n,
                         "n_empty": found.n_empty,
-                        **{"queries": None, "quantized": False, "n_finished": None},
+                        **{"queries": None, "queries_finished": None, "quantized": False},
+                        **{"n_finished": None},
                         **{"budget_used": None, "warnings": self.doubts[:] or None, **fields},
                         **self.protocol,
                         "attack": attack,

@@ -8,9 +8,14 @@ from lightning_hash.utils.distributed import sum_over_processes
 
 
 class Tally:
-    """The answers of the last iteration, by local batch."""
+    """The answers of the last iteration, by local batch.
 
-    def __init__(self) -> None:
+    Args:
+        codes_are_seen: whether success is a Hamming distance between codes.
+    """
+
+    def __init__(self, *, codes_are_seen: bool = True) -> None:
+        self.names = ("loss", "hamming") if codes_are_seen else ("loss",)
         self._answers: dict[int, tuple[Tensor, Answer]] = {}
 
     def add(self, number: int, index: Tensor, answer: Answer) -> None:
@@ -23,12 +28,12 @@ class Tally:
         return index, answer.losses
 
     def here(self) -> dict[str, float]:
-        """Return mean loss and mean Hamming distance to the goal of this process's queries."""
-        return _means(self._sums())
+        """Return mean loss of this process's queries, and mean Hamming distance to the goal."""
+        return self._means(self._sums())
 
     def everywhere(self) -> dict[str, float]:
         """Return the same of the queries of all processes, which call it together."""
-        return _means(sum_over_processes(self._sums()))
+        return self._means(sum_over_processes(self._sums()))
 
     def _sums(self) -> Tensor:
         answers = [answer for _, answer in self._answers.values()]
@@ -36,10 +41,9 @@ class Tally:
         moved = torch.cat([answer.success for answer in answers]).double().abs()
         return torch.stack([losses.sum(), moved.sum(), losses.new_tensor(len(losses))])
 
-
-def _means(sums: Tensor) -> dict[str, float]:
-    loss, moved, count = sums.tolist()
-    return {"loss": loss / max(count, 1), "hamming": moved / max(count, 1)}
+    def _means(self, sums: Tensor) -> dict[str, float]:
+        *totals, count = sums.tolist()
+        return {n: total / max(count, 1) for n, total in zip(self.names, totals, strict=False)}
 
 
 def mean_asked(asked: Tensor) -> float:

@@ -111,8 +111,8 @@ def check_ranges(row: Row) -> None:
     _check_range("n", n, 1, row.get("data.n_query") or LARGEST)
     _check_range("iteration", iteration, 0)
     for name, most in (
-        ("se", LARGEST), ("queries", LARGEST), ("n_empty", n), ("n_finished", n),
-        ("budget_used", 1.0),
+        ("se", LARGEST), ("queries", LARGEST), ("queries_finished", LARGEST),
+        ("n_empty", n), ("n_finished", n), ("budget_used", 1.0),
     ):  # fmt: skip
         if row.get(name) is not None:
             _check_range(name, row.get(name), 0, most)

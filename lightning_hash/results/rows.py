@@ -34,10 +34,13 @@ class ResultRow:
         n: queries that it is the mean of.
         iteration: iteration at which it was taken.
         queries: questions asked of the victim so far, mean per query, where they are counted.
+        queries_finished: the same mean over those queries alone that ``n_finished`` counts: how
+            many questions success took. ``None`` where there are none.
         quantized: whether the images had been rounded to 8 bits.
         n_empty: queries without a relevant item in the top_k.
         n_finished: queries that were stepped no more when the number was taken, since their codes
-            had nothing left to flip; ``None`` where all are stepped to the end.
+            had nothing left to flip or had come as far as ``attack.stop_at``; ``None`` where all
+            are stepped to the end.
         budget_used: mean share of the budget that the perturbations use, from 0 to 1: of an
             L-infinity ball the mean |perturbation| over epsilon. ``None`` where nothing was
             attacked, and of budgets that do not say.
@@ -66,6 +69,7 @@ class ResultRow:
     n: int
     iteration: int
     queries: float | None = None
+    queries_finished: float | None = None
     quantized: bool
     n_empty: int | None = None
     n_finished: int | None = None

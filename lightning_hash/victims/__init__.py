@@ -2,11 +2,13 @@
 
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.foreign import ForeignNetwork, load_foreign
+from lightning_hash.victims.functions import CodeFunction
 from lightning_hash.victims.kernels import Kernels
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim, load_victim
 
 __all__ = [
+    "CodeFunction",
     "ForeignNetwork",
     "Kernels",
     "Victim",

@@ -2,9 +2,9 @@
 
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from zipfile import ZipFile, is_zipfile
 
 import torch
@@ -17,6 +17,7 @@ from lightning_hash.utils.settings import public_name
 from lightning_hash.utils.trust import needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.exported import load_exported
+from lightning_hash.victims.functions import CodeFunction
 from lightning_hash.victims.state_dict_victim import network_of_state_dict
 from lightning_hash.victims.victim import Output, Victim, as_float32, check_output
 
@@ -61,7 +62,10 @@ class ForeignNetwork(nn.Module):
             msg = f"mean and std must be as many, std positive, got {list(mean)} and {list(std)}"
             raise ValueError(msg)
         if output not in get_args(Output):
-            msg = f"output must be 'logits', 'tanh' or 'sigmoid', got {output!r}"
+            msg = (
+                "output must be 'logits', 'tanh', 'sigmoid' or, of a function from a file, 'codes', "
+                f"got {output!r}"
+            )
             raise ValueError(msg)
         self.network, self.output, self.bits = network, output, bits
         self._looked = False
@@ -97,7 +101,7 @@ def load_foreign(
     backbone: str | None = None,
     bits: int | None = None,
     preprocess: str | Mapping[str, Sequence[float]] = "imagenet",
-    output: Output = "logits",
+    output: Output | Literal["codes"] = "logits",
     *,
     trust: bool = False,
 ) -> Victim:
@@ -117,10 +121,12 @@ def load_foreign(
         bits: K of a state dict; of other sources what their network must return.
         preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
             ``"none"`` for inputs in [0, 1], or ``{"mean": [...], "std": [...]}``. Epsilon stays in
-            [0, 1] whatever stands here.
-        output: what it returns: ``"logits"``, ``"tanh"`` of them, or their ``"sigmoid"``. The
-            network of a state dict is built here, up to its logits: whatever its own code returned,
-            nothing has to be undone, and ``"logits"`` stands in the rows.
+            [0, 1] whatever stands here. Not with ``output: codes``.
+        output: what it returns: ``"logits"``, ``"tanh"`` of them, or their ``"sigmoid"``. With
+            ``"codes"`` the source is itself a function from 8-bit images to codes, see
+            :class:`lightning_hash.victims.CodeFunction`; it has no gradient. The network of a state
+            dict is built here, up to its logits: whatever its own code returned, nothing has to be
+            undone, and ``"logits"`` stands in the rows.
         trust: let the source run code: functions, TorchScript, exported programs with more in them
             than a graph and tensors.
 
@@ -140,8 +146,10 @@ def _load(
     backbone: str | None,
     bits: int | None,
     preprocess: str | Mapping[str, Sequence[float]],
-    output: Output,
+    output: Output | Literal["codes"],
 ) -> Victim:
+    if output == "codes":
+        return _function(source, backbone, bits, preprocess)
     mean, std = _normalisation(preprocess)
     path, built = Path(source), False
     own = ":" in source and not path.exists()
@@ -179,6 +187,25 @@ def _load(
     return Victim(foreign, name, bits, name=source)
 
 
+def _function(
+    source: str,
+    backbone: str | None,
+    bits: int | None,
+    preprocess: str | Mapping[str, Sequence[float]],
+) -> Victim:
+    if ":" not in source or Path(source).exists():
+        msg = f"victim {source}: output: codes goes with a function, module:function; leave it out"
+        raise ValueError(msg)
+    if backbone is not None or preprocess not in ("imagenet", "none"):
+        what = "backbone" if backbone is not None else "preprocess"
+        msg = (
+            f"victim {source}: {what} does not go with output: codes, whose function is given "
+            "8-bit images; leave it out"
+        )
+        raise ValueError(msg)
+    return Victim(CodeFunction(_imported(source), source), source, bits, name=source)
+
+
 def _normalisation(
     preprocess: str | Mapping[str, Sequence[float]],
 ) -> tuple[Sequence[float], Sequence[float]]:
@@ -202,15 +229,19 @@ def _are_numbers(values: Any) -> bool:
     )
 
 
-def _call(source: str) -> nn.Module:
+def _imported(source: str) -> Callable[..., Any]:
     needs_trust(f"victim {source!r}", "is a function, which is run")
     module_name, _, name = source.partition(":")
     try:
-        function = getattr(importlib.import_module(module_name), name)
+        function: Callable[..., Any] = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         msg = f"victim {source!r} cannot be imported ({error}); is its folder on PYTHONPATH?"
         raise ValueError(msg) from error
-    network = function()
+    return function
+
+
+def _call(source: str) -> nn.Module:
+    network = _imported(source)()
     if not isinstance(network, nn.Module):
         msg = f"victim {source!r} must return an nn.Module, got {type(network).__name__}"
         raise ValueError(msg)

@@ -16,6 +16,7 @@ from lightning_hash.utils.settings import public_name, sha256_of
 from lightning_hash.utils.trust import trusting
 from lightning_hash.victims.call import LogitCall
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, check_shapes, read_checkpoint
+from lightning_hash.victims.functions import CodeFunction
 
 Output = Literal["logits", "tanh", "sigmoid"]
 LEAST = 64  # outputs that are not all positive by chance
@@ -79,6 +80,13 @@ class Victim(nn.Module):
         self.channels_last = self._looked = False
         self.call, self.at_a_time = LogitCall(), AtATime()
         self.training = False
+
+    @property
+    def gives_codes(self) -> bool:
+        """Whether it answers with codes alone, without logits and gradients."""
+        return any(each.gives_codes for each in self.members) or isinstance(
+            self.network, CodeFunction
+        )
 
     def train(self, mode: bool = True) -> "Victim":
         """Leave the mode of the network to :func:`lightning_hash.victims.borrowed`."""
@@ -158,6 +166,8 @@ class Victim(nn.Module):
 
 def _fingerprint(network: nn.Module) -> str:
     """Return the sha256 of a network's weights, and of the constants of a frozen script in it."""
+    if isinstance(network, CodeFunction):
+        return network.fingerprint()
     weights = sha256_of(network.state_dict())
     scripts = (each for each in network.modules() if isinstance(each, torch.jit.ScriptModule))
     script = next(scripts, None)  # the outermost

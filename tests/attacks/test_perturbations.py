@@ -172,7 +172,7 @@ def test_the_bare_loop_runs_at_alpha_1_by_default():
 
 
 def test_finished_queries_are_neither_asked_nor_stepped():
-    """The middle query is finished when it is asked about first, and again after a resumption."""
+    """The middle query is finished when it is asked about first; a resumption knows it."""
     images = torch.full((3, 1, 2, 2), 0.5)
     queries = Queries.untargeted(images, torch.ones(3, 4))
     made, asked = PerQuery(images, LInf(0.5)), []
@@ -189,15 +189,15 @@ def test_finished_queries_are_neither_asked_nor_stepped():
 
         return unfinished.step(made, iteration)
 
-    unfinished = Unfinished(lambda rows: rows == 1, queries)
+    unfinished = Unfinished(lambda rows, answer: rows == 1, queries)
     assert step(unfinished).losses.tolist() == [10, 11, 12]
     assert step(unfinished).losses.tolist() == [20, 11, 22]
     assert asked == [[0, 1, 2], [0, 2]]
     assert queries.done.tolist() == [False, True, False]
     assert made.delta.flatten(1)[:, 0].tolist() == pytest.approx([0.2, 0.0, 0.2])
-    resumed = Unfinished(lambda rows: rows == 1, queries)
-    step(resumed)
-    assert asked[-1] == [0, 1, 2]  # all after a resumption, to know what they are
+    resumed = Unfinished(lambda rows, answer: rows == 1, queries)
+    assert step(resumed).losses.tolist() == [30, 11, 32]
+    assert asked[-1] == [0, 2]
     assert made.delta.flatten(1)[:, 0].tolist() == pytest.approx([0.3, 0.0, 0.3])
     resumed.around(closure)(torch.tensor([1]))
     assert asked[-1] == [1]  # who names rows gets them

@@ -41,6 +41,26 @@ TARGETS = {
     "others": ("anchor", [0, 1, 2, 3, 4, 5, 6, 7, 8], "have other labels than its target"),
     "fewer": ("anchor", [3], "the anchor set of query 0 has 1 items, n_t is 9"),
 }
+SEARCHES = {  # behind a preset of a search
+    "--model.oracle.shows ids": "ids of the first 100 items need a database of as many, it has",
+    "--model.oracle.shows codes --model.objective SAAT": "saat needs logits, which codes hide",
+    "--model.oracle.shows ids --model.oracle.top 0": "top must be at least 1, got 0",
+    "--trainer.max_epochs 0": "max_epochs (the iterations) must be at least 1, got 0",
+    "--model.step.share 2": "share must be in (0, 1], got 2",
+    "--model.stop_at 0": "stop_at must be a Hamming distance from 1 on, got 0",
+    "--model.stop_at 9": "stop_at must be a Hamming distance of codes of 8 bits, got 9",
+    "--model.stop_at 3 --model.oracle.shows ids --model.oracle.top 2": "which an oracle of ids hi",
+    "--model.stop_finished true": "Square is a search, which asks and accepts by itself",
+    "--model.budget L2": "proposes corners of an L-infinity ball, the budget is L2",
+}
+OTHERS = {
+    "--model.oracle Oracle": "step SGD takes the gradient, which no oracle shows; leave oracle",
+    "--config attack/apgd --model.step.rho 2": "rho must be in [0, 1], got 2",
+    "--config attack/apgd --model.stop_finished true": "the victim sees others with APGD",
+    "--config attack/apgd_l2 --model.epsilon 0": "epsilon must be positive and finite, got 0",
+    "--config attack/nes --model.step.pairs 0": "pairs must be positive, got 0",
+    "--model.objective Hinge --model.objective.margin 0": "margin must be positive, got 0",
+}
 
 
 def prepare(folder: Path) -> None:
@@ -109,6 +129,14 @@ CASES: list[Case] = [
             (OF_STATES[name],),
         )
         for name in ("half/good", "shape", "two")
+    ),
+    *((f"{ON} --config attack/square {given}", 1, (words,)) for given, words in SEARCHES.items()),
+    *((f"{ON} {given}", 1, (words,)) for given, words in OTHERS.items()),
+    (f"{ON} --config attack/square --model.oracle.shows all", 2, ("shows", "logits, codes, dist")),
+    (
+        f"{ATTACK} --config attack/square --model.victim '{{source: os:getcwd, output: codes}}'",
+        1,
+        ("is a function, which is run", "--trust"),
     ),
     (f"{ON} --codes {{tmp}}/64.safetensors", 1, ("header says 64 bits",)),
     (f"{ON} --codes {{tmp}}/order.safetensors", 1, ("items are not those of data", "order")),

@@ -342,6 +342,7 @@ CASES: list[Case] = [
     ("attack --model.seed=-1", 1, ("--model.seed must be at least 0, got -1",)),
     ("attack --model.seed 99999999999999999999", 1, ("--model.seed must be at most 2^63 - 1",)),
     ("attack --model.start_seed=-1", 1, ("--model.start_seed must be at least 0, got -1",)),
+    ("attack --model.n_queries null --model.targets.rule x", 2, ("targets.rule: there is no 'x'",)),
     ("attack --model.n_queries 0 " + _SMALL, 1, ("--model.n_queries must be at least 1",)),
     ("attack --model.batch_size 0 " + _SMALL, 1, ("--model.batch_size must be at least 1, got 0",)),
     ("attack --model.targets.n_t 0", 1, ("--model.targets.n_t must be at least 1, got 0",)),

@@ -1,4 +1,4 @@
-"""A universal perturbation and a search of one's own, by two processes in one call."""
+"""A universal perturbation, a search of one's own and APGD, by two processes in one call."""
 
 import os
 from functools import partial
@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.helpers.own_parts import killed, run, search, told, universal
+from tests.helpers.own_parts import apgd, killed, run, search, told, universal
 from tests.helpers.processes import in_processes
 
 pytestmark = [
@@ -16,6 +16,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo"),
 ]
+
+
+MAKERS = {"universal": universal, "search": search, "apgd": apgd}
 
 
 def _attack(folder, rank):
@@ -26,7 +29,8 @@ def _attack(folder, rank):
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1",
     }  # fmt: skip
     found = {}
-    for name, make, strategy in (("universal", universal, "ddp"), ("search", search, None)):
+    for name, make in MAKERS.items():
+        strategy = "ddp" if name == "universal" else None
         module = make()
         scores = run(folder / "whole" / name, module, 2, strategy=strategy or "query_parallel")
         found[name] = result(module, scores)
@@ -58,7 +62,7 @@ def two(folder):
 @pytest.fixture(scope="module")
 def one(folder):
     """The same by one process."""
-    modules = {"universal": universal(), "search": search()}
+    modules = {name: make() for name, make in MAKERS.items()}
     return {n: result(m, run(folder / "one" / n, m)) for n, m in modules.items()}
 
 
@@ -82,7 +86,7 @@ def test_a_universal_perturbation_of_two_processes_is_that_of_one(one, two):
     assert [attack["learned_on"] for attack in attacks] == [learned_on] * 4
 
 
-@pytest.mark.parametrize("name", ["universal", "search"])
+@pytest.mark.parametrize("name", MAKERS)
 def test_two_processes_that_were_killed_go_on(two, name):
     """Between two batches of an iteration, on both; by query_parallel what DDP had begun alone."""
     for rank in two:
@@ -108,15 +112,23 @@ def test_a_search_of_two_processes_is_that_of_one(one, two):
         assert told_by_two == rows
 
 
-@pytest.mark.parametrize("name", ["universal", "search"])
+def test_apgd_of_two_processes_is_that_of_one(one, two):
+    _, outcome, rows, _ = one["apgd"]
+    for rank in two:
+        _, found, told_by_two, _ = rank["apgd"]
+        assert all(torch.equal(found[key], value) for key, value in outcome.items())
+        assert told_by_two == rows
+
+
+@pytest.mark.parametrize("name", MAKERS)
 def test_what_two_processes_began_one_ends(folder, one, two, name):
     path = Path(folder) / "killed" / name / "checkpoints" / "last.ckpt"
-    module = {"universal": universal, "search": search}[name]()
+    module = MAKERS[name]()
     (*_, delta), found, rows, _ = result(
         module, run(folder / "ended" / name, module, ckpt_path=path)
     )
     (*_, expected), outcome, rows_of_one, _ = one[name]
-    if name == "search":
+    if name != "universal":
         assert all(torch.equal(found[key], value) for key, value in outcome.items())
         assert rows == rows_of_one
     torch.testing.assert_close(delta, expected, rtol=0, atol=1e-6)

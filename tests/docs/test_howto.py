@@ -20,11 +20,11 @@ ATTACK = [
 
 
 def read(page):
-    """Return the name of the page's file, its code and the arguments of its command."""
+    """Return the name of the page's last file, its code and the arguments of its last command."""
     text = (PAGES / f"{page}.md").read_text()
-    name = re.search(r"^`(\w+\.py)`:$", text, re.MULTILINE)[1]
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (command,) = re.findall(r"```shell\n(.*?)```", text, re.DOTALL)
+    name = re.findall(r"^`(\w+\.py)`:$", text, re.MULTILINE)[-1]
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[-1]
+    command = re.findall(r"```shell\n(.*?)```", text, re.DOTALL)[-1]
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "lightning_hash"]
     return name, code, words[3:]

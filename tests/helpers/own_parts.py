@@ -1,11 +1,11 @@
-"""Attacks by a universal perturbation and by a search, under one process or several."""
+"""Attacks by a universal perturbation, by a search and by APGD, under one process or several."""
 
 from functools import partial
 
 import pytest
 from torch.optim import SGD
 
-from lightning_hash.attacks import HAG
+from lightning_hash.attacks import APGD, HAG, AlphaSchedule
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from tests.conftest import BlobData
@@ -29,6 +29,11 @@ def universal(gain=2.0, **options):
 def search(bits=3, **options):
     step = partial(RandomSearch, bits=bits)
     return make(objective=HAG(), step=step, epsilon=WIDE, **options)
+
+
+def apgd(**options):
+    alpha = AlphaSchedule([1.0], [0.0])
+    return make(objective=HAG(), step=APGD, epsilon=0.1, alpha=alpha, **options)
 
 
 def run(folder, module, world=1, ckpt_path=None, killed_at=None, strategy="query_parallel"):

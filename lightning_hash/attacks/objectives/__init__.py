@@ -5,6 +5,7 @@ from lightning_hash.attacks.objectives.base import Objective
 from lightning_hash.attacks.objectives.centers import SAAT, CgAT
 from lightning_hash.attacks.objectives.feature import TargetFeatures
 from lightning_hash.attacks.objectives.hag import HAG, HAGCode
+from lightning_hash.attacks.objectives.hinge import Hinge
 from lightning_hash.attacks.objectives.joint import JointObjective
 from lightning_hash.attacks.objectives.noise import Noise
 
@@ -14,6 +15,7 @@ __all__ = [
     "AnchorCode",
     "CgAT",
     "HAGCode",
+    "Hinge",
     "JointObjective",
     "Noise",
     "Objective",

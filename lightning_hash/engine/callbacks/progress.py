@@ -100,4 +100,5 @@ class IterationProgress(ProgressBar):
         if not isinstance(module, AttackModule):
             return ""
         values = module.tally.here()
-        return f"loss {values['loss']:.4f}, Hamming {values['hamming']:.1f}"
+        moved = f", Hamming {values['hamming']:.1f}" if "hamming" in values else ""
+        return f"loss {values['loss']:.4f}{moved}"
