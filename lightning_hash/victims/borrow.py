@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from lightning_hash.victims.graph_devices import GraphDevices
+
 _FILLING: Any = torch.utils.deterministic  # a module whose attributes are properties
 CUDNN = ("enabled", "benchmark", "deterministic")
 HOOKS = (
@@ -40,10 +42,10 @@ def borrowed(network: nn.Module) -> Iterator[None]:
     torch has the choice, not among those whose sums depend on the order in which threads end.
 
     Given back are, for each submodule, mode and hooks; each parameter's tensor (and so its device,
-    type and memory format), requires_grad and grad; the buffers with their values; and the caller's
-    random state, number of threads, cuDNN flags, precision of products and determinism. Parameters
-    and buffers that the Trainer moves are moved copies: the caller's own tensors come back without
-    a copy.
+    type and memory format), requires_grad and grad; the buffers with their values; the devices in
+    exported graphs; and the caller's random state, number of threads, cuDNN flags, precision of
+    products and determinism. Parameters and buffers that the Trainer moves are moved copies: the
+    caller's own tensors come back without a copy.
 
     Args:
         network: the caller's.
@@ -61,7 +63,7 @@ def borrowed(network: nn.Module) -> Iterator[None]:
         for module in network.modules()
         for name, buffer in module._buffers.items()
     ]
-    process = _process_state()
+    graphs, process = GraphDevices(network), _process_state()
     _set_modes(network)
     for parameter in network.parameters():
         parameter.requires_grad = False
@@ -88,6 +90,7 @@ def borrowed(network: nn.Module) -> Iterator[None]:
             if buffer is not None and value is not None:
                 buffer.copy_(value)
             module._buffers[name] = buffer
+        graphs.restore()
         for module in frozen:
             vars(module).pop("training", None)
         _restore(process)

@@ -3,6 +3,7 @@
 import io
 import re
 from collections import OrderedDict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lightning_hash.victims.exported_graph import (
     NotPlainError,
     plain_json,
 )
+from lightning_hash.victims.graph_devices import GraphDevices
 
 MODEL = "models/model.json"
 CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
@@ -29,29 +31,37 @@ OLD = "it was saved by torch 2.7 or older, whose format torch unpickles"
 def load_exported(path: Path) -> nn.Module:
     """Load an exported program.
 
-    torch unpickles parts of such a file and runs Python that it makes of others. Without trust the
-    file is written anew in memory of what is plain: tensors, and a graph of torch's operators.
+    torch unpickles parts of such a file and runs Python that it makes of others. The file is
+    written anew in memory of what is plain: tensors, and a graph of torch's operators; what holds
+    more is read as it is, with trust. Weights and graph come to the CPU, wherever it was exported.
 
     Args:
         path: the file, ``.pt2``.
 
     Returns:
-        The network.
+        The network, on the CPU; a :class:`lightning_hash.victims.Victim` moves its graph too.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no exported program, was exported in training mode or for one batch
-            size.
+            size; or if it is more than plain and on a device that this machine does not have.
         UntrustedError: if it holds more than tensors and a graph.
     """
     if not path.is_file():
         msg = f"victim {path} does not exist"
         raise FileNotFoundError(msg)
-    source: Any = path if is_trusted() else _plain_archive(path)
+    try:
+        source: Any = _plain_archive(path)
+    except NotPlainError as error:
+        if not is_trusted():
+            raise UntrustedError(refusal(f"victim {path}", f"can run code ({error})")) from error
+        source = path
     try:
         network = torch.export.load(source).module()
     except Exception as error:
         raise ValueError(_damaged(path, error)) from error
+    before = next(chain(network.parameters(), network.buffers()), torch.empty(0)).device
+    GraphDevices(network.cpu()).move(before, torch.device("cpu"))
     for node in network.graph.nodes:
         if str(node.target) == "aten.dropout.default" and node.args[2]:
             msg = f"victim {path} was exported in training mode; export model.eval()"
@@ -70,6 +80,11 @@ def load_exported(path: Path) -> nn.Module:
 
 
 def _damaged(path: Path, error: Exception) -> str:
+    if "deserialize object on a" in str(error):  # torch's words, which name the device
+        return (
+            f"victim {path} was exported on a device that this machine does not have; export it on "
+            f"the CPU ({error})"
+        )
     return f"victim {path} is no exported program, or truncated ({error})"
 
 
@@ -90,8 +105,8 @@ def _plain_archive(path: Path) -> io.BytesIO:
             for name, content in records.items()
             if not LEFT_OUT.fullmatch(name)
         }
-    except NotPlainError as error:
-        raise UntrustedError(refusal(f"victim {path}", f"can run code ({error})")) from error
+    except NotPlainError:
+        raise
     except Exception as error:  # a damaged archive ends in any of several types
         raise ValueError(_damaged(path, error)) from error
     buffer = io.BytesIO()
@@ -118,7 +133,7 @@ def _plain_pickle(name: str, content: bytes) -> bytes:
     if not content:
         return content
     try:
-        values = torch.load(io.BytesIO(content), weights_only=True)
+        values = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as error:
         msg = f"{name} is more than tensors and plain values"
         raise NotPlainError(msg) from error

@@ -7,7 +7,7 @@ torch makes Python of it: names and targets go into code that is run, symbolic s
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -59,7 +59,7 @@ class NotPlainError(ValueError):
 
 
 def plain_json(text: bytes) -> bytes:
-    """Return a part of an exported program without what is not needed to run it.
+    """Return a part of an exported program, on the CPU, without what is not needed to run it.
 
     Args:
         text: JSON: the program, or what its weights are.
@@ -73,16 +73,35 @@ def plain_json(text: bytes) -> bytes:
     """
     content = json.loads(text)
     _check(content, "")
-    return json.dumps(_without_metadata(content)).encode()
+    types = {str(device["type"]) for device in _devices(content)}
+    return json.dumps(_rewritten(content, types)).encode()
 
 
-def _without_metadata(value: Any) -> Any:
-    """Leave out stack traces and modules' names, which torch would write into the code."""
+def _devices(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict) and set(value) == {"type", "index"}:
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _devices(inner)
+
+
+def _rewritten(value: Any, types: set[str]) -> Any:
+    """Leave out what torch would write into the code, and name the CPU for each device.
+
+    Args:
+        value: JSON.
+        types: of the devices in it. As texts they stand where autocast is entered.
+    """
     if isinstance(value, list):
-        return [_without_metadata(inner) for inner in value]
-    if isinstance(value, dict):
-        return {k: {} if k == "metadata" else _without_metadata(v) for k, v in value.items()}
-    return value
+        return [_rewritten(inner, types) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"type", "index"}:
+        return {"type": "cpu", "index": None}
+    if value.get("as_string") in types:
+        return {"as_string": "cpu"}
+    # Stack traces and modules' names.
+    return {k: {} if k == "metadata" else _rewritten(v, types) for k, v in value.items()}
 
 
 def _check(value: Any, key: str) -> None:

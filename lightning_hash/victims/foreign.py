@@ -17,6 +17,7 @@ from lightning_hash.utils.settings import public_name
 from lightning_hash.utils.trust import needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.exported import load_exported
+from lightning_hash.victims.graph_devices import free_script
 from lightning_hash.victims.state_dict_victim import network_of_state_dict
 from lightning_hash.victims.victim import Output, Victim, as_float32, check_output
 
@@ -235,4 +236,5 @@ def _script(path: Path) -> nn.Module:
     except RuntimeError as error:
         msg = f"victim {path} is no TorchScript file, or truncated ({error})"
         raise ValueError(msg) from error
+    free_script(script)
     return script

@@ -330,8 +330,15 @@ def _lstm_backward(of_hidden, of_cell, before, now, workspace, has_bias):
 class Pretence(TorchDispatchMode):
     """While it is entered, ``device="cuda"`` makes pretended tensors."""
 
+    supports_higher_order_operators = True
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func is torch.ops.higher_order.cond:
+            WAITS.note("cond")
+            which, if_true, if_false, operands = args
+            with self:
+                return (if_true if which.host.item() else if_false)(*operands)
         if func not in WAITING and torch._C._dispatch_has_kernel_for_dispatch_key(
             func.name(), COMPOSITE
         ):
