@@ -107,6 +107,20 @@ def test_a_model_on_the_device_comes_back_as_it_was(seen):
     assert seen("python attack") == {"model": ["cuda"], "same": True, "found": "cpu"}
 
 
+@pytest.mark.parametrize("exported", ["here", "there"])
+def test_exported_programs_run_where_they_are_used(seen, exported):
+    found = seen("exported programs")[exported]
+    assert (found["devices"], found["after"]) == ("1 x cuda", "cpu")
+    assert (found["step"], found["between"]) == ({}, {})
+    assert found["moved"] > 0
+
+
+def test_branches_of_an_exported_program_run_on_the_device(seen):
+    found = seen("exported branches")
+    assert found["device"] == "cuda"
+    assert found["differ"] < 1e-6
+
+
 @pytest.mark.parametrize("kernels", ["float32", "auto", "fastest"])
 @pytest.mark.parametrize("share", ["backward", "half", "forward"])
 def test_memory_that_runs_out_halves_the_batch(seen, share, kernels):

@@ -42,7 +42,7 @@ class LogitCall:
                 raise
             lines = [line for line in str(error).splitlines() if line.strip()] or ["no message"]
             remedy = "are its size, channels and device those of the data?"
-            if "same device" in str(error):
+            if "same device" in str(error) or "expected device" in str(error):
                 remedy = (
                     "it makes or keeps tensors on another device: make them where its inputs are, "
                     "register them as buffers, or give --trainer.accelerator cpu"

@@ -44,14 +44,15 @@ def load_exported(path: Path) -> nn.Module:
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no exported program, was exported in training mode or for one batch
-            size; or if it is more than plain and on a device that this machine does not have.
+            size; or on a GPU where there is none, and holds more than tensors and a graph.
         UntrustedError: if it holds more than tensors and a graph.
     """
     if not path.is_file():
         msg = f"victim {path} does not exist"
         raise FileNotFoundError(msg)
+    records = _records(path)
     try:
-        source: Any = _plain_archive(path)
+        source: Any = _plain_archive(path, records)
     except NotPlainError as error:
         if not is_trusted():
             raise UntrustedError(refusal(f"victim {path}", f"can run code ({error})")) from error
@@ -59,6 +60,10 @@ def load_exported(path: Path) -> nn.Module:
     try:
         network = torch.export.load(source).module()
     except Exception as error:
+        on_gpu = source is path and b'"cuda"' in records.get(MODEL, b"")
+        if on_gpu and not torch.cuda.is_available():
+            msg = f"victim {path} was exported on a GPU and there is none; export it on the CPU"
+            raise ValueError(msg) from error
         raise ValueError(_damaged(path, error)) from error
     before = next(chain(network.parameters(), network.buffers()), torch.empty(0)).device
     GraphDevices(network.cpu()).move(before, torch.device("cpu"))
@@ -80,26 +85,28 @@ def load_exported(path: Path) -> nn.Module:
 
 
 def _damaged(path: Path, error: Exception) -> str:
-    if "deserialize object on a" in str(error):  # torch's words, which name the device
-        return (
-            f"victim {path} was exported on a device that this machine does not have; export it on "
-            f"the CPU ({error})"
-        )
     return f"victim {path} is no exported program, or truncated ({error})"
 
 
-def _plain_archive(path: Path) -> io.BytesIO:
-    """Return the archive written anew: what torch then reads is what was looked at.
+def _records(path: Path) -> dict[str, bytes]:
+    """Return the parts of the archive by name.
 
     torch's own reader opens it: another could find other parts under the same names.
     """
-    from torch.export.pt2_archive._package import PT2ArchiveWriter
-
     try:
         reader = torch._C.PyTorchFileReader(io.BytesIO(path.read_bytes()))
-        records = {name: reader.get_record(name) for name in reader.get_all_records()}
-        if "serialized_exported_program.json" in records:
-            raise NotPlainError(OLD)
+        return {name: reader.get_record(name) for name in reader.get_all_records()}
+    except Exception as error:  # a damaged archive ends in any of several types
+        raise ValueError(_damaged(path, error)) from error
+
+
+def _plain_archive(path: Path, records: dict[str, bytes]) -> io.BytesIO:
+    """Return the archive written anew: what torch then reads is what was looked at."""
+    from torch.export.pt2_archive._package import PT2ArchiveWriter
+
+    if "serialized_exported_program.json" in records:
+        raise NotPlainError(OLD)
+    try:
         plain = {
             name: _plain_record(name, content)
             for name, content in records.items()
@@ -107,7 +114,7 @@ def _plain_archive(path: Path) -> io.BytesIO:
         }
     except NotPlainError:
         raise
-    except Exception as error:  # a damaged archive ends in any of several types
+    except Exception as error:  # damaged parts, too
         raise ValueError(_damaged(path, error)) from error
     buffer = io.BytesIO()
     with PT2ArchiveWriter(buffer) as writer:

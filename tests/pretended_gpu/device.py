@@ -338,7 +338,7 @@ class Pretence(TorchDispatchMode):
             WAITS.note("cond")
             which, if_true, if_false, operands = args
             with self:
-                return (if_true if which.host.item() else if_false)(*operands)
+                return (if_true if host_of(which).item() else if_false)(*operands)
         if func not in WAITING and torch._C._dispatch_has_kernel_for_dispatch_key(
             func.name(), COMPOSITE
         ):
