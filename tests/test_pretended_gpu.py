@@ -107,6 +107,16 @@ def test_a_model_on_the_device_comes_back_as_it_was(seen):
     assert seen("python attack") == {"model": ["cuda"], "same": True, "found": "cpu"}
 
 
+@pytest.mark.parametrize("name", ["attack", "clips", "encoder", "evaluator"])
+def test_a_benchmark_runs(seen, name):
+    found = seen(f"benchmark {name}")
+    if name == "attack":
+        assert all(seconds > 0 for seconds in found["seconds"])
+        assert found["waits"] == {}
+    if name == "encoder":
+        assert len(found) == 3  # the bare model, in TF32 too, and encode
+
+
 @pytest.mark.parametrize("exported", ["here", "there"])
 def test_exported_programs_run_where_they_are_used(seen, exported):
     found = seen("exported programs")[exported]

@@ -97,6 +97,21 @@ def borrowed(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Let products of float32 numbers be float32's and sums have one order, for a while.
+
+    Convolutions in TensorFloat-32, torch's own default on a GPU, flip bits of codes. Where torch
+    has no kernel of one order it warns, or refuses if the caller has asked for that.
+    """
+    present = _arithmetic()
+    try:
+        _repeat_exactly()
+        yield
+    finally:
+        _set_arithmetic(present)
+
+
+@contextmanager
 def reduced_precision() -> Iterator[None]:
     """Let products of float32 numbers be TensorFloat-32's for a while, on devices that have it."""
     process = _precision()
@@ -115,7 +130,11 @@ def _repeat_exactly() -> None:
     if torch.cuda.is_available():
         # cuBLAS repeats itself only with a workspace of a fixed size.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        refuses = (
+            torch.are_deterministic_algorithms_enabled()
+            and not torch.is_deterministic_algorithms_warn_only_enabled()
+        )
+        torch.use_deterministic_algorithms(mode=True, warn_only=not refuses)
         # Else each new tensor is filled before it is written: a quarter of an attack's launches.
         _FILLING.fill_uninitialized_memory = False
 
@@ -154,6 +173,12 @@ def _process_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if cuda else None,
         "threads": torch.get_num_threads(),
+        "arithmetic": _arithmetic(),
+    }
+
+
+def _arithmetic() -> dict[str, Any]:
+    return {
         "precision": _precision(),
         "cudnn": {name: getattr(torch.backends.cudnn, name) for name in CUDNN},
         "deterministic": (
@@ -172,6 +197,10 @@ def _restore(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
     if torch.get_num_threads() != state["threads"]:
         torch.set_num_threads(state["threads"])
+    _set_arithmetic(state["arithmetic"])
+
+
+def _set_arithmetic(state: dict[str, Any]) -> None:
     _set_precision(state["precision"])
     enabled, warn_only, fill = state["deterministic"]
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
