@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ ROOT = Path(lightning_hash.__file__).parent.parent
 class Event:
     """A GPU whose events are 250 ms apart."""
 
-    log = []
+    log: ClassVar[list[str]] = []
 
     def __init__(self, enable_timing=False):
         assert enable_timing

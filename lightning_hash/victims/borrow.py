@@ -36,7 +36,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def borrowed(network: nn.Module) -> Iterator[None]:
-    """Freeze a network, in eval mode, and give it back as it came, also after an exception.
+    """Freeze a network, in eval mode (see :func:`set_eval`), and give it back as it came.
 
     Meanwhile products of float32 numbers are float32's. Kernels are not chosen by timing, and where
     torch has the choice, not among those whose sums depend on the order in which threads end.
@@ -64,7 +64,8 @@ def borrowed(network: nn.Module) -> Iterator[None]:
         for name, buffer in module._buffers.items()
     ]
     graphs, process = GraphDevices(network), _process_state()
-    _set_modes(network)
+    dropouts = [(module, module.dropout) for module in _recurrent(network)]
+    set_eval(network)
     for parameter in network.parameters():
         parameter.requires_grad = False
         parameter.grad = None
@@ -78,6 +79,8 @@ def borrowed(network: nn.Module) -> Iterator[None]:
                 present = getattr(module, name)
                 present.clear()
                 present.update(content)
+        for recurrent, dropout in dropouts:
+            recurrent.dropout = dropout
         for module, named in registered:
             for name, parameter in named.items():
                 if getattr(module, name) is not parameter:  # torch can be told to replace it
@@ -151,13 +154,23 @@ def _set_precision(precision: dict[str, Any]) -> None:
     torch.backends.cudnn.allow_tf32 = precision["cudnn"]
 
 
-def _set_modes(network: nn.Module) -> None:
-    """Set eval mode; scripts and exported programs may refuse, whose mode is part of them."""
+def set_eval(network: nn.Module) -> None:
+    """Set eval mode; scripts and exported programs may refuse, whose mode is part of them.
+
+    Recurrent layers are set to training mode without dropout, which is the same: cuDNN has no
+    backward pass of them in eval mode.
+    """
     try:
         network.eval()
     except (AttributeError, NotImplementedError):
         for module in network.modules():
             module.training = False
+    for module in _recurrent(network):
+        module.training, module.dropout = True, 0.0
+
+
+def _recurrent(network: nn.Module) -> list[nn.RNNBase]:
+    return [module for module in network.modules() if isinstance(module, nn.RNNBase)]
 
 
 def _hooks(module: nn.Module) -> dict[str, dict[Any, Any]]:

@@ -1,10 +1,12 @@
-"""Devices that stand in the graphs of others' networks: they become that of the weights.
+"""What keeps graphs of others' networks on the device and in the mode that they were made in.
 
 torch.export and torch.jit.trace write the device of the moment where a network makes tensors on its
-way: the first state of an LSTM, positions, zeros. Moving the module leaves them behind.
+way: the first state of an LSTM, positions, zeros. Moving the module leaves them behind. They write
+eval mode into recurrent layers, of which cuDNN has no backward pass; without dropout both modes are
+equal.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_aggregate
 
 AUTOCAST = "wrap_with_autocast"
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 class GraphDevices:
@@ -31,7 +34,7 @@ class GraphDevices:
             (graph, node, node.args, node.kwargs)
             for graph in graphs
             for node in graph.graph.nodes
-            if _names_device(node)
+            if _is_bound(node)
         ]
         self._constants = [
             (owner, name, vars(owner)[name])
@@ -58,6 +61,10 @@ class GraphDevices:
             args, kwargs = map_aggregate(args, moved), map_aggregate(kwargs, moved)
             if str(node.target) == AUTOCAST and args[:1] == (before.type,):
                 args = (after.type, *args[1:])
+            if _is_recurrent(node.target):
+                names = [argument.name for argument in node.target._schema.arguments]
+                first = names.index("dropout")
+                args = (*args[:first], 0.0, True, *args[first + 2 :])
             changed.append((graph, node, args, kwargs))
         self._write(changed)
         for owner, name, value in self._constants:
@@ -80,8 +87,13 @@ class GraphDevices:
             graph.recompile()
 
 
-def _names_device(node: Node) -> bool:
-    if str(node.target) == AUTOCAST:
+def _is_recurrent(target: Any) -> TypeGuard[torch._ops.OpOverload]:
+    operator = isinstance(target, torch._ops.OpOverload)
+    return operator and target.name().removeprefix("aten::").partition(".")[0] in RECURRENT
+
+
+def _is_bound(node: Node) -> bool:
+    if str(node.target) == AUTOCAST or _is_recurrent(node.target):
         return True
     found: list[Any] = []
     if isinstance(node.target, torch._ops.OpOverload):
@@ -95,17 +107,20 @@ def _owner(graph: GraphModule, target: str) -> tuple[nn.Module, str]:
 
 
 def free_script(script: nn.Module) -> None:
-    """Let a script make its tensors where its inputs are, not where it was traced.
+    """Let a script make tensors where its inputs are, and cuDNN differentiate recurrent layers.
 
     Args:
         script: as ``torch.jit.load`` returned it; torch keeps the plans of what has run.
     """
     for module in script.modules():
-        if isinstance(module, torch.jit.ScriptModule) and hasattr(module, "graph"):
-            _free_graph(module.graph)
+        if isinstance(module, torch.jit.ScriptModule):
+            for name in module._c._method_names():
+                graph = module._c._get_method(name).graph
+                _free_devices(graph)
+                _free_modes(graph)
 
 
-def _free_graph(graph: Any) -> None:
+def _free_devices(graph: Any) -> None:
     inputs = [
         value for value in graph.inputs() if value.type().isSubtypeOf(torch._C.TensorType.get())
     ]
@@ -115,3 +130,12 @@ def _free_graph(graph: Any) -> None:
             follow.insertBefore(node)
             follow.output().setType(node.output().type())
             node.output().replaceAllUsesWith(follow.output())
+
+
+def _free_modes(graph: Any) -> None:
+    for node in (node for kind in RECURRENT for node in graph.findAllNodes(f"aten::{kind}")):
+        kinds = [value.type().kind() for value in node.inputs()]
+        dropout = kinds.index("FloatType")  # in front of whether it trains
+        graph.setInsertPoint(node)
+        node.replaceInput(dropout, graph.insertConstant(0.0))
+        node.replaceInput(dropout + 1, graph.insertConstant(True))
