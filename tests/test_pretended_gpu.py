@@ -103,6 +103,10 @@ def test_a_metric_is_the_cpus(seen, name):
     assert value == pytest.approx(expected, abs=1e-12)
 
 
+def test_8_bit_levels_are_the_cpus(seen):
+    assert seen("levels") == {"differ": 0, "of a number": 126}
+
+
 def test_a_model_on_the_device_comes_back_as_it_was(seen):
     assert seen("python attack") == {"model": ["cuda"], "same": True, "found": "cpu"}
 

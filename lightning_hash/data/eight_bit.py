@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_hash.data.base import Item
+from lightning_hash.functional import from_8bit
 
 
 class EightBitImages(Dataset[Item], ABC):
@@ -37,10 +37,7 @@ class EightBitImages(Dataset[Item], ABC):
 
     def scale(self, images: Tensor) -> Tensor:
         """Turn uint8 ``(..., H, W)`` into float32 in [0, 1], with the same bits on every device."""
-        # CUDA multiplies by the reciprocal of a Python number, which rounds differently for half
-        # of the 256 values; it divides by a tensor on the device.
-        most = torch.full((), 255.0, dtype=torch.float32, device=images.device)
-        return images.float().div_(most)
+        return from_8bit(images)
 
     def __getitem__(self, index: int) -> Item:
         image, *rest = self.unscaled(index)

@@ -38,6 +38,7 @@ STRICT = {
     aten.index_select.default, aten.native_batch_norm.default, aten.embedding.default,
     aten.searchsorted.Tensor,
 }  # fmt: skip
+DIVISIONS = {aten.div.Tensor, aten.div_.Tensor, aten.div.Scalar, aten.div_.Scalar}
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -238,6 +239,8 @@ def dispatch(func, args, kwargs):
     args, kwargs = tree_unflatten([host_of(each) for each in flat], spec)
     if device is not None:
         kwargs = {**{k: v for k, v in kwargs.items() if k != "pin_memory"}, "device": "cpu"}
+    if func in DIVISIONS and len(flat) - len(ours) == 1 and flat[0] is ours[0]:
+        func, args = _by_reciprocal(func, *args)
     found = _lstm_cell(func, args) or func(*args, **kwargs)
     WAITS.operations[WAITS.region] += 1
     if device is not None and device.type == "cpu":
@@ -291,6 +294,14 @@ def _refuse_mixtures(func, args, plain):
                 f"cuda:0 and cpu! ({func}, at {_place()})"
             )
             raise RuntimeError(msg)
+
+
+def _by_reciprocal(func, dividend, divisor):
+    """CUDA multiplies by the reciprocal of a number that the host knows."""
+    if not dividend.is_floating_point():
+        return func, (dividend, divisor)
+    product = aten.mul_ if "div_" in func.overloadpacket.__name__ else aten.mul
+    return product.Tensor, (dividend, 1 / torch.as_tensor(divisor, dtype=dividend.dtype))
 
 
 def _lstm_cell(func, args):

@@ -15,6 +15,7 @@ from lightning_hash.attacks import (
     SignStep,
 )
 from lightning_hash.data import FolderDataModule, SampleClips
+from lightning_hash.functional import from_8bit
 from lightning_hash.metrics import HammingMAP, HammingPrecision, TargetedHammingMAP
 from lightning_hash.models import build_model
 from lightning_hash.modules import HashModule
@@ -137,6 +138,16 @@ def check_branches(place):
     return {"device": there.device.type, "differ": float((there.cpu() - here).abs().max())}
 
 
+def check_levels(place):
+    """The 256 levels of an image, and how many of them a division by a number would change."""
+    levels = torch.arange(256, dtype=torch.uint8)
+    there = levels.to(CUDA)
+    return {
+        "differ": int((from_8bit(there).cpu() != from_8bit(levels)).sum()),
+        "of a number": int(((there.float() / 255).cpu() != levels.float() / 255).sum()),
+    }
+
+
 def check_metric(metric):
     def run(place):
         generator = torch.Generator().manual_seed(0)
@@ -172,6 +183,7 @@ CHECKS = [
     ("inputs stop_finished", check_attack(lambda _: photos(), stop_finished=True)),
     ("finished queries", check_finished),
     ("python attack", check_python),
+    ("levels", check_levels),
     ("exported programs", check_exported),
     ("exported branches", check_branches),
     ("metric HammingMAP", check_metric(partial(HammingMAP, top_k=20))),
