@@ -66,7 +66,9 @@ def test_short_perturbations_are_refused(tmp_path, blobs, precision):
 
 
 def test_float16_is_refused_for_its_range():
-    with pytest.raises(ValueError, match=r"16-mixed: .* in float16; bf16-mixed has float32's range"):
+    with pytest.raises(
+        ValueError, match=r"16-mixed: .* in float16; bf16-mixed has float32's range"
+    ):
         check_precision(SimpleNamespace(precision="16-mixed"))  # no Trainer of a CPU is made so
 
 
