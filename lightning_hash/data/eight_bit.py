@@ -12,8 +12,8 @@ from lightning_hash.functional import from_8bit
 class EightBitImages(Dataset[Item], ABC):
     """Base of data sets whose last step is to scale an 8-bit image to [0, 1].
 
-    :class:`lightning_hash.data.split_data.SplitData` moves their uint8 images, a quarter of the
-    bytes, and calls ``scale`` on the device.
+    Their uint8 images travel to a GPU, a quarter of the bytes, and ``scale`` is called there; see
+    :mod:`lightning_hash.data.transfer`.
 
     Attributes:
         labels: uint8 ``(N, C)`` of 0/1.
@@ -34,6 +34,10 @@ class EightBitImages(Dataset[Item], ABC):
     def unscaled(self, index: int) -> Item:
         """Return an item with its image as uint8."""
         return self.image(index), self.labels[index], index
+
+    def travelling(self) -> Dataset[Item]:
+        """Return the same items with their images as uint8."""
+        return Unscaled(self)
 
     def scale(self, images: Tensor) -> Tensor:
         """Turn uint8 ``(..., H, W)`` into float32 in [0, 1], with the same bits on every device."""
