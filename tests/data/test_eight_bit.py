@@ -159,3 +159,26 @@ def test_fit_and_test_move_uint8_to_a_gpu_and_train_on_the_items(tmp_path, make,
     for here, there in zip(found[:half], found[half:], strict=True):
         assert here.dtype == there.dtype == torch.float32
         assert torch.equal(here, there)
+
+
+@pytest.mark.parametrize(
+    ("selected_on", "stage", "splits"),
+    [
+        ("validation", "training", ["train"]), ("validation", "validating", ["train", "database"]),
+        ("validation", "testing", ["query", "database"]),
+        ("test", "validating", ["query", "database"]),
+    ],
+)  # fmt: skip
+def test_a_batch_is_scaled_as_its_own_split_is(tmp_path, selected_on, stage, splits):
+    data = photos(tmp_path)
+    data.setup("fit")
+    data.setup("test")
+    data.selected_on, data.train_transform = selected_on, None
+    stages = dict.fromkeys(("training", "validating", "testing"), False)
+    data.trainer = SimpleNamespace(precision_plugin=Precision(), **{**stages, stage: True})
+    scaled = []
+    for split in ("train", "query", "database"):
+        data.dataset(split).scale = lambda images, split=split: scaled.append(split) or images
+    for number in range(len(splits)):
+        data.on_after_batch_transfer((torch.zeros(1, 3, 16, 16, dtype=torch.uint8),), number)
+    assert scaled == splits
