@@ -8,11 +8,9 @@ Contenders alternate in one process, after one unmeasured round; the table gives
 import argparse
 import json
 import logging
-import platform
 import statistics
 import subprocess
 import sys
-import time
 import warnings
 from contextlib import ExitStack
 from functools import partial
@@ -22,6 +20,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.clock import Clock, accelerator, add_device, machine
 from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, LInf, SignStep, TargetChoice
 from lightning_hash.commands.attack import run_attack
@@ -90,7 +89,8 @@ class RandomData(HashDataModule):
 class Case:
     def __init__(self, name, size, queries, iterations, few, device, choose=True):
         torch.manual_seed(0)
-        self.iterations, self.few, self.device = iterations, few, device
+        self.iterations, self.few = iterations, few
+        self.device, self.clock = device, Clock(device)
         network = build_model(name, 32).eval().requires_grad_(requires_grad=False)
         self.victim = Victim(network.to(device))
         self.data = RandomData(queries, size)
@@ -104,15 +104,10 @@ class Case:
             self.kernels["auto"] = rule_kernels(self.victim, self.clean)
             self.kernels["fastest"] = choose_kernels(self.victim, self.clean, loss)[0]
 
-    def now(self):
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
     def authors(self):
         """As the DHTA authors' public loop works: one query after the other, all gradients."""
         network = self.victim.network.requires_grad_()
-        alpha, start = AlphaSchedule(), self.now()
+        alpha, start = AlphaSchedule(), self.clock.mark()
         for query in range(self.few):
             clean, target = self.clean[query : query + 1], self.targets[query : query + 1]
             delta = torch.zeros_like(clean, requires_grad=True)
@@ -124,7 +119,7 @@ class Case:
                 delta.data = (clean + delta.data).clamp(0, 1) - clean
                 delta.data = delta.data.clamp(-EPSILON, EPSILON)
                 delta.grad.zero_()
-        seconds = self.now() - start
+        seconds = self.clock.seconds(start, self.clock.mark())
         network.requires_grad_(requires_grad=False)
         network.zero_grad(set_to_none=True)
         return seconds / self.few / self.iterations
@@ -138,9 +133,9 @@ class Case:
             self.victim.network, EPSILON, STEP, self.iterations, random_start=False
         )
         attack.set_device(self.device)
-        start = self.now()
-        attack(self.clean, labels)
-        return (self.now() - start) / len(self.clean) / self.iterations
+        with self.clock.timed() as seconds:
+            attack(self.clean, labels)
+        return seconds[0] / len(self.clean) / self.iterations
 
     def bare(self, kernels, arithmetic=ATTACKS):
         """Forward, gradient of the input, step and projection, and nothing else."""
@@ -160,16 +155,16 @@ class Case:
         clean = network.lay_out(self.clean)
         perturbation = nn.Parameter(torch.zeros_like(clean))
         step, alpha, budget = SignStep([perturbation], STEP), AlphaSchedule(), LInf(EPSILON)
-        start = self.now()
-        for iteration in range(self.iterations):
-            logits = network(clean + perturbation)
-            value = alpha(iteration, self.iterations)
-            step.zero_grad()
-            self.objective(logits, self.targets, value).sum().backward()
-            step.step()
-            with torch.no_grad():
-                budget.project(perturbation, clean)
-        return (self.now() - start) / len(self.clean) / self.iterations
+        with self.clock.timed() as seconds:
+            for iteration in range(self.iterations):
+                logits = network(clean + perturbation)
+                value = alpha(iteration, self.iterations)
+                step.zero_grad()
+                self.objective(logits, self.targets, value).sum().backward()
+                step.step()
+                with torch.no_grad():
+                    budget.project(perturbation, clean)
+        return seconds[0] / len(self.clean) / self.iterations
 
     def module(self, kernels="float32", kind=None):
         """AttackModule under HashTrainer; the time between its first and its last iteration."""
@@ -180,12 +175,12 @@ class Case:
         )  # fmt: skip
         trainer = HashTrainer(
             max_epochs=self.iterations, logger=False, enable_checkpointing=False, devices=1,
-            accelerator="gpu" if self.device == "cuda" else "cpu", enable_progress_bar=False,
+            accelerator=accelerator(self.device), enable_progress_bar=False,
             enable_model_summary=False, log_every_n_steps=10,
         )  # fmt: skip
-        module.now = self.now
+        module.clock = self.clock
         run_attack(trainer, module, self.data)
-        return (module.ended - module.began) / len(self.clean) / self.iterations
+        return module.seconds / len(self.clean) / self.iterations
 
     def operations(self):
         """Multiplications and additions of one pass forward and back to the input, per image."""
@@ -196,12 +191,14 @@ class Case:
 
 
 class Timed(AttackModule):
+    """An attack whose iterations are timed by its ``clock``."""
+
     def on_train_start(self):
         super().on_train_start()
-        self.began = self.now()
+        self.began = self.clock.mark()
 
     def on_train_end(self):
-        self.ended = self.now()
+        self.seconds = self.clock.seconds(self.began, self.clock.mark())
 
 
 def peak(device, dtype):
@@ -210,13 +207,9 @@ def peak(device, dtype):
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     best = 0.0
     for _ in range(5):
-        if device == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        a @ b
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+        with Clock(device).timed() as seconds:
+            a @ b
+        best = max(best, 2 * size**3 / seconds[0])
     return best
 
 
@@ -252,7 +245,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--networks", nargs="+", default=[case[0] for case in CASES])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device(parser)
     parser.add_argument("--batch", type=int, help="Queries per batch, in place of the case's.")
     parser.add_argument("--quick", action="store_true", help="One network, few queries, one round.")
     parser.add_argument("--alone", type=json.loads, help=argparse.SUPPRESS)
@@ -265,10 +258,9 @@ def main():
         return
     if options.quick:
         options.networks, options.rounds = options.networks[:1], 1
-    where = torch.cuda.get_device_name() if options.device == "cuda" else platform.processor()
     peaks = {d: peak(options.device, d) for d in (torch.float32, torch.bfloat16)}
     print(
-        f"torch {torch.__version__}, {where}, {options.threads} threads, {options.rounds} rounds; "
+        f"{machine(options.device, options.threads)}, {options.rounds} rounds; "
         f"matrix product {peaks[torch.float32] / 1e9:,.0f} GFLOP/s in float32, "
         f"{peaks[torch.bfloat16] / 1e9:,.0f} in bfloat16\n"
     )

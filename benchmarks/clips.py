@@ -9,12 +9,12 @@ import logging
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 
 import torch
 
 from benchmarks.attack import RandomData, Timed
+from benchmarks.clock import Clock, accelerator, add_device, machine
 from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetChoice
 from lightning_hash.commands.attack import run_attack
@@ -62,15 +62,19 @@ class RandomClips(RandomData):
         self.class_names = ["even", "odd"]
 
 
-def quiet(epochs, **options):
+def quiet(device, epochs, **options):
     return HashTrainer(
-        max_epochs=epochs, logger=False, enable_checkpointing=False, devices=1, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, **options,
+        max_epochs=epochs, logger=False, enable_checkpointing=False, devices=1,
+        accelerator=accelerator(device), enable_progress_bar=False, enable_model_summary=False,
+        **options,
     )  # fmt: skip
 
 
-def alone(name, count, frames, size, batch, chunk, iterations):
-    """Print seconds per clip and iteration, and memory; called in a process of its own."""
+def alone(device, name, count, frames, size, batch, chunk, iterations):
+    """Print seconds per clip and iteration, and memory; called in a process of its own.
+
+    On a GPU the memory is the GPU's.
+    """
     imports = peak_memory()
     torch.manual_seed(0)
     network = VideoNetwork(48, frames=name, chunk=chunk)
@@ -82,13 +86,15 @@ def alone(name, count, frames, size, batch, chunk, iterations):
         alpha=AlphaSchedule([0.1], [0.0]), targets=TargetChoice(n_t=1), n_queries=None,
         batch_size=batch, ranking=RankingOptions(None), evaluate_at=[], kernels="float32",
     )  # fmt: skip
-    module.now = time.perf_counter
-    run_attack(quiet(iterations), module, data)
-    seconds = (module.ended - module.began) / count / iterations
-    print(json.dumps([seconds, imports, loaded, peak_memory()]))
+    module.clock = Clock(device)
+    run_attack(quiet(device, iterations), module, data)
+    memory = [imports, loaded, peak_memory()]
+    if device == "cuda":
+        memory = [0, 0, torch.cuda.max_memory_allocated() / 1e6]
+    print(json.dumps([module.seconds / count / iterations, *memory]))
 
 
-def training(clips, size, epochs):
+def training(device, clips, size, epochs):
     """Time epochs of training through pixels and on cached features, in turn."""
     data = {"n_train": clips, "n_query": 10, "n_database": 10, "size": size, "jitter": None,
             "selected_on": "test"}  # fmt: skip
@@ -102,16 +108,16 @@ def training(clips, size, epochs):
             torch.manual_seed(0)
             backbone = {"class_path": "lightning_hash.models.VideoNetwork"}
             module = HashModule(backbone, 32, ranking=RankingOptions(None), feature_cache=cache)
-            start = time.perf_counter()
-            run_fit(
-                quiet(epochs, limit_val_batches=0), module, datamodule=SampleClips(frames=8, **data)
-            )
-            print(f"| {name} | {time.perf_counter() - start:.1f} |", flush=True)
+            trainer = quiet(device, epochs, limit_val_batches=0)
+            with Clock(device).timed() as seconds:
+                run_fit(trainer, module, datamodule=SampleClips(frames=8, **data))
+            print(f"| {name} | {seconds[0]:.1f} |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
+    add_device(parser)
     parser.add_argument("--quick", action="store_true", help="Few small clips.")
     parser.add_argument("--alone", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -125,16 +131,16 @@ def main():
         "network", "clips", "frames", "side", "per step", "frames per pass",
         "s per clip and iteration", "imports, MB", "with network", "at most",
     )  # fmt: skip
-    print(f"torch {torch.__version__}, {options.threads} threads\n")
+    print(f"{machine(options.device, options.threads)}\n")
     print(f"| {' | '.join(heads)} |\n|" + "---:|" * len(heads))
     for case in QUICK if options.quick else ATTACKS:
         command = [sys.executable, "-m", "benchmarks.clips", "--threads", str(options.threads)]
-        command += ["--alone", json.dumps([*case, 2])]
+        command += ["--alone", json.dumps([options.device, *case, 2])]
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
         seconds, *memory = json.loads(answer.stdout.splitlines()[-1])
         cells = [*(x or "all" for x in case), f"{seconds:.3g}", *(f"{mb:.0f}" for mb in memory)]
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-    training(*((20, 64, 2) if options.quick else (200, 112, 5)))
+    training(options.device, *((20, 64, 2) if options.quick else (200, 112, 5)))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import argparse
 import logging
 import statistics
 import tempfile
-import time
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from benchmarks.attack import RandomData
+from benchmarks.clock import Clock, accelerator, add_device, machine
 from lightning_hash.commands.encode import run_encode
 from lightning_hash.data import FolderDataModule
 from lightning_hash.engine.trainer import HashTrainer
@@ -25,28 +26,48 @@ from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
 from lightning_hash.modules import Encoder
 from lightning_hash.victims import Victim
+from lightning_hash.victims.borrow import exact_arithmetic, reduced_precision
 
 CASES = (("convnet", 64, 256, 4096), ("vgg11", 224, 16, 48))
 
 
-def encode(victim, data, batch):
+def encode(device, victim, data, batch):
     data.eval_batch_size = batch
     trainer = HashTrainer(
-        logger=False, enable_checkpointing=False, accelerator="cpu", devices=1,
+        logger=False, enable_checkpointing=False, accelerator=accelerator(device), devices=1,
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        run_encode(trainer, Encoder(victim), data, "query", str(Path(folder) / "a.safetensors"))
-        return time.perf_counter() - start
+        place = str(Path(folder) / "a.safetensors")
+        with Clock(device).timed() as seconds:
+            run_encode(trainer, Encoder(victim), data, "query", place)
+    return seconds[0]
 
 
-def bare(victim, batches):
-    with torch.inference_mode():
-        start = time.perf_counter()
+def bare(device, victim, batches, arithmetic=nullcontext):
+    """The model alone, on batches that wait in the device's memory; float32 is exact."""
+    victim.to(device)
+    batches = [inputs.to(device) for inputs in batches]
+    with (
+        torch.inference_mode(),
+        exact_arithmetic(),
+        arithmetic(),
+        Clock(device).timed() as seconds,
+    ):
         for inputs in batches:
             sign_code(victim.network(inputs))
-        return time.perf_counter() - start
+    victim.cpu()
+    return seconds[0]
+
+
+def bare_models(device, victim, batches):
+    """The model alone, on a GPU also with what torch does there by itself."""
+    found = {"bare model, ready batches": lambda: bare(device, victim, batches)}
+    if device == "cuda":
+        found["bare model, ready batches, TF32"] = lambda: bare(
+            device, victim, batches, reduced_precision
+        )
+    return found
 
 
 def report(name, rounds, items, **contenders):
@@ -79,6 +100,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    add_device(parser)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--quick", action="store_true", help="The first network, one round.")
     options = parser.parse_args()
@@ -86,7 +108,8 @@ def main():
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     rounds = 1 if options.quick else options.rounds
-    print(f"torch {torch.__version__}, {options.threads} threads, {rounds} rounds\n")
+    device = options.device
+    print(f"{machine(device, options.threads)}, {rounds} rounds\n")
     print("| victim and input | contender | images per second | least .. most | over the first |")
     print("|---|---|---:|---:|---:|")
     for name, size, batch, items in CASES[: 1 if options.quick else None]:
@@ -97,10 +120,8 @@ def main():
         batches = data.query_set.images.split(batch)
         report(
             f"{name}, {items} images of {size}x{size} in memory, batches of {batch}", rounds, items,
-            **{
-                "bare model, ready batches": lambda v=victim, b=batches: bare(v, b),
-                "run_encode": lambda v=victim, d=data, b=batch: encode(v, d, b),
-            },
+            **bare_models(device, victim, batches),
+            run_encode=lambda v=victim, d=data, b=batch: encode(device, v, d, b),
         )  # fmt: skip
     count = 48 if options.quick else 192
     with tempfile.TemporaryDirectory() as folder:
@@ -116,16 +137,16 @@ def main():
 
         def decode(workers):
             data.num_workers = workers
-            start = time.perf_counter()
-            for _ in DataLoader(data.query_set, batch_size=16, num_workers=workers):
-                pass
-            return time.perf_counter() - start
+            with Clock("cpu").timed() as seconds:
+                for _ in DataLoader(data.query_set, batch_size=16, num_workers=workers):
+                    pass
+            return seconds[0]
 
         def with_workers(workers):
             data.num_workers = workers
-            return encode(victim, data, 16)
+            return encode(device, victim, data, 16)
 
-        contenders = {"bare model, ready batches": lambda: bare(victim, inputs.split(16))}
+        contenders = bare_models(device, victim, inputs.split(16))
         for workers in options.workers:
             contenders[f"decoding alone, {workers} workers"] = lambda w=workers: decode(w)
             contenders[f"encode, {workers} workers"] = lambda w=workers: with_workers(w)

@@ -12,12 +12,12 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.clock import Clock, add_device, machine
 from lightning_hash.functional import RankingOptions, average_precision
 from lightning_hash.metrics import AttackMetrics
 
@@ -76,10 +76,11 @@ def faiss_search(query, database, own, theirs, top_k):
 
 
 def together(case, top_k):
-    metrics = AttackMetrics(RankingOptions(top_k))
     query, database, own, theirs = case
-    metrics.set_database(database, theirs, torch.arange(len(database)))
-    metrics.update(query, own, torch.arange(len(query)))
+    metrics = AttackMetrics(RankingOptions(top_k)).to(query.device)
+    index = torch.arange(max(len(database), len(query)), device=query.device)
+    metrics.set_database(database, theirs, index[: len(database)])
+    metrics.update(query, own, index[: len(query)])
     return metrics.compute(["map", "precision_at_n"])
 
 
@@ -113,20 +114,21 @@ def compare(options, top_k):
     case = make(options.queries, options.items, options.bits, options.labels)
     few = [part[:20] for part in case]
     few[1], few[3] = case[1], case[3]
+    ours = [part.to(options.device) for part in case]
     print("| contender | ms per query | least .. most |\n|---|---:|---:|")
     runs = contenders(top_k)
     times = {name: [] for name in runs}
     for number in range(options.rounds + 1):
         for name, run in runs.items():
             slow = not name.startswith("ours")
-            start = time.perf_counter()
-            run(few if slow else case)
-            seconds = (time.perf_counter() - start) / (len(few[0]) if slow else options.queries)
+            with Clock("cpu" if slow else options.device).timed() as seconds:
+                run(few if slow else ours)
             if number:
-                times[name].append(seconds * 1e3)
+                times[name].append(seconds[0] / (len(few[0]) if slow else options.queries) * 1e3)
     for name, found in times.items():
         spread = f"{min(found):.3f} .. {max(found):.3f}"
-        print(f"| {name} | {statistics.median(found):.3f} | {spread} |", flush=True)
+        where = "" if name.startswith("ours") or options.device == "cpu" else ", on the CPU"
+        print(f"| {name}{where} | {statistics.median(found):.3f} | {spread} |", flush=True)
 
 
 def peak_memory():
@@ -135,23 +137,26 @@ def peak_memory():
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1e3
 
 
-def alone(queries, items, bits, labels, top_k, ties):
+def alone(device, queries, items, bits, labels, top_k, ties):
     """Print time per query and memory of one evaluation; called in a process of its own."""
     imports = peak_memory()
     case = make(queries, items, bits, labels)
+    there = [part.to(device) for part in case]
     data = peak_memory()
-    start = time.perf_counter()
-    average_precision(*case, top_k=top_k, ties=ties)
-    seconds = time.perf_counter() - start
-    print(json.dumps([seconds / queries * 1e3, imports, data, peak_memory()]))
+    with Clock(device).timed() as seconds:
+        average_precision(*there, top_k=top_k, ties=ties)
+    memory = [imports, data, peak_memory()]
+    if device == "cuda":
+        memory = [0, 0, torch.cuda.max_memory_allocated() / 1e6]
+    print(json.dumps([seconds[0] / queries * 1e3, *memory]))
 
 
-def growth(cases):
+def growth(cases, device):
     print("\n| queries | items | bits | labels | top_k | ties | ms per query | imports, MB |"
           " with data | at most |\n|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|")  # fmt: skip
     for case in cases:
         answer = subprocess.run(
-            [sys.executable, __file__, "--alone", json.dumps(case)],
+            [sys.executable, "-m", "benchmarks.evaluator", "--alone", json.dumps([device, *case])],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         milliseconds, *memory = json.loads(answer.stdout)
@@ -167,6 +172,7 @@ def main():
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--labels", type=int, default=21)
     parser.add_argument("--rounds", type=int, default=3)
+    add_device(parser)
     parser.add_argument("--quick", action="store_true", help="A hundredth of the size.")
     parser.add_argument("--alone", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -177,11 +183,11 @@ def main():
     scale = 100 if options.quick else 1
     if options.quick:
         options.queries, options.items, options.rounds = 100, options.items // scale, 1
-    print(f"torch {torch.__version__}, numpy {np.__version__}, {platform.machine()}, one thread; "
+    print(f"{machine(options.device, 1)}, numpy {np.__version__}, {platform.machine()}; "
           f"{options.queries} queries, {options.items} items, {options.bits} bits, "
           f"{options.labels} labels, {options.rounds} rounds\n")  # fmt: skip
     compare(options, top_k=max(1, 5000 // scale))
-    growth(
+    cases = (
         [queries // scale, items // scale, bits, labels, top_k, ties]
         for queries, items, bits, labels, top_k, ties in (
             (2100, 193_734, 64, 21, 5000, "expected"),
@@ -193,6 +199,7 @@ def main():
             (1000, 1_000_000, 128, 21, None, "expected"),
         )
     )
+    growth(cases, options.device)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,13 @@ def test_without_a_gpu_one_line_says_so():
 
 def test_the_table_has_a_line_for_each_check(tmp_path):
     """On the CPU, with a check that passes and one that needs a GPU."""
-    only = ["--only", "a loss DCH", "d synchronisations hag_star"]
+    only = ["--only", "a loss DCH", "d synchronisations hag_star", "f fit", "l "]
     answer = checked("--device=cpu", f"--log={tmp_path / 'log'}", *only)
     assert answer.returncode == 0, answer.stdout
     rows = [line.split(" | ")[:2] for line in answer.stdout.splitlines() if line.startswith("| ")]
     assert rows[1:] == [
         ["| b verb fit", "pass"], ["| a loss DCHLoss", "pass"],
         ["| d synchronisations hag_star", "left out"],
+        ["| f fit twice", "pass"], ["| l exported program", "pass"],
+        ["| l traced script", "pass"], ["| l LSTM with dropout", "pass"],
     ]  # fmt: skip

@@ -103,8 +103,36 @@ def test_a_metric_is_the_cpus(seen, name):
     assert value == pytest.approx(expected, abs=1e-12)
 
 
+def test_8_bit_levels_are_the_cpus(seen):
+    assert seen("levels") == {"differ": 0, "of a number": 126}
+
+
 def test_a_model_on_the_device_comes_back_as_it_was(seen):
     assert seen("python attack") == {"model": ["cuda"], "same": True, "found": "cpu"}
+
+
+@pytest.mark.parametrize("name", ["attack", "clips", "encoder", "evaluator"])
+def test_a_benchmark_runs(seen, name):
+    found = seen(f"benchmark {name}")
+    if name == "attack":
+        assert all(seconds > 0 for seconds in found["seconds"])
+        assert found["waits"] == {}
+    if name == "encoder":
+        assert len(found) == 3  # the bare model, in TF32 too, and encode
+
+
+@pytest.mark.parametrize("exported", ["here", "there"])
+def test_exported_programs_run_where_they_are_used(seen, exported):
+    found = seen("exported programs")[exported]
+    assert (found["devices"], found["after"]) == ("1 x cuda", "cpu")
+    assert (found["step"], found["between"]) == ({}, {})
+    assert found["moved"] > 0
+
+
+def test_branches_of_an_exported_program_run_on_the_device(seen):
+    found = seen("exported branches")
+    assert found["device"] == "cuda"
+    assert found["differ"] < 1e-6
 
 
 @pytest.mark.parametrize("kernels", ["float32", "auto", "fastest"])

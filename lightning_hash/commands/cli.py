@@ -105,9 +105,8 @@ class HashCLI(LightningCLI):
         self._options = parser.add_function_arguments(self._function, skip={3})
         self._defaults = keep_defaults(self._entry.defaults, self._arguments)
         parser.set_defaults(self._defaults)
-        takes_victim = not issubclass(self._model_class, HashModule)
-        if takes_victim and is_given("model.victim", self._arguments):  # appended beside no default
-            parser.set_defaults({"model.victim": None})
+        if self._model_class is not HashModule and is_given("model.victim", self._arguments):
+            parser.set_defaults({"model.victim": None})  # what is appended stands beside no default
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and take from a checkpoint of ``fit`` what its network is built with.

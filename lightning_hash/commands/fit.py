@@ -29,6 +29,7 @@ from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.whole_file import ready_folder
+from lightning_hash.victims.borrow import exact_arithmetic
 from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
 
 FOUND = re.compile(r"best|last|hpc|registry.*")  # by Lightning
@@ -64,7 +65,8 @@ def run_fit(
     if ckpt_path is not None and not FOUND.fullmatch(str(ckpt_path)):
         check_checkpoint_to_go_on(str(ckpt_path))
     writes = last is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", 0)
-    with _alone(last.path.parent if last is not None and writes else None):
+    folder = last.path.parent if last is not None and writes else None
+    with _alone(folder), exact_arithmetic():
         datamodule.cached = cache_frames(model, datamodule, trainer)
         try:
             trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)

@@ -12,6 +12,7 @@ from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.split_data import SplitData
 from lightning_hash.engine.callbacks import Places, SummaryTable
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.victims.borrow import exact_arithmetic
 from lightning_hash.victims.checkpoints import read_checkpoint
 
 
@@ -47,9 +48,10 @@ def run_test(
     model.database_file = None if codes is None else Path(codes)
     data = datamodule if codes is None else SplitData(datamodule, ("query",))
     try:
-        loaders = trainer.test(
-            model, datamodule=data, ckpt_path=ckpt_path, verbose=False, weights_only=True
-        )
+        with exact_arithmetic():
+            loaders = trainer.test(
+                model, datamodule=data, ckpt_path=ckpt_path, verbose=False, weights_only=True
+            )
     finally:
         model.database_file = None
     return {name: value for values in loaders for name, value in values.items()}

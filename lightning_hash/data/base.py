@@ -8,11 +8,11 @@ from typing import Any, get_args
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.accelerators import CUDAAccelerator
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset, default_collate
 
+from lightning_hash.data.transfer import arrived, is_copied, travelling
 from lightning_hash.data.validation import SelectedOn, draw_validation
 from lightning_hash.utils.numbers import check_seed
 
@@ -267,7 +267,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
         # Its own generator: an iterator draws its workers' seed, from the global one by default.
         generator = torch.Generator().manual_seed(self.seed)
         return DataLoader(
-            items,
+            travelling(items) if is_copied(trainer) else items,
             batch_size=self.batch_size,
             sampler=sampler,
             drop_last=single,
@@ -292,11 +292,12 @@ class HashDataModule(pl.LightningDataModule, ABC):
             ValueError: if there is no such split.
         """
         found = self.dataset(split) if items is None else items
+        copied = is_copied(self.trainer if trainer is None else trainer)
         return DataLoader(
-            found,
+            travelling(found) if copied else found,
             batch_size=self.eval_batch_size,
             num_workers=self.num_workers,
-            pin_memory=is_copied(self.trainer if trainer is None else trainer),
+            pin_memory=copied,
             collate_fn=collate_of(found),
         )
 
@@ -315,11 +316,21 @@ class HashDataModule(pl.LightningDataModule, ABC):
         return [self.split_loader(split) for split in ("query", "database")]
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Apply ``train_transform`` to training batches, on the device."""
-        if self.train_transform is None or self.trainer is None or not self.trainer.training:
-            return batch
+        """Scale 8-bit images and apply ``train_transform`` to training batches, on the device."""
         inputs, *rest = batch
-        return self.train_transform(inputs), *rest
+        if inputs.dtype == torch.uint8:
+            inputs = arrived(inputs, self.dataset(self._split(dataloader_idx)), self.trainer)
+        if self.train_transform is not None and self.trainer is not None and self.trainer.training:
+            inputs = self.train_transform(inputs)
+        return inputs, *rest
+
+    def _split(self, dataloader_idx: int) -> str:
+        """Return the split of a loader of the stage that is running."""
+        trainer: Any = self.trainer
+        if trainer.training:
+            return "train"
+        own = self.selected_on == "validation" and not trainer.testing
+        return ("train" if own else "query", "database")[dataloader_idx]
 
 
 def checked_batch(items: Sequence[Item]) -> list[Any]:
@@ -359,11 +370,6 @@ def checked_batch(items: Sequence[Item]) -> list[Any]:
         )
         raise ValueError(msg)
     return batch
-
-
-def is_copied(trainer: pl.Trainer | None) -> bool:
-    """Return whether a trainer copies batches to a GPU, which it does faster from pinned memory."""
-    return trainer is not None and isinstance(trainer.accelerator, CUDAAccelerator)
 
 
 def collate_of(items: Any) -> Callable[[Sequence[Item]], list[Any]] | None:

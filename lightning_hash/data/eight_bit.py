@@ -2,18 +2,18 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_hash.data.base import Item
+from lightning_hash.functional import from_8bit
 
 
 class EightBitImages(Dataset[Item], ABC):
     """Base of data sets whose last step is to scale an 8-bit image to [0, 1].
 
-    :class:`lightning_hash.data.split_data.SplitData` moves their uint8 images, a quarter of the
-    bytes, and calls ``scale`` on the device.
+    Their uint8 images travel to a GPU, a quarter of the bytes, and ``scale`` is called there; see
+    :mod:`lightning_hash.data.transfer`.
 
     Attributes:
         labels: uint8 ``(N, C)`` of 0/1.
@@ -35,12 +35,13 @@ class EightBitImages(Dataset[Item], ABC):
         """Return an item with its image as uint8."""
         return self.image(index), self.labels[index], index
 
+    def travelling(self) -> Dataset[Item]:
+        """Return the same items with their images as uint8."""
+        return Unscaled(self)
+
     def scale(self, images: Tensor) -> Tensor:
         """Turn uint8 ``(..., H, W)`` into float32 in [0, 1], with the same bits on every device."""
-        # CUDA multiplies by the reciprocal of a Python number, which rounds differently for half
-        # of the 256 values; it divides by a tensor on the device.
-        most = torch.full((), 255.0, dtype=torch.float32, device=images.device)
-        return images.float().div_(most)
+        return from_8bit(images)
 
     def __getitem__(self, index: int) -> Item:
         image, *rest = self.unscaled(index)

@@ -7,7 +7,8 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from lightning_hash.data.base import HashDataModule, Item
-from lightning_hash.data.eight_bit import EightBitImages, Unscaled
+from lightning_hash.data.eight_bit import EightBitImages
+from lightning_hash.data.transfer import arrived, travelling
 
 
 class SplitData(pl.LightningDataModule):
@@ -49,17 +50,8 @@ class SplitData(pl.LightningDataModule):
         if not isinstance(images, EightBitImages):
             return batch
         inputs, *rest = batch
-        scaled = images.scale(inputs)
-        # Lightning converts a batch to a precision such as 64-true before its transfer, and passes
-        # over integers.
-        if self.trainer is not None:
-            scaled = self.trainer.precision_plugin.convert_input(scaled)
-        return scaled, *rest
+        return arrived(inputs, images, self.trainer), *rest
 
     def _loader(self, split: str) -> DataLoader[Item]:
-        items = self.source.dataset(split)
-        return self.source.split_loader(
-            split,
-            Unscaled(items) if isinstance(items, EightBitImages) else items,
-            trainer=self.trainer,
-        )
+        items = travelling(self.source.dataset(split))
+        return self.source.split_loader(split, items, trainer=self.trainer)

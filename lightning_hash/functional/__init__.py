@@ -2,6 +2,7 @@
 
 from lightning_hash.functional.average_precision import average_precision, mean_average_precision
 from lightning_hash.functional.codes import anchor_code, bit_correlation, code_balance, sign_code
+from lightning_hash.functional.eight_bit import from_8bit
 from lightning_hash.functional.frames import frame_mask, largest_frames
 from lightning_hash.functional.hamming import hamming_distance
 from lightning_hash.functional.label_codes import center_code, mainstay_code
@@ -26,6 +27,7 @@ __all__ = [
     "center_code",
     "code_balance",
     "frame_mask",
+    "from_8bit",
     "hamming_distance",
     "largest_frames",
     "linf",

@@ -12,7 +12,7 @@ from lightning_hash.attacks import Budget, Perturbation, Queries
 from lightning_hash.attacks.state import Outcome
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
-from lightning_hash.functional import sign_code
+from lightning_hash.functional import from_8bit, sign_code
 from lightning_hash.modules.attack_callbacks import log_equal
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.doubts import differ, doubts_after, say, share_of_way, share_used
@@ -134,7 +134,7 @@ class ScoreModule(pl.LightningModule):
         adversarial = perturbation(inputs).clamp(0, 1)
         eight_bit = self.budget.round_to_8bit(adversarial, inputs)
         logits = self.victim(adversarial, *lengths)
-        logits_8bit = self.victim(eight_bit.to(inputs.dtype) / 255, *lengths)
+        logits_8bit = self.victim(from_8bit(eight_bit, inputs.dtype), *lengths)
         finite = torch.isfinite(logits).all(dim=1) & torch.isfinite(logits_8bit).all(dim=1)
         self._bad.append(queries.index[~finite])
         columns = {
@@ -172,7 +172,7 @@ class ScoreModule(pl.LightningModule):
         values = self._take(self.attack, last, **said)
         log_equal(self, {f"final/{name}": value for name, value in values.items()}, last)
         for queries, columns in zip(self.batches, self.columns, strict=True):
-            eight_bit = columns["adversarial_8bit"].float() / 255
+            eight_bit = from_8bit(columns["adversarial_8bit"])
             self.evaluation.add(queries, columns["codes_8bit"], queries.inputs, eight_bit)
         values = self._take(self.attack, last, quantized=True, **said)
         log_equal(self, {f"final_8bit/{name}": value for name, value in values.items()}, last)

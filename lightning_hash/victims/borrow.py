@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from lightning_hash.victims.graph_devices import GraphDevices
+
 _FILLING: Any = torch.utils.deterministic  # a module whose attributes are properties
 CUDNN = ("enabled", "benchmark", "deterministic")
 HOOKS = (
@@ -34,16 +36,16 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def borrowed(network: nn.Module) -> Iterator[None]:
-    """Freeze a network, in eval mode, and give it back as it came, also after an exception.
+    """Freeze a network, in eval mode (see :func:`set_eval`), and give it back as it came.
 
     Meanwhile products of float32 numbers are float32's. Kernels are not chosen by timing, and where
     torch has the choice, not among those whose sums depend on the order in which threads end.
 
     Given back are, for each submodule, mode and hooks; each parameter's tensor (and so its device,
-    type and memory format), requires_grad and grad; the buffers with their values; and the caller's
-    random state, number of threads, cuDNN flags, precision of products and determinism. Parameters
-    and buffers that the Trainer moves are moved copies: the caller's own tensors come back without
-    a copy.
+    type and memory format), requires_grad and grad; the buffers with their values; the devices in
+    exported graphs; and the caller's random state, number of threads, cuDNN flags, precision of
+    products and determinism. Parameters and buffers that the Trainer moves are moved copies: the
+    caller's own tensors come back without a copy.
 
     Args:
         network: the caller's.
@@ -61,8 +63,9 @@ def borrowed(network: nn.Module) -> Iterator[None]:
         for module in network.modules()
         for name, buffer in module._buffers.items()
     ]
-    process = _process_state()
-    _set_modes(network)
+    graphs, process = GraphDevices(network), _process_state()
+    dropouts = [(module, module.dropout) for module in _recurrent(network)]
+    set_eval(network)
     for parameter in network.parameters():
         parameter.requires_grad = False
         parameter.grad = None
@@ -76,6 +79,8 @@ def borrowed(network: nn.Module) -> Iterator[None]:
                 present = getattr(module, name)
                 present.clear()
                 present.update(content)
+        for recurrent, dropout in dropouts:
+            recurrent.dropout = dropout
         for module, named in registered:
             for name, parameter in named.items():
                 if getattr(module, name) is not parameter:  # torch can be told to replace it
@@ -88,9 +93,25 @@ def borrowed(network: nn.Module) -> Iterator[None]:
             if buffer is not None and value is not None:
                 buffer.copy_(value)
             module._buffers[name] = buffer
+        graphs.restore()
         for module in frozen:
             vars(module).pop("training", None)
         _restore(process)
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Let products of float32 numbers be float32's and sums have one order, for a while.
+
+    Convolutions in TensorFloat-32, torch's own default on a GPU, flip bits of codes. Where torch
+    has no kernel of one order it warns, or refuses if the caller has asked for that.
+    """
+    present = _arithmetic()
+    try:
+        _repeat_exactly()
+        yield
+    finally:
+        _set_arithmetic(present)
 
 
 @contextmanager
@@ -112,7 +133,11 @@ def _repeat_exactly() -> None:
     if torch.cuda.is_available():
         # cuBLAS repeats itself only with a workspace of a fixed size.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        refuses = (
+            torch.are_deterministic_algorithms_enabled()
+            and not torch.is_deterministic_algorithms_warn_only_enabled()
+        )
+        torch.use_deterministic_algorithms(mode=True, warn_only=not refuses)
         # Else each new tensor is filled before it is written: a quarter of an attack's launches.
         _FILLING.fill_uninitialized_memory = False
 
@@ -129,13 +154,23 @@ def _set_precision(precision: dict[str, Any]) -> None:
     torch.backends.cudnn.allow_tf32 = precision["cudnn"]
 
 
-def _set_modes(network: nn.Module) -> None:
-    """Set eval mode; scripts and exported programs may refuse, whose mode is part of them."""
+def set_eval(network: nn.Module) -> None:
+    """Set eval mode; scripts and exported programs may refuse, whose mode is part of them.
+
+    Recurrent layers are set to training mode without dropout, which is the same: cuDNN has no
+    backward pass of them in eval mode.
+    """
     try:
         network.eval()
     except (AttributeError, NotImplementedError):
         for module in network.modules():
             module.training = False
+    for module in _recurrent(network):
+        module.training, module.dropout = True, 0.0
+
+
+def _recurrent(network: nn.Module) -> list[nn.RNNBase]:
+    return [module for module in network.modules() if isinstance(module, nn.RNNBase)]
 
 
 def _hooks(module: nn.Module) -> dict[str, dict[Any, Any]]:
@@ -151,6 +186,12 @@ def _process_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if cuda else None,
         "threads": torch.get_num_threads(),
+        "arithmetic": _arithmetic(),
+    }
+
+
+def _arithmetic() -> dict[str, Any]:
+    return {
         "precision": _precision(),
         "cudnn": {name: getattr(torch.backends.cudnn, name) for name in CUDNN},
         "deterministic": (
@@ -169,6 +210,10 @@ def _restore(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
     if torch.get_num_threads() != state["threads"]:
         torch.set_num_threads(state["threads"])
+    _set_arithmetic(state["arithmetic"])
+
+
+def _set_arithmetic(state: dict[str, Any]) -> None:
     _set_precision(state["precision"])
     enabled, warn_only, fill = state["deterministic"]
     torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

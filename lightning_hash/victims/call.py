@@ -41,10 +41,15 @@ class LogitCall:
             if self._copies is not None or is_out_of_memory(error):
                 raise
             lines = [line for line in str(error).splitlines() if line.strip()] or ["no message"]
+            remedy = "are its size, channels and device those of the data?"
+            if "same device" in str(error) or "expected device" in str(error):
+                remedy = (
+                    "it makes or keeps tensors on another device: make them where its inputs are, "
+                    "register them as buffers, or give --trainer.accelerator cpu"
+                )
             msg = (
                 f"victim {name}: the network fails on inputs {tuple(inputs.shape)} of "
-                f"{inputs.dtype} in [0, 1] on {inputs.device}: {lines[-1].strip()}; are its size, "
-                "channels and device those of the data?"
+                f"{inputs.dtype} in [0, 1] on {inputs.device}: {lines[-1].strip()}; {remedy}"
             )
             raise ValueError(msg) from error
         if self._copies is None and inputs.numel() and not torch.compiler.is_compiling():

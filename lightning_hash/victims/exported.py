@@ -3,6 +3,7 @@
 import io
 import re
 from collections import OrderedDict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lightning_hash.victims.exported_graph import (
     NotPlainError,
     plain_json,
 )
+from lightning_hash.victims.graph_devices import GraphDevices
 
 MODEL = "models/model.json"
 CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
@@ -29,29 +31,42 @@ OLD = "it was saved by torch 2.7 or older, whose format torch unpickles"
 def load_exported(path: Path) -> nn.Module:
     """Load an exported program.
 
-    torch unpickles parts of such a file and runs Python that it makes of others. Without trust the
-    file is written anew in memory of what is plain: tensors, and a graph of torch's operators.
+    torch unpickles parts of such a file and runs Python that it makes of others. The file is
+    written anew in memory of what is plain: tensors, and a graph of torch's operators; what holds
+    more is read as it is, with trust. Weights and graph come to the CPU, wherever it was exported.
 
     Args:
         path: the file, ``.pt2``.
 
     Returns:
-        The network.
+        The network, on the CPU; a :class:`lightning_hash.victims.Victim` moves its graph too.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no exported program, was exported in training mode or for one batch
-            size.
+            size; or on a GPU where there is none, and holds more than tensors and a graph.
         UntrustedError: if it holds more than tensors and a graph.
     """
     if not path.is_file():
         msg = f"victim {path} does not exist"
         raise FileNotFoundError(msg)
-    source: Any = path if is_trusted() else _plain_archive(path)
+    records = _records(path)
+    try:
+        source: Any = _plain_archive(path, records)
+    except NotPlainError as error:
+        if not is_trusted():
+            raise UntrustedError(refusal(f"victim {path}", f"can run code ({error})")) from error
+        source = path
     try:
         network = torch.export.load(source).module()
     except Exception as error:
+        on_gpu = source is path and b'"cuda"' in records.get(MODEL, b"")
+        if on_gpu and not torch.cuda.is_available():
+            msg = f"victim {path} was exported on a GPU and there is none; export it on the CPU"
+            raise ValueError(msg) from error
         raise ValueError(_damaged(path, error)) from error
+    before = next(chain(network.parameters(), network.buffers()), torch.empty(0)).device
+    GraphDevices(network.cpu()).move(before, torch.device("cpu"))
     for node in network.graph.nodes:
         if str(node.target) == "aten.dropout.default" and node.args[2]:
             msg = f"victim {path} was exported in training mode; export model.eval()"
@@ -73,26 +88,33 @@ def _damaged(path: Path, error: Exception) -> str:
     return f"victim {path} is no exported program, or truncated ({error})"
 
 
-def _plain_archive(path: Path) -> io.BytesIO:
-    """Return the archive written anew: what torch then reads is what was looked at.
+def _records(path: Path) -> dict[str, bytes]:
+    """Return the parts of the archive by name.
 
     torch's own reader opens it: another could find other parts under the same names.
     """
-    from torch.export.pt2_archive._package import PT2ArchiveWriter
-
     try:
         reader = torch._C.PyTorchFileReader(io.BytesIO(path.read_bytes()))
-        records = {name: reader.get_record(name) for name in reader.get_all_records()}
-        if "serialized_exported_program.json" in records:
-            raise NotPlainError(OLD)
+        return {name: reader.get_record(name) for name in reader.get_all_records()}
+    except Exception as error:  # a damaged archive ends in any of several types
+        raise ValueError(_damaged(path, error)) from error
+
+
+def _plain_archive(path: Path, records: dict[str, bytes]) -> io.BytesIO:
+    """Return the archive written anew: what torch then reads is what was looked at."""
+    from torch.export.pt2_archive._package import PT2ArchiveWriter
+
+    if "serialized_exported_program.json" in records:
+        raise NotPlainError(OLD)
+    try:
         plain = {
             name: _plain_record(name, content)
             for name, content in records.items()
             if not LEFT_OUT.fullmatch(name)
         }
-    except NotPlainError as error:
-        raise UntrustedError(refusal(f"victim {path}", f"can run code ({error})")) from error
-    except Exception as error:  # a damaged archive ends in any of several types
+    except NotPlainError:
+        raise
+    except Exception as error:  # damaged parts, too
         raise ValueError(_damaged(path, error)) from error
     buffer = io.BytesIO()
     with PT2ArchiveWriter(buffer) as writer:
@@ -118,7 +140,7 @@ def _plain_pickle(name: str, content: bytes) -> bytes:
     if not content:
         return content
     try:
-        values = torch.load(io.BytesIO(content), weights_only=True)
+        values = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as error:
         msg = f"{name} is more than tensors and plain values"
         raise NotPlainError(msg) from error

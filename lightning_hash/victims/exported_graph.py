@@ -7,7 +7,7 @@ torch makes Python of it: names and targets go into code that is run, symbolic s
 import ast
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -59,7 +59,7 @@ class NotPlainError(ValueError):
 
 
 def plain_json(text: bytes) -> bytes:
-    """Return a part of an exported program without what is not needed to run it.
+    """Return a part of an exported program, on the CPU, without what is not needed to run it.
 
     Args:
         text: JSON: the program, or what its weights are.
@@ -71,7 +71,9 @@ def plain_json(text: bytes) -> bytes:
         NotPlainError: naming the first part that is more than a computation.
         ValueError: if it is no JSON.
     """
-    return json.dumps(_plain(json.loads(text), "")).encode()
+    content = _plain(json.loads(text), "")
+    types = {str(device["type"]) for device in _devices(content)}
+    return json.dumps(_on_the_cpu(content, types)).encode()
 
 
 def _plain(value: Any, key: str) -> Any:
@@ -94,6 +96,32 @@ def _plain(value: Any, key: str) -> Any:
     if not _rule(key)(value):
         raise NotPlainError(_refusal(key, value))
     return value
+
+
+def _devices(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict) and set(value) == {"type", "index"}:
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _devices(inner)
+
+
+def _on_the_cpu(value: Any, types: set[str]) -> Any:
+    """Name the CPU for each device.
+
+    Args:
+        value: JSON.
+        types: of the devices in it. As texts they stand where autocast is entered.
+    """
+    if isinstance(value, list):
+        return [_on_the_cpu(inner, types) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"type", "index"}:
+        return {"type": "cpu", "index": None}
+    if value.get("as_string") in types:
+        return {"as_string": "cpu"}
+    return {name: _on_the_cpu(inner, types) for name, inner in value.items()}
 
 
 def _plain_item(name: str, value: Any, key: str) -> Any:

@@ -18,6 +18,7 @@ from lightning_hash.utils.trust import needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.exported import load_exported
 from lightning_hash.victims.functions import CodeFunction
+from lightning_hash.victims.graph_devices import free_script
 from lightning_hash.victims.state_dict_victim import network_of_state_dict
 from lightning_hash.victims.victim import Output, Victim, as_float32, check_output
 
@@ -63,8 +64,8 @@ class ForeignNetwork(nn.Module):
             raise ValueError(msg)
         if output not in get_args(Output):
             msg = (
-                "output must be 'logits', 'tanh', 'sigmoid' or, of a function from a file, 'codes', "
-                f"got {output!r}"
+                "output must be 'logits', 'tanh', 'sigmoid' or, of a function, 'codes', got "
+                f"{output!r}"
             )
             raise ValueError(msg)
         self.network, self.output, self.bits = network, output, bits
@@ -266,4 +267,5 @@ def _script(path: Path) -> nn.Module:
     except RuntimeError as error:
         msg = f"victim {path} is no TorchScript file, or truncated ({error})"
         raise ValueError(msg) from error
+    free_script(script)
     return script

@@ -15,7 +15,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from lightning_hash.functional.checks import check_choice
 from lightning_hash.models.network import CASTS, HashNetwork
-from lightning_hash.victims.borrow import reduced_precision
+from lightning_hash.victims.borrow import reduced_precision, set_eval
 from lightning_hash.victims.victim import Victim
 
 AUTO, FASTEST = "auto", "fastest"
@@ -76,8 +76,9 @@ class Kernels:
         except Exception as error:  # whatever torch.fx, copies and foreign networks raise
             msg = f"kernels {self}: {victim.backbone} cannot be put on them ({error}); name others"
             raise ValueError(msg) from error
+        set_eval(network)
         found = Victim(
-            network.eval().requires_grad_(requires_grad=False),
+            network.requires_grad_(requires_grad=False),
             victim.backbone, victim.bits, victim.loss, victim.name, victim.sha256, victim.members,
         )  # fmt: skip
         found.channels_last, found.call = self.channels_last, victim.call

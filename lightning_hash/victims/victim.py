@@ -1,9 +1,11 @@
 """The victim of an attack: a hash model in eval mode, and what identifies it."""
 
 import hashlib
+from collections.abc import Callable
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zipfile import ZipFile
 
 import torch
@@ -17,6 +19,7 @@ from lightning_hash.utils.trust import trusting
 from lightning_hash.victims.call import LogitCall
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, check_shapes, read_checkpoint
 from lightning_hash.victims.functions import CodeFunction
+from lightning_hash.victims.graph_devices import GraphDevices
 
 Output = Literal["logits", "tanh", "sigmoid"]
 LEAST = 64  # outputs that are not all positive by chance
@@ -92,6 +95,13 @@ class Victim(nn.Module):
         """Leave the mode of the network to :func:`lightning_hash.victims.borrowed`."""
         return self
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        before = _device(self)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if before is not None:
+            GraphDevices(self.network).move(before, _device(self) or before)
+        return self
+
     def lay_out(self, inputs: Tensor) -> Tensor:
         """Return inputs in the layout that the network runs on."""
         if self.channels_last and inputs.dim() == 4:
@@ -162,6 +172,11 @@ class Victim(nn.Module):
             self._looked = True
             check_output(logits, "logits")
         return as_float32(logits)
+
+
+def _device(network: nn.Module) -> torch.device | None:
+    tensors = chain(network.parameters(), network.buffers())
+    return next((tensor.device for tensor in tensors), None)
 
 
 def _fingerprint(network: nn.Module) -> str:

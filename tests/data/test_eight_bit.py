@@ -122,3 +122,63 @@ def test_batches_of_fit_and_test_are_pinned_for_cuda(blobs, accelerator, pinned)
     blobs.setup("test")
     loaders = [blobs.train_dataloader(), *blobs.val_dataloader(), *blobs.test_dataloader()]
     assert [loader.pin_memory for loader in loaders] == [pinned] * 5
+
+
+@pytest.mark.parametrize("selected_on", ["validation", "test"])
+@pytest.mark.parametrize("make", [photos, files, arrays])
+def test_fit_and_test_move_uint8_to_a_gpu_and_train_on_the_items(tmp_path, make, selected_on):
+    """The loaders' batches, on their way to a GPU and to none, end as the same numbers."""
+    found = []
+    for accelerator in (CPUAccelerator(), CUDAAccelerator()):
+        data = make(tmp_path)
+        data.selected_on = selected_on
+        data.train_transform = None
+        trainer = SimpleNamespace(
+            accelerator=accelerator, world_size=1, global_rank=0, precision_plugin=Precision()
+        )
+        data.trainer = trainer
+        data.setup("fit")
+        data.setup("test")
+        seen = []
+        for stage, loaders in (
+            ("training", [data.training_loader(data.train_set)]),
+            ("validating", data.val_dataloader() if selected_on == "test" else []),
+            ("testing", data.test_dataloader()),
+        ):
+            vars(trainer).update(dict.fromkeys(("training", "validating", "testing"), False))
+            setattr(trainer, stage, True)
+            for number, loader in enumerate(loaders):
+                items = [loader.dataset[i] for i in range(len(loader.dataset))]
+                batch = loader.collate_fn(items)
+                seen.append(batch[0].dtype)
+                found.append(data.on_after_batch_transfer(batch, number)[0])
+        wanted = torch.uint8 if isinstance(accelerator, CUDAAccelerator) else torch.float32
+        assert set(seen) == {wanted}
+    half = len(found) // 2
+    assert half >= 3
+    for here, there in zip(found[:half], found[half:], strict=True):
+        assert here.dtype == there.dtype == torch.float32
+        assert torch.equal(here, there)
+
+
+@pytest.mark.parametrize(
+    ("selected_on", "stage", "splits"),
+    [
+        ("validation", "training", ["train"]), ("validation", "validating", ["train", "database"]),
+        ("validation", "testing", ["query", "database"]),
+        ("test", "validating", ["query", "database"]),
+    ],
+)  # fmt: skip
+def test_a_batch_is_scaled_as_its_own_split_is(tmp_path, selected_on, stage, splits):
+    data = photos(tmp_path)
+    data.setup("fit")
+    data.setup("test")
+    data.selected_on, data.train_transform = selected_on, None
+    stages = dict.fromkeys(("training", "validating", "testing"), False)
+    data.trainer = SimpleNamespace(precision_plugin=Precision(), **{**stages, stage: True})
+    scaled = []
+    for split in ("train", "query", "database"):
+        data.dataset(split).scale = lambda images, split=split: scaled.append(split) or images
+    for number in range(len(splits)):
+        data.on_after_batch_transfer((torch.zeros(1, 3, 16, 16, dtype=torch.uint8),), number)
+    assert scaled == splits

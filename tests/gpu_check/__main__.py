@@ -27,13 +27,13 @@ def main():
 
     import torch
 
-    from tests.gpu_check import agreement, commands, memory, processes, ranking, speed
+    from tests.gpu_check import agreement, commands, memory, networks, processes, ranking, speed
     from tests.gpu_check.frame import Check, Place, Table
 
     if options.child:
         {"nccl": ranking.nccl}[options.child]()
         return 0
-    modules = (processes, ranking, commands, agreement, memory, speed)
+    modules = (processes, ranking, commands, networks, agreement, memory, speed)
     checks = [check for module in modules for check in module.CHECKS]
     if options.list:
         print("\n".join(check.name for check in checks))

@@ -61,13 +61,6 @@ class Place:
             msg = "needs a GPU"
             raise LeftOutError(msg)
 
-    def now(self):
-        import torch
-
-        if self.cuda:
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
 
 @dataclass(frozen=True)
 class Check:

@@ -2,6 +2,7 @@
 
 import torch
 
+from benchmarks.clock import Clock
 from benchmarks.evaluator import make
 from lightning_hash.functional import average_precision, precision_at, precision_recall_curve
 from lightning_hash.metrics import HammingMAP
@@ -26,9 +27,9 @@ def check_ranking(name):
             there = [part.to(device) for part in case]
             few = [there[0][:10], there[1], there[2][:10], there[3]]
             measures[name](few)  # the first pass prepares memory and kernels
-            start = place.now()
-            found.append([part.cpu() for part in measures[name](there)])
-            times.append((place.now() - start) / QUERIES * 1e3)
+            with Clock(device).timed() as seconds:
+                found.append([part.cpu() for part in measures[name](there)])
+            times.append(seconds[0] / QUERIES * 1e3)
         apart = max(float((a - b).abs().nan_to_num().max()) for a, b in zip(*found, strict=True))
         alike = all(torch.equal(a.isnan(), b.isnan()) for a, b in zip(*found, strict=True))
         seen = (

@@ -103,13 +103,17 @@ def report_profile(place):
     kept = profile(activities=activities)
 
     class Profiled(Timed):
+        def wait(self):
+            if place.cuda:
+                torch.cuda.synchronize()
+
         def on_train_epoch_start(self):
             if self.current_epoch == 5:
-                self.now()
+                self.wait()
                 kept.start()
 
         def on_train_end(self):
-            self.now()
+            self.wait()
             kept.stop()
             super().on_train_end()
 

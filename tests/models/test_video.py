@@ -10,6 +10,7 @@ from lightning_hash.models import VideoNetwork
 from lightning_hash.models.build import build_network
 from lightning_hash.modules import HashModule
 from lightning_hash.victims import Victim
+from lightning_hash.victims.borrow import exact_arithmetic
 from lightning_hash.victims.victim import load_victim
 
 
@@ -84,7 +85,8 @@ def test_an_attack_sees_the_pixels_of_every_frame():
 def test_backward_in_eval_mode_on_cudnn():
     victim = Victim(network().cuda().eval())
     inputs = clips().cuda().requires_grad_()
-    victim(inputs).sum().backward()
+    with exact_arithmetic():  # TF32's error is above what is allowed here
+        victim(inputs).sum().backward()
     expected = clips().requires_grad_()
     Victim(network().eval())(expected).sum().backward()
     torch.testing.assert_close(inputs.grad.cpu(), expected.grad, atol=1e-4, rtol=1e-3)

@@ -1,5 +1,7 @@
 """What may change speed and rounding, and must not change what an attack finds."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -7,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from lightning_hash.attacks import HAG, AnchorCode, SignStep
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.models import build_model
+from lightning_hash.modules.preparation import check_precision
 from lightning_hash.victims.kernels import Kernels
 from lightning_hash.victims.victim import Victim
 from tests.conftest import TinyNet
@@ -60,6 +63,13 @@ def test_other_kernels_find_the_same(tmp_path, blobs, precision, options, attack
 def test_short_perturbations_are_refused(tmp_path, blobs, precision):
     with pytest.raises(ValueError, match="would lose most of their bits; bf16-mixed keeps them"):
         attacked(tmp_path, blobs, precision)
+
+
+def test_float16_is_refused_for_its_range():
+    with pytest.raises(
+        ValueError, match=r"16-mixed: .* in float16; bf16-mixed has float32's range"
+    ):
+        check_precision(SimpleNamespace(precision="16-mixed"))  # no Trainer of a CPU is made so
 
 
 def test_a_victim_on_kernels():

@@ -17,14 +17,16 @@ from tests.pretended_gpu.device import Pretence, install
 install()
 
 from tests.gpu_check.frame import Place  # noqa: E402
-from tests.pretended_gpu import commands, memory, parts  # noqa: E402
+from tests.pretended_gpu import benches, commands, memory, parts  # noqa: E402
 
 
 def main():
     target, *beginnings = sys.argv[1:]
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    checks = {name: check for part in (commands, parts, memory) for name, check in part.CHECKS}
+    checks = {
+        name: check for part in (commands, parts, memory, benches) for name, check in part.CHECKS
+    }
     target, found = Path(target).resolve(), {}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)

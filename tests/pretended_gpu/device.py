@@ -8,6 +8,7 @@ cannot show: cuDNN, autocast, NCCL, DDP's reducer, which dtypes a kernel takes, 
 """
 
 import sys
+import time
 import weakref
 from collections import Counter
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ STRICT = {
     aten.index_select.default, aten.native_batch_norm.default, aten.embedding.default,
     aten.searchsorted.Tensor,
 }  # fmt: skip
+DIVISIONS = {aten.div.Tensor, aten.div_.Tensor, aten.div.Scalar, aten.div_.Scalar}
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -237,6 +239,8 @@ def dispatch(func, args, kwargs):
     args, kwargs = tree_unflatten([host_of(each) for each in flat], spec)
     if device is not None:
         kwargs = {**{k: v for k, v in kwargs.items() if k != "pin_memory"}, "device": "cpu"}
+    if func in DIVISIONS and len(flat) - len(ours) == 1 and flat[0] is ours[0]:
+        func, args = _by_reciprocal(func, *args)
     found = _lstm_cell(func, args) or func(*args, **kwargs)
     WAITS.operations[WAITS.region] += 1
     if device is not None and device.type == "cpu":
@@ -292,6 +296,14 @@ def _refuse_mixtures(func, args, plain):
             raise RuntimeError(msg)
 
 
+def _by_reciprocal(func, dividend, divisor):
+    """CUDA multiplies by the reciprocal of a number that the host knows."""
+    if not dividend.is_floating_point():
+        return func, (dividend, divisor)
+    product = aten.mul_ if "div_" in func.overloadpacket.__name__ else aten.mul
+    return product.Tensor, (dividend, 1 / torch.as_tensor(divisor, dtype=dividend.dtype))
+
+
 def _lstm_cell(func, args):
     """CUDA's own LSTM cell, which has no CPU kernel; ``None`` for everything else."""
     name = func.overloadpacket.__name__
@@ -330,8 +342,15 @@ def _lstm_backward(of_hidden, of_cell, before, now, workspace, has_bias):
 class Pretence(TorchDispatchMode):
     """While it is entered, ``device="cuda"`` makes pretended tensors."""
 
+    supports_higher_order_operators = True
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func is torch.ops.higher_order.cond:
+            WAITS.note("cond")
+            which, if_true, if_false, operands = args
+            with self:
+                return (if_true if host_of(which).item() else if_false)(*operands)
         if func not in WAITING and torch._C._dispatch_has_kernel_for_dispatch_key(
             func.name(), COMPOSITE
         ):
@@ -351,11 +370,19 @@ def _names_cuda(value):
 class Event:
     """Stands for torch.cuda.Event: what is recorded has happened."""
 
+    def __init__(self, enable_timing=False):
+        self.timing = enable_timing
+
     def record(self, stream=None):
-        pass
+        self.at = time.perf_counter()
 
     def synchronize(self):
         pass
+
+    def elapsed_time(self, end):
+        assert self.timing, "an event that was not made for timing"
+        assert end.timing, "an event that was not made for timing"
+        return (end.at - self.at) * 1e3
 
 
 def install(count=1):

@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import _disable_current_modes
 
 import lightning_hash
 from lightning_hash.attacks import (
@@ -14,11 +15,15 @@ from lightning_hash.attacks import (
     SignStep,
 )
 from lightning_hash.data import FolderDataModule, SampleClips
+from lightning_hash.functional import from_8bit
 from lightning_hash.metrics import HammingMAP, HammingPrecision, TargetedHammingMAP
 from lightning_hash.models import build_model
 from lightning_hash.modules import HashModule
+from lightning_hash.victims import load_foreign
 from tests.conftest import TinyNet
+from tests.gpu_check.frame import finish, start
 from tests.gpu_check.small import attacked, module, perturbation, photos, sign_step
+from tests.helpers.exported import Maker, export, on_cuda, records_of, write
 from tests.pretended_gpu.commands import ITERATIONS, fitted, steps_of
 from tests.pretended_gpu.device import CUDA, WAITS
 
@@ -96,6 +101,53 @@ def check_python(place):
             "found": found.adversarial.device.type}  # fmt: skip
 
 
+def loaded(path):
+    """A victim; torch exports and reads programs in modes of its own, which do not nest here."""
+    with _disable_current_modes():
+        return load_foreign(path, preprocess="none")
+
+
+def check_exported(place):
+    """Programs that make tensors on their way, exported on the CPU and on a device."""
+    with _disable_current_modes():
+        torch.manual_seed(0)
+        here = export(Maker(side=16).eval(), place.folder / "here.pt2", 16)
+        there = write(place.folder / "there.pt2", on_cuda(records_of(here)))
+    found = {}
+    for name, path in {"here": here, "there": there}.items():
+        victim = loaded(path)
+        made = module(victim, batch_size=5, step=sign_step)
+        with steps_of(type(made)):
+            scores = attacked(place, made, photos(size=16), ITERATIONS, log_every_n_steps=1000)
+        found[name] = {
+            "devices": scores.rows[-1]["run"]["devices"], "step": WAITS.during("step"),
+            "between": WAITS.during("between"), "moved": float(perturbation(scores).abs().max()),
+            "after": victim(torch.rand(2, 3, 16, 16)).device.type,
+        }  # fmt: skip
+    return found
+
+
+def check_branches(place):
+    """Branches of a program; torch cannot trace their gradients on the pretended device."""
+    path = place.folder / "branches.pt2"
+    finish(start(place.folder, str(path), module="tests.helpers.exported"))
+    victim, images = loaded(str(path)), torch.rand(5, 3, 4, 4)
+    with torch.no_grad():
+        here = victim(images)
+        there = victim.to(CUDA)(images.to(CUDA))
+    return {"device": there.device.type, "differ": float((there.cpu() - here).abs().max())}
+
+
+def check_levels(place):
+    """The 256 levels of an image, and how many of them a division by a number would change."""
+    levels = torch.arange(256, dtype=torch.uint8)
+    there = levels.to(CUDA)
+    return {
+        "differ": int((from_8bit(there).cpu() != from_8bit(levels)).sum()),
+        "of a number": int(((there.float() / 255).cpu() != levels.float() / 255).sum()),
+    }
+
+
 def check_metric(metric):
     def run(place):
         generator = torch.Generator().manual_seed(0)
@@ -131,6 +183,9 @@ CHECKS = [
     ("inputs stop_finished", check_attack(lambda _: photos(), stop_finished=True)),
     ("finished queries", check_finished),
     ("python attack", check_python),
+    ("levels", check_levels),
+    ("exported programs", check_exported),
+    ("exported branches", check_branches),
     ("metric HammingMAP", check_metric(partial(HammingMAP, top_k=20))),
     ("metric HammingMAP by index", check_metric(partial(HammingMAP, top_k=20, ties="stable"))),
     ("metric TargetedHammingMAP", check_metric(TargetedHammingMAP)),

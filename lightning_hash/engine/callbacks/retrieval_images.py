@@ -22,7 +22,7 @@ from lightning_hash.engine.callbacks.figures import (
     image_grid,
     retrieval_strip,
 )
-from lightning_hash.functional import hamming_distance, shares_label
+from lightning_hash.functional import from_8bit, hamming_distance, shares_label
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.utils.whole_file import write_whole
@@ -69,7 +69,7 @@ class RetrievalImages(Callback):
         clean = torch.stack([_still(item) for item in queries])
         sent = torch.stack(
             [
-                _still((adversarial[row].float() / 255, *item[1:]))
+                _still((from_8bit(adversarial[row]), *item[1:]))
                 for row, item in zip(shown, queries, strict=True)
             ]
         )
@@ -87,7 +87,7 @@ class RetrievalImages(Callback):
             if board is not None:
                 board.add_image(f"retrieval/{number}", figure_to_image(figure), step)
             if adversarial.dim() == 5:
-                whole = outcome.frames(row, adversarial).float() / 255
+                whole = from_8bit(outcome.frames(row, adversarial))
                 film = clip_film(queries[number][0][: len(whole)], whole)
                 write_whole(pl_module.run_folder / "films" / f"{index:06d}.png", film)
                 if board is not None:
