@@ -92,6 +92,10 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "square": ("hinge", 8 / 255, SQUARE),
     "square_targeted": ("hinge-targeted", 8 / 255, SQUARE),
     "signhunter": ("hinge", 8 / 255, (f"{LH}SignHunter", None, None)),
+    "pta": ("pta", 0.03, (f"{LH}SignStep", 0.0015, None)),
+    "pta_code": ("pta-code", 0.03, (f"{LH}AccumulatedSignStep", 0.0015, None)),
+    "sdha": ("sdha", 8 / 255, ("torch.optim.Adam", 0.01, None)),
+    "sdha_targeted": ("sdha-targeted", 8 / 255, ("torch.optim.Adam", 0.01, None)),
     "nes": ("hinge", 8 / 255, (f"{LH}NES", 0.001, 0.5)),
 }
 FRAGMENTS = {  # the preset below, what becomes of epsilon and of the step, and of the inputs

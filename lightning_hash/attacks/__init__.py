@@ -5,10 +5,13 @@ from lightning_hash.attacks.attack import Answer, iterate
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
+from lightning_hash.attacks.item_codes import LabelItems, RankedItems
 from lightning_hash.attacks.l2 import L2
 from lightning_hash.attacks.objectives import (
     HAG,
+    PTA,
     SAAT,
+    SDHA,
     AnchorCode,
     CgAT,
     HAGCode,
@@ -34,6 +37,7 @@ from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.searches import NES, SignHunter, Square
 from lightning_hash.attacks.steps import (
+    AccumulatedSignStep,
     MomentumSignStep,
     NesterovSignStep,
     NormalizedStep,
@@ -47,7 +51,10 @@ __all__ = [
     "HAG",
     "L2",
     "NES",
+    "PTA",
     "SAAT",
+    "SDHA",
+    "AccumulatedSignStep",
     "AlphaSchedule",
     "AnchorCode",
     "AnchorCodes",
@@ -65,6 +72,7 @@ __all__ = [
     "JointObjective",
     "Known",
     "LInf",
+    "LabelItems",
     "MainstayCodes",
     "MomentumSignStep",
     "NesterovSignStep",
@@ -75,6 +83,7 @@ __all__ = [
     "PerQuery",
     "Perturbation",
     "Queries",
+    "RankedItems",
     "Reference",
     "Rule",
     "Search",

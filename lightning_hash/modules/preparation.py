@@ -153,11 +153,12 @@ class CleanPass:
                 database=None if databases is None else _columns(databases.database),
                 voters=None if databases is None else _columns(databases.voters),
                 train=None if train is None else _columns(train),
+                index=queries.index,
             )
         )
         if queries.targeted:
-            codes = reference.sees == "logits" or targets is None
-            goal = queries.reference if codes else cast(Targets, targets).anchor_codes
+            is_goal = reference.is_code or targets is None
+            goal = queries.reference if is_goal else cast(Targets, targets).anchor_codes
             queries.goal = goal.to(queries.clean_logits)
 
     def _anchor_features(self, queries: Queries, items: Any) -> Tensor:

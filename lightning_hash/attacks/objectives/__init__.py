@@ -8,10 +8,14 @@ from lightning_hash.attacks.objectives.hag import HAG, HAGCode
 from lightning_hash.attacks.objectives.hinge import Hinge
 from lightning_hash.attacks.objectives.joint import JointObjective
 from lightning_hash.attacks.objectives.noise import Noise
+from lightning_hash.attacks.objectives.pta import PTA
+from lightning_hash.attacks.objectives.sdha import SDHA
 
 __all__ = [
     "HAG",
+    "PTA",
     "SAAT",
+    "SDHA",
     "AnchorCode",
     "CgAT",
     "HAGCode",
