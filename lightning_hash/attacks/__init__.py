@@ -1,8 +1,10 @@
 """Attacks on hash models: the idea (attack.py) and its parts; no Trainer, no files."""
 
 from lightning_hash.attacks.apgd import APGD
+from lightning_hash.attacks.asking_queries import AskingQueries
 from lightning_hash.attacks.attack import Answer, iterate
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
+from lightning_hash.attacks.class_target import ClassTarget
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
 from lightning_hash.attacks.item_codes import LabelItems, RankedItems
@@ -13,6 +15,7 @@ from lightning_hash.attacks.objectives import (
     SAAT,
     SDHA,
     AnchorCode,
+    CandidateAttack,
     CgAT,
     HAGCode,
     Hinge,
@@ -31,6 +34,7 @@ from lightning_hash.attacks.references import (
     CleanLogits,
     Known,
     MainstayCodes,
+    MajorityCodes,
     Reference,
 )
 from lightning_hash.attacks.rules import Rule, Search
@@ -60,10 +64,13 @@ __all__ = [
     "AnchorCodes",
     "AnchorFeatures",
     "Answer",
+    "AskingQueries",
     "Budget",
+    "CandidateAttack",
     "CenterCodes",
     "CgAT",
     "ChosenFrames",
+    "ClassTarget",
     "CleanLogits",
     "DiverseInputs",
     "EpsilonSpace",
@@ -74,6 +81,7 @@ __all__ = [
     "LInf",
     "LabelItems",
     "MainstayCodes",
+    "MajorityCodes",
     "MomentumSignStep",
     "NesterovSignStep",
     "Noise",

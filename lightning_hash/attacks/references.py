@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from lightning_hash.functional import center_code, mainstay_code
+from lightning_hash.functional import center_code, mainstay_code, majority_code
 from lightning_hash.utils.settings import Part
 
 Sight = Literal["logits", "features"]
@@ -33,6 +33,7 @@ class Known:
             database's unless there is an open set.
         train: the same of the training split; ``None`` where it is not encoded.
         index: ``(Q,)`` int64, the queries' own indices, which draws depend on.
+        queries: codes and labels of the query set, where candidates are attacked in their place.
     """
 
     clean_logits: Tensor
@@ -44,6 +45,7 @@ class Known:
     voters: tuple[Tensor, Tensor] | None = None
     train: tuple[Tensor, Tensor] | None = None
     index: Tensor | None = None
+    queries: tuple[Tensor, Tensor] | None = None
 
     @property
     def opened(self) -> bool:
@@ -63,6 +65,9 @@ class Reference(Part, ABC):
             the anchor code is the goal of a targeted attack.
         needs_database: whether it needs the codes and labels of the database.
         needs_train: whether it needs those of the training split.
+        needs_queries: whether it needs those of the query set: candidates are then attacked.
+        by_bit: whether its second dimension is that of the bits, of which each of several victims
+            takes its own.
     """
 
     targeted: bool = False
@@ -70,6 +75,8 @@ class Reference(Part, ABC):
     is_code: bool = True
     needs_database: bool = False
     needs_train: bool = False
+    needs_queries: bool = False
+    by_bit: bool = True
 
     @abstractmethod
     def __call__(self, known: Known) -> Tensor:
@@ -187,6 +194,12 @@ class CenterCodes(LabelCodes):
     code = staticmethod(center_code)
 
 
+class MajorityCodes(LabelCodes):
+    """The bitwise majority of all codes of a label: the anchor code of all that have it."""
+
+    code = staticmethod(majority_code)
+
+
 class MainstayCodes(LabelCodes):
     """The mainstay code of a label (SAAT, Yuan et al., TIFS 2023)."""
 
@@ -201,14 +214,15 @@ class JointReference(Reference):
         parts: the bits of each victim in the code.
 
     Raises:
-        ValueError: if the reference consists of features.
+        ValueError: if the reference consists of features or distances.
     """
 
     context = frozenset({"parts"})
 
     def __init__(self, reference: Reference, parts: Sequence[slice]) -> None:
-        if reference.sees != "logits":
-            msg = f"{type(reference).__name__} consists of features: it is for one victim at a time"
+        if reference.sees != "logits" or not reference.by_bit:
+            what = "features" if reference.sees != "logits" else "distances"
+            msg = f"{type(reference).__name__} consists of {what}: it is for one victim at a time"
             raise ValueError(msg)
         self.reference, self.parts = reference, tuple(parts)
         self.targeted, self.needs_database = reference.targeted, reference.needs_database

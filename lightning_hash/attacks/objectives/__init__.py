@@ -2,6 +2,7 @@
 
 from lightning_hash.attacks.objectives.anchor import AnchorCode
 from lightning_hash.attacks.objectives.base import Objective
+from lightning_hash.attacks.objectives.candidate import CandidateAttack
 from lightning_hash.attacks.objectives.centers import SAAT, CgAT
 from lightning_hash.attacks.objectives.feature import TargetFeatures
 from lightning_hash.attacks.objectives.hag import HAG, HAGCode
@@ -17,6 +18,7 @@ __all__ = [
     "SAAT",
     "SDHA",
     "AnchorCode",
+    "CandidateAttack",
     "CgAT",
     "HAGCode",
     "Hinge",
