@@ -29,7 +29,7 @@ from lightning_hash.modules.transfer import read_perturbations
 from lightning_hash.reports.overview import overview_grids
 from lightning_hash.results.rows import read_results
 from tests.conftest import TinyNet
-from tests.helpers.attacks import attack, make, rows_of
+from tests.helpers.attacks import StopAt, attack, make, rows_of
 from tests.helpers.attacks import trainer as attack_trainer
 from tests.helpers.universal import Universal
 from tests.reference import ranking as reference
@@ -158,19 +158,26 @@ def test_what_a_run_leaves(tmp_path, blobs, capsys):
         read_perturbations(place)
 
 
-def test_a_run_goes_on(tmp_path, blobs):
-    options = {**SIDE, "objective": CandidateAttack(queries=3)}
+@pytest.mark.parametrize(
+    "objective",
+    [AnchorCode(), pytest.param(CandidateAttack(queries=3), marks=pytest.mark.slow)],
+)
+def test_a_run_goes_on(objective, tmp_path, blobs):
+    options = {**SIDE, "objective": objective}
     whole = attack(tmp_path / "whole", blobs, 6, **options)
-    callback = AttackCheckpoint(2)
-    attack(tmp_path / "part", blobs, 6, callbacks=[callback], **options)
-    (path,) = (tmp_path / "part").rglob("last.ckpt")
+    callbacks = [AttackCheckpoint(2), StopAt(3, batch=1)]
+    run = attack_trainer(tmp_path / "part", 6, callbacks=callbacks, enable_checkpointing=True)
+    with pytest.raises(KeyError, match="killed"):
+        run_attack(run, make(**options), blobs)
+    path = tmp_path / "part" / "checkpoints" / "last.ckpt"
     found = attack(tmp_path / "on", blobs, 6, ckpt_path=path, **options)
     for name in ("perturbation", "codes", "index"):
         assert torch.equal(found.outcome().tensors[name], whole.outcome().tensors[name])
-    with pytest.raises(ValueError, match=r"belongs to another attack: its .*side"):
-        attack(tmp_path / "other", blobs, 6, ckpt_path=path, **{
-            **options, "objective": AnchorCode(), "side": "query", "targets": TargetChoice(n_t=3),
-        })  # fmt: skip
+    for one, other in zip(found.rows, whole.rows, strict=True):
+        assert (one["metric"], one["value"]) == (other["metric"], other["value"])
+    if objective.name == "dhta":
+        with pytest.raises(ValueError, match=r"its attack\.side is 'candidate', this run's is "):
+            attack(tmp_path / "other", blobs, 6, ckpt_path=path, **{**options, "side": "query"})
 
 
 def test_candidates_that_no_query_is_to_miss(tmp_path, blobs):
