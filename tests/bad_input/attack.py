@@ -161,7 +161,11 @@ CASES: list[Case] = [
         1,
         ("objective ca-plus attacks items of the database; give side: candidate",),
     ),
-    (f"{ON} --model.side candidat", 2, ("--model.side", "candidate")),
+    (
+        f"attack {WITH_DATA} --model.side candidat",
+        2,
+        ("--model.side: there is no 'candidat'; there are: candidate, query",),
+    ),
     (
         f"{ON} --model.metrics '[RankPercentile]'",
         1,
