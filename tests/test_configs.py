@@ -129,8 +129,8 @@ def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_
         "--trainer.enable_progress_bar=false",
     ]
     candidates = presets[0].startswith("candidate")
-    if candidates:  # of the ten queries few share a label
-        arguments.append("--model.targets.n_t=1")
+    if candidates:  # queries vote: of ten of them none share a label
+        arguments += ["--data.n_query=40", "--model.targets.n_t=1"]
     assert main([*arguments, "--runs", str(tmp_path), "--name", "x"]) == 0
     (found,) = tmp_path.rglob("results.json")
     rows = read_results(found)

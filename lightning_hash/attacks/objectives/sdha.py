@@ -55,22 +55,21 @@ class SDHA(Objective):
         items, there = reference.to(logits.dtype), reference[:, 0] != 0
         outputs, codes = torch.tanh(alpha * logits), torch.where(logits > 0, 1.0, -1.0).to(items)
         # r is -1 or +1: each bit has two values, which r then chooses between.
-        plus, minus = self._bits(outputs, 1), self._bits(outputs, -1)
+        plus, minus = self._bits(torch.stack([outputs, -outputs]))
         chosen = ((plus - minus).unsqueeze(1) @ items).squeeze(1)
-        far = ((plus + minus).sum(dim=1, keepdim=True) + chosen) / 2
+        twice = (plus + minus).sum(dim=1, keepdim=True) + chosen  # of what stands behind w
         distance = (logits.shape[1] - (codes.unsqueeze(1) @ items).squeeze(1)) / 2
         weights = there * (distance + TINY).pow(0.3 if self.targeted else -0.5)
-        surrogate = (weights * far).sum(dim=1) / there.sum(dim=1)
-        loss: Tensor = SURROGATE / logits.shape[1] * surrogate
-        return loss if self.targeted else -loss
+        scale = SURROGATE / logits.shape[1] / (2 if self.targeted else -2)
+        return (weights * twice).sum(dim=1) * (scale / there.sum(dim=1))
 
     def penalty(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Return the mean squared change per query; see :meth:`Objective.penalty`."""
         return (perturbed - clean).square().flatten(1).mean(dim=1)
 
-    def _bits(self, outputs: Tensor, sign: int) -> Tensor:
-        """Return what each bit adds for an item whose bit is ``sign``, ``(B, K)``."""
-        half, agreement = (outputs - sign).abs() / 2, outputs * sign
+    def _bits(self, agreement: Tensor) -> Tensor:
+        """Return what bits add whose q r is ``agreement``, where |q - r| is 1 - q r."""
+        half = (1 - agreement) / 2
         if self.targeted:
             return half * torch.sigmoid(-10 * agreement)
         return half * torch.sigmoid(5 * agreement) + torch.sigmoid(-5 * agreement)
