@@ -61,7 +61,8 @@ class SDHA(Objective):
         distance = (logits.shape[1] - (codes.unsqueeze(1) @ items).squeeze(1)) / 2
         weights = there * (distance + TINY).pow(0.3 if self.targeted else -0.5)
         scale = SURROGATE / logits.shape[1] / (2 if self.targeted else -2)
-        return (weights * twice).sum(dim=1) * (scale / there.sum(dim=1))
+        losses: Tensor = (weights * scale * twice).sum(dim=1) / there.sum(dim=1)
+        return losses
 
     def penalty(self, perturbed: Tensor, clean: Tensor) -> Tensor:
         """Return the mean squared change per query; see :meth:`Objective.penalty`."""
