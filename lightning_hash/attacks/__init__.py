@@ -1,15 +1,21 @@
 """Attacks on hash models: the idea (attack.py) and its parts; no Trainer, no files."""
 
 from lightning_hash.attacks.apgd import APGD
+from lightning_hash.attacks.asking_queries import AskingQueries
 from lightning_hash.attacks.attack import Answer, iterate
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
+from lightning_hash.attacks.class_target import ClassTarget
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
+from lightning_hash.attacks.item_codes import LabelItems, RankedItems
 from lightning_hash.attacks.l2 import L2
 from lightning_hash.attacks.objectives import (
     HAG,
+    PTA,
     SAAT,
+    SDHA,
     AnchorCode,
+    CandidateAttack,
     CgAT,
     HAGCode,
     Hinge,
@@ -28,12 +34,14 @@ from lightning_hash.attacks.references import (
     CleanLogits,
     Known,
     MainstayCodes,
+    MajorityCodes,
     Reference,
 )
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.searches import NES, SignHunter, Square
 from lightning_hash.attacks.steps import (
+    AccumulatedSignStep,
     MomentumSignStep,
     NesterovSignStep,
     NormalizedStep,
@@ -47,16 +55,22 @@ __all__ = [
     "HAG",
     "L2",
     "NES",
+    "PTA",
     "SAAT",
+    "SDHA",
+    "AccumulatedSignStep",
     "AlphaSchedule",
     "AnchorCode",
     "AnchorCodes",
     "AnchorFeatures",
     "Answer",
+    "AskingQueries",
     "Budget",
+    "CandidateAttack",
     "CenterCodes",
     "CgAT",
     "ChosenFrames",
+    "ClassTarget",
     "CleanLogits",
     "DiverseInputs",
     "EpsilonSpace",
@@ -65,7 +79,9 @@ __all__ = [
     "JointObjective",
     "Known",
     "LInf",
+    "LabelItems",
     "MainstayCodes",
+    "MajorityCodes",
     "MomentumSignStep",
     "NesterovSignStep",
     "Noise",
@@ -75,6 +91,7 @@ __all__ = [
     "PerQuery",
     "Perturbation",
     "Queries",
+    "RankedItems",
     "Reference",
     "Rule",
     "Search",

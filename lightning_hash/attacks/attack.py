@@ -76,13 +76,16 @@ def iterate(
     parameters = list(perturbation.parameters())
 
     def closure(rows: Rows = ALL) -> Answer:
-        outputs = victim(perturbation(queries.inputs, rows), rows)
+        perturbed = perturbation(queries.inputs, rows)
+        outputs = victim(perturbed, rows)
         logits, seen = outputs if isinstance(outputs, tuple) else (outputs, outputs)
         queries.asked[rows] += 1
         if oracle is not None and oracle.shows != "logits":
             losses = oracle.judge(logits.detach(), queries, rows)
             return Answer(losses, -losses, queries.asked[rows])
         losses = objective(seen, queries.reference[rows], alpha)
+        penalty = objective.penalty(perturbed, queries.inputs[rows])
+        losses = losses if penalty is None else losses + penalty
         if torch.is_grad_enabled():
             loss = losses.sum() / (len(queries.index) if perturbation.shared else 1)
             _leave_gradients(loss, parameters, backward)

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from lightning_hash.functional import center_code, mainstay_code
+from lightning_hash.functional import center_code, mainstay_code, majority_code
 from lightning_hash.utils.settings import Part
 
 Sight = Literal["logits", "features"]
@@ -32,6 +32,8 @@ class Known:
         voters: the same of the items that vote for targets, whose labels have C' columns; the
             database's unless there is an open set.
         train: the same of the training split; ``None`` where it is not encoded.
+        index: ``(Q,)`` int64, the queries' own indices, which draws depend on.
+        queries: codes and labels of the query set, where candidates are attacked in their place.
     """
 
     clean_logits: Tensor
@@ -42,6 +44,15 @@ class Known:
     database: tuple[Tensor, Tensor] | None = None
     voters: tuple[Tensor, Tensor] | None = None
     train: tuple[Tensor, Tensor] | None = None
+    index: Tensor | None = None
+    queries: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def opened(self) -> bool:
+        """Whether the voters are an open set, whose labels have columns of their own."""
+        if self.voters is None or self.database is None:
+            return False
+        return self.voters[1] is not self.database[1]
 
 
 class Reference(Part, ABC):
@@ -50,14 +61,22 @@ class Reference(Part, ABC):
     Attributes:
         targeted: whether it is that of a target, which the attack is to reach.
         sees: whether it consists of ``"logits"`` or codes, or of ``"features"``.
+        is_code: whether it is one code for each query, which success is then measured by; otherwise
+            the anchor code is the goal of a targeted attack.
         needs_database: whether it needs the codes and labels of the database.
         needs_train: whether it needs those of the training split.
+        needs_queries: whether it needs those of the query set: candidates are then attacked.
+        by_bit: whether its second dimension is that of the bits, of which each of several victims
+            takes its own.
     """
 
     targeted: bool = False
     sees: Sight = "logits"
+    is_code: bool = True
     needs_database: bool = False
     needs_train: bool = False
+    needs_queries: bool = False
+    by_bit: bool = True
 
     @abstractmethod
     def __call__(self, known: Known) -> Tensor:
@@ -100,7 +119,7 @@ class AnchorFeatures(Reference):
 
     targeted = True
     needs_database = True
-    sees = "features"
+    sees, is_code = "features", False
 
     def __call__(self, known: Known) -> Tensor:
         """Return the features ``(Q, D)``."""
@@ -109,14 +128,14 @@ class AnchorFeatures(Reference):
         return known.anchor_features
 
 
-class LabelCodes(Reference):
-    """A code that stands for a whole label; its negative is returned where it is to be left.
+class OfLabel(Reference):
+    """Base of references that are made of the items of a label.
 
     Args:
         targeted: take the target's label, not the query's own.
-        voters: whose codes and labels make the code: those of the ``"database"``, in whose place
+        voters: whose codes and labels are looked at: those of the ``"database"``, in whose place
             the open set votes for targets that come from it, or those of the ``"train"`` split, as
-            in CgAT's and SAAT's public codes.
+            in CgAT's, SAAT's and SDHA's public codes.
 
     Raises:
         ValueError: if ``voters`` is unknown.
@@ -131,13 +150,12 @@ class LabelCodes(Reference):
         self.targeted, self.voters = targeted, voters
         self.needs_train = voters == "train"
 
-    @staticmethod
-    @abstractmethod
-    def code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tensor:
-        """Return b ``(Q, K)`` of labels ``(Q, C)`` from the codes and labels of N items."""
+    def labels_and_items(self, known: Known) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the labels ``(Q, C)``, and codes ``(N, K)`` and labels ``(N, C)`` of the voters.
 
-    def __call__(self, known: Known) -> Tensor:
-        """Return b ``(Q, K)`` of the target's labels, or -b of the query's own."""
+        Raises:
+            ValueError: if one of them is not known.
+        """
         name = type(self).__name__
         labels = known.target_labels if self.targeted else known.labels
         if labels is None:
@@ -150,9 +168,23 @@ class LabelCodes(Reference):
             what = "training split" if self.needs_train else "database"
             msg = f"{name} needs a {what} of codes and labels"
             raise ValueError(msg)
+        return labels.cpu(), (items[0].cpu(), items[1].cpu())
+
+
+class LabelCodes(OfLabel):
+    """A code that stands for a whole label; its negative is returned where it is to be left."""
+
+    @staticmethod
+    @abstractmethod
+    def code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tensor:
+        """Return b ``(Q, K)`` of labels ``(Q, C)`` from the codes and labels of N items."""
+
+    def __call__(self, known: Known) -> Tensor:
+        """Return b ``(Q, K)`` of the target's labels, or -b of the query's own."""
+        labels, items = self.labels_and_items(known)
         # A query's label is one of few: each code is computed once.
-        rows, place = torch.unique(labels.cpu(), dim=0, return_inverse=True)
-        codes = self.code(rows, items[0].cpu(), items[1].cpu())[place].to(known.clean_logits)
+        rows, place = torch.unique(labels, dim=0, return_inverse=True)
+        codes = self.code(rows, *items)[place].to(known.clean_logits)
         return codes if self.targeted else -codes
 
 
@@ -160,6 +192,12 @@ class CenterCodes(LabelCodes):
     """The centre code of a label (CgAT, Wang et al., WWW 2023)."""
 
     code = staticmethod(center_code)
+
+
+class MajorityCodes(LabelCodes):
+    """The bitwise majority of all codes of a label: the anchor code of all that have it."""
+
+    code = staticmethod(majority_code)
 
 
 class MainstayCodes(LabelCodes):
@@ -176,18 +214,19 @@ class JointReference(Reference):
         parts: the bits of each victim in the code.
 
     Raises:
-        ValueError: if the reference consists of features.
+        ValueError: if the reference consists of features or distances.
     """
 
     context = frozenset({"parts"})
 
     def __init__(self, reference: Reference, parts: Sequence[slice]) -> None:
-        if reference.sees != "logits":
-            msg = f"{type(reference).__name__} consists of features: it is for one victim at a time"
+        if reference.sees != "logits" or not reference.by_bit:
+            what = "features" if reference.sees != "logits" else "distances"
+            msg = f"{type(reference).__name__} consists of {what}: it is for one victim at a time"
             raise ValueError(msg)
         self.reference, self.parts = reference, tuple(parts)
         self.targeted, self.needs_database = reference.targeted, reference.needs_database
-        self.needs_train = reference.needs_train
+        self.needs_train, self.is_code = reference.needs_train, reference.is_code
 
     def settings(self) -> dict[str, object]:
         """Return the settings of each victim's reference."""

@@ -159,6 +159,39 @@ class NesterovSignStep(MomentumSignStep):
         return loss
 
 
+class AccumulatedSignStep(Step):
+    """Step by the sign of the sum of all gradients so far, none scaled (PTA's public code).
+
+    That code never sets the gradient to zero, so that its backward passes add up.
+
+    Args:
+        params: parameters of shape ``(B, ...)``.
+        lr: change of every value per step, in the units of the perturbation.
+
+    Raises:
+        ValueError: if ``lr`` is not positive.
+
+    Example:
+        >>> x = torch.nn.Parameter(torch.zeros(1, 2))
+        >>> step = AccumulatedSignStep([x], lr=0.5)
+        >>> for gradient in ([3.0, -1.0], [-1.0, 1.0]):
+        ...     x.grad = torch.tensor([gradient])
+        ...     _ = step.step()
+        >>> x.tolist()
+        [[-1.0, 0.5]]
+    """
+
+    def __init__(self, params: ParamsT, lr: float = 1 / 255) -> None:
+        super().__init__(params, lr)
+
+    def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Add the gradient and return the sign of the sum."""
+        state = self.state[parameter]
+        state["sum"] = state["sum"] + gradient if "sum" in state else gradient.clone()
+        total: Tensor = state["sum"]
+        return total.sign()
+
+
 class NormalizedStep(Step):
     """Step by the gradient over its L2 norm, per query (the DHTA authors' public code).
 

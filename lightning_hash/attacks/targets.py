@@ -98,6 +98,7 @@ class TargetChoice(Part):
         database_codes: Tensor,
         database_labels: Tensor,
         database_index: Tensor,
+        among: str = "database",
     ) -> Targets:
         """Choose the targets.
 
@@ -107,6 +108,7 @@ class TargetChoice(Part):
             database_codes: ``(N, K)`` of -1/+1.
             database_labels: ``(N, C)`` of 0/1.
             database_index: ``(N,)`` int, the items' own indices.
+            among: what these items are, for the messages.
 
         Returns:
             The targets, row by row as the queries came.
@@ -135,12 +137,12 @@ class TargetChoice(Part):
                 )
                 raise ValueError(msg)
             if entry is None:
-                target = self._draw_label(label, vectors, counts, generator)
+                target = self._draw_label(label, vectors, counts, generator, among)
             else:
-                target = self._given_label(entry, vectors, int(query))
+                target = self._given_label(entry, vectors, int(query), among)
             members = torch.nonzero(group == target).flatten()
             if entry is not None and "anchor" in entry:
-                items = self._given_items(entry["anchor"], index, int(query))
+                items = self._given_items(entry["anchor"], index, int(query), among)
                 if (group[items] != target).any():
                     msg = (
                         f"{f'anchors {self.anchors}' if self.anchors else f'file {self.file}'}: "
@@ -150,7 +152,7 @@ class TargetChoice(Part):
                     raise ValueError(msg)
             elif len(members) < self.n_t:
                 msg = (
-                    f"n_t = {self.n_t} is larger than the {len(members)} database items with the "
+                    f"n_t = {self.n_t} is larger than the {len(members)} {among} items with the "
                     f"target label of query {int(query)}; lower n_t or give another target"
                 )
                 raise ValueError(msg)
@@ -166,7 +168,12 @@ class TargetChoice(Part):
         )
 
     def _draw_label(
-        self, label: Tensor, vectors: Tensor, counts: Tensor, generator: torch.Generator
+        self,
+        label: Tensor,
+        vectors: Tensor,
+        counts: Tensor,
+        generator: torch.Generator,
+        among: str,
     ) -> int:
         different = self.rule == "different"
         # Many classes have as many vectors.
@@ -182,7 +189,7 @@ class TargetChoice(Part):
         if len(candidates) == 0:
             most = int(counts[allowed].max()) if allowed.any() else 0
             msg = (
-                f"n_t = {self.n_t}: a target label must occur more than n_t times in the database, "
+                f"n_t = {self.n_t}: a target label must occur more than n_t times in the {among}, "
                 f"but the most frequent label vector that is {self.rule} from a query's occurs "
                 f"{most} times; lower n_t{'' if most else ', or give data of more labels'}"
             )
@@ -197,21 +204,23 @@ class TargetChoice(Part):
             return read_target_json(Path(self.file))
         return read_target_rows(self.file, self.anchors, self.queries, classes)
 
-    def _given_label(self, entry: dict[str, list[int]], vectors: Tensor, query: int) -> int:
+    def _given_label(
+        self, entry: dict[str, list[int]], vectors: Tensor, query: int, among: str
+    ) -> int:
         target = torch.tensor(entry["target"])
         if target.shape != vectors.shape[1:]:
             msg = (
                 f"file {self.file}: the target of query {query} has {target.numel()} columns, "
-                f"the labels of the database {vectors.shape[1]}"
+                f"the labels of the {among} {vectors.shape[1]}"
             )
             raise ValueError(msg)
         found = torch.nonzero((vectors == target).all(dim=1)).flatten()
         if len(found) == 0:
-            msg = f"file {self.file}: no database item has the target label of query {query}"
+            msg = f"file {self.file}: no {among} item has the target label of query {query}"
             raise ValueError(msg)
         return int(found[0])
 
-    def _given_items(self, anchor: list[int], index: Tensor, query: int) -> Tensor:
+    def _given_items(self, anchor: list[int], index: Tensor, query: int, among: str) -> Tensor:
         wanted = torch.tensor(anchor)
         if len(wanted) != self.n_t:
             msg = (
@@ -222,7 +231,7 @@ class TargetChoice(Part):
         items = torch.searchsorted(index, wanted).clamp(max=len(index) - 1)
         if not torch.equal(index[items], wanted):
             msg = (
-                f"file {self.file}: the anchor set of query {query} names items not in the database"
+                f"file {self.file}: the anchor set of query {query} names items not in the {among}"
             )
             raise ValueError(msg)
         return items

@@ -23,6 +23,7 @@ from lightning_hash.engine.callbacks import (
 from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.strategies import QueryParallelStrategy
 from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.candidates import check_candidates
 from lightning_hash.modules.databases import (
     Databases,
     TargetDatabase,
@@ -80,12 +81,15 @@ def run_attack(
         read_checkpoint(Path(ckpt_path), "attack", maker, prefix="ckpt_path: ", needs=("epoch",))
     with borrowed(module.victim.network):
         data = _queries(trainer, module, datamodule)
-        target = choose_target_database(module.target_database, datamodule)
+        target, candidates = module.target_database, module.side == "candidate"
+        if candidates:
+            check_candidates(data, module.recipe, module.evaluation.ranking, target)
+        target = "database" if candidates else choose_target_database(target, datamodule)
         if module.recipe.reference.targeted:
             check_targets(data, module.recipe.targets, target)
         needs_train = module.recipe.reference.needs_train
         databases = find_databases(
-            trainer, module.victim, datamodule, target, codes, train=needs_train
+            trainer, module.victim, datamodule, target, codes, train=needs_train, queries=candidates
         )
         if ckpt_path == "last":
             ckpt_path = _newest_checkpoint(trainer.log_dir)
@@ -117,6 +121,9 @@ def attack_encoded(
     Raises:
         ValueError: if the objective needs a database and there is none.
     """
+    if module.side != "query":
+        msg = "side: candidates are items of a data module's database; give them to run_attack"
+        raise ValueError(msg)
     data = _queries(trainer, module, datamodule)
     databases = None
     if database is not None:
@@ -157,7 +164,8 @@ def _queries(trainer: pl.Trainer, module: AttackModule, datamodule: HashDataModu
     """Draw the queries; a Trainer that does not fit is refused before any process starts."""
     check_attack_trainer(trainer)
     datamodule.prepare_data()
-    data = QueryData(datamodule, *module.query_options)
+    split = "database" if module.side == "candidate" else "query"
+    data = QueryData(datamodule, *module.query_options, split=split)
     data.setup("predict")
     check_strategy(trainer, module.recipe, data)
     return data
@@ -171,6 +179,7 @@ def find_databases(
     codes: str | None = None,
     *,
     train: bool = False,
+    queries: bool = False,
 ) -> Databases | None:
     """Encode or read what queries are ranked against.
 
@@ -181,6 +190,7 @@ def find_databases(
         target: what t-MAP ranks, chosen by :func:`choose_target_database`.
         codes: as in :func:`run_attack`.
         train: encode the training split too.
+        queries: encode the query set too.
 
     Returns:
         What the queries are ranked against; ``None`` where data without labels have no relevance.
@@ -199,15 +209,17 @@ def find_databases(
     splits = [] if codes is not None else ["database"]
     if target != "database":
         splits.append(OPEN_SET)
-    if train:
-        splits.append("train")
+    splits += ["train"] if train else []
+    splits += ["query"] if queries else []
     found = encode_splits(trainer, victim, datamodule, splits) if splits else {}
     if codes is not None:
         made = made_with(victim, datamodule, "database", trainer)
         found["database"] = database_codes(Path(codes), datamodule, made)
         if found["database"].foreign is not None:
             rank_zero_warn(f"codes {codes} do not say which model they are of")
-    return Databases(found["database"], found.get(OPEN_SET), target, found.get("train"))
+    return Databases(
+        found["database"], found.get(OPEN_SET), target, found.get("train"), found.get("query")
+    )
 
 
 def _newest_checkpoint(folder: str | None) -> str | None:

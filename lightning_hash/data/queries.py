@@ -7,9 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info
-from torch.utils.data import Dataset, Subset, default_collate
+from torch.utils.data import Subset, default_collate
 
-from lightning_hash.data.base import HashDataModule, Item, collate_of
+from lightning_hash.data.base import HashDataModule, collate_of
 from lightning_hash.utils.array_files import read_index
 from lightning_hash.utils.numbers import check_seed
 
@@ -45,6 +45,9 @@ class BatchNumbers:
 class QueryData(pl.LightningDataModule):
     """Queries of a data module's query set, drawn or chosen, in fixed batches.
 
+    Of ``split`` ``"database"`` they are candidates: items of the database, which are attacked as
+    queries otherwise are.
+
     Batches are formed over all queries first and then dealt to the processes in turn, so that a
     query's neighbours are the same under any number of processes. All processes take as many turns;
     in the last one a process may have a batch of no queries.
@@ -56,6 +59,7 @@ class QueryData(pl.LightningDataModule):
         seed: seed of the draw.
         query_index: which queries, in this order, instead of a draw: their indices in the query
             set, or a file of them.
+        split: ``"query"`` or ``"database"``.
 
     Attributes:
         chosen: the indices of ``query_index``; ``None`` where the queries are drawn.
@@ -75,6 +79,7 @@ class QueryData(pl.LightningDataModule):
         batch_size: int = 100,
         seed: int = 0,
         query_index: list[int] | str | None = None,
+        split: str = "query",
     ) -> None:
         super().__init__()
         if n_queries is not None and n_queries < 1:
@@ -83,7 +88,7 @@ class QueryData(pl.LightningDataModule):
         if batch_size < 1:
             msg = f"batch_size must be at least 1, got {batch_size}"
             raise ValueError(msg)
-        self.source = source
+        self.source, self.split = source, split
         check_seed("seed", seed)
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.chosen = None if query_index is None else read_index("query_index", query_index)
@@ -107,20 +112,23 @@ class QueryData(pl.LightningDataModule):
         if hasattr(self, "queries"):
             return
         self.source.setup("predict")
-        query_set: Dataset[Item] = self.source.query_set
+        query_set = self.source.dataset(self.split)
         total = len(query_set)  # type: ignore[arg-type]
+        what = "queries" if self.split == "query" else "database items"
         if self.chosen is not None:
             if max(self.chosen) >= total:
                 msg = (
-                    f"query_index: {max(self.chosen)} is none of the {total} queries of "
-                    f"{self.source.name}, which count from 0; give the query set it belongs to"
+                    f"query_index: {max(self.chosen)} is none of the {total} {what} of "
+                    f"{self.source.name}, which count from 0; give the {self.split} set that "
+                    "it belongs to"
                 )
                 raise ValueError(msg)
             self.queries = Subset(query_set, self.chosen)
             return
         wanted = total if self.n_queries is None else min(self.n_queries, total)
         if self.n_queries is not None and self.n_queries > total:
-            rank_zero_info(f"n_queries {self.n_queries}: the query set has {total}, all are taken")
+            msg = f"n_queries {self.n_queries}: the {self.split} set has {total}, all are taken"
+            rank_zero_info(msg)
         generator = torch.Generator().manual_seed(self.seed)
         positions = torch.randperm(total, generator=generator)[:wanted].sort().values
         self.queries = Subset(query_set, positions.tolist())

@@ -66,6 +66,37 @@ def mainstay_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Ten
     return _vote(labels, codes, database_labels, _mainstay_weights)
 
 
+def majority_code(labels: Tensor, codes: Tensor, database_labels: Tensor) -> Tensor:
+    """Return the bitwise majority of the codes of all items that share a label; a tie gives +1.
+
+    Args:
+        labels: ``(Q, C)`` of 0/1.
+        codes: ``(N, K)`` of -1/+1.
+        database_labels: ``(N, C)`` of 0/1.
+
+    Returns:
+        int8 ``(Q, K)`` of -1/+1.
+
+    Raises:
+        ValueError: if the shapes do not fit, or no item shares a label.
+
+    Example:
+        >>> codes = torch.tensor([[1, -1], [1, 1], [-1, -1]])
+        >>> majority_code(torch.tensor([[1, 0]]), codes, torch.tensor([[1, 0], [1, 0], [0, 1]]))
+        tensor([[1, 1]], dtype=torch.int8)
+    """
+    return _vote(labels, codes, database_labels, _sharing)
+
+
+def _sharing(labels: Tensor, others: Tensor) -> Tensor:
+    shared = shares_label(labels, others)
+    if not shared.any(dim=1).all():
+        row = labels[torch.nonzero(~shared.any(dim=1))[0, 0]]
+        msg = f"none of {len(others)} items has the label {row.tolist()}, so that no code votes"
+        raise ValueError(msg)
+    return shared.double()
+
+
 def _center_weights(labels: Tensor, others: Tensor) -> Tensor:
     shared = shares_label(labels, others).double()
     strangers = len(others) - shared.sum(dim=1, keepdim=True)

@@ -1,6 +1,7 @@
 """Metrics of retrieval under attack: torchmetrics with numbers from functional."""
 
 from lightning_hash.metrics.attack_metrics import AttackMetrics
+from lightning_hash.metrics.candidates import CandidateMetric, InTopK, RankPercentile
 from lightning_hash.metrics.hamming import (
     HammingMAP,
     HammingMetric,
@@ -12,12 +13,15 @@ from lightning_hash.metrics.query_metric import QueryMetric, Score
 
 __all__ = [
     "AttackMetrics",
+    "CandidateMetric",
     "HammingMAP",
     "HammingMetric",
     "HammingPrecision",
+    "InTopK",
     "MeanByIndex",
     "PerQueryMetric",
     "QueryMetric",
+    "RankPercentile",
     "Score",
     "TargetedHammingMAP",
 ]

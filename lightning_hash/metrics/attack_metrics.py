@@ -7,8 +7,10 @@ from typing import Any, cast
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from lightning_hash.functional.candidates import Retrieval
 from lightning_hash.functional.checks import check_choice
 from lightning_hash.functional.options import RankingOptions
+from lightning_hash.metrics.candidates import CandidateMetric
 from lightning_hash.metrics.hamming import (
     HammingMAP,
     HammingMetric,
@@ -115,6 +117,12 @@ class AttackMetrics(MetricCollection):
     def set_target_database(self, codes: Tensor, labels: Tensor, index: Tensor) -> None:
         """Take the items that t-MAP ranks; see :meth:`HammingMetric.set_database`."""
         self._holder("target").set_database(codes, labels, index)
+
+    def set_retrieval(self, retrieval: Retrieval) -> None:
+        """Take the queries and the database in which :class:`CandidateMetric` looks."""
+        for metric in self._metrics().values():
+            if isinstance(metric, CandidateMetric):
+                metric.retrieval = retrieval
 
     def update(  # type: ignore[override]  # ModuleDict.update is of its modules
         self,

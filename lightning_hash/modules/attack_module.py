@@ -42,6 +42,7 @@ from lightning_hash.modules.attack_callbacks import (
 )
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
+from lightning_hash.modules.candidates import Side, candidate_metrics
 from lightning_hash.modules.databases import Databases, TargetDatabase, open_oracle
 from lightning_hash.modules.doubts import share_used
 from lightning_hash.modules.evaluation import Evaluation, check_finite
@@ -103,6 +104,10 @@ class AttackModule(pl.LightningModule):
         target_database: what t-MAP ranks: the ``"database"``, the ``"open_set"`` or ``"both"``; the
             targets come from the open set where that is part of it. ``"auto"`` is the open set
             where the data have one (DHTA 4.5).
+        side: what is attacked: a ``"query"``, or a ``"candidate"``: an item of the database, which
+            queries of the target's label, or no longer those of its own, are to retrieve. It stands
+            for the query in the options below, and ``rank_percentile`` and ``in_top_k`` (k is
+            ``ranking.precision_n``) are measured in place of MAP.
         n_queries: queries drawn from the query set by ``seed``; ``None`` takes all.
         query_index: which queries, in this order, instead: indices in the query set, or their file.
         batch_size: queries per step.
@@ -149,6 +154,7 @@ class AttackModule(pl.LightningModule):
         stop_at: int | None = None,
         targets: TargetChoice | None = None,
         target_database: TargetDatabase = "auto",
+        side: Side = "query",
         n_queries: int | None = 100,
         query_index: list[int] | str | None = None,
         batch_size: int = 100,
@@ -182,7 +188,9 @@ class AttackModule(pl.LightningModule):
             self.victim.check_features()
         self.target_database: TargetDatabase = target_database
         self.query_options = (n_queries, batch_size, seed, query_index)
-        self.evaluation = Evaluation(self.victim, ranking, metrics or ())
+        self.side: Side = side
+        own = candidate_metrics(side, ranking, targeted=self.recipe.reference.targeted)
+        self.evaluation = Evaluation(self.victim, ranking, [*own, *(metrics or ())])
         self.wanted_kernels, self.kernels = read_kernels(kernels), cast(Kernels | None, None)
         self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0
 
@@ -209,10 +217,12 @@ class AttackModule(pl.LightningModule):
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the perturbations, beside victim and data; after ``setup``."""
-        more = {}
+        more: dict[str, Any] = {}
         if self.shared:
             batch = self.data.source.batch_size * self.trainer.world_size
             more["learned_on"] = {"split": "train", "global_batch": batch}
+        if self.side != "query":
+            more["side"] = self.side
         return self.recipe.settings(self.perturbation(0), **more)
 
     def setup(self, stage: str) -> None:
@@ -290,8 +300,8 @@ class AttackModule(pl.LightningModule):
         """Compute what a batch is compared with, on the device."""
         queries.to(self.device)
         self.clean.set_clean(queries)
-        open_set = self.databases is not None and self.databases.open_set is not None
-        items = self.data.source.open_set if open_set else self.data.source.database_set
+        split = "database" if self.databases is None else self.databases.targets[0]
+        items = self.data.source.dataset(split)
         self.clean.set_reference(queries, self.recipe.reference, items)
         if self.recipe.oracle is not None:
             queries.goal_list = self.recipe.oracle.goal_list(queries.goal)

@@ -9,7 +9,7 @@ from torch.utils.data import ConcatDataset
 
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.base import OPEN_SET, HashDataModule
 
 TargetDatabase = Literal["auto", "database", "open_set", "both"]
 
@@ -44,12 +44,22 @@ class Databases:
         open_set: items of classes that the victim never saw (DHTA 4.5), with labels of their own.
         target: what t-MAP ranks; the anchors come from the open set where that is part of it.
         train: the training split's codes, where an objective needs them (CgAT, SAAT).
+        queries: the query set's codes, where candidates are attacked, items of the database: these
+            queries retrieve them, and targets are labels of theirs.
     """
 
     database: CodeSet
     open_set: CodeSet | None
     target: TargetDatabase
     train: CodeSet | None = None
+    queries: CodeSet | None = None
+
+    @property
+    def targets(self) -> tuple[str, CodeSet]:
+        """The split that targets come from, and its items, which vote for their anchor codes."""
+        if self.queries is not None:
+            return "query", self.queries
+        return ("database" if self.open_set is None else OPEN_SET), self.voters
 
     @property
     def voters(self) -> CodeSet:

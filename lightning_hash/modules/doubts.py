@@ -93,7 +93,8 @@ def doubts_before(
         found += [name + doubt for doubt in (*collapsed, *of_map)]
     if "targets" in queries:
         own = queries["labels"] if databases is None or databases.open_set is None else None
-        found += _of_targets(queries["targets"], own)
+        candidates = databases is not None and databases.queries is not None
+        found += _of_targets(queries["targets"], own, candidates=candidates)
     if n_leaked and databases is not None:
         found.append(
             f"{n_leaked} queries of the query set are in the database, where each finds itself"
@@ -242,17 +243,22 @@ def _error_of_mean(values: Tensor, codes: Tensor) -> float | None:
     return float(spread.sqrt()) / len(values)
 
 
-def _of_targets(targets: Tensor, labels: Tensor | None) -> list[str]:
-    """Doubt targets that are the queries' own labels, or all equal."""
+def _of_targets(targets: Tensor, labels: Tensor | None, *, candidates: bool) -> list[str]:
+    """Doubt targets that are the queries' own labels, or all equal, which candidates' may be."""
     found = []
     if labels is not None:
         same = int((targets.to(labels) == labels).all(dim=1).sum())
-        if same:
+        if same and candidates:
+            found.append(
+                f"the target of {same} of {len(targets)} candidates is their own label, whose "
+                "queries retrieve them anyway"
+            )
+        elif same:
             found.append(
                 f"the target of {same} of {len(targets)} queries is their own label: t-MAP counts "
                 "what they retrieve anyway"
             )
-    if len(targets) >= FEW and len(torch.unique(targets, dim=0)) == 1:
+    if not candidates and len(targets) >= FEW and len(torch.unique(targets, dim=0)) == 1:
         found.append(f"all {len(targets)} queries have one target: t-MAP is that of one label")
     return found
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_hash.attacks import Queries
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import RankingOptions
+from lightning_hash.functional.candidates import Retrieval
 from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.doubts import doubts_before, say
@@ -57,7 +58,7 @@ class Evaluation(nn.Module):
         rows: the rows so far.
         doubts: what keeps these numbers from being believed, one line each; it stands in the rows.
         has_targets: whether every query has a target.
-        has_database: whether there is anything to rank.
+        has_database: whether there is anything to rank; candidates are ranked themselves.
     """
 
     def __init__(
@@ -85,7 +86,8 @@ class Evaluation(nn.Module):
             databases: the codes, or ``None``.
             trainer: the trainer that runs it.
         """
-        self.has_database, self.rows, self.doubts = databases is not None, [], []
+        self.has_database = databases is not None and databases.queries is None
+        self.rows, self.doubts = [], []
         self._looked = False
         self.protocol = protocol_of(data, databases, self.ranking, trainer)
         if self.names[0]:
@@ -95,8 +97,12 @@ class Evaluation(nn.Module):
             }  # fmt: skip
         if databases is None:
             return
-        database, ranked = databases.database, databases.ranked
+        database, ranked, asking = databases.database, databases.ranked, databases.queries
         for score, part in self._scored:
+            if asking is not None:
+                items = database.codes[:, part], database.index
+                score.set_retrieval(Retrieval.of(asking.codes[:, part], asking.labels, *items))
+                continue
             score.set_database(database.codes[:, part], database.labels, database.index)
             score.set_target_database(ranked.codes[:, part], ranked.labels, ranked.index)
 
@@ -183,7 +189,8 @@ class Evaluation(nn.Module):
         """
         known = {"database"} if self.has_database else set()
         if self.has_targets:
-            known |= {"target_database", "target_labels", "anchor_codes"}
+            known |= {"target_labels", "anchor_codes"}
+            known |= {"target_database"} if self.has_database else set()
         if attack is not None:
             if attack["name"] == "anchor":  # the ceiling: no query of one's own
                 known -= {"database"}

@@ -68,9 +68,12 @@ class TargetLoader:
     def _targets(self, labels: Tensor, index: Tensor) -> Targets | None:
         if self.databases is None:
             return None
-        own, voters = self.databases.query_labels(labels), self.databases.voters
+        own, (split, voters) = self.databases.query_labels(labels), self.databases.targets
+        candidates = {"among": "query set"} if split == "query" else {}
+        if candidates and not self.targeted:
+            return None
         try:
-            return self.choice(own, index, voters.codes, voters.labels, voters.index)
+            return self.choice(own, index, voters.codes, voters.labels, voters.index, **candidates)
         except ValueError as error:
             if self.targeted or self.choice.file is not None:
                 raise
@@ -143,6 +146,7 @@ class CleanPass:
         targets, databases = queries.targets, self.databases
         features = reference.sees == "features" and targets is not None
         train = None if databases is None else databases.train
+        asking = None if databases is None else databases.queries
         queries.reference = reference(
             Known(
                 queries.clean_logits,
@@ -153,11 +157,13 @@ class CleanPass:
                 database=None if databases is None else _columns(databases.database),
                 voters=None if databases is None else _columns(databases.voters),
                 train=None if train is None else _columns(train),
+                index=queries.index,
+                queries=None if asking is None else _columns(asking),
             )
         )
         if queries.targeted:
-            codes = reference.sees == "logits" or targets is None
-            goal = queries.reference if codes else cast(Targets, targets).anchor_codes
+            is_goal = reference.is_code or targets is None
+            goal = queries.reference if is_goal else cast(Targets, targets).anchor_codes
             queries.goal = goal.to(queries.clean_logits)
 
     def _anchor_features(self, queries: Queries, items: Any) -> Tensor:
@@ -192,6 +198,9 @@ def check_databases(databases: Databases | None, recipe: Recipe) -> None:
             f"objective {name} needs a database, whose items vote for codes by their labels; give "
             "data with labels, or another objective"
         )
+        raise ValueError(msg)
+    if reference.needs_queries and (databases is None or databases.queries is None):
+        msg = f"objective {name} attacks items of the database; give side: candidate"
         raise ValueError(msg)
     if databases is None or not reference.needs_train:
         return
@@ -296,13 +305,23 @@ def check_strategy(trainer: pl.Trainer, recipe: Recipe, data: QueryData) -> None
     """
     if trainer.world_size == 1 or hasattr(trainer.strategy, "query_parallel"):
         return
-    inputs, _, _, *lengths = default_collate([data.queries[0]])
-    if not recipe.perturbation(inputs, recipe.budget, lengths[0] if lengths else None).shared:
+    if not is_shared(recipe, data):
         msg = (
             f"strategy {type(trainer.strategy).__name__} averages the gradients of different "
             "queries; attacks by several processes need strategy='query_parallel'"
         )
         raise ValueError(msg)
+
+
+def is_shared(recipe: Recipe, data: QueryData) -> bool:
+    """Return whether an attack has one perturbation for all queries.
+
+    Args:
+        recipe: the parts of the attack.
+        data: the queries, set up.
+    """
+    inputs, _, _, *lengths = default_collate([data.queries[0]])
+    return recipe.perturbation(inputs, recipe.budget, lengths[0] if lengths else None).shared
 
 
 def check_targets(data: QueryData, choice: TargetChoice, target: TargetDatabase) -> None:
@@ -316,13 +335,16 @@ def check_targets(data: QueryData, choice: TargetChoice, target: TargetDatabase)
     Raises:
         ValueError: if a query has none; says what fits.
     """
-    source, sets = data.source, []
-    for split in ("database",) if target == "database" else ("database", OPEN_SET):
+    source, sets, candidates = data.source, [], data.split == "database"
+    splits = ("database",) if target == "database" else ("database", OPEN_SET)
+    for split in (*splits, "query") if candidates else splits:
         labels = getattr(source.dataset(split), "labels", None)
         if labels is None or labels.shape[1] == 0:
             return  # what a look at every item would tell comes later
         sets.append(plain_code_set(torch.ones(len(labels), 1), torch.as_tensor(labels)))
-    databases = Databases(sets[0], sets[1] if len(sets) > 1 else None, target)
+    asking = sets.pop() if candidates else None
+    open_set = sets[1] if len(sets) > 1 else None
+    databases = Databases(sets[0], open_set, target, queries=asking)
     loader = TargetLoader(databases, choice, targeted=True)
     rows = torch.tensor(data.queries.indices)
-    loader.queries(torch.zeros(len(rows), 1), source.labels_of("query")[rows], rows)
+    loader.queries(torch.zeros(len(rows), 1), source.labels_of(data.split)[rows], rows)

@@ -62,7 +62,8 @@ def data_settings(data: QueryData, databases: Databases | None) -> dict[str, Any
     """
     source = data.source
     prints = source.fingerprints()
-    inputs = json.dumps(source.input_fingerprints("query"), sort_keys=True)
+    inputs = json.dumps(source.input_fingerprints(data.split), sort_keys=True)
+    asking = None if databases is None else databases.queries
     return {
         "dataset": source.name,
         "seed": source.seed,
@@ -79,6 +80,7 @@ def data_settings(data: QueryData, databases: Databases | None) -> dict[str, Any
         "database_codes": None if databases is None else databases.database.foreign,
         "target_database": None if databases is None else databases.target,
         "n_target_database": None if databases is None else len(databases.ranked),
+        **({} if asking is None else {"n_asking": len(asking)}),
     }
 
 

@@ -76,6 +76,11 @@ class ScoreModule(pl.LightningModule):
         return self.evaluation.rows
 
     @property
+    def retrieves(self) -> bool:
+        """Whether what is attacked retrieves: it is no candidate, and there is a database."""
+        return self.databases is not None and self.databases.queries is None
+
+    @property
     def attack_name(self) -> str:
         """Name of the attack in tables."""
         return str(self.attack["name"])

@@ -68,6 +68,12 @@ def read_perturbations(folder: Path) -> Perturbations:
         raise ValueError(msg)
     found = read_protocol(metadata["protocol"], str(path))
     check_tensors(index, values, reached, found, str(path))
+    if found["attack"].get("side", "query") != "query":
+        msg = (
+            f"{path} holds perturbations of candidates, items of the database; transfer scores "
+            "those of queries: give a run without side: candidate"
+        )
+        raise ValueError(msg)
     budget, values = found["attack"]["budget"], values.float()
     epsilon, radius = float(budget["epsilon"]), None
     if budget["space"] == "normalized":

@@ -23,7 +23,7 @@ from lightning_hash.reports.settings import differing_settings, one_for_all, war
 from lightning_hash.reports.victims import add_checkpoints, checkpoint_of, victim_key
 from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
 from lightning_hash.results.settings import canonical
-from lightning_hash.results.tables import LABELS, bits_text, metrics_of
+from lightning_hash.results.tables import LABELS, bits_text, metric_label, metrics_of
 
 COLUMNS = (
     ("MAP", "map", False), ("MAP 8-bit", "map", True), ("t-MAP", "t_map", False),
@@ -101,8 +101,9 @@ def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
     rounded = {row.metric for row in panel if row.quantized}
     columns = [*COLUMNS]
     for metric in more:
-        columns += [(metric, metric, False)]
-        columns += [(f"{metric} 8-bit", metric, True)] if metric in rounded else []
+        label = metric_label(next(row for row in panel if row.metric == metric))
+        columns += [(label, metric, False)]
+        columns += [(f"{label} 8-bit", metric, True)] if metric in rounded else []
 
     def cells(rows: Sequence[ResultRow]) -> tuple[Cell | None, ...]:
         return tuple(

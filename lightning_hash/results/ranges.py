@@ -11,7 +11,7 @@ SLACK = 1e-6  # of means that are rounded
 LARGEST = 1e100  # sums of a few such numbers are finite
 _NULL: type = types.NoneType
 # Shares, whatever is ranked; other metrics are of any size.
-_SHARES = ("map", "t_map", "precision_at_n")
+_SHARES = ("map", "t_map", "precision_at_n", "rank_percentile", "in_top_k")
 _DISTANCES = ("hamming_to_clean", "hamming_to_anchor")
 
 
@@ -50,6 +50,7 @@ INNER: dict[str, Inner] = {
     "data.input_shape": Inner((list, _NULL)),
     "data.n_query": Inner((int, _NULL), 1),
     "data.n_database": Inner((int, _NULL), 0),
+    "data.n_asking": Inner((int, _NULL), 1),
     "data.target_database": Inner((str, _NULL)),
     "data.database_codes": Inner((str, _NULL)),
     "ranking.top_k": Inner((int, _NULL), 1),

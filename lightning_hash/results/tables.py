@@ -31,6 +31,8 @@ def metric_label(row: ResultRow) -> str:
     depth = row.get("ranking.precision_n")
     if row.metric == "precision_at_n" and depth is not None:
         return f"precision@{depth}"
+    if row.metric == "in_top_k" and depth is not None:
+        return f"in top {depth}"
     return LABELS.get(row.metric, row.metric)
 
 
@@ -111,11 +113,13 @@ def protocol_of(row: ResultRow, *, victims: bool = True) -> str:
         victims: whether all are of one kind of victim, to be named.
     """
     data, ranking = row.data, row.ranking
+    asking = data.get("n_asking")
+    what = "queries" if asking is None else f"candidates, {asking} queries"
     top_k, foreign = ranking.get("top_k"), data.get("database_codes")
     target = data.get("target_database")
     ranks = "the whole database" if top_k is None else f"the first {top_k}"
     parts = [
-        f"{data.get('dataset')} ({data.get('n_query')} queries, {data.get('n_database')} database "
+        f"{data.get('dataset')} ({data.get('n_query')} {what}, {data.get('n_database')} database "
         "items)",
         f"{row.victim.get('backbone')}, {row.victim.get('loss') or 'foreign model'}"
         if victims

@@ -3,7 +3,9 @@ import torch
 
 from lightning_hash.attacks import (
     HAG,
+    PTA,
     SAAT,
+    SDHA,
     AnchorCode,
     CgAT,
     HAGCode,
@@ -219,12 +221,14 @@ def test_objectives_say_what_they_need():
         (Noise(), False, False, False, logits), (AnchorCode(), True, True, False, logits),
         (TargetFeatures(), True, True, False, features), (CgAT(), False, True, False, logits),
         (CgAT(targeted=True), True, True, False, logits), (SAAT(), False, True, False, logits),
-        (SAAT(voters="train"), False, True, True, logits),
+        (SAAT(voters="train"), False, True, True, logits), (PTA(), True, True, False, logits),
+        (SDHA(voters="train"), False, True, True, logits), (SDHA(True), True, True, False, logits),
     ):  # fmt: skip
         needs = objective.reference
         found = [needs.targeted, needs.needs_database, needs.needs_train, needs.sees]
         assert found == expected, objective.name
         assert objective.iterative == (objective.name != "noise")
+        assert needs.is_code == (objective.name not in ("pta", "sdha", "sdha-targeted", "feature"))
 
 
 def test_voters_are_known():

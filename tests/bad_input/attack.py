@@ -24,6 +24,29 @@ ATTACK = (
 )
 ON = f"{ATTACK} --model.victim {{tmp}}/v.ckpt"
 DHTA = f"{ON} --config attack/dhta --model.targets.file"
+SIDE = f"{ON} --model.side candidate --model.objective AnchorCode"
+TEN = "--model.ranking.precision_n 10"
+CANDIDATES = {
+    "": ("the database has 36 items, too few for the first 100 of them",),
+    TEN: ("n_t = 9: a target label must occur more than n_t times in the query set",),
+    f"{TEN} --model.targets ClassTarget --model.targets.label 7 --model.targets.n_t 1": (
+        "label 7: 0 items of the query set have it, n_t is 1; give one of",
+        "(0, 1, 2)",
+    ),
+    f"{TEN} --model.targets ClassTarget --model.targets.label 1": (
+        "label 1: 2 items of the query set have it, n_t is 9",
+        "(none), or lower n_t",
+    ),
+    f"{TEN} --model.targets ClassTarget --model.targets.label -1": ("label must be the number",),
+    f"{TEN} --model.n_queries null --model.query_index [40]": (
+        "query_index: 40 is none of the 36 database items of",
+    ),
+    f"{TEN} --model.target_database both": ("side candidate", "target_database 'both'"),
+    f"{TEN} --model.ranking.ties stable": ("ranking.ties: ranks of candidates are averaged",),
+    f"{TEN} --model.step Square --model.oracle Oracle --model.oracle.shows ids": (
+        "side candidate: the oracle shows ids",
+    ),
+}
 QUERIES = {
     "float": ("1.5\n", "must be a whole number from 0 on, got 1.5"),
     "negative": ("-1\n", "must be a whole number from 0 on, got -1"),
@@ -160,5 +183,22 @@ CASES: list[Case] = [
     (f"{DHTA} {{tmp}}/t_deep.json", 1, ("t_deep.json is nested too deeply",)),
     (f"{DHTA} {{tmp}}/absent.json", 1, ("absent.json: cannot read the targets",)),
     (f"{DHTA} {{tmp}}/rows.npy", 1, ("rows.npy: labels must be 0 or 1, got 0.5",)),
+    *((f"{SIDE} {options}", 1, words) for options, words in CANDIDATES.items()),
+    (
+        f"{ON} --model.objective CandidateAttack",
+        1,
+        ("objective ca-plus attacks items of the database; give side: candidate",),
+    ),
+    (
+        f"attack {WITH_DATA} --model.side candidat",
+        2,
+        ("--model.side: there is no 'candidat'; there are: candidate, query",),
+    ),
+    (
+        f"{ON} --model.metrics '[RankPercentile]'",
+        1,
+        ("rank_percentile is of candidates", "give side: candidate"),
+    ),
+    (f"{ON} --model.objective PTA --model.objective.positives 0", 1, ("positives and negatives",)),
     (f"{DHTA} {{tmp}}/few.npy", 1, ("few.npy: no target for query 3",)),
 ]

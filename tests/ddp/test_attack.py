@@ -65,6 +65,19 @@ def test_any_number_of_processes_gives_the_same_bits(folder, devices):
         assert points == [pytest.approx(point, rel=1e-6) for point in logged[1][tag]], tag
 
 
+def test_two_processes_attack_the_candidates_of_one(folder):
+    arguments = [
+        "attack", *DATA, "--config=attack/candidate", "--model.n_queries=23",
+        "--model.batch_size=5", "--trainer.accelerator=cpu", "--model.targets=TargetChoice",
+        "--model.targets.n_t=2", "--model.evaluate_at=[2]", "--trainer.max_epochs=4",
+        "--model.kernels=float32",
+    ]  # fmt: skip
+    for devices in (1, 2):
+        options = [f"--name=candidates_{devices}", f"--trainer.devices={devices}"]
+        finish(start(folder, *arguments, *options))
+    same(run(folder, "candidates_2"), run(folder, "candidates_1"))
+
+
 def test_two_processes_encode_what_one_encodes(folder):
     encode = ["encode", *DATA, "--trainer.accelerator=cpu", "--data.eval_batch_size=16"]
     for devices in (1, 2):

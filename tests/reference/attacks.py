@@ -74,6 +74,64 @@ def saat_loss(logits, code, alpha, targeted):
     return sum((s + 2) * s for s in kept) / len(kept) if kept else 0.0
 
 
+def pta_loss(logits, positives, negatives, alpha, temperature):
+    """PTA (MM 2023): 1 - AP~, ranks smoothed by a sigmoid whose exponent is clamped to +-50."""
+    outputs = [math.tanh(alpha * v) for v in logits]
+
+    def distance(code):
+        return (len(code) - sum(a * b for a, b in zip(outputs, code, strict=True))) / 2
+
+    far, others = [distance(code) for code in positives], [distance(code) for code in negatives]
+
+    def before(one, other):
+        return 1 / (1 + math.exp(max(-50, min(50, -(one - other) / temperature))))
+
+    shares = []
+    for i, own in enumerate(far):
+        rank_own = 1 + sum(before(own, other) for j, other in enumerate(far) if j != i)
+        shares.append(rank_own / (rank_own + sum(before(own, other) for other in others)))
+    return 1 - sum(shares) / len(shares)
+
+
+def sdha_loss(logits, codes, alpha, targeted):
+    """`surrogate_func`, `surrogate_func_targeted` and `sdha_loss` (model/attack_model/sdha.py).
+
+    Without the mean squared change. Deliberate: a logit of 0 is a bit of -1, half a bit in theirs.
+    """
+    outputs, total = [math.tanh(alpha * v) for v in logits], 0.0
+    for code in codes:
+        near = sum(1 for v, bit in zip(logits, code, strict=True) if sign(v) != bit)
+        far = 0.0
+        for q, r in zip(outputs, code, strict=True):
+            if targeted:
+                far += abs(q - r) / 2 / (1 + math.exp(10 * q * r))
+            else:
+                agreeing = 1 / (1 + math.exp(-5 * q * r))
+                far += abs(q - r) / 2 * agreeing + 1 - agreeing
+        total += far * (near + 1e-8) ** (0.3 if targeted else -0.5)
+    surrogate = total / len(codes)
+    return 25 / len(logits) * (surrogate if targeted else -surrogate)
+
+
+def candidate_loss(logits, queries, database, alpha, towards):
+    """robrank's `RankLossCandidateAttack` with Hamming distances: CA+ towards the queries, CA- not.
+
+    Args:
+        logits: K, of the candidate.
+        queries: codes of its queries.
+        database: codes of all other items.
+        alpha: slope of the activation.
+        towards: CA+.
+    """
+    outputs, terms = [math.tanh(alpha * v) for v in logits], []
+    for query in queries:
+        own = (len(query) - sum(a * b for a, b in zip(outputs, query, strict=True))) / 2
+        for item in database:
+            other = sum(1 for a, b in zip(item, query, strict=True) if a != b)
+            terms.append(max(0.0, own - other if towards else other - own))
+    return sum(terms) / len(terms)
+
+
 # ---- codes that stand for a set of items or for a label
 
 

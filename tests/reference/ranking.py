@@ -34,6 +34,39 @@ def ap_of_order(hits, top_k, normalizer):
     return total / (found if normalizer == "retrieved" else sum(hits))
 
 
+def candidate_ranks(code, place, query, database):
+    """0-based ranks of a candidate for a query, one for each order of what is as near as it.
+
+    Args:
+        code: what the candidate has become.
+        place: which item it is; that item is none of the others.
+        query: code of the query.
+        database: codes of all items.
+    """
+    others = [distance(query, item) for i, item in enumerate(database) if i != place]
+    own = distance(query, code)
+    nearer, tied = sum(d < own for d in others), sum(d == own for d in others)
+    return [nearer + before for before in range(tied + 1)]
+
+
+def rank_percentile(code, place, queries, database):
+    """Mean share of the other items before the candidate, over queries and orders of ties."""
+    shares = []
+    for query in queries:
+        ranks = candidate_ranks(code, place, query, database)
+        shares.append(Fraction(sum(ranks), len(ranks) * (len(database) - 1)))
+    return sum(shares) / len(shares)
+
+
+def in_top_k(code, place, queries, database, k):
+    """Mean share of queries, and of orders of ties, with the candidate among the first k."""
+    shares = []
+    for query in queries:
+        ranks = candidate_ranks(code, place, query, database)
+        shares.append(Fraction(sum(rank < k for rank in ranks), len(ranks)))
+    return sum(shares) / len(shares)
+
+
 def groups(query, database, query_label, database_labels):
     """Hits of the items at each distance, nearest first, in the order of the database."""
     by_distance = {}

@@ -41,6 +41,18 @@ class Objective(Part, nn.Module, ABC):
             ``(B,)`` losses, each a function of its own row only.
         """
 
+    def penalty(self, perturbed: Tensor, clean: Tensor) -> Tensor | None:
+        """Return what is added to the loss of each query for its change, by default nothing.
+
+        Args:
+            perturbed: ``(B, ...)``, as the victim gets them.
+            clean: ``(B, ...)``, the same queries unchanged.
+
+        Returns:
+            ``(B,)``, or ``None``.
+        """
+        return None
+
     def finished(self, logits: Tensor, reference: Tensor) -> Tensor:
         """Tell which queries' codes have nothing left to flip; by default none.
 

@@ -42,6 +42,11 @@ class JointObjective(Objective):
         losses = [self.objective(logits[:, p], reference[:, p], alpha) for p in self.parts]
         return torch.stack(losses).sum(dim=0)
 
+    def penalty(self, perturbed: Tensor, clean: Tensor) -> Tensor | None:
+        """Return the sum per query over the victims."""
+        penalty = self.objective.penalty(perturbed, clean)
+        return None if penalty is None else penalty * len(self.parts)
+
     def finished(self, logits: Tensor, reference: Tensor) -> Tensor:
         """Return where no victim's code has anything left to flip."""
         each = [self.objective.finished(logits[:, p], reference[:, p]) for p in self.parts]

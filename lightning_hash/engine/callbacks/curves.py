@@ -33,7 +33,7 @@ class Curves(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute the curves of a finished attack."""
-        if not isinstance(pl_module, ScoreModule) or pl_module.databases is None:
+        if not isinstance(pl_module, ScoreModule) or not pl_module.retrieves:
             return
         if pl_module.victim.members:  # their codes stand in one another's databases
             return
@@ -41,6 +41,7 @@ class Curves(Callback):
         if not trainer.is_global_zero or pl_module.run_folder is None:
             return
         tensors, databases = outcome.tensors, pl_module.databases
+        assert databases is not None  # it retrieves
         ties: Ties = pl_module.evaluation.ranking.ties
         judged = [("own", tensors["labels"], databases.database)]
         if outcome.targets is not None:

@@ -50,12 +50,13 @@ class RetrievalImages(Callback):
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the pictures of a finished attack."""
-        if not isinstance(pl_module, ScoreModule) or pl_module.databases is None:
+        if not isinstance(pl_module, ScoreModule) or not pl_module.retrieves:
             return
         if pl_module.victim.members:
             rank_zero_info("no pictures: several victims retrieve different items; see transfer")
             return
         databases = pl_module.databases
+        assert databases is not None  # it retrieves
         outcome = pl_module.outcome()
         if not trainer.is_global_zero or pl_module.run_folder is None:
             return

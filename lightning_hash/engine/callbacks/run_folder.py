@@ -40,7 +40,7 @@ class RunFolder(Callback):
             writes all of them.
         retrieved: ranks of ``retrieved.csv``, see
             :func:`lightning_hash.engine.callbacks.retrieved.retrieved_table`; ``None`` writes none,
-            nor does an attack without a database.
+            nor does an attack without a database or on candidates.
 
     Raises:
         ValueError: if ``retrieved`` is below 1.
@@ -134,7 +134,7 @@ class RunFolder(Callback):
             write_whole(folder / "skipped.json", json.dumps(skipped, indent=1).encode())
         if outcome.targets is not None:
             write_targets(folder / "targets.json", outcome.tensors["index"], outcome.targets)
-        if self.retrieved is not None and pl_module.databases is not None:
+        if self.retrieved is not None and pl_module.retrieves:
             table = retrieved_table(pl_module, outcome, self.retrieved)
             write_whole(folder / "retrieved.csv", table.encode(errors="surrogateescape"))
         images = outcome.tensors["adversarial_8bit"]
