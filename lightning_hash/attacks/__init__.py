@@ -2,6 +2,7 @@
 
 from lightning_hash.attacks.apgd import APGD
 from lightning_hash.attacks.attack import Answer, iterate
+from lightning_hash.attacks.box import Box
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
@@ -9,6 +10,7 @@ from lightning_hash.attacks.l2 import L2
 from lightning_hash.attacks.objectives import (
     HAG,
     SAAT,
+    SSTUAA,
     AnchorCode,
     CgAT,
     HAGCode,
@@ -19,7 +21,13 @@ from lightning_hash.attacks.objectives import (
     TargetFeatures,
 )
 from lightning_hash.attacks.oracle import Oracle
-from lightning_hash.attacks.perturbations import ChosenFrames, PerQuery, Perturbation
+from lightning_hash.attacks.perturbations import (
+    ChosenFrames,
+    Patch,
+    PerQuery,
+    Perturbation,
+    Universal,
+)
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.references import (
     AnchorCodes,
@@ -48,11 +56,13 @@ __all__ = [
     "L2",
     "NES",
     "SAAT",
+    "SSTUAA",
     "AlphaSchedule",
     "AnchorCode",
     "AnchorCodes",
     "AnchorFeatures",
     "Answer",
+    "Box",
     "Budget",
     "CenterCodes",
     "CgAT",
@@ -72,6 +82,7 @@ __all__ = [
     "NormalizedStep",
     "Objective",
     "Oracle",
+    "Patch",
     "PerQuery",
     "Perturbation",
     "Queries",
@@ -85,6 +96,7 @@ __all__ = [
     "TargetChoice",
     "TargetFeatures",
     "Targets",
+    "Universal",
     "iterate",
     "parse_epsilon",
     "query_generator",

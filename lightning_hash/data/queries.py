@@ -56,6 +56,8 @@ class QueryData(pl.LightningDataModule):
         seed: seed of the draw.
         query_index: which queries, in this order, instead of a draw: their indices in the query
             set, or a file of them.
+        split: whose items they are; those of ``"train"`` show how well what was learnt there
+            carries over.
 
     Attributes:
         chosen: the indices of ``query_index``; ``None`` where the queries are drawn.
@@ -75,6 +77,7 @@ class QueryData(pl.LightningDataModule):
         batch_size: int = 100,
         seed: int = 0,
         query_index: list[int] | str | None = None,
+        split: str = "query",
     ) -> None:
         super().__init__()
         if n_queries is not None and n_queries < 1:
@@ -83,7 +86,7 @@ class QueryData(pl.LightningDataModule):
         if batch_size < 1:
             msg = f"batch_size must be at least 1, got {batch_size}"
             raise ValueError(msg)
-        self.source = source
+        self.source, self.split = source, split
         check_seed("seed", seed)
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.chosen = None if query_index is None else read_index("query_index", query_index)
@@ -107,7 +110,7 @@ class QueryData(pl.LightningDataModule):
         if hasattr(self, "queries"):
             return
         self.source.setup("predict")
-        query_set: Dataset[Item] = self.source.query_set
+        query_set: Dataset[Item] = self.source.dataset(self.split)
         total = len(query_set)  # type: ignore[arg-type]
         if self.chosen is not None:
             if max(self.chosen) >= total:
@@ -119,7 +122,7 @@ class QueryData(pl.LightningDataModule):
             self.queries = Subset(query_set, self.chosen)
             return
         wanted = total if self.n_queries is None else min(self.n_queries, total)
-        if self.n_queries is not None and self.n_queries > total:
+        if self.n_queries is not None and self.n_queries > total and self.split == "query":
             rank_zero_info(f"n_queries {self.n_queries}: the query set has {total}, all are taken")
         generator = torch.Generator().manual_seed(self.seed)
         positions = torch.randperm(total, generator=generator)[:wanted].sort().values

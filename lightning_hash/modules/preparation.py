@@ -256,8 +256,16 @@ def choose_kernels(
 
     Raises:
         ValueError: if kernels in a number type of their own, or ``"fastest"``, are asked for in
-            another precision.
+            another precision; or kernels that change the layers an objective compares.
     """
+    if recipe.objective.compares_layers:
+        if isinstance(wanted, Kernels) and (wanted.folded or wanted.compiled):
+            msg = (
+                f"kernels {wanted}: objective {recipe.objective.name} compares the network's own "
+                "layers, which folding and compiling change; give float32"
+            )
+            raise ValueError(msg)
+        wanted = wanted if isinstance(wanted, Kernels) else Kernels()
     whole = str(trainer.precision) == "32-true"
     if not whole and (wanted == FASTEST or (isinstance(wanted, Kernels) and not wanted.exact)):
         msg = (

@@ -8,10 +8,12 @@ from lightning_hash.attacks.objectives.hag import HAG, HAGCode
 from lightning_hash.attacks.objectives.hinge import Hinge
 from lightning_hash.attacks.objectives.joint import JointObjective
 from lightning_hash.attacks.objectives.noise import Noise
+from lightning_hash.attacks.objectives.ss_tuaa import SSTUAA
 
 __all__ = [
     "HAG",
     "SAAT",
+    "SSTUAA",
     "AnchorCode",
     "CgAT",
     "HAGCode",
