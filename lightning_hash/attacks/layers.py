@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from lightning_hash.victims.victim import as_float32
+
 
 class LayerConsistency:
     """How unlike a network's Conv2d outputs are for perturbed images and for delta alone.
@@ -60,7 +62,7 @@ class LayerConsistency:
         outputs: list[Tensor] = []
 
         def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            outputs.append(output.float().clone())  # an activation may change it in place
+            outputs.append(as_float32(output).clone())  # an activation may change it in place
 
         hooks = [layer.register_forward_hook(keep) for layer in self.layers]
         try:

@@ -125,7 +125,8 @@ class Patch(Perturbation):
 
     def values(self, inputs: Tensor) -> Tensor:
         """Return by what the inputs ``(B, ...)`` change."""
-        return (self(inputs) - inputs).detach()
+        perturbed: Tensor = self(inputs)
+        return (perturbed - inputs).detach()
 
     @torch.no_grad()
     def draw(self, inputs: Tensor, index: Tensor, seed: int) -> None:
@@ -163,7 +164,7 @@ def _side(area: float, side: int | None, height: int, width: int) -> int:
         msg = f"Patch must have a side of at least 1 pixel, got {got}"
         raise ValueError(msg)
     if found > min(height, width):
-        got = f"side {side}" if side is not None else f"area {area}, a side of {found},"
+        got = f"side {side}" if side is not None else f"area {area}, a side of {found}"
         msg = f"Patch is larger than the image of {height} x {width}: got {got}; give less"
         raise ValueError(msg)
     return found
