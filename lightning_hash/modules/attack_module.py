@@ -283,10 +283,10 @@ class AttackModule(pl.LightningModule):
         for attack in self.attacks:
             attack.prepare(alpha)
 
-    def _know(self, queries: Queries) -> None:
+    def _know(self, queries: Queries, *, look: bool = True) -> None:
         """Compute what a batch is compared with, on the device."""
         queries.to(self.device)
-        self.clean.set_clean(queries)
+        self.clean.set_clean(queries, look=look)
         open_set = self.databases is not None and self.databases.open_set is not None
         items = self.data.source.open_set if open_set else self.data.source.database_set
         self.clean.set_reference(queries, self.recipe.reference, items)
@@ -311,7 +311,7 @@ class AttackModule(pl.LightningModule):
         alpha, backward = self._alpha(), None
         if self.shared:
             queries = self.loader.queries(*batch, with_targets=self.loader.targeted)
-            self._know(queries)
+            self._know(queries, look=not self.current_epoch)
             attack, rule, backward = self._on(queries, 0), self.rules[0], self.manual_backward
             attack.prepare(alpha)
         else:
