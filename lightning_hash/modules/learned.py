@@ -94,7 +94,9 @@ class LearnedScore:
         self.clean, self.budget = clean, budget
         self.names = ("map", "t_map") if targeted else ("map",)
 
-    def take(self, attack: dict[str, Any], iteration: int, seconds: float, **fields: Any) -> None:
+    def take(
+        self, attack: dict[str, Any], iteration: int, seconds: float, **fields: Any
+    ) -> dict[str, float]:
         """Add the rows ``train_map`` and ``train_t_map``; all processes call it together.
 
         Args:
@@ -102,6 +104,9 @@ class LearnedScore:
             iteration: iterations that were run.
             seconds: time that it took.
             fields: of the rows, as in :meth:`Evaluation.take`.
+
+        Returns:
+            The values after the attack, by the names that they are logged under.
 
         Raises:
             ValueError: if logits of a perturbed item are not finite.
@@ -120,10 +125,14 @@ class LearnedScore:
             bad.append(queries.index[~finite])
             found.append([sign_code(each) for each in logits])
         check_finite(bad, self.clean.victim, " of the training split")
-        self._take([float_ for float_, _ in found], attack, iteration, seconds, **fields)
-        self._take([eight for _, eight in found], attack, iteration, seconds, quantized=True,
-                   **fields)  # fmt: skip
+        logged: dict[str, float] = {}
+        for number, place in enumerate(("final", "final_8bit")):
+            codes = [each[number] for each in found]
+            quantized = {**fields, "quantized": place == "final_8bit"}
+            values = self._take(codes, attack, iteration, seconds, **quantized)
+            logged |= {f"{place}/{name}": value for name, value in values.items()}
         self._take([queries.clean_codes for queries in self.batches], None, 0, seconds)
+        return logged
 
     def _take(
         self,
@@ -132,9 +141,9 @@ class LearnedScore:
         iteration: int,
         seconds: float,
         **fields: Any,
-    ) -> None:
+    ) -> dict[str, float]:
         for queries, own in zip(self.batches, codes, strict=True):
             self.evaluation.add(queries, own, None, None)
-        self.evaluation.take(
+        return self.evaluation.take(
             attack, seconds, iteration=iteration, only=self.names, prefix=PREFIX, **fields
         )

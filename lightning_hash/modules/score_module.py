@@ -200,7 +200,7 @@ class ScoreModule(pl.LightningModule):
                 self.learned, self._perturbations()[0], self.evaluation, self.clean, self.budget,
                 targeted=self.targeted,
             )  # fmt: skip
-            score.take(self.attack, last, self.seconds, **said)
+            log_equal(self, score.take(self.attack, last, self.seconds, **said), last)
 
     def _take(
         self, attack: dict[str, Any] | None, iteration: int, **fields: Any

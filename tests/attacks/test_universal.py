@@ -284,7 +284,7 @@ def test_a_patch_needs_images_and_the_whole_box():
         Patch(images(), LInf("8/255"))
     with pytest.raises(ValueError, match=r"Patch covers pixels of images .* got inputs \(7,\)"):
         Patch(torch.rand(2, 7), Box())
-    with pytest.raises(ValueError, match=r"budget Box is in .* of pixels; leave it out, got 'norma"):
+    with pytest.raises(ValueError, match=r"budget Box is in .* of pixels; leave it out, got 'no"):
         Box(1, "normalized")
 
 

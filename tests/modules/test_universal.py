@@ -133,6 +133,9 @@ def test_train_map_is_that_of_as_many_training_items_as_queries(learned, name):
     targeted = [row["metric"] for row in scores.rows if row["metric"] == "train_t_map"]
     assert len(targeted) == (3 if name == "built-in" else 0)
     [ResultRow(**row) for row in scores.rows]
+    logged = scores.trainer.callback_metrics
+    assert float(logged["final/train_map"]) == pytest.approx(expected[0], abs=1e-6)
+    assert float(logged["final_8bit/train_map"]) == pytest.approx(expected[1], abs=1e-6)
 
 
 def test_few_training_items_are_all_scored(tmp_path):
