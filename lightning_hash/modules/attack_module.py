@@ -46,7 +46,7 @@ from lightning_hash.modules.databases import Databases, TargetDatabase, open_ora
 from lightning_hash.modules.doubts import share_used
 from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.gradient_watch import GradientWatch
-from lightning_hash.modules.learned import learned_on
+from lightning_hash.modules.learned import doubt_targets, learned_on
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
@@ -272,6 +272,7 @@ class AttackModule(pl.LightningModule):
         for queries in self.batches:
             self._know(queries)
         self.evaluation.look(self.data, self.batches, self.clean)
+        self.evaluation.doubt(doubt_targets(self.recipe, self.perturbation(0)))
         alpha = self._alpha()
         self.kernels = self.kernels or choose_kernels(
             self.wanted_kernels, self.victim, self.batches[0], self.recipe, alpha, self.trainer

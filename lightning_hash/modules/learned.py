@@ -48,6 +48,22 @@ def check_training_split(recipe: Recipe, data: QueryData) -> None:
         raise ValueError(msg)
 
 
+def doubt_targets(recipe: Recipe, perturbation: Perturbation) -> list[str]:
+    """Doubt one perturbation that is to reach as many targets as there are images.
+
+    Args:
+        recipe: the parts of the attack.
+        perturbation: what is optimised.
+    """
+    choice, targeted = recipe.targets, recipe.reference.targeted
+    if not (perturbation.shared and targeted) or choice.label is not None or choice.file:
+        return []
+    return [
+        f"each image has a target of its own, and {type(perturbation).__name__} is one for all: it "
+        "cannot reach them; give targets.label"
+    ]
+
+
 def load_learned(data: QueryData, loader: TargetLoader, trainer: pl.Trainer) -> list[Queries]:
     """Load this process's batches of training items, as many as there are queries.
 

@@ -153,6 +153,7 @@ def test_a_perturbation_for_each_query_has_no_train_map(tmp_path, blobs):
     assert not [row for row in scores.rows if row["metric"].startswith("train")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("at", [(3, 0), (5, 1)])
 def test_a_killed_one_goes_on(learned, tmp_path, name, at):
@@ -294,6 +295,7 @@ def test_what_does_not_go_with_ss_tuaa(tmp_path, options, message):
         run(tmp_path, built_in(**options))
 
 
+@pytest.mark.slow
 def test_without_the_consistency_ss_tuaa_takes_any_victim(tmp_path):
     class Flat(nn.Module):
         def __init__(self):
@@ -323,6 +325,13 @@ def test_without_the_consistency_ss_tuaa_takes_any_victim(tmp_path):
 def test_labels_that_are_none(tmp_path, blobs, label, message):
     with pytest.raises(ValueError, match=message):
         attack(tmp_path, blobs, objective=AnchorCode(), targets=TargetChoice(label=label))
+
+
+def test_as_many_targets_as_images_are_doubted(tmp_path, blobs):
+    said = "each image has a target of its own, and Universal is one for all"
+    with pytest.warns(UserWarning, match=said):
+        scores = attack(tmp_path, blobs, 1, objective=AnchorCode(), perturbation=Universal)
+    assert [row for row in scores.rows if any(said in each for each in row["warnings"] or ())]
 
 
 def test_a_label_of_too_few_items_or_beside_a_file(tmp_path, blobs):
