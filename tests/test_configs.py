@@ -72,6 +72,7 @@ HAG, PGD = ("torch.optim.SGD", 500 / 255**2, 0.9), ("torch.optim.SGD", 1.0, 0)
 SIGN, MOMENTUM = (f"{LH}SignStep", 1 / 255, None), (f"{LH}MomentumSignStep", 1 / 255, 1.0)
 TWO = (f"{LH}SignStep", 2 / 255, None)
 APGD, SQUARE = (f"{LH}APGD", None, 0.75), (f"{LH}Square", None, None)
+PATCH = (f"{LH}MomentumSignStep", 8 / 255, 1.0)
 DIVERSE = {"class": f"{LH}DiverseInputs", "probability": 0.5, "smallest": 0.9, "seed": 0}
 PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "hag": ("hag", 10 / 255, HAG),
@@ -99,6 +100,10 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "candidate": ("candidate", 8 / 255, SIGN),
     "candidate_robrank": ("ca-plus", 8 / 255, (f"{LH}SignStep", 3 / 255, None)),
     "nes": ("hinge", 8 / 255, (f"{LH}NES", 0.001, 0.5)),
+    "universal": ("universal", 10 / 255, MOMENTUM),
+    "universal_targeted": ("universal-targeted", 10 / 255, ("torch.optim.Adam", 0.01, None)),
+    "patch": ("patch", 1.0, PATCH),
+    "patch_targeted": ("patch-targeted", 1.0, PATCH),
 }
 FRAGMENTS = {  # the preset below, what becomes of epsilon and of the step, and of the inputs
     "suite": ("dhta", 8 / 255, SIGN, None),

@@ -59,7 +59,8 @@ def test_an_iteration_waits_for_nothing(seen, preset):
     assert found["devices"] == ["1 x cuda"]
     assert (found["step"], found["between"]) == ({}, {})
     if preset != "noise":
-        assert 50 < found["operations"] < 200  # an iteration was seen
+        # An iteration was seen; SS-TUAA passes delta as well, and compares all layers.
+        assert 50 < found["operations"] < (400 if preset == "universal_targeted" else 200)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -3,6 +3,7 @@
 from lightning_hash.attacks.apgd import APGD
 from lightning_hash.attacks.asking_queries import AskingQueries
 from lightning_hash.attacks.attack import Answer, iterate
+from lightning_hash.attacks.box import Box
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
 from lightning_hash.attacks.class_target import ClassTarget
 from lightning_hash.attacks.draws import query_generator
@@ -14,6 +15,7 @@ from lightning_hash.attacks.objectives import (
     PTA,
     SAAT,
     SDHA,
+    SSTUAA,
     AnchorCode,
     CandidateAttack,
     CgAT,
@@ -25,7 +27,13 @@ from lightning_hash.attacks.objectives import (
     TargetFeatures,
 )
 from lightning_hash.attacks.oracle import Oracle
-from lightning_hash.attacks.perturbations import ChosenFrames, PerQuery, Perturbation
+from lightning_hash.attacks.perturbations import (
+    ChosenFrames,
+    Patch,
+    PerQuery,
+    Perturbation,
+    Universal,
+)
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.references import (
     AnchorCodes,
@@ -58,6 +66,7 @@ __all__ = [
     "PTA",
     "SAAT",
     "SDHA",
+    "SSTUAA",
     "AccumulatedSignStep",
     "AlphaSchedule",
     "AnchorCode",
@@ -65,6 +74,7 @@ __all__ = [
     "AnchorFeatures",
     "Answer",
     "AskingQueries",
+    "Box",
     "Budget",
     "CandidateAttack",
     "CenterCodes",
@@ -88,6 +98,7 @@ __all__ = [
     "NormalizedStep",
     "Objective",
     "Oracle",
+    "Patch",
     "PerQuery",
     "Perturbation",
     "Queries",
@@ -102,6 +113,7 @@ __all__ = [
     "TargetChoice",
     "TargetFeatures",
     "Targets",
+    "Universal",
     "iterate",
     "parse_epsilon",
     "query_generator",

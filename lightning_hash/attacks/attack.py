@@ -152,10 +152,12 @@ def attack(
     """
     prepare_rule(optimizer, perturbation, queries, iterations)
     for iteration in range(iterations):
+        perturbation.expect(queries.index, iteration)
         iterate(
             lambda perturbed, rows: victim(perturbed), objective, perturbation, optimizer, queries,
             alpha(iteration, iterations), oracle=oracle,
         )  # fmt: skip
+    perturbation.expect(queries.index, iterations)
     with torch.no_grad():
         perturbed: Tensor = perturbation(queries.inputs)
         return perturbed.clamp(0, 1)

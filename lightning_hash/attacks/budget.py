@@ -27,6 +27,7 @@ class Budget(Part, nn.Module, ABC):
         space: its space.
         scale: pixels per unit of the space: ``None`` in pixel space; in normalised space the
             victim's standard deviations ``(C, 1, 1)``, once :meth:`bind` was called.
+        per_value: whether the ball bounds each value by itself, so that means of values stay in it.
 
     Raises:
         ValueError: if epsilon is no number or out of its range, or the space is unknown.
@@ -34,6 +35,7 @@ class Budget(Part, nn.Module, ABC):
 
     scale: Tensor | None
     largest: ClassVar[float] = 1.0  # epsilon in pixel space
+    per_value: ClassVar[bool] = False
 
     def __init__(self, epsilon: float | str, space: EpsilonSpace = "pixel") -> None:
         super().__init__()
@@ -70,6 +72,10 @@ class Budget(Part, nn.Module, ABC):
         # A product with 1 would cost one pass forward and one backward.
         return perturbation if self.scale is None else perturbation * self.scale
 
+    def of_pixels(self, change: Tensor) -> Tensor:
+        """Return in the budget's space what is added to inputs ``(B, ...)`` in [0, 1]."""
+        return change if self.scale is None else change / self.scale
+
     @abstractmethod
     def project(self, perturbation: Tensor, clean: Tensor) -> None:
         """Project in place onto the ball, then onto the box.
@@ -88,6 +94,18 @@ class Budget(Part, nn.Module, ABC):
         # Dividing by a scale of 1 would be exact and cost two passes.
         down, up = -clean, 1 - clean
         return (down, up) if self.scale is None else (down / self.scale, up / self.scale)
+
+    def confine(self, perturbation: Tensor) -> None:
+        """Project in place onto the ball alone: what one perturbation for all inputs stays in.
+
+        Args:
+            perturbation: ``(1, ...)`` in the budget's space.
+
+        Raises:
+            ValueError: if this kind of budget has no ball without an input.
+        """
+        msg = f"budget {type(self).__name__} has no ball for one perturbation of all; give LInf"
+        raise ValueError(msg)
 
     def steepest(self, gradient: Tensor) -> Tensor:
         """Return the direction of length 1, in the ball's norm, that ascends steepest.
@@ -142,6 +160,12 @@ class LInf(Budget):
         tensor([ 0.0100, -0.0300,  0.0100])
     """
 
+    per_value = True
+
+    def confine(self, perturbation: Tensor) -> None:
+        """Clamp in place onto the ball."""
+        perturbation.clamp_(-self.epsilon, self.epsilon)
+
     def project(self, perturbation: Tensor, clean: Tensor) -> None:
         """Clamp in place onto the ball and the box (HAG Eq. 4)."""
         lowest, highest = self._bounds(clean)
@@ -156,7 +180,7 @@ class LInf(Budget):
         """Return the sign of each value."""
         return gradient.sign()
 
-    def used(self, perturbation: Tensor, live: Tensor | None = None) -> Tensor:
+    def used(self, perturbation: Tensor, live: Tensor | None = None) -> Tensor | None:
         """Return the mean |perturbation| over epsilon, of the frames that may change.
 
         Example:

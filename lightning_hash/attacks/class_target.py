@@ -1,6 +1,6 @@
 """One class as the target of all queries."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,11 @@ class ClassTarget(TargetChoice):
             raise ValueError(msg)
         self.label = label
 
+    @property
+    def one_for_all(self) -> bool:
+        """Whether the anchor sets are the same, too: each item has its own."""
+        return False
+
     def __call__(
         self,
         query_labels: Tensor,
@@ -46,22 +51,23 @@ class ClassTarget(TargetChoice):
         Raises:
             ValueError: if fewer than ``n_t`` items have the label.
         """
+        label = cast(int, self.label)
         order = torch.argsort(database_index)
         codes, labels = database_codes[order].cpu(), database_labels[order].cpu()
         index, classes = database_index[order].cpu(), labels.shape[1]
-        has = labels[:, self.label] > 0 if self.label < classes else torch.zeros(0)
+        has = labels[:, label] > 0 if label < classes else torch.zeros(0)
         members = torch.nonzero(has).flatten()
         if len(members) < self.n_t:
             counts = labels.long().sum(dim=0).tolist() if classes else []
             enough = [number for number, count in enumerate(counts) if count >= self.n_t]
             msg = (
-                f"label {self.label}: {len(members)} items of the {among} have it, n_t is "
+                f"label {label}: {len(members)} items of the {among} have it, n_t is "
                 f"{self.n_t}; give one of the labels that as many have "
                 f"({', '.join(map(str, enough[:20])) or 'none'}), or lower n_t"
             )
             raise ValueError(msg)
         target = torch.zeros(classes, dtype=torch.uint8)
-        target[self.label] = 1
+        target[label] = 1
         drawn: list[Any] = []
         for query in query_index.tolist():
             shuffled = torch.randperm(

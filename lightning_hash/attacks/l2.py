@@ -23,11 +23,15 @@ class L2(Budget):
 
     largest = math.inf
 
-    def project(self, perturbation: Tensor, clean: Tensor) -> None:
-        """Shorten in place to the ball, then clamp to the box, which shortens further."""
+    def confine(self, perturbation: Tensor) -> None:
+        """Shorten in place to the ball."""
         # A hair inside: the product is rounded.
         share = (self.epsilon * (1 - 1e-6) / _length(perturbation)).clamp(max=1)
         perturbation.mul_(_per_row(share, perturbation))
+
+    def project(self, perturbation: Tensor, clean: Tensor) -> None:
+        """Shorten in place to the ball, then clamp to the box, which shortens further."""
+        self.confine(perturbation)
         lowest, highest = self.box(clean)
         torch.clamp(perturbation, lowest, highest, out=perturbation)
 

@@ -81,7 +81,17 @@ class Recipe:
             self.oracle = Oracle(self.gives)
 
     def join(self, parts: list[slice]) -> None:
-        """Attack several victims, each on its bits of the code."""
+        """Attack several victims, each on its bits of the code.
+
+        Raises:
+            ValueError: if the objective looks into one victim.
+        """
+        if self.objective.compares_layers:
+            msg = (
+                f"objective {self.objective.name} compares the layers of one victim, got "
+                f"{len(parts)}; give weight 0"
+            )
+            raise ValueError(msg)
         self.objective = JointObjective(self.objective, parts)
         self.reference = JointReference(self.reference, parts)
 
@@ -197,8 +207,9 @@ class Recipe:
         """Make the perturbation of a batch, where it begins.
 
         Raises:
-            ValueError: if it chooses frames by their gradient and there is none, or a search is to
-                find a shared perturbation.
+            ValueError: if it chooses frames by their gradient and there is none, a search is to
+                find a shared perturbation, or the objective looks at it alone and it is none of
+                images.
         """
         made = self.perturbation(queries.inputs, self.budget, queries.lengths)
         if made.passes_live_frames and not self.objective.iterative:
@@ -207,6 +218,8 @@ class Recipe:
                 f"{self.objective.name} has none; leave perturbation out"
             )
             raise ValueError(msg)
+        if self.objective.compares_layers:
+            self._check_alone(made, queries)
         if made.shared and self.stops:
             name = "stop_finished" if self.stop_finished else "stop_at"
             msg = f"{name}: {type(made).__name__} is shared by all queries; leave it out"
@@ -221,6 +234,15 @@ class Recipe:
         if seed is not None:
             made.draw(queries.inputs, queries.index, seed)
         return made
+
+    def _check_alone(self, made: Perturbation, queries: Queries) -> None:
+        if queries.inputs.dim() != 4:
+            msg = (
+                f"objective {self.objective.name} compares layers on images (C, H, W), got inputs "
+                f"{tuple(queries.inputs.shape[1:])}; give weight 0"
+            )
+            raise ValueError(msg)
+        made.alone(queries.inputs)
 
     def settings(self, perturbation: Perturbation, **more: Any) -> dict[str, Any]:
         """Describe the attack.

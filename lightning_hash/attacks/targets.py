@@ -57,6 +57,9 @@ class TargetChoice(Part):
             such a file, as their ``anchor_generation_indexes.txt``.
         queries: which queries the rows of these files are of, by index, or a file of these, as
             their ``attack_query_index.txt``; row i is of query i by default.
+        label: one target and one anchor set for all queries, as one perturbation for all needs:
+            ``"drawn"`` by the seed, or the number of a class. The target of some queries is then
+            their own label.
 
     Raises:
         ValueError: if ``n_t`` is below 1, ``rule`` is unknown, or files do not go together.
@@ -70,6 +73,7 @@ class TargetChoice(Part):
         file: str | None = None,
         anchors: str | None = None,
         queries: list[int] | str | None = None,
+        label: int | Literal["drawn"] | None = None,
     ) -> None:
         if n_t < 1:
             msg = f"n_t must be at least 1, got {n_t}"
@@ -82,14 +86,30 @@ class TargetChoice(Part):
             msg = f"anchors and queries go with a file of rows of target labels, got file {file!r}"
             raise ValueError(msg)
         check_seed("seed", seed)
+        whole = isinstance(label, int) and not isinstance(label, bool) and label >= 0
+        if not (whole or label in (None, "drawn")):
+            msg = f"label must be the number of a class, 'drawn' or null, got {label!r}"
+            raise ValueError(msg)
+        if label is not None and file is not None:
+            msg = f"label {label} is one target for all, and file {file} has others; give one"
+            raise ValueError(msg)
+        self.label = label
         self.n_t, self.rule, self.seed, self.file = n_t, rule, seed, file
         self.anchors, self.queries = anchors, queries
+
+    @property
+    def one_for_all(self) -> bool:
+        """Whether all queries have the same target and anchor set."""
+        return self.label is not None
 
     def settings(self) -> dict[str, Any]:
         """Return the settings, with the sha256 of the files' contents."""
         files = {"file": self.file, "anchors": self.anchors, "queries": self.queries}
         digests = {f"{name}_sha256": _sha256(file) for name, file in files.items()}
-        return {**super().settings(), **digests}
+        found = {**super().settings(), **digests}
+        if self.label is None:  # rows that do not need it are as they were
+            del found["label"]
+        return found
 
     def __call__(
         self,
@@ -125,6 +145,13 @@ class TargetChoice(Part):
         )
         if len(query_index) == 0:
             return Targets(labels[:0], torch.empty(0, self.n_t, dtype=torch.int64), codes[:0])
+        if self.label is not None:
+            target, items = self._one_for_all(vectors, counts, group, among)
+            return Targets(
+                labels=vectors[target].repeat(len(query_index), 1),
+                anchor_index=index[items].repeat(len(query_index), 1),
+                anchor_codes=anchor_code(codes[items]).repeat(len(query_index), 1),
+            )
         given = self._given(labels.shape[1])
         chosen_labels, chosen_items = [], []
         for label, query in zip(query_labels.to(torch.uint8).cpu(), query_index, strict=True):
@@ -166,6 +193,32 @@ class TargetChoice(Part):
             anchor_index=torch.stack([index[items] for items in chosen_items]),
             anchor_codes=torch.stack([anchor_code(codes[items]) for items in chosen_items]),
         )
+
+    def _one_for_all(
+        self, vectors: Tensor, counts: Tensor, group: Tensor, among: str
+    ) -> tuple[int, Tensor]:
+        """Return the target's number and the rows of the anchor set, of the seed alone."""
+        generator, classes = query_generator(f"{self.seed}/all"), vectors.shape[1]
+        wanted = self.label
+        if isinstance(wanted, int):
+            if wanted >= classes:
+                msg = f"label must be one of {classes} classes, from 0 on, got {wanted}"
+                raise ValueError(msg)
+            row = torch.arange(classes) == wanted
+            found = torch.nonzero((vectors == row).all(dim=1)).flatten().tolist()
+            count = int(counts[found[0]]) if found else 0
+            if count < self.n_t:
+                msg = (
+                    f"label {wanted}: {count} {among} items have this label alone, n_t is "
+                    f"{self.n_t}; lower n_t or give another"
+                )
+                raise ValueError(msg)
+            target = found[0]
+        else:
+            none = vectors.new_zeros(classes)
+            target = self._draw_label(none, vectors, counts, generator, among)
+        members = torch.nonzero(group == target).flatten()
+        return target, members[torch.randperm(len(members), generator=generator)[: self.n_t]]
 
     def _draw_label(
         self,

@@ -48,8 +48,12 @@ class _TensorData(HashDataModule):
         super().__init__()
         self.tensors, self.database = (images, labels, *lengths), database
         items: Any = TensorDataset(images, labels, torch.arange(len(images)), *lengths)
-        self.query_set = self.train_set = self.database_set = items
+        self.query_set = self.database_set = items  # and no training split
         self.class_names = [str(column) for column in range(labels.shape[1])]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(self.tensors[0].shape[1:])
 
     def fingerprints(self) -> dict[str, str]:
         named = {str(number): tensor for number, tensor in enumerate(self.tensors)}

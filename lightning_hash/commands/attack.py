@@ -30,6 +30,7 @@ from lightning_hash.modules.databases import (
     choose_target_database,
 )
 from lightning_hash.modules.encoder import database_codes, made_with
+from lightning_hash.modules.learned import check_training_split, load_learned
 from lightning_hash.modules.preparation import check_strategy, check_targets
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.modules.trainer_check import check_attack_trainer
@@ -151,10 +152,12 @@ def _attack(
     else:
         module.setup("test")
     made: Any = list(module.perturbations)
+    learns = module.shared and module.recipe.objective.iterative and databases is not None
     scores = ScoreModule(
         module.victim, data, databases, module.batches, made, module.evaluation,
         module.recipe.budget, module.settings(), iteration=module.done, seconds=module.seconds,
         counts=module.counts(),
+        learned=load_learned(data, module.loader, trainer) if learns else None,
     )  # fmt: skip
     trainer.test(scores, datamodule=data, verbose=False, weights_only=True)
     return scores
@@ -167,6 +170,7 @@ def _queries(trainer: pl.Trainer, module: AttackModule, datamodule: HashDataModu
     split = "database" if module.side == "candidate" else "query"
     data = QueryData(datamodule, *module.query_options, split=split)
     data.setup("predict")
+    check_training_split(module.recipe, data)
     check_strategy(trainer, module.recipe, data)
     return data
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_info
-from torch.utils.data import Subset, default_collate
+from torch.utils.data import Dataset, Subset, default_collate
 
-from lightning_hash.data.base import HashDataModule, collate_of
+from lightning_hash.data.base import HashDataModule, Item, collate_of
 from lightning_hash.utils.array_files import read_index
 from lightning_hash.utils.numbers import check_seed
 
@@ -59,7 +59,8 @@ class QueryData(pl.LightningDataModule):
         seed: seed of the draw.
         query_index: which queries, in this order, instead of a draw: their indices in the query
             set, or a file of them.
-        split: ``"query"`` or ``"database"``.
+        split: whose items they are: ``"query"``, ``"database"``, or ``"train"``, where what was
+            learnt on them is measured.
 
     Attributes:
         chosen: the indices of ``query_index``; ``None`` where the queries are drawn.
@@ -112,7 +113,7 @@ class QueryData(pl.LightningDataModule):
         if hasattr(self, "queries"):
             return
         self.source.setup("predict")
-        query_set = self.source.dataset(self.split)
+        query_set: Dataset[Item] = self.source.dataset(self.split)
         total = len(query_set)  # type: ignore[arg-type]
         what = "queries" if self.split == "query" else "database items"
         if self.chosen is not None:
@@ -126,7 +127,7 @@ class QueryData(pl.LightningDataModule):
             self.queries = Subset(query_set, self.chosen)
             return
         wanted = total if self.n_queries is None else min(self.n_queries, total)
-        if self.n_queries is not None and self.n_queries > total:
+        if self.n_queries is not None and self.n_queries > total and self.split != "train":
             msg = f"n_queries {self.n_queries}: the {self.split} set has {total}, all are taken"
             rank_zero_info(msg)
         generator = torch.Generator().manual_seed(self.seed)

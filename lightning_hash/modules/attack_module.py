@@ -47,6 +47,7 @@ from lightning_hash.modules.databases import Databases, TargetDatabase, open_ora
 from lightning_hash.modules.doubts import share_used
 from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.gradient_watch import GradientWatch
+from lightning_hash.modules.learned import doubt_targets, learned_on
 from lightning_hash.modules.preparation import (
     CleanPass,
     TargetLoader,
@@ -218,9 +219,8 @@ class AttackModule(pl.LightningModule):
     def settings(self) -> dict[str, Any]:
         """Return all that decides the perturbations, beside victim and data; after ``setup``."""
         more: dict[str, Any] = {}
-        if self.shared:
-            batch = self.data.source.batch_size * self.trainer.world_size
-            more["learned_on"] = {"split": "train", "global_batch": batch}
+        if self.shared and self.recipe.objective.iterative:
+            more["learned_on"] = learned_on(self.data, self.trainer)
         if self.side != "query":
             more["side"] = self.side
         return self.recipe.settings(self.perturbation(0), **more)
@@ -257,8 +257,9 @@ class AttackModule(pl.LightningModule):
     @torch.no_grad()
     def perturbed(self, number: int) -> Tensor:
         """Return the perturbed inputs ``(B, ...)`` of a local batch, in [0, 1]."""
-        perturbed = self.perturbation(number)(self.batches[number].inputs)
-        return torch.as_tensor(perturbed).clamp(0, 1)
+        made, queries = self.perturbation(number), self.batches[number]
+        made.expect(queries.index, self.done)
+        return torch.as_tensor(made(queries.inputs)).clamp(0, 1)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Make a rule over each perturbation."""
@@ -285,6 +286,7 @@ class AttackModule(pl.LightningModule):
         for queries in self.batches:
             self._know(queries)
         self.evaluation.look(self.data, self.batches, self.clean)
+        self.evaluation.doubt(doubt_targets(self.recipe, self.perturbation(0)))
         alpha = self._alpha()
         self.kernels = self.kernels or choose_kernels(
             self.wanted_kernels, self.victim, self.batches[0], self.recipe, alpha, self.trainer
@@ -296,10 +298,10 @@ class AttackModule(pl.LightningModule):
         for attack in self.attacks:
             attack.prepare(alpha)
 
-    def _know(self, queries: Queries) -> None:
+    def _know(self, queries: Queries, *, look: bool = True) -> None:
         """Compute what a batch is compared with, on the device."""
         queries.to(self.device)
-        self.clean.set_clean(queries)
+        self.clean.set_clean(queries, look=look)
         split = "database" if self.databases is None else self.databases.targets[0]
         items = self.data.source.dataset(split)
         self.clean.set_reference(queries, self.recipe.reference, items)
@@ -308,8 +310,9 @@ class AttackModule(pl.LightningModule):
 
     def _on(self, queries: Queries, number: int) -> BatchAttack:
         """Return the attack on a batch whose references are known."""
-        victim = VictimPass(self.runner, queries, self.recipe, self.clean.context)
-        return BatchAttack(queries, self.perturbation(number), victim, self.recipe, self.parts)
+        made = self.perturbation(number)
+        victim = VictimPass(self.runner, queries, self.recipe, self.clean.context, made)
+        return BatchAttack(queries, made, victim, self.recipe, self.parts)
 
     def on_train_start(self) -> None:
         """Tell the rules what they step, once their state is loaded, and start the clock."""
@@ -323,7 +326,7 @@ class AttackModule(pl.LightningModule):
         alpha, backward = self._alpha(), None
         if self.shared:
             queries = self.loader.queries(*batch, with_targets=self.loader.targeted)
-            self._know(queries)
+            self._know(queries, look=not self.current_epoch)
             attack, rule, backward = self._on(queries, 0), self.rules[0], self.manual_backward
             attack.prepare(alpha)
         else:
@@ -373,17 +376,17 @@ class AttackModule(pl.LightningModule):
         check_finite(bad, self.victim, f" at iteration {iteration}")
         seconds = time.monotonic() - self._started
         made = ((self.perturbation(number), each) for number, each in enumerate(self.batches))
-        used = share_used(self.recipe.budget, made, self.device)
+        used = share_used(self.recipe.budget, made, self.device, iteration)
         return self.evaluation.take(
             self.settings(), seconds, iteration=iteration, budget_used=used, **self.counts()
         )
 
-    def counts(self) -> dict[str, float | None]:
+    def counts(self) -> dict[str, Any]:
         """Return the queries finished, and the mean number of questions where these are counted."""
         if self.shared or not self.recipe.iterations:
             return {}
         rule: Any = self.rules[0].optimizer
-        found: dict[str, float | None] = {}
+        found: dict[str, Any] = {}
         if isinstance(rule, Rule) and rule.counts:
             found["queries"] = mean_asked(torch.cat([queries.asked for queries in self.batches]))
         if self.recipe.stops:

@@ -79,6 +79,7 @@ class BatchAttack:
             backward: as in :func:`lightning_hash.attacks.iterate`.
         """
         self.victim.iteration = iteration
+        self.perturbation.expect(self.queries.index, iteration)
 
         def run() -> Answer:
             return iterate(

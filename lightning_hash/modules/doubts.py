@@ -265,7 +265,10 @@ def _of_targets(targets: Tensor, labels: Tensor | None, *, candidates: bool) -> 
 
 @torch.no_grad()
 def share_used(
-    budget: Budget, made: Iterable[tuple[Perturbation, Queries]], device: torch.device
+    budget: Budget,
+    made: Iterable[tuple[Perturbation, Queries]],
+    device: torch.device,
+    iteration: int,
 ) -> float | None:
     """Return the mean share of the budget that perturbations use; all processes call it together.
 
@@ -273,12 +276,14 @@ def share_used(
         budget: what they are in; says how it is measured, see :meth:`Budget.used`.
         made: the perturbation of each local batch, or the shared one, and the batch.
         device: where processes exchange numbers.
+        iteration: iterations that were run.
 
     Returns:
         From 0 to 1; ``None`` for a budget that does not say.
     """
     sums, said = torch.zeros(2, dtype=torch.float64, device=device), True
     for perturbation, queries in made:
+        perturbation.expect(queries.index, iteration)
         values = perturbation.values(queries.inputs)
         live = None if perturbation.shared else perturbation.live
         if live is None and queries.lengths is not None:

@@ -1,6 +1,6 @@
 """Codes in, result rows out: one evaluation for attacks, their milestones and transfers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -172,7 +172,13 @@ class Evaluation(nn.Module):
             )
 
     def take(
-        self, attack: dict[str, Any] | None, seconds: float, **fields: Any
+        self,
+        attack: dict[str, Any] | None,
+        seconds: float,
+        *,
+        only: Collection[str] | None = None,
+        prefix: str = "",
+        **fields: Any,
     ) -> dict[str, float]:
         """Compute what can be measured of the codes added since the last time, and keep it as rows.
 
@@ -180,6 +186,8 @@ class Evaluation(nn.Module):
             attack: settings of what was done to the queries; ``None`` is nothing, and ``name``
                 ``anchor`` stands for the targets' anchor codes in their place.
             seconds: time that it had taken.
+            only: names of the metrics; all that can be measured by default.
+            prefix: put before their names, where the codes are not those of queries.
             fields: iteration, quantized, queries, queries_finished, n_finished, budget_used,
                 warnings.
 
@@ -199,7 +207,9 @@ class Evaluation(nn.Module):
         taken = {}
         for number, (score, _) in enumerate(self._scored):
             suffix = f"/{self.names[number]}" if self.names[number] else ""
-            for name, found in score.compute(score.names(known)).items():
+            wanted = [n for n in score.names(known) if only is None or n in only]
+            for plain, found in score.compute(wanted).items():
+                name = f"{prefix}{plain}"
                 if not found.n:
                     rank_zero_warn(
                         f"{name}{suffix} is not measured at iteration {fields.get('iteration')}: "

@@ -36,6 +36,7 @@ class TargetLoader:
         self, databases: Databases | None, choice: TargetChoice, *, targeted: bool
     ) -> None:
         self.databases, self.choice, self.targeted = databases, choice, targeted
+        self._one: dict[torch.device, Targets] = {}  # that of all items, where they are
 
     def queries(
         self,
@@ -72,6 +73,8 @@ class TargetLoader:
         candidates = {"among": "query set"} if split == "query" else {}
         if candidates and not self.targeted:
             return None
+        if self.choice.one_for_all:
+            return self._one_for_all(own, index, voters)
         try:
             return self.choice(own, index, voters.codes, voters.labels, voters.index, **candidates)
         except ValueError as error:
@@ -79,6 +82,18 @@ class TargetLoader:
                 raise
             rank_zero_warn(f"t-MAP is not measured: {error}")
             return None
+
+    def _one_for_all(self, labels: Tensor, index: Tensor, voters: CodeSet) -> Targets:
+        """Return the target of all items for each of these; found once, as nothing changes it."""
+        if index.device not in self._one:
+            found = self.choice(
+                labels[:1].new_zeros(1, labels.shape[1]), index.new_zeros(1), voters.codes,
+                voters.labels, voters.index,
+            )  # fmt: skip
+            parts = {name: value.to(index.device) for name, value in vars(found).items()}
+            self._one[index.device] = Targets(**parts)
+        each = vars(self._one[index.device]).items()
+        return Targets(**{name: row.expand(len(index), -1) for name, row in each})
 
 
 def have_targets(batches: Sequence[Queries]) -> bool:
@@ -110,14 +125,18 @@ class CleanPass:
             inputs, _, _, *lengths = (part[:1].to(device) for part in data.load_batch(0))
             self.logits(inputs, *lengths)
 
-    def set_clean(self, queries: Queries) -> None:
+    def set_clean(self, queries: Queries, *, look: bool = True) -> None:
         """Compute logits and codes of a batch.
+
+        Args:
+            queries: the batch, on the device.
+            look: whether to look at the logits, for which the host waits for the device.
 
         Raises:
             ValueError: if logits are not finite, or the database's codes have another length.
         """
         logits = self.logits(queries.inputs, *queries.lengths_of())
-        bad = queries.index[~torch.isfinite(logits).all(dim=1)]
+        bad = queries.index[~torch.isfinite(logits).all(dim=1)] if look else queries.index[:0]
         if len(bad):
             msg = (
                 f"victim: its logits are not finite for {len(bad)} clean queries, first index "
@@ -265,8 +284,16 @@ def choose_kernels(
 
     Raises:
         ValueError: if kernels in a number type of their own, or ``"fastest"``, are asked for in
-            another precision.
+            another precision; or kernels that change the layers an objective compares.
     """
+    if recipe.objective.compares_layers:
+        if isinstance(wanted, Kernels) and (wanted.folded or wanted.compiled):
+            msg = (
+                f"kernels {wanted}: objective {recipe.objective.name} compares the network's own "
+                "layers, which folding and compiling change; give float32"
+            )
+            raise ValueError(msg)
+        wanted = wanted if isinstance(wanted, Kernels) else Kernels()
     whole = str(trainer.precision) == "32-true"
     if not whole and (wanted == FASTEST or (isinstance(wanted, Kernels) and not wanted.exact)):
         msg = (

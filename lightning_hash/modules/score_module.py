@@ -17,6 +17,7 @@ from lightning_hash.modules.attack_callbacks import log_equal
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.doubts import differ, doubts_after, say, share_of_way, share_used
 from lightning_hash.modules.evaluation import Evaluation, check_finite
+from lightning_hash.modules.learned import LearnedScore
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import victim_settings
 from lightning_hash.utils.distributed import any_process
@@ -42,6 +43,8 @@ class ScoreModule(pl.LightningModule):
         seconds: time that it took.
         counts: what rows say of queries finished and questions asked.
         scored_only: the perturbations are of an attack that ended elsewhere.
+        learned: this process's batches of the items that a shared perturbation learnt on, for
+            scores beside those of the queries.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class ScoreModule(pl.LightningModule):
         seconds: float = 0.0,
         counts: dict[str, Any] | None = None,
         scored_only: bool = False,
+        learned: Sequence[Queries] | None = None,
     ) -> None:
         super().__init__()
         self.victim, self.data, self.databases = victim, data, databases
@@ -66,6 +70,7 @@ class ScoreModule(pl.LightningModule):
         self.evaluation, self.budget, self.attack = evaluation, budget, attack
         self.iteration = int(attack["iterations"]) if iteration is None else iteration
         self.seconds, self.counts, self.scored_only = seconds, counts or {}, scored_only
+        self.learned = learned
         self.columns: list[dict[str, Tensor]] = []
         self._bad: list[Tensor] = []
         self._outcome: Outcome | None = None
@@ -110,9 +115,8 @@ class ScoreModule(pl.LightningModule):
         Raises:
             ValueError: if they are not those that the attack began with.
         """
-        clean = CleanPass(
-            self.victim, self.databases, self.trainer.precision_plugin.forward_context
-        )
+        context = self.trainer.precision_plugin.forward_context
+        self.clean = clean = CleanPass(self.victim, self.databases, context)
         clean.know_bits(self.data, self.device)
         changed = False
         for queries in self.batches:
@@ -136,6 +140,7 @@ class ScoreModule(pl.LightningModule):
         """Encode what is left after projection, in float and rounded to 8 bits."""
         queries, perturbation = self.batches[batch_idx], self._perturbations()[batch_idx]
         inputs, lengths = queries.inputs, queries.lengths_of()
+        perturbation.expect(queries.index, self.iteration)
         adversarial = perturbation(inputs).clamp(0, 1)
         eight_bit = self.budget.round_to_8bit(adversarial, inputs)
         logits = self.victim(adversarial, *lengths)
@@ -172,8 +177,9 @@ class ScoreModule(pl.LightningModule):
         check_finite(self._bad, self.victim)
         last = self.iteration
         made = zip(self._perturbations(), self.batches, strict=True)
-        said = {"budget_used": share_used(self.budget, made, self.device), **self.counts}
-        said["warnings"] = [*self.evaluation.doubts, *self._doubts(said["budget_used"])] or None
+        used = share_used(self.budget, made, self.device, last)
+        said = {"budget_used": used, **self.counts}
+        said["warnings"] = [*self.evaluation.doubts, *self._doubts(used)] or None
         values = self._take(self.attack, last, **said)
         log_equal(self, {f"final/{name}": value for name, value in values.items()}, last)
         for queries, columns in zip(self.batches, self.columns, strict=True):
@@ -192,6 +198,14 @@ class ScoreModule(pl.LightningModule):
                     self.evaluation.add(queries, anchors, None, None)
             targets = {"name": "anchor", "targets": self.attack["targets"]}
             self._take(targets, 0)
+        if self.learned is not None:
+            for queries in self.learned:
+                queries.to(self.device)
+            score = LearnedScore(
+                self.learned, self._perturbations()[0], self.evaluation, self.clean, self.budget,
+                targeted=self.targeted,
+            )  # fmt: skip
+            log_equal(self, score.take(self.attack, last, self.seconds, **said), last)
 
     def _take(
         self, attack: dict[str, Any] | None, iteration: int, **fields: Any

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from lightning_hash.attacks import Queries
+from lightning_hash.attacks import Perturbation, Queries
+from lightning_hash.attacks.layers import LayerConsistency
 from lightning_hash.attacks.queries import ALL, Rows
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.functional.frames import frame_mask, places_of
@@ -26,6 +27,7 @@ class VictimPass:
         queries: the batch.
         recipe: the parts of the attack.
         context: the precision's forward context.
+        perturbation: what is optimised, for an objective that looks at it alone.
 
     Attributes:
         iteration: its number, which random changes depend on.
@@ -34,8 +36,18 @@ class VictimPass:
 
     logits: Tensor | None
 
-    def __init__(self, victim: Victim, queries: Queries, recipe: Recipe, context: Context) -> None:
+    def __init__(
+        self,
+        victim: Victim,
+        queries: Queries,
+        recipe: Recipe,
+        context: Context,
+        perturbation: Perturbation | None = None,
+    ) -> None:
         self.victim, self.queries, self.context = victim, queries, context
+        self.layers, self.perturbation = None, perturbation
+        if recipe.objective.compares_layers:
+            self.layers = LayerConsistency(victim.network, victim.backbone)
         self.inputs, self.features = recipe.inputs, recipe.sees_features
         self.iteration, self.logits = 0, None
         self._index: list[int] | None = None
@@ -48,11 +60,16 @@ class VictimPass:
             self._live = frame_mask(queries.lengths, queries.inputs.shape[1])
 
     def __call__(self, perturbed: Tensor, rows: Rows) -> Tensor | tuple[Tensor, Tensor]:
-        """Return logits ``(n, K)``, or logits and features, of rows of the batch."""
+        """Return logits ``(n, K)``, or logits and what the objective sees, of rows of the batch."""
         if self.inputs is not None:
             perturbed = self.inputs(perturbed, self._index_of(rows), self.iteration)
         with self.context():
             network, lengths = self.victim.network, self.queries.lengths_of(rows)
+            if self.layers is not None and self.perturbation is not None:
+                alone = self.perturbation.alone(perturbed)
+                both = self.layers(self.victim, perturbed, alone)
+                self._keep(both[0], rows)
+                return both
             if isinstance(network, VideoNetwork) and self._live is not None:
                 known = None if self._known is None else self._known[rows]
                 clips = as_taken(network, perturbed)

@@ -29,6 +29,8 @@ COLUMNS = (
     ("MAP", "map", False), ("MAP 8-bit", "map", True), ("t-MAP", "t_map", False),
     ("t-MAP 8-bit", "t_map", True), ("perceptibility", "perceptibility", False),
 )  # fmt: skip
+# Of perturbations that learn on the training split, beside the same of the queries.
+LEARNED = {"train_map": "map", "train_t_map": "t_map"}
 
 
 def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
@@ -99,7 +101,8 @@ def _shared(row: ResultRow) -> dict[str, Any]:
 def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
     more = [metric for metric in metrics_of(panel) if metric not in LABELS]
     rounded = {row.metric for row in panel if row.quantized}
-    columns = [*COLUMNS]
+    learned = [metric for metric in metrics_of(panel) if metric in LEARNED]
+    columns = [*COLUMNS, *((LABELS[metric], metric, False) for metric in learned)]
     for metric in more:
         label = metric_label(next(row for row in panel if row.metric == metric))
         columns += [(label, metric, False)]
@@ -128,6 +131,8 @@ def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
         f"{name}: {setting_of(rows[0])}; {_cost(rows)}."
         for name, rows in zip(names, attacks, strict=True)
     ]
+    notes += [f"{name}: {gap}." for name, rows in zip(names, attacks, strict=True)
+              for gap in _gaps(rows)]  # fmt: skip
     notes += [note for rows in unended(panel) for note in _stopped(rows)]
     return Grid(
         title="Attacks",
@@ -147,6 +152,22 @@ def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
         ),
         settings=tuple(settings),
     )
+
+
+def _gaps(rows: Sequence[ResultRow]) -> list[str]:
+    """Say how far what was learnt on the training split falls short on queries."""
+    said = []
+    for learned, metric in LEARNED.items():
+        there, here = (
+            cell_of([row for row in rows if (row.metric, row.quantized) == (name, False)])
+            for name in (learned, metric)
+        )
+        if there is not None and here is not None:
+            said.append(
+                f"{LABELS[metric]} {there.mean:.4f} on training images, {here.mean:.4f} on "
+                f"queries, a gap of {here.mean - there.mean:+.4f}"
+            )
+    return said
 
 
 def _stopped(rows: Sequence[ResultRow]) -> list[str]:

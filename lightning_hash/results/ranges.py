@@ -11,7 +11,9 @@ SLACK = 1e-6  # of means that are rounded
 LARGEST = 1e100  # sums of a few such numbers are finite
 _NULL: type = types.NoneType
 # Shares, whatever is ranked; other metrics are of any size.
-_SHARES = ("map", "t_map", "precision_at_n", "rank_percentile", "in_top_k")
+_SHARES = (
+    "map", "t_map", "precision_at_n", "rank_percentile", "in_top_k", "train_map", "train_t_map",
+)  # fmt: skip
 _DISTANCES = ("hamming_to_clean", "hamming_to_anchor")
 
 

@@ -15,7 +15,9 @@ from lightning_hash.utils.escapes import terminal
 # How known metrics are called, in the order in which they are shown; others have their own name.
 LABELS = {
     "map": "MAP",
+    "train_map": "train MAP",
     "t_map": "t-MAP",
+    "train_t_map": "train t-MAP",
     "precision_at_n": "precision@N",
     "hamming_to_clean": "Hamming to clean",
     "hamming_to_anchor": "Hamming to anchor",

@@ -47,6 +47,27 @@ CANDIDATES = {
         "side candidate: the oracle shows ids",
     ),
 }
+ONE = f"{ON} --model.perturbation Universal"
+PATCH = f"{ON} --model.perturbation Patch"
+SHARED = {  # perturbations that images share: what does not go together, and what the line says
+    f"{ONE} --data.train '1 from train'": "Universal is one for all images and learns on a trai",
+    f"{PATCH} --model.budget Box --data.train '1 from train'": "of which data has 1 items; give da",
+    f"{ONE} --model.perturbation.size 0": "size must be a side of at least 1 pixel",
+    f"{ONE} --model.perturbation.size 32 --model.budget L2": "budget L2 bounds the change of a who",
+    f"{ONE} --model.step Square": "Square asks about queries one by one, and Universal is shared",
+    f"{ONE} --model.step APGD": "APGD keeps a best point for each query: Universal must",
+    f"{ONE} --model.stop_finished true": "stop_finished: Universal is shared by all queries",
+    PATCH: "no ball around the image: give budget Box, got LInf",
+    f"{PATCH} --model.budget Box --model.epsilon_space normalized": "budget Box is in [0, 1]",
+    f"{PATCH} --model.budget Box --model.perturbation.side 17": "larger than the image of 16 x 16",
+    f"{PATCH} --model.budget Box --model.perturbation.area 1.1": "area must be in (0, 1]",
+    f"{PATCH} --model.budget Box --model.perturbation.top 15": "leaves the image of 16; give at",
+    f"{PATCH} --model.budget Box --model.perturbation.left a": "left must be pixels or a share",
+    f"{ON} --model.objective SSTUAA": "PerQuery does not add the same to all images; give",
+    f"{ONE} --model.objective SSTUAA --model.objective.margin 2": "margin must be in [0, 2), got 2",
+    f"{ONE} --model.objective SSTUAA --model.kernels folded": "which folding and compiling change",
+    f"{ONE} --config attack/dhta --model.targets.label 3": "label must be one of 3 classes, from 0",
+}
 QUERIES = {
     "float": ("1.5\n", "must be a whole number from 0 on, got 1.5"),
     "negative": ("-1\n", "must be a whole number from 0 on, got -1"),
@@ -115,6 +136,13 @@ def prepare(folder: Path) -> None:
 
 
 CASES: list[Case] = [
+    *((line, 1, (words,)) for line, words in SHARED.items()),
+    (
+        "attack --config attack/patch --model.perturbation.place any",
+        2,
+        ("--model.perturbation.place: there is no 'any'; there are: fixed, random",),
+    ),
+    ("attack --config attack/dhta --model.targets.label cat", 2, ("targets.label", "no 'cat'")),
     *(
         (f"{ON} --ckpt_path {{tmp}}/ckpt/{kind}/attack.ckpt", 1, (f"{kind}/attack.ckpt",))
         for kind in DAMAGE.split()

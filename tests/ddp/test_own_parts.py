@@ -1,4 +1,4 @@
-"""A universal perturbation, a search of one's own and APGD, by two processes in one call."""
+"""Shared perturbations, a search of one's own and APGD, by two processes in one call."""
 
 import os
 from functools import partial
@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from tests.helpers.own_parts import apgd, killed, run, search, told, universal
+from tests.helpers.own_parts import apgd, built_in, killed, patch, run, search, told, universal
 from tests.helpers.processes import in_processes
 
 pytestmark = [
@@ -18,7 +18,8 @@ pytestmark = [
 ]
 
 
-MAKERS = {"universal": universal, "search": search, "apgd": apgd}
+SHARED = {"universal": universal, "built-in": built_in, "patch": patch}
+MAKERS = {**SHARED, "search": search, "apgd": apgd}
 
 
 def _attack(folder, rank):
@@ -30,7 +31,7 @@ def _attack(folder, rank):
     }  # fmt: skip
     found = {}
     for name, make in MAKERS.items():
-        strategy = "ddp" if name == "universal" else None
+        strategy = "ddp" if name in SHARED else None
         module = make()
         scores = run(folder / "whole" / name, module, 2, strategy=strategy or "query_parallel")
         found[name] = result(module, scores)
@@ -44,7 +45,7 @@ def result(module, scores):
     """Return what was made, what is told of it, and the types of the state behind it."""
     state = [kept for rule in module.rules for kept in rule.optimizer.state.values()]
     types = {(k, v.dtype) for kept in state for k, v in kept.items() if torch.is_tensor(v)}
-    parameters = [perturbation.delta.detach() for perturbation in module.perturbations]
+    parameters = [each.detach() for each in module.perturbations.parameters()]
     return parameters, scores.outcome().tensors, told(scores.rows), types
 
 
@@ -66,12 +67,13 @@ def one(folder):
     return {n: result(m, run(folder / "one" / n, m)) for n, m in modules.items()}
 
 
-def test_a_universal_perturbation_of_two_processes_is_that_of_one(one, two):
+@pytest.mark.parametrize("name", SHARED)
+def test_a_universal_perturbation_of_two_processes_is_that_of_one(one, two, name):
     """At equal global batch: the mean over the two halves is that over the whole."""
-    ((expected,), outcome, rows, _) = one["universal"]
+    ((expected,), outcome, rows, _) = one[name]
     assert expected.abs().max() > 0.01
     for rank in two:
-        ((delta,), found, told_by_two, _) = rank["universal"]
+        ((delta,), found, told_by_two, _) = rank[name]
         torch.testing.assert_close(delta, expected, rtol=0, atol=1e-6)
         perturbation = outcome["perturbation"]
         torch.testing.assert_close(found["perturbation"], perturbation, rtol=0, atol=2e-6)
@@ -80,7 +82,7 @@ def test_a_universal_perturbation_of_two_processes_is_that_of_one(one, two):
         ]
         values = [r["value"] for r in told_by_two]
         assert values == pytest.approx([r["value"] for r in rows], abs=1e-5)
-    assert torch.equal(two[0]["universal"][0][0], two[1]["universal"][0][0])
+    assert torch.equal(two[0][name][0][0], two[1][name][0][0])
     learned_on = {"split": "train", "global_batch": 20}
     attacks = [row["attack"] for row in rows if row["metric"] == "linf"]
     assert [attack["learned_on"] for attack in attacks] == [learned_on] * 4
@@ -128,7 +130,7 @@ def test_what_two_processes_began_one_ends(folder, one, two, name):
         module, run(folder / "ended" / name, module, ckpt_path=path)
     )
     (*_, expected), outcome, rows_of_one, _ = one[name]
-    if name != "universal":
+    if name not in SHARED:
         assert all(torch.equal(found[key], value) for key, value in outcome.items())
         assert rows == rows_of_one
     torch.testing.assert_close(delta, expected, rtol=0, atol=1e-6)

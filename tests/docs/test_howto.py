@@ -49,7 +49,7 @@ def rows(folder):
     [
         ("objective", "objective", {"class": "hinge.Hinge", "margin": 2.0}),
         ("step", "step", {"lr": 0.5, "decay": 0.9}),
-        ("universal", "perturbation", {"class": "universal.Universal", "gain": 1.0}),
+        ("perturbation", "perturbation", {"class": "universal.Universal", "gain": 1.0}),
         ("search", "step", {"class": "random_search.RandomSearch", "seed": 0}),
     ],
 )

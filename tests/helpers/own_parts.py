@@ -1,11 +1,21 @@
-"""Attacks by a universal perturbation, by a search and by APGD, under one process or several."""
+"""Attacks by shared perturbations, by a search and by APGD, under one process or several."""
 
 from functools import partial
 
 import pytest
 from torch.optim import SGD
 
-from lightning_hash.attacks import APGD, HAG, AlphaSchedule
+from lightning_hash.attacks import (
+    APGD,
+    HAG,
+    SSTUAA,
+    AlphaSchedule,
+    Box,
+    MomentumSignStep,
+    Patch,
+    TargetChoice,
+)
+from lightning_hash.attacks import Universal as BuiltIn
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from tests.conftest import BlobData
@@ -24,6 +34,21 @@ def sgd(parameters):
 def universal(gain=2.0, **options):
     perturbation = partial(Universal, gain=gain)
     return make(objective=HAG(), perturbation=perturbation, step=sgd, **options)
+
+
+def built_in(**options):
+    """SS-TUAA with the package's own delta, at a resolution of its own."""
+    return make(**{
+        "objective": SSTUAA(), "perturbation": partial(BuiltIn, size=11), "step": sgd,
+        "targets": TargetChoice(n_t=5, label="drawn"), **options,
+    })  # fmt: skip
+
+
+def patch(**options):
+    """A patch at random places."""
+    made = partial(Patch, side=3, place="random", seed=4)
+    step = partial(MomentumSignStep, lr=0.05)
+    return make(**{"perturbation": made, "budget": Box, "step": step, "epsilon": 1, **options})
 
 
 def search(bits=3, **options):

@@ -11,12 +11,14 @@ from lightning_hash.attacks.objectives.joint import JointObjective
 from lightning_hash.attacks.objectives.noise import Noise
 from lightning_hash.attacks.objectives.pta import PTA
 from lightning_hash.attacks.objectives.sdha import SDHA
+from lightning_hash.attacks.objectives.ss_tuaa import SSTUAA
 
 __all__ = [
     "HAG",
     "PTA",
     "SAAT",
     "SDHA",
+    "SSTUAA",
     "AnchorCode",
     "CandidateAttack",
     "CgAT",

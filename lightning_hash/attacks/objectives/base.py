@@ -21,11 +21,14 @@ class Objective(Part, nn.Module, ABC):
         reference: what it compares with, unless the user gives another.
         iterative: whether there is anything to optimise. ``False`` means that the perturbation
             stays as it was drawn.
+        compares_layers: whether it is also given, in a column behind the logits, how unlike the
+            victim's Conv2d outputs are for perturbed images and for the perturbation alone.
     """
 
     name: str
     reference: Reference
     iterative: bool = True
+    compares_layers: bool = False
 
     @abstractmethod
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:

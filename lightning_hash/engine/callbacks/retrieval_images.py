@@ -22,6 +22,7 @@ from lightning_hash.engine.callbacks.figures import (
     image_grid,
     retrieval_strip,
 )
+from lightning_hash.engine.callbacks.run_folder import shared_of
 from lightning_hash.functional import from_8bit, hamming_distance, shares_label
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.score_module import ScoreModule
@@ -79,6 +80,10 @@ class RetrievalImages(Callback):
         board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
         if board is not None:
             board.add_image("attack/clean_perturbation_adversarial", image_grid(clean, sent), step)
+            shared = shared_of(pl_module)
+            picture = None if shared is None else shared.picture()
+            if picture is not None:
+                board.add_image("attack/perturbation", picture, step)
         for number, row in enumerate(shown):
             figure = self._strip(pl_module, databases, outcome, row, clean[number], sent[number])
             index = int(outcome.tensors["index"][row])

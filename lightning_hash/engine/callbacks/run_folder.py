@@ -4,15 +4,17 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.utilities import rank_zero_info
 from safetensors.torch import save
 from torch import Tensor
 from torchvision.io import encode_png
 
-from lightning_hash.attacks import write_targets
+from lightning_hash.attacks import Perturbation, write_targets
 from lightning_hash.engine.callbacks.retrieved import retrieved_table
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.score_module import ScoreModule
@@ -30,6 +32,9 @@ ELSEWHERE = "give another with --runs FOLDER"
 
 class RunFolder(Callback):
     """Write results, perturbations, codes, targets, skipped items, images and what is retrieved.
+
+    Of a perturbation that images share there is a picture, ``perturbation.png``, and its parameters
+    stand beside what it adds to each query.
 
     The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so
     that a run that is killed keeps what it had measured, and last of all with the final rows: where
@@ -123,6 +128,14 @@ class RunFolder(Callback):
         reached = 1 - differ if pl_module.targeted else differ
         names = ("index", "perturbation", "length")
         kept = {**{key: tensors[key] for key in names if key in tensors}, "reached": reached}
+        shared = shared_of(pl_module)
+        if shared is not None:
+            for name, parameter in shared.named_parameters():
+                kept[f"shared.{name}"] = parameter.detach().cpu().contiguous()
+            picture = shared.picture()
+            if picture is not None and picture.shape[0] in (1, 3):
+                levels = (picture * 255).round().to(torch.uint8).cpu()
+                _write_png(folder / "perturbation.png", levels)
         write_whole(folder / "perturbations.safetensors", save(kept, metadata))
         write_whole(folder / "codes.safetensors", save(codes, metadata))
         chosen = pl_module.data.chosen
@@ -159,6 +172,12 @@ class RunFolder(Callback):
         if module.run_folder is not None:
             rows = [ResultRow(**row) for row in module.evaluation.rows]
             write_results(module.run_folder / "results.json", rows)
+
+
+def shared_of(module: ScoreModule) -> Perturbation | None:
+    """Return the perturbation of all queries, where there is one."""
+    made: Any = next(iter(module.perturbations), None)
+    return made if made is not None and made.shared else None
 
 
 def _write_png(path: Path, image: Tensor) -> None:
