@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -21,13 +22,17 @@ from lightning_hash.__main__ import main
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.encode import encode
-from lightning_hash.commands.fit import check_checkpoint_to_go_on
+from lightning_hash.commands.fit import check_checkpoint_to_go_on, run_fit
 from lightning_hash.commands.transfer import _data
 from lightning_hash.data.pictures import read_picture
+from lightning_hash.data.split_data import SplitData
 from lightning_hash.models.build import build_network
 from lightning_hash.modules import AttackModule, HashModule
+from lightning_hash.modules.encoder import Encoder
 from lightning_hash.sweeps import read_plan
 from lightning_hash.sweeps.command import command_of
+from lightning_hash.sweeps.record import begin, complete
+from lightning_hash.utils.checkpoint_places import forget_strange_places
 from lightning_hash.utils.trust import UntrustedError, is_trusted, trusting
 from lightning_hash.victims import Kernels, as_victim, load_foreign, load_victim
 from tests.helpers.training import TINY, module, trainer
@@ -472,32 +477,114 @@ def test_names_of_layers_are_written_into_no_code(there):
     assert not ran()
 
 
-def test_a_checkpoint_deletes_nothing_of_ours(there, blobs):
+def saver(folder="ck", **options):
+    given = {"filename": "best", "monitor": "val/map", "mode": "max", **options}
+    return ModelCheckpoint(folder, **given)
+
+
+STATES = {  # what a checkpoint may say of the file that Lightning deletes next
+    "all": lambda at: {
+        "best_k_models": {at: torch.tensor(-1.0)}, "kth_best_model_path": at,
+        "kth_value": torch.tensor(-1.0), "best_model_path": at,
+        "best_model_score": torch.tensor(-1.0), "last_model_path": at,
+    },
+    "the last": lambda at: {"last_model_path": at},
+    "the best": lambda at: {"best_model_path": at},
+}  # fmt: skip
+STRANGE = (
+    "ck/../photos", "ck/../photo.png", "ck/link/photo.ckpt", "ck/linked.ckpt", "ck/photo.png",
+    "local::file://{there}/photos", "file:{there}/photos", "file://{there}/photos", "photos",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("said", STATES)
+@pytest.mark.parametrize("options", [{"save_last": True}, {"monitor": None}])
+def test_a_checkpoint_deletes_nothing_of_ours(said, options, there, blobs):
     """Its callbacks' states name files, which Lightning deletes once there are better ones."""
-    options = {"max_epochs": 1, "enable_checkpointing": True}
-    saver = ModelCheckpoint("ck", filename="best", monitor="val/map", mode="max")
-    trainer(there, callbacks=[saver], **options).fit(module(), blobs)
-    path = Path("ck/best.ckpt").resolve()
-    content = torch.load(path, weights_only=True)
-    Path("photos").mkdir()
-    Path("photos/a.png").write_text("")
-    Path("photo.png").write_text("")
-    for place in ("ck/../photos", "ck/../photo.png", f"local::file://{there}/photos"):
-        (name,) = (name for name in content["callbacks"] if name.startswith("ModelCheckpoint"))
-        state = content["callbacks"][name]
-        target = place if "::" in place else str(there / place)
-        state |= {
-            "best_k_models": {target: torch.tensor(-1.0)}, "kth_best_model_path": target,
-            "kth_value": torch.tensor(-1.0), "best_model_path": target,
-            "best_model_score": torch.tensor(-1.0),
-        }  # fmt: skip
-        torch.save(content, "evil.ckpt")
-        saver = ModelCheckpoint("ck", filename="best", monitor="val/map", mode="max")
-        again = trainer(there, callbacks=[saver], **{**options, "max_epochs": 2})
-        again.fit(module(), blobs, ckpt_path="evil.ckpt", weights_only=True)
-        assert Path("photos/a.png").is_file()
-        assert Path("photo.png").is_file()
-        assert Path(saver.best_model_path).parent == Path("ck").resolve()
+    run = {"max_epochs": 1, "enable_checkpointing": True}
+    trainer(there, callbacks=[saver(**options)], **run).fit(module(), blobs)
+    content = torch.load("ck/best.ckpt", weights_only=True)
+    files = ("photos/a.png", "photo.png", "far/photo.ckpt", "ck/photo.png")
+    for name in files:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("")
+    Path("ck/link").symlink_to(there / "far")
+    Path("ck/linked.ckpt").symlink_to(there / "far/photo.ckpt")
+    (name,) = (name for name in content["callbacks"] if name.startswith("ModelCheckpoint"))
+    for place in STRANGE:
+        at = place.format(there=there)
+        at = at if ":" in at else str(there / at)
+        state = {**content["callbacks"][name], **STATES[said](at)}
+        if said != "all":
+            del state["best_k_models"]
+        bad = {**content, "callbacks": {name: state}}
+        forget_strange_places(bad, [saver(**options)])
+        assert at not in json.dumps(bad["callbacks"], default=str)
+    bad = {**content, "callbacks": {name: {**content["callbacks"][name], **STATES[said](at)}}}
+    torch.save(bad, "evil.ckpt")
+    again = trainer(there, callbacks=[saver(**options)], **{**run, "max_epochs": 3})
+    again.fit(module(), blobs, ckpt_path="evil.ckpt", weights_only=True)
+    assert all(Path(name).is_file() for name in files)
+
+
+def test_an_own_checkpoint_is_remembered(there, blobs):
+    run = {"max_epochs": 1, "enable_checkpointing": True}
+    trainer(there, callbacks=[saver()], **run).fit(module(), blobs)
+    content = torch.load("ck/best.ckpt", weights_only=True)
+    before = repr(content["callbacks"])
+    forget_strange_places(content, [saver()])
+    assert repr(content["callbacks"]) == before
+    assert str(there / "ck/best.ckpt") in before
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "address"])
+def test_no_checkpoint_is_found_that_nobody_has_named(kind, there, blobs, monkeypatch):
+    """Under SLURM Lightning would take hpc_ckpt_1.ckpt of the Trainer's folder, pickles and all."""
+    leave_evil()
+    for name, value in (("NTASKS", 1), ("JOB_NAME", "job"), ("JOB_ID", 7), ("PROCID", 0),
+                        ("LOCALID", 0), ("NODEID", 0)):  # fmt: skip
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    place = Path("hpc_ckpt_1.ckpt")
+    place.mkdir() if kind == "folder" else shutil.copy("evil.pth", place)
+    if kind == "folder":
+        shutil.copy("evil.pth", place / ".metadata")
+    root = f"file://{there}" if kind == "address" else there
+    run = trainer(root)
+    run.predict(Encoder(as_victim(module())), datamodule=SplitData(blobs, ("query",)),
+                return_predictions=False)  # fmt: skip
+    assert not ran()
+    with pytest.raises(FileNotFoundError, match="hpc does not exist"):
+        run_fit(trainer(there), module(), blobs, ckpt_path="hpc")
+
+
+def test_a_sweep_removes_nothing_behind_a_link(there, capsys):
+    Path("logs/version_0").mkdir(parents=True)
+    Path("c.yaml").write_text(
+        "runs: {a: {verb: fit, options: {model.bits: 8}}}\nfull: [{run: a}]\n"
+    )
+    (each,) = read_plan([Path("c.yaml")], "full")
+    place = there / "root" / "checkpoints" / each.digest
+    place.parent.mkdir(parents=True)
+    place.symlink_to(there / "logs")
+    for change in (begin, complete):
+        with pytest.raises(ValueError, match="is a link out of"):
+            change(each, there / "root")
+    assert Path("logs/version_0").is_dir()
+
+
+def test_callbacks_write_into_their_folders(there, capsys):
+    Path("settings.json").write_text("{}")
+    spike = {"class_path": "pytorch_lightning.callbacks.SpikeDetection",
+             "init_args": {"exclude_batches_path": "settings.json"}}  # fmt: skip
+    Path("c.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [spike]}}))
+    refused(["fit", "--config=c.yaml"], capsys, "SpikeDetection")
+    assert Path("settings.json").read_text() == "{}"
+    for name in ("../weights", "/weights", "a/../../weights"):
+        part = {"class_path": "pytorch_lightning.callbacks.ModelCheckpoint",
+                "init_args": {"dirpath": "ck", "filename": name}}  # fmt: skip
+        Path("c.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [part]}}))
+        said = said_by(["fit", "--config=c.yaml"], capsys)
+        assert "filename of ModelCheckpoint must stay below its folder" in said
 
 
 def test_a_folder_of_shards_is_no_address(there, capsys):

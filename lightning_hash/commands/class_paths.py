@@ -13,6 +13,7 @@ from jsonargparse._common import ImportDenied, check_import_path, parsing_settin
 
 from lightning_hash.utils.trust import OFFERED, is_trusted, refusal
 
+WRITERS = (".SpikeDetection",)  # classes that write into a file of any name
 _DENIED = re.compile(r"Importing '([^']*)' is not allowed")
 
 
@@ -45,8 +46,8 @@ def checked_class_paths() -> Iterator[None]:
 def _classes_alone(check: Callable[[str], None]) -> Callable[[str], None]:
     def checked(path: str) -> None:
         check(path)  # before the import, which would be too late
-        if _is_something_else(path):
-            msg = f"Importing '{path}' is not allowed, since it is no class"
+        if _is_something_else(path) or path.endswith(WRITERS):
+            msg = f"Importing '{path}' is not allowed"
             raise ImportDenied(msg)
 
     return checked

@@ -158,7 +158,7 @@ def encode_splits(
     data = SplitData(datamodule, splits)
     encoder = Encoder(victim)
     with borrowed(victim.network):
-        trainer.predict(encoder, datamodule=data, return_predictions=False)
+        trainer.predict(encoder, datamodule=data, return_predictions=False, weights_only=True)
     parts = gather_objects([encoder.predicted(number) for number in range(len(splits))])
     found = {}
     for number, split in enumerate(splits):

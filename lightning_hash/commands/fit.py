@@ -3,7 +3,6 @@
 import fcntl
 import os
 import pickle
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +30,6 @@ from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.whole_file import ready_folder
 from lightning_hash.victims.borrow import exact_arithmetic
 from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
-
-FOUND = re.compile(r"best|last|hpc|registry.*")  # by Lightning
 
 
 def run_fit(
@@ -62,7 +59,7 @@ def run_fit(
     requeued = int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
     if ckpt_path == "last" or (ckpt_path is None and requeued):
         ckpt_path = _last_checkpoint(last)
-    if ckpt_path is not None and not FOUND.fullmatch(str(ckpt_path)):
+    if ckpt_path is not None:
         check_checkpoint_to_go_on(str(ckpt_path))
     writes = last is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", 0)
     folder = last.path.parent if last is not None and writes else None

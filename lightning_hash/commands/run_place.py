@@ -51,8 +51,19 @@ def merge_callbacks(trainer: Mapping[str, Any], own: Sequence[Callback]) -> list
 
     Returns:
         All callbacks.
+
+    Raises:
+        ValueError: if one would write its files out of its folder.
     """
     given = list(trainer["callbacks"] or [])
+    for callback in given:
+        name = getattr(callback, "filename", None)
+        if isinstance(name, str) and (".." in Path(name).parts or Path(name).is_absolute()):
+            msg = (
+                f"trainer.callbacks: filename of {type(callback).__name__} must stay below its "
+                f"folder, got {name!r}; give dirpath"
+            )
+            raise ValueError(msg)
     kinds = {type(callback) for callback in given}
     own = [callback for callback in own if type(callback) not in kinds]
     if trainer["enable_checkpointing"] is False:

@@ -11,12 +11,21 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+from pytorch_lightning.trainer.connectors.checkpoint_connector import _CheckpointConnector
 
 from lightning_hash.engine.checkpoint_io import WholeCheckpointIO
 from lightning_hash.engine.signals import RunSignals
 from lightning_hash.engine.strategies import TIMEOUT
 from lightning_hash.utils.allocator import keep_pages
 from lightning_hash.utils.signals import PARENT
+
+
+class _NamedCheckpoints(_CheckpointConnector):
+    """Takes the checkpoints that it is given, and none that it finds beside them under SLURM."""
+
+    @property
+    def _hpc_resume_path(self) -> None:
+        return None
 
 
 class HashTrainer(pl.Trainer):
@@ -29,6 +38,7 @@ class HashTrainer(pl.Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._signal_connector = RunSignals(self)
+        self._checkpoint_connector = _NamedCheckpoints(self)
         if isinstance(self.strategy, DDPStrategy) and not isinstance(
             kwargs.get("strategy"), Strategy
         ):

@@ -142,7 +142,7 @@ def cache_frames(
     data = SplitData(source, splits)
     encoder = FrameEncoder(network, data, files)
     try:
-        trainer.predict(encoder, data, return_predictions=False)
+        trainer.predict(encoder, data, return_predictions=False, weights_only=True)
     except BaseException:
         encoder.discard()
         raise

@@ -21,8 +21,16 @@ CHOOSING = ("query_index", "anchors", "queries")  # options that may be files of
 
 
 def folder_of(run: Run, root: Path) -> Path:
-    """Return the folder that holds what a run makes: its checkpoints, or its versions."""
-    return root / ("checkpoints" if run.verb == "fit" else run.verb) / run.digest
+    """Return the folder that holds what a run makes: its checkpoints, or its versions.
+
+    Raises:
+        ValueError: if it is a link out of the sweep's folder.
+    """
+    folder = root / ("checkpoints" if run.verb == "fit" else run.verb) / run.digest
+    if not folder.resolve().is_relative_to(root.resolve()):
+        msg = f"{folder} is a link out of {root}, where versions are removed; remove it"
+        raise ValueError(msg)
+    return folder
 
 
 def log_of(run: Run, root: Path) -> Path:
@@ -141,7 +149,7 @@ def complete(run: Run, root: Path) -> None:
         if before is not None:
             _compare(before, settings, path, _path(run, root))
     for version in made.parent.glob("version_*"):
-        if version != made:
+        if version != made and not version.is_symlink():
             shutil.rmtree(version)
     _write(run, root, _inputs(run, root), outputs, settings)
 

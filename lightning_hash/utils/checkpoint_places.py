@@ -6,7 +6,7 @@ from typing import Any
 
 
 def forget_strange_places(checkpoint: dict[str, Any], callbacks: Sequence[Any]) -> None:
-    """Take out of the states of callbacks what is none of their own files.
+    """Take out of the states of callbacks all places but checkpoints in their own folders.
 
     Lightning deletes what lies below the folder of a ModelCheckpoint by the letters of its path,
     folders as a whole, and whatever has an address.
@@ -16,28 +16,35 @@ def forget_strange_places(checkpoint: dict[str, Any], callbacks: Sequence[Any]) 
         callbacks: that save checkpoints, with their ``dirpath``.
 
     Example:
-        >>> state = {"best_k_models": {"ck/../../photos": 0.9}, "best_model_path": "ck/best.ckpt"}
+        >>> state = {"best_k_models": {"ck/../../photos": 0.9}, "last_model_path": "ck/photo.png"}
         >>> content = {"callbacks": {"ModelCheckpoint": state}}
         >>> forget_strange_places(content, [])
         >>> content["callbacks"]["ModelCheckpoint"]
-        {'best_k_models': {}, 'best_model_path': 'ck/best.ckpt'}
+        {'best_k_models': {}, 'last_model_path': ''}
     """
-    folders = [str(getattr(each, "dirpath", None)) for each in callbacks]
+    folders = [getattr(each, "dirpath", None) for each in callbacks]
+    homes = {Path(str(each)).resolve() for each in folders if each is not None}
     states = checkpoint.get("callbacks")
     if isinstance(states, Mapping):
-        checkpoint["callbacks"] = {name: _at_home(each, folders) for name, each in states.items()}
+        checkpoint["callbacks"] = {name: _at_home(each, homes) for name, each in states.items()}
 
 
-def _at_home(state: Any, folders: Sequence[str]) -> Any:
-    if not isinstance(state, Mapping) or not isinstance(state.get("best_k_models"), Mapping):
+def _at_home(state: Any, homes: set[Path]) -> Any:
+    if not isinstance(state, Mapping):
         return state
+    found = dict(state)
+    for name, value in state.items():
+        if name.endswith("_path") and not _is_own(value, homes):
+            found[name] = ""
+        elif name.endswith("_models") and isinstance(value, Mapping):
+            found[name] = {place: each for place, each in value.items() if _is_own(place, homes)}
+    return found
 
-    def is_own(place: str) -> bool:
-        if ".." in Path(place).parts or Path(place).is_dir():
-            return False
-        remote = "://" in place or "::" in place
-        return not remote or any(place.startswith(f"{each}/") for each in folders)
 
-    kept = {place: score for place, score in state["best_k_models"].items() if is_own(str(place))}
-    names = [name for name in state if name.endswith("_path") and not is_own(str(state[name]))]
-    return {**state, "best_k_models": kept, **dict.fromkeys(names, "")}
+def _is_own(place: Any, homes: set[Path]) -> bool:
+    """Return whether a place is a checkpoint, by itself and not behind a link, in one of them."""
+    if not isinstance(place, str) or ":" in place or "~" in place:  # fsspec's ways of writing
+        return False
+    path = Path(place)
+    whole = path.is_file() and not path.is_symlink() and path.suffix == ".ckpt"
+    return whole and path.resolve().parent in homes

@@ -33,7 +33,6 @@ _PYTHON = re.compile(
     r"math\.trunc|torch\.sym_(not|int|float|ite|max|min|sum)|torch\._?sym_sqrt|_operator\.(eq|ne|le"
     r"|ge|lt|gt|neg|pos|mul|add|sub|floordiv|mod|pow|truediv|and_|or_|lshift|rshift|getitem)"
 )
-_GUARDS = re.compile(r"L|math|torch|not_none")
 _OF_GUARDS = re.compile(
     r"size|stride|storage_offset|trunc|floor|ceil|sqrt|isnan|inf|sym_(not|int|float|ite|max|min|sum)"
 )
@@ -45,12 +44,12 @@ _SYMBOLIC = re.compile(
     r"|Equality|Unequality|(Strict)?(Less|Greater)Than|Piecewise|ExprCondPair|floor|ceiling|true"
     r"|false|oo|int_oo|FloorDiv|CeilDiv|CleanDiv|ModularIndexing|Where|PythonMod|[LR]Shift|Identity"
     r"|(Ceil|Floor|Trunc|Round)ToInt|TruncToFloat|RoundDecimal|ToFloat|PowByNatural|FloatPow"
-    r"|(Float|Int)TrueDiv|IsNonOverlappingAndDenseIndicator|[suzf]+\d+"  # s77, a size by its name
+    r"|(Float|Int)TrueDiv|IsNonOverlappingAndDenseIndicator"
 )
-_PARTS = (
-    ast.Expression, ast.Name, ast.Load, ast.Call, ast.keyword, ast.BinOp,
-    ast.UnaryOp, ast.BoolOp, ast.Compare, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
-)  # fmt: skip
+_SIZES = re.compile(r"(?a:[suzf]+\d+)|true|false|oo|int_oo")  # s77, a size by its name
+# What sympy is told of a symbol.
+_ASSUMPTIONS = ("integer", "positive", "nonnegative", "nonzero", "negative", "real", "finite",
+                "commutative", "extended_real", "rational", "even", "odd", "prime")  # fmt: skip
 _TREES = ("builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 
 
@@ -180,6 +179,8 @@ def _operators() -> frozenset[str]:
 def plain_size(expression: str) -> str:
     """Return a symbolic size written anew; it is made of symbols, numbers and arithmetic alone.
 
+    Texts stand in ``Symbol`` and the numbers alone: elsewhere sympy evaluates them.
+
     Raises:
         NotPlainError: if there is more in it.
 
@@ -187,13 +188,27 @@ def plain_size(expression: str) -> str:
         >>> plain_size("Mul(Integer(2),  Symbol('s0', integer=True))  # twice")
         "Mul(Integer(2), Symbol('s0', integer=True))"
     """
+    return _written_anew(expression, _is_size, "expr_str")
 
-    def known(node: ast.AST) -> bool:
-        if isinstance(node, ast.Name):
-            return _SYMBOLIC.fullmatch(node.id) is not None
-        return _is_constant(node) or isinstance(node, _PARTS)
 
-    return _written_anew(expression, known, "expr_str")
+def _is_size(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return _SIZES.fullmatch(node.id) is not None
+    if not isinstance(node, ast.Call):
+        return _is_arithmetic(node, _is_size)
+    if not (isinstance(node.func, ast.Name) and _SYMBOLIC.fullmatch(node.func.id)):
+        return False
+    rule = {"Symbol": NAME, "Integer": NUMBER, "Float": NUMBER, "Rational": NUMBER}
+    if len(node.args) == 1 and _is_text(node.args[0], rule.get(node.func.id)):
+        return all(_is_assumption(each) for each in node.keywords)
+    return not node.keywords and all(map(_is_size, node.args))
+
+
+def _is_assumption(keyword: ast.keyword) -> bool:
+    value = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+    if keyword.arg in ("precision", "dps"):
+        return type(value) is int
+    return keyword.arg in _ASSUMPTIONS and type(value) is bool
 
 
 def plain_guard(expression: str) -> str:
@@ -206,30 +221,55 @@ def plain_guard(expression: str) -> str:
         >>> plain_guard("L['x'].size()[2] % 4  == 0")
         "L['x'].size()[2] % 4 == 0"
     """
-
-    def known(node: ast.AST) -> bool:
-        if isinstance(node, ast.Name):
-            return _GUARDS.fullmatch(node.id) is not None
-        if isinstance(node, ast.Attribute):
-            return _OF_GUARDS.fullmatch(node.attr) is not None
-        return _is_constant(node) or isinstance(node, (*_PARTS, ast.Subscript))
-
-    return _written_anew(expression, known, "guards_code")
+    return _written_anew(expression, _is_guard, "guards_code")
 
 
-def _is_constant(node: ast.AST) -> bool:
-    """Return whether a node is a number, or the text of a name or number."""
-    if not isinstance(node, ast.Constant):
+def _is_guard(node: ast.AST) -> bool:
+    if isinstance(node, ast.Subscript):
+        whole = isinstance(node.slice, ast.Constant) and type(node.slice.value) is int
+        return _is_input(node) or (whole and _is_guard(node.value))
+    if isinstance(node, ast.Attribute):
+        return node.attr == "inf" and _is_module(node.value)
+    if not isinstance(node, ast.Call):
+        return _is_arithmetic(node, _is_guard)
+    named = isinstance(node.func, ast.Name) and node.func.id == "not_none"
+    if isinstance(node.func, ast.Attribute) and _OF_GUARDS.fullmatch(node.func.attr):
+        named = _is_module(node.func.value) or _is_input(node.func.value)
+    return named and not node.keywords and all(map(_is_guard, node.args))
+
+
+def _is_module(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("math", "torch")
+
+
+def _is_input(node: ast.AST) -> bool:
+    """Return whether a node is ``L['x']``, or an item of one."""
+    if isinstance(node, ast.Name):
+        return node.id == "L"
+    if not isinstance(node, ast.Subscript):
         return False
-    if isinstance(node.value, str):
-        return bool(NAME.fullmatch(node.value) or NUMBER.fullmatch(node.value))
-    return node.value is None or isinstance(node.value, int | float)  # bool is an int
+    item = isinstance(node.slice, ast.Constant) and type(node.slice.value) is int
+    return (item or _is_text(node.slice, NAME)) and _is_input(node.value)
+
+
+def _is_text(node: ast.AST, rule: re.Pattern[str] | None) -> bool:
+    text = node.value if isinstance(node, ast.Constant) else None
+    return rule is not None and isinstance(text, str) and rule.fullmatch(text) is not None
+
+
+def _is_arithmetic(node: ast.AST, known: Callable[[ast.AST], bool]) -> bool:
+    """Return whether a node is a number, or computes or compares what is known."""
+    if isinstance(node, ast.Constant):
+        return node.value is None or isinstance(node.value, int | float)  # bool is an int
+    parts = (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare)
+    inner = [each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
+    return isinstance(node, parts) and all(map(known, inner))
 
 
 def _written_anew(expression: str, known: Callable[[ast.AST], bool], key: str) -> str:
     try:
         tree = ast.parse(expression, mode="eval")
-        plain = all(map(known, ast.walk(tree)))
+        plain = known(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         plain = False
     if not plain:
