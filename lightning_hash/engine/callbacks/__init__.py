@@ -1,6 +1,7 @@
 """What the Trainer needs beside: progress, the run folder, pictures and the closing table."""
 
 from lightning_hash.engine.callbacks.attack_checkpoint import AttackCheckpoint
+from lightning_hash.engine.callbacks.board import Board
 from lightning_hash.engine.callbacks.curves import Curves
 from lightning_hash.engine.callbacks.keep_earlier import KeepEarlier
 from lightning_hash.engine.callbacks.last_epoch import LastEpoch
@@ -14,6 +15,7 @@ from lightning_hash.engine.callbacks.training_progress import TrainingProgress
 
 __all__ = [
     "AttackCheckpoint",
+    "Board",
     "Curves",
     "IterationProgress",
     "KeepEarlier",
