@@ -30,7 +30,9 @@ from lightning_hash.results.settings import flatten
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.escapes import csv_text, visible
 from lightning_hash.utils.places import check_inside
+from lightning_hash.utils.progress import tracked
 from lightning_hash.utils.text_files import utf8
+from lightning_hash.utils.volume import Volume, volume
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 
 BYTES = "surrogateescape"  # those of paths that are no UTF-8 stand in a .csv as they are
@@ -57,10 +59,11 @@ def main(arguments: list[str]) -> int:
     runs = find_runs(options.roots)
     _try(place, options.readme, options.roots[0] if options.output is None else place)
     rows = [row for run in runs for row in run.rows]
-    for grid in overview_grids(rows):
+    quiet = volume() is Volume.QUIET
+    for grid in [] if quiet else overview_grids(rows):
         print_table(grid.rich())
     page = _report(runs, place, options.readme)
-    for path, reason in _left_out(runs):
+    for path, reason in [] if quiet else _left_out(runs):
         print(visible(f"left out: {path}: {reason}"), file=sys.stderr)
     print(visible(verdict_of(rows).headline))
     print(visible(f"{len(runs)} runs: {page}"))
@@ -200,7 +203,7 @@ def _write_report(
 def _pictures(folder: Path, plots: Sequence[Plot]) -> Iterator[Picture]:
     """Write the figures as PNG and PDF, and return them for the page."""
     taken: set[Path] = set()
-    for plot in plots:
+    for plot in tracked(plots, len(plots), "figures"):
         path = _free(folder / plot.name, taken)
         for kind in ("pdf", "png"):
             content = io.BytesIO()

@@ -6,7 +6,7 @@ from lightning_hash.engine.callbacks.curves import Curves
 from lightning_hash.engine.callbacks.keep_earlier import KeepEarlier
 from lightning_hash.engine.callbacks.last_epoch import LastEpoch
 from lightning_hash.engine.callbacks.places import Places
-from lightning_hash.engine.callbacks.progress import IterationProgress
+from lightning_hash.engine.callbacks.progress import IterationProgress, PassProgress
 from lightning_hash.engine.callbacks.retrieval_images import RetrievalImages
 from lightning_hash.engine.callbacks.run_folder import RunFolder
 from lightning_hash.engine.callbacks.stop_training import StopTraining
@@ -20,6 +20,7 @@ __all__ = [
     "IterationProgress",
     "KeepEarlier",
     "LastEpoch",
+    "PassProgress",
     "Places",
     "RetrievalImages",
     "RunFolder",
