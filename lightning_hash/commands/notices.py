@@ -12,6 +12,7 @@ from lightning_hash.utils.volume import Volume, volume
 # Where Lightning's rank_zero_info writes to.
 _NOTICES = "pytorch_lightning.utilities.rank_zero"
 _LIGHTNING = ("pytorch_lightning", "lightning_fabric")
+_NEEDED = "Restoring states from the checkpoint path"  # of Lightning's: what a run goes on from
 # Whose warnings are advice to programmers, or about each other.
 _LIBRARIES = (
     *_LIGHTNING, "PIL", "jsonargparse", "matplotlib", "multiprocessing", "numpy", "onnx",
@@ -78,5 +79,6 @@ def _is_said(record: logging.LogRecord) -> bool:
         return True
     if volume() is Volume.QUIET:
         return record.levelno >= logging.ERROR
-    folders = record.pathname.split(os.sep)
-    return record.levelno >= logging.WARNING or not any(name in folders for name in _LIGHTNING)
+    if record.levelno >= logging.WARNING or record.getMessage().startswith(_NEEDED):
+        return True
+    return not set(_LIGHTNING) & set(record.pathname.split(os.sep))

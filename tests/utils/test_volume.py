@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -55,13 +56,10 @@ def test_words_that_only_look_alike_stay():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_every_verb_names_both(verb, capsys):
-    try:
+    with suppress(SystemExit):
         main([verb, "--help"])
-    except SystemExit as end:
-        assert end.code == 0
     printed = " ".join(capsys.readouterr().out.split())
-    if verb != "check-data":  # whose help is of jsonargparse, without a place for it
-        assert "--quiet prints results and errors alone; --verbose also what" in printed
+    assert "--quiet prints results and errors alone; --verbose also what" in printed
 
 
 def test_a_quiet_report_is_a_sentence_and_a_path(tmp_path, capsys):
@@ -123,14 +121,16 @@ def test_a_fault_of_the_program_is_one_line_and_a_file(capsys, monkeypatch, tmp_
     [(Volume.QUIET, []), (Volume.USUAL, ["ours"]), (Volume.VERBOSE, ["ours", "theirs"])],
 )
 def test_notices_and_warnings(chosen, shown):
-    def record(path, level=logging.INFO):
-        return logging.LogRecord("pytorch_lightning", level, path, 1, "x", (), None)
+    def record(path, level=logging.INFO, text="x"):
+        return logging.LogRecord("pytorch_lightning", level, path, 1, text, (), None)
 
     paths = {"ours": "/a/lightning_hash/b.py", "theirs": "/a/pytorch_lightning/b.py"}
     modules = {"ours": "lightning_hash.data.base", "theirs": "pytorch_lightning.trainer"}
     with speaking(chosen):
         assert [name for name, path in paths.items() if _is_said(record(path))] == shown
         assert _is_said(record(paths["theirs"], logging.ERROR))
+        needed = record(paths["theirs"], text="Restoring states from the checkpoint path at a.ckpt")
+        assert _is_said(needed) is bool(shown)
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
             with fewer_warnings():
@@ -148,7 +148,7 @@ def process(folder, *words):
 def test_nothing_of_libraries_is_on_the_screen_unless_asked_for(tmp_path):
     """The demo's verbs, each in a process as a person starts them."""
     ours = (
-        r"validation: |fit: epoch |hag: iteration |doubtful: |checkpoints/demo: the checkpoints of|"
+        r"Restoring states from the checkpoint path at |validation: |fit: epoch |hag: iteration |left out: |checkpoints/demo: the checkpoints of|"
         rf"{re.escape(lightning_hash.__path__[0])}/modules/doubts.py:\d+: doubtful: "
     )
     for words in (
@@ -160,7 +160,6 @@ def test_nothing_of_libraries_is_on_the_screen_unless_asked_for(tmp_path):
         ended = process(tmp_path, *words)
         assert ended.returncode == 0, ended.stderr
         assert [line for line in ended.stderr.splitlines() if not re.match(ours, line)] == []
-        assert "━" not in ended.stdout.replace("━┳━", "").replace("╇━", "") or words[0] == "fit"
         quiet = process(tmp_path, "--quiet", *words)
         assert quiet.stderr == ""
         assert 1 <= len(quiet.stdout.splitlines()) <= 2
