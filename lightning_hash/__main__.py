@@ -1,18 +1,19 @@
 """``python -m lightning_hash`` and the console script."""
 
 import io
-import logging
 import os
 import signal
 import sys
-import warnings
+import traceback
 
 from lightning_hash._version import __version__
-from lightning_hash.commands.errors import explained
+from lightning_hash.commands.errors import explained, show_fault
+from lightning_hash.commands.notices import fewer_warnings
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.commands.table import PROGRAM, VERBS, help_text, unknown
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.signals import ends_by_signal
+from lightning_hash.utils.volume import Volume, speaking, take_volume
 
 
 def main(args: list[str] | None = None) -> int:
@@ -27,7 +28,12 @@ def main(args: list[str] | None = None) -> int:
         stopped it; 141 where nobody reads what is printed.
     """
     _print_any_text()
-    verb, *arguments = (sys.argv[1:] if args is None else args) or [""]
+    try:
+        chosen, words = take_volume(sys.argv[1:] if args is None else args)
+    except ValueError as error:
+        print(f"error: {visible(str(error))}", file=sys.stderr)
+        return 2
+    verb, *arguments = words or [""]
     if verb in ("--version", "-V"):
         print(f"{PROGRAM} {__version__}")
         return 0
@@ -37,19 +43,27 @@ def main(args: list[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: {unknown(verb)}", file=sys.stderr)
         return 2
-    _quieten()
+    _ignore_environment()
     try:
-        with ends_by_signal():
+        with speaking(chosen), fewer_warnings(), ends_by_signal():
             return run_verb(verb, arguments)
     except BrokenPipeError:  # such as `... | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:
         line = explained(error)
-        if line is None or os.environ.get("LIGHTNING_HASH_TRACEBACK"):
+        if line is None:
             raise
+        if chosen is Volume.VERBOSE:
+            traceback.print_exc()
         print(f"error: {visible(line)}", file=sys.stderr)
         return 1
+
+
+def command() -> int:
+    """Run the command line of this process, where a fault of the program is one line as well."""
+    sys.excepthook = show_fault
+    return main()
 
 
 def _print_any_text() -> None:
@@ -59,9 +73,9 @@ def _print_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _quieten() -> None:
-    """Leave out what the libraries say about each other, and advice that does not fit attacks."""
-    # jsonargparse tells its callers about renamed functions; the caller here is Lightning.
+def _ignore_environment() -> None:
+    """Keep variables of the environment from jsonargparse."""
+    # It tells its callers about renamed functions; the caller here is Lightning.
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
     # It would let variables of the environment change options without a word.
     if os.environ.pop("JSONARGPARSE_DEFAULT_ENV", "false").lower() != "false":
@@ -69,19 +83,7 @@ def _quieten() -> None:
             "JSONARGPARSE_DEFAULT_ENV is passed over: options come from the command line and from "
             "configs alone", file=sys.stderr,
         )  # fmt: skip
-    for message in (
-        r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning and torch
-        ".*does not have many workers.*",  # images are in memory
-        "LightningCLI's args parameter is intended",  # main's own argument
-        r"The number of training batches .* is smaller than the logging interval",
-        r"Checkpoint directory .* exists and is not empty",  # what is in it is kept
-        r"Image size \(\d+ pixels\) exceeds limit",  # such images are refused, and named
-        r"Found \d+ module\(s\) in eval mode",  # the victim is
-    ):
-        warnings.filterwarnings("ignore", message=message)
-    tips = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    tips.addFilter(lambda record: "Tip:" not in record.getMessage())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -58,7 +58,8 @@ def test_files(world, capsys):
         assert f"figures/{figure}.png" in names
         assert (out / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
     page = (out / "index.html").read_text()
-    assert page.count("data:image/png;base64,") == 7 + 6  # DHTA's two curves, three strips each
+    assert page.count("data:image/png;base64,") == 7  # DHTA's two curves
+    assert page.count("data:image/webp;base64,") == 6  # three strips each
     assert "http" not in page
     rows = list(csv.DictReader((out / "rows.csv").open()))
     results = [json.loads(path.read_text()) for path in world.rglob("results.json")]

@@ -14,6 +14,7 @@ from lightning_hash.data.base import OPEN_SET, HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.callbacks import (
     AttackCheckpoint,
+    Board,
     Curves,
     IterationProgress,
     RetrievalImages,
@@ -255,7 +256,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
         called = getattr(model, "attack_name", "attack")
         name = check_name(called, "model.name, without --name the name of the run's folder,")
     own = [
-        IterationProgress(), RunFolder(), Curves(), RetrievalImages(), SummaryTable(),
+        IterationProgress(), RunFolder(), Curves(), RetrievalImages(), Board(), SummaryTable(),
         AttackCheckpoint(options["checkpoint_every"]),
     ]  # fmt: skip
     found = {

@@ -13,7 +13,8 @@ from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
 from lightning_hash.data import ImageDataModule
 from lightning_hash.data.check import DataCheck, check_data
-from lightning_hash.utils.escapes import terminal
+from lightning_hash.utils.escapes import terminal, visible
+from lightning_hash.utils.volume import Volume, volume
 
 LABELS_SHOWN = 25
 OPTIONS = VERBS["check-data"].options
@@ -38,8 +39,10 @@ def main(arguments: list[str]) -> int:
             check = check_data(parser.instantiate_classes(options).data)
     if options.json:
         print(json.dumps({**dataclasses.asdict(check), "wrong": check.wrong}, indent=1))
-    else:
+    elif volume() is not Volume.QUIET:
         _print(check, Console())
+    elif not check.wrong:
+        print(visible(f"{check.name}: nothing wrong"))
     if check.wrong:
         print(f"error: {check.verdict()}", file=sys.stderr)
     return int(check.wrong)

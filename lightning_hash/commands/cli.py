@@ -27,13 +27,14 @@ from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import PROGRAM, VERBS
 from lightning_hash.commands.trainer_values import check_seed, check_trainer_values
 from lightning_hash.data import HashDataModule
+from lightning_hash.engine.callbacks import Board
 from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.trainer import HashTrainer
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
-from lightning_hash.utils.escapes import visible
+from lightning_hash.utils.escapes import shell, visible
 from lightning_hash.utils.places import check_name
 from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import write_whole
@@ -178,6 +179,9 @@ class HashCLI(LightningCLI):
                 if f"trainer.{option}" not in self._given:
                     given[option] = count
         own = self._part.trainer_options(self.config_init, self.model)
+        for callback in own["callbacks"]:
+            if isinstance(callback, Board):
+                callback.command = shell([PROGRAM, self._verb, *self._arguments])
         if given["barebones"]:
             msg = (
                 "trainer.barebones = True: nothing is logged, metrics neither; leave it out and "

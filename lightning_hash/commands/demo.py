@@ -5,6 +5,7 @@ import os
 from lightning_hash.commands.plain_parser import PlainParser
 from lightning_hash.commands.run_verb import run_verb
 from lightning_hash.utils.escapes import shell
+from lightning_hash.utils.volume import Volume, volume
 
 ATTACKS = {
     "noise": ("attack/noise.yaml",),
@@ -27,7 +28,8 @@ def main(arguments: list[str]) -> int:
     # Sums of several threads round otherwise: with one, machines of any size print one table.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for command in commands:
-        print(f"$ lightning_hash {shell(command)}", flush=True)
+        if volume() is not Volume.QUIET:
+            print(f"$ lightning_hash {shell(command)}", flush=True)
         status = run_verb(command[0], command[1:])
         if status:
             return status

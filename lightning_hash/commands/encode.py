@@ -11,12 +11,15 @@ from torch.utils.data import Subset
 
 from lightning_hash.codes.code_files import CodeForm, check_suffix, write_codes
 from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.commands.run_place import merge_callbacks
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.split_data import SplitData
+from lightning_hash.engine.callbacks import PassProgress
 from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.modules.encoder import Encoder, flips, float32_codes, join, made_with
 from lightning_hash.modules.trainer_check import check_pass_trainer
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.whole_file import ready_file
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
@@ -130,7 +133,7 @@ def run_encode(
     found = encode_splits(trainer, model.victim, datamodule, (split,))[split]
     if trainer.is_global_zero:
         write_codes(path, found, form)
-    rank_zero_info(f"{len(found)} codes of {found.bits} bits: {path}")
+        print(visible(f"{len(found)} codes of {found.bits} bits: {path}"))
     if reference is not None:
         rank_zero_info(flips(found, reference, str(trainer.precision)))
     return path
@@ -174,4 +177,4 @@ def encode_splits(
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:
     """Return nothing: the trainer gets the user's options alone."""
-    return {}
+    return {"callbacks": merge_callbacks(options["trainer"], [PassProgress()])}

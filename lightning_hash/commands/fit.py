@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.callbacks import (
+    Board,
     KeepEarlier,
     LastEpoch,
     Places,
@@ -171,7 +172,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
         save_on_train_epoch_end=False,  # but where it is validated, which may be behind it
         enable_version_counter=False,
     )  # fmt: skip
-    own: list[Callback] = [Places(), TrainingProgress(), SummaryTable(), StopTraining()]
+    own: list[Callback] = [Places(), TrainingProgress(), Board(), SummaryTable(), StopTraining()]
     if given["enable_checkpointing"] is not False:
         own += [KeepEarlier(folder), best, LastEpoch(folder)]
     if given["logger"] is not False:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_hash.commands.table import PROGRAM, VERBS
+from lightning_hash.utils.volume import HELP
 
 _LAST = (
     "An option that is a CLASS takes its name or class path; --OPTION.help CLASS lists what else "
@@ -47,7 +48,7 @@ def verb_help(verb: str) -> str:
     """
     entry = VERBS[verb]
     prog = f"{PROGRAM} {verb}"
-    last = _LAST + _TRUST if entry.trust else _LAST
+    last = f"{_LAST}{_TRUST if entry.trust else ''} {HELP}"
     parser = ArgumentParser(
         prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=last,
         add_help=False,

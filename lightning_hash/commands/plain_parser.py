@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from lightning_hash.commands.verb_options import elsewhere
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.nearest import offer
+from lightning_hash.utils.volume import HELP
 
 _KINDS = {"int": "a whole number", "float": "a number", "Path": "a path"}
 
@@ -17,7 +18,7 @@ class PlainParser(argparse.ArgumentParser):
     """The standard library's parser."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        super().__init__(*args, **{"allow_abbrev": False, "epilog": HELP, **kwargs})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and keep the words: what is unknown among them may be why another is missing."""

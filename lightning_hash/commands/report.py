@@ -10,33 +10,31 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from lightning_hash._version import __version__
 from lightning_hash.commands.plain_parser import PlainParser
+from lightning_hash.reports.examples import STRIPS, divide, examples_of
 from lightning_hash.reports.figure import Plot
 from lightning_hash.reports.grid import Grid
-from lightning_hash.reports.lines import close_to, setting_of
 from lightning_hash.reports.numbered import numbered_grids
 from lightning_hash.reports.overview import overview_grids
 from lightning_hash.reports.page import Picture, Section, render_page
-from lightning_hash.reports.papers import BITS, DHTA_SETTING, HAG_SETTING, TABLES
+from lightning_hash.reports.papers import TABLES
 from lightning_hash.reports.plots import numbered_plots
 from lightning_hash.reports.queries import perturbed_clips, perturbed_images
 from lightning_hash.reports.readme import check_readme, fill_readme
 from lightning_hash.reports.transfers import published_transfers, transfer_grids
-from lightning_hash.reports.victims import checkpoint_of
+from lightning_hash.reports.verdict import verdict_of
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.runs import RunFiles, Runs, find_runs, stopped_at
 from lightning_hash.results.settings import flatten
-from lightning_hash.results.tables import bits_text, print_table
+from lightning_hash.results.tables import print_table
 from lightning_hash.utils.escapes import csv_text, visible
-from lightning_hash.utils.foreign_files import check_pixels
 from lightning_hash.utils.places import check_inside
+from lightning_hash.utils.progress import tracked
 from lightning_hash.utils.text_files import utf8
+from lightning_hash.utils.volume import Volume, volume
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 
-STRIPS = 3  # pictures of single queries shown of each run
 BYTES = "surrogateescape"  # those of paths that are no UTF-8 stand in a .csv as they are
 FOLDERS = ("tables", "figures")
 LONGEST = 120  # letters of a file's name
@@ -60,11 +58,14 @@ def main(arguments: list[str]) -> int:
     place = options.output or options.roots[0] / "report"
     runs = find_runs(options.roots)
     _try(place, options.readme, options.roots[0] if options.output is None else place)
-    for grid in overview_grids([row for run in runs for row in run.rows]):
+    rows = [row for run in runs for row in run.rows]
+    quiet = volume() is Volume.QUIET
+    for grid in [] if quiet else overview_grids(rows):
         print_table(grid.rich())
     page = _report(runs, place, options.readme)
-    for path, reason in _left_out(runs):
+    for path, reason in [] if quiet else _left_out(runs):
         print(visible(f"left out: {path}: {reason}"), file=sys.stderr)
+    print(visible(verdict_of(rows).headline))
     print(visible(f"{len(runs)} runs: {page}"))
     if options.readme is not None:
         print(visible(str(options.readme)))
@@ -148,12 +149,16 @@ def _write_report(
             write_whole(path.with_suffix(".csv"), grid.csv().encode(errors=BYTES))
     write_whole(place / "rows.csv", _flat(runs).encode(errors=BYTES))
     pictures = list(_pictures(place / "figures", plots))
-    examples = list(_examples(runs))
+    verdict = verdict_of(rows)
+    first, examples = divide(examples_of(runs), verdict.shown)
     left_out = _left_out(runs)
     write_whole(
         place / "left_out.csv", csv_text([("path", "reason"), *left_out]).encode(errors=BYTES)
     )
+    papers = [grid for grids in numbered.values() for grid in grids]
+    known = [*(grid for grid in papers if grid.only_published), *published]
     sections = [
+        Section(name="figures", title="Curves", pictures=pictures),
         Section(
             name="overview", title="Attacks on each victim", grids=overview,
             text="MAP is judged by the query's own labels, t-MAP by the target; 8-bit: after "
@@ -163,16 +168,21 @@ def _write_report(
             name="tables", title="Tables of the papers",
             text="Queries before rounding to 8 bits. Values in italics are the papers', on their "
             "data and networks; a table is a reproduction only where data and protocol are theirs.",
-            grids=[grid for grids in numbered.values() for grid in grids],
+            grids=[grid for grid in papers if not grid.only_published],
         ),
-        Section(name="transfer", title="Transfer", grids=[*transfers, *published]),
-        Section(name="figures", title="Figures of the papers", pictures=pictures),
+        Section(name="transfer", title="Transfer", grids=transfers),
         Section(
             name="examples", title="What single queries retrieve",
             text="HAG Fig. 5, DHTA Figs. 4, 6, 8 and 10; of clips the frame in the middle. Of each "
             "attack on one data set and network the run whose settings are nearest the paper's, "
-            f"and of it the first {STRIPS} pictures.",
+            f"and of it the first {STRIPS} pictures, but for those above; each run's folder strips "
+            "holds all of them, without loss.",
             pictures=examples,
+        ),
+        Section(
+            name="published", title="Other values of the papers",
+            text="Tables of the papers that no number of these runs stands in.",
+            grids=known, folded=f"Show {len(known)} tables",
         ),
         Section(
             name="left_out", title="What was left out",
@@ -186,21 +196,23 @@ def _write_report(
         "Tables and figures of their own, every number with its whole protocol (rows.csv) and what "
         f"was left out (left_out.csv, {len(left_out)} entries) lie beside this page."
     )
-    page = render_page("Robustness of hashing retrieval", made, sections)
+    page = render_page("Robustness of hashing retrieval", made, sections, verdict, first)
     write_whole(place / "index.html", utf8(page))
 
 
 def _pictures(folder: Path, plots: Sequence[Plot]) -> Iterator[Picture]:
     """Write the figures as PNG and PDF, and return them for the page."""
     taken: set[Path] = set()
-    for plot in plots:
+    for plot in tracked(plots, len(plots), "figures"):
         path = _free(folder / plot.name, taken)
         for kind in ("pdf", "png"):
             content = io.BytesIO()
             metadata = {"CreationDate": None} if kind == "pdf" else {}  # equal runs, equal bytes
             plot.figure.savefig(content, format=kind, dpi=130, metadata=metadata)
             write_whole(path.with_suffix(f".{kind}"), content.getvalue())
-        yield Picture(title=plot.title, caption=plot.caption, content=content.getvalue())
+        yield Picture(
+            title=plot.title, alt=plot.alt, caption=plot.caption, content=content.getvalue()
+        )
 
 
 def _free(path: Path, taken: set[Path]) -> Path:
@@ -226,47 +238,6 @@ def _left_out(runs: Runs) -> list[tuple[str, str]]:
     ]
     said += [pair for run in runs for pair in run.damaged.items()]
     return [(str(path), reason) for path, reason in said]
-
-
-def _examples(runs: Sequence[RunFiles]) -> Iterator[Picture]:
-    seen = set()
-    for run in sorted(runs, key=_unlike_the_papers):
-        row = run.last
-        if row is None:
-            continue
-        dataset, backbone = row.get("data.dataset"), row.get("victim.backbone")
-        kind = (row.name, dataset, backbone, row.get("data.target_database"))
-        if kind in seen:
-            continue
-        loaded = ((path, run.read(path, _read_picture)) for path in run.strips)
-        found = [(path, content) for path, content in loaded if content is not None]
-        if found:  # of the runs of an attack on one kind of victim the first
-            seen.add(kind)
-        for path, content in found[:STRIPS]:
-            yield Picture(
-                title=f"{row.name} on {dataset}, query {path.stem.lstrip('0') or '0'}",
-                caption=f"{backbone}, {bits_text(row.get(BITS))}, {checkpoint_of(row)}; "
-                f"{setting_of(row)}, seed {row.get('attack.seed')}; {run.folder}.",
-                content=content,
-            )
-
-
-def _read_picture(path: Path) -> bytes:
-    """Return a PNG, decoded once to know that it is whole."""
-    content = path.read_bytes()
-    with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
-        check_pixels(*picture.size)
-        picture.load()
-    return content
-
-
-def _unlike_the_papers(run: RunFiles) -> int:
-    """Return in how many settings an attack was set otherwise than the papers'."""
-    row = run.last
-    setting = HAG_SETTING if row and row.name.startswith("hag") else DHTA_SETTING
-    return sum(
-        not close_to(row.get(path) if row else None, value) for path, value in setting.items()
-    )
 
 
 def _flat(runs: Sequence[RunFiles]) -> str:

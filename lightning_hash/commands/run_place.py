@@ -47,7 +47,7 @@ def merge_callbacks(trainer: Mapping[str, Any], own: Sequence[Callback]) -> list
     Args:
         trainer: the user's options of the Trainer.
         own: callbacks of the verb; those of a kind that the user gave, or switched off, are left
-            out.
+            out; a progress bar of the user's stands for the verb's.
 
     Returns:
         All callbacks.
@@ -66,8 +66,9 @@ def merge_callbacks(trainer: Mapping[str, Any], own: Sequence[Callback]) -> list
             raise ValueError(msg)
     kinds = {type(callback) for callback in given}
     own = [callback for callback in own if type(callback) not in kinds]
+    bars = any(isinstance(callback, ProgressBar) for callback in given)
     if trainer["enable_checkpointing"] is False:
         own = [callback for callback in own if not isinstance(callback, Checkpoint)]
-    if trainer["enable_progress_bar"] is False:
+    if bars or trainer["enable_progress_bar"] is False:
         own = [callback for callback in own if not isinstance(callback, ProgressBar)]
     return [*given, *own]

@@ -18,6 +18,8 @@ from lightning_hash.functional import RankingOptions
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label, print_table
 from lightning_hash.utils.label_values import same_columns, to_labels
+from lightning_hash.utils.progress import watched
+from lightning_hash.utils.volume import HELP
 
 SAID = ("normalizer", "ties", "empty")
 
@@ -60,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 def make_parser() -> OneLineParser:
     """Return the parser of the options."""
-    parser = OneLineParser(prog="lightning_hash score", description=__doc__)
+    parser = OneLineParser(prog="lightning_hash score", description=__doc__, epilog=HELP)
     parser.add_argument("--config", action="config", help="YAML with these options.")
     parser.add_function_arguments(score)
     parser.add_argument("--json", action="store_true", help="Print result rows instead of a table.")
@@ -146,6 +148,8 @@ def score(
             msg = f"{what}: {len(found)} rows for {len(sent)} queries"
             raise ValueError(msg)
     metrics.update(sent.codes, sent.labels, sent.index, clean_codes=before, target_labels=targets)
+    with watched("ranking"):
+        scores = metrics.compute(metrics.names(known))
     mappings: dict[str, Any] = {
         "attack": None if attack == "none" else {"name": attack},
         "victim": {
@@ -168,7 +172,7 @@ def score(
             metric=name, value=found.value, se=found.se, n=found.n, n_empty=found.n_empty,
             iteration=0, quantized=False, **mappings,
         )
-        for name, found in metrics.compute(metrics.names(known)).items()
+        for name, found in scores.items()
     ]  # fmt: skip
 
 

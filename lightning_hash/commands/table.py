@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from lightning_hash.utils.volume import HELP
+
 PROGRAM = "lightning_hash"
 PURPOSE = "How robust is retrieval by deep hashing? Train a victim, attack it, read the answer."
 
@@ -116,6 +118,7 @@ VERBS = {
             "trainer.max_epochs": 40,
             "trainer.devices": 1,
             "trainer.num_sanity_val_steps": 0,
+            "trainer.enable_model_summary": False,
             "trainer.check_val_every_n_epoch": 5,
             "trainer.log_every_n_steps": 10,
             "model.loss": {"class_path": "lightning_hash.losses.PairwiseLoss"},
@@ -171,7 +174,7 @@ def help_text() -> str:
     verbs = "\n".join(f"  {name:{width}}  {verb.help}" for name, verb in VERBS.items())
     return (
         f"usage: {PROGRAM} VERB [options]\n\n{PURPOSE}\n\nverbs:\n{verbs}\n\n"
-        "VERB --help shows the options of one; --version the version."
+        f"VERB --help shows the options of one; --version the version. {HELP}"
     )
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
 
 from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.split_data import SplitData
-from lightning_hash.engine.callbacks import Places, SummaryTable
+from lightning_hash.engine.callbacks import Board, PassProgress, Places, SummaryTable
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.victims.borrow import exact_arithmetic
 from lightning_hash.victims.checkpoints import read_checkpoint
@@ -62,6 +61,6 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
     return {
         **place_of_run(options["trainer"], options["runs"], f"fit/{options['name']}"),
         "callbacks": merge_callbacks(
-            options["trainer"], [Places(), RichProgressBar(), SummaryTable()]
+            options["trainer"], [Places(), PassProgress(), Board(), SummaryTable()]
         ),
     }

@@ -18,6 +18,7 @@ from lightning_hash.commands.table import VERBS
 from lightning_hash.commands.trainer_values import check_trainer_values
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
+from lightning_hash.engine.callbacks import PassProgress
 from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.loggers import RunLogger
 from lightning_hash.engine.trainer import HashTrainer
@@ -34,6 +35,7 @@ from lightning_hash.utils.json_text import brief
 from lightning_hash.utils.places import check_name
 from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.versions import version_of
+from lightning_hash.utils.volume import Volume, volume
 from lightning_hash.utils.whole_file import ready_folder, write_whole
 from lightning_hash.utils.yaml_text import load_yaml
 from lightning_hash.victims.borrow import borrowed
@@ -80,7 +82,7 @@ def _transfer(parser: OneLineParser, options: Any) -> int:
     nodes = 1 if started is None else started.nodes
     trainer = HashTrainer(
         accelerator=options.accelerator, devices=devices, num_nodes=nodes, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, callbacks=[PassProgress()], enable_model_summary=False,
         strategy="query_parallel" if str(devices) != "1" or nodes > 1 else "auto",
     )  # fmt: skip
     check_launched(trainer)
@@ -97,7 +99,7 @@ def _transfer(parser: OneLineParser, options: Any) -> int:
                 write_whole(place / "config.yaml", utf8(text))
             write_results(place / "results.json", rows)
     if trainer.is_global_zero:
-        for grid in transfer_grids(rows):
+        for grid in transfer_grids(rows) if volume() is not Volume.QUIET else ():
             print_table(grid.rich())
         print(visible(logger.log_dir))
     return 0

@@ -12,6 +12,7 @@ from lightning_hash.data.clips import ClipFiles
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.images import READERS, ImageFiles
 from lightning_hash.data.pictures import look_at_picture, read_content
+from lightning_hash.utils.progress import tracked
 
 EXAMPLES = 5
 
@@ -133,7 +134,8 @@ class _Seen:
         self.split, self.images = split, images
         self.paths = [str(images.path(index)) for index in range(len(images))]
         with ThreadPoolExecutor(READERS) as pool:
-            self.looks = list(pool.map(lambda index: _look(images, index), range(len(images))))
+            looks = pool.map(lambda index: _look(images, index), range(len(images)))
+            self.looks = list(tracked(looks, len(images), f"looking at {split}"))
         self.contents = [look.sha256 for look in self.looks]
 
     def finding(self, what: str, rows: list[int], wrong: bool) -> Finding:

@@ -14,6 +14,7 @@ from lightning_hash.functional.hamming import distances
 from lightning_hash.functional.labels import shares_label
 from lightning_hash.functional.options import TIES, Ties
 from lightning_hash.functional.packed import PackedRanking
+from lightning_hash.utils.progress import steps
 
 # Distances that the dense ranking holds at a time: near a CPU, and enough work for a GPU.
 CPU_CHUNK, GPU_CHUNK = 4_000_000, 64_000_000  # pragma: no mutate
@@ -137,7 +138,7 @@ def measure(ranking: Ranking, measures: Sequence[Measure], ties: Ties = "expecte
     if ties == "stable":
         cut = max(min(each.ranks or ranking.size, ranking.size) for each in measures)
     parts: list[list[Tensor]] = [[] for _ in measures]
-    for rows in list(ranking.chunks(cut or ranking.bits)) or [slice(0, 0)]:
+    for rows in steps(list(ranking.chunks(cut or ranking.bits)) or [slice(0, 0)]):
         items, hits, ordered = ranking.walk(rows, cut)
         chunk = RankedChunk(items, hits, ordered if cut else None, ranking.size)
         for part, each in zip(parts, measures, strict=True):

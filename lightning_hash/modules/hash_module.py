@@ -393,6 +393,10 @@ class HashModule(pl.LightningModule):
         self._queries.clear()
         self._database.clear()
 
+    def settings(self) -> dict[str, Any]:
+        """Return what the training depends on; before it begins, the model alone."""
+        return dict(self._settings)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what it takes to build the network again."""
         checkpoint[CHECKPOINT_KEY] = {

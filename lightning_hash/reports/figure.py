@@ -31,6 +31,17 @@ class Plot:
     caption: str
     figure: Figure
 
+    @property
+    def alt(self) -> str:
+        """Title, axes and names of the lines, for those who do not see it."""
+        said = [self.title]
+        for axes in self.figure.axes:
+            if axes.get_ylabel():
+                said.append(f"{axes.get_ylabel()} against {axes.get_xlabel()}")
+            names = [name.replace(r"\$", "$") for name in axes.get_legend_handles_labels()[1]]
+            said += [f"lines: {', '.join(names)}"] if names else []
+        return "; ".join(said)
+
 
 def make_axes(count: int = 1) -> tuple[Figure, list[Any]]:
     """Return an empty figure and its axes, side by side."""

@@ -12,6 +12,7 @@ from lightning_hash.utils.escapes import csv_text, latex, markdown, terminal
 
 SE = "In brackets: the standard error over the queries in units of the last digit, 0.0275(40)."
 DEVIATION = "±: standard deviation over runs of several seeds, their number in brackets."
+WARNING = ": warning: "  # behind the name of a line that its own run doubts
 
 
 @dataclass(frozen=True)
@@ -117,16 +118,31 @@ class Grid:
     def remarks(self) -> tuple[str, ...]:
         """Caption, notes, what stands behind numbers, a warning where equal runs were unequal."""
         cells = [cell for line in self.lines for cell in line.cells if cell]
-        spread = self.scale * max((cell.spread for cell in cells), default=0.0)
         errors = SE if any(cell.se is not None for cell in cells) else ""
         deviations = DEVIATION if any(cell.deviation is not None for cell in cells) else ""
-        warning = (
+        texts = (self.caption, *self.notes, self._queries(), errors, deviations, self._spread())
+        return tuple(text for text in texts if text)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Those remarks that keep a number from being believed."""
+        return tuple(text for text in self.remarks if WARNING in text or text == self._spread())
+
+    @property
+    def only_published(self) -> bool:
+        """Whether no number is of a run."""
+        return all(line.published for line in self.lines)
+
+    def _spread(self) -> str:
+        """Say by how much equal runs differ; nothing where that is not seen in the table."""
+        cells = [cell for line in self.lines for cell in line.cells if cell]
+        spread = self.scale * max((cell.spread for cell in cells), default=0.0)
+        if not f"{spread:.{self.digits}f}".strip("0."):
+            return ""
+        return (
             f"Runs of one victim, seed and setting differ by up to {spread:.3g}; the table has "
             "their mean."
         )
-        many = (warning,) if f"{spread:.{self.digits}f}".strip("0.") else ()
-        texts = (self.caption, *self.notes, self._queries(), errors, deviations, *many)
-        return tuple(text for text in texts if text)
 
     def _queries(self) -> str:
         """Say how many queries the numbers are means of, and of which lines they are others."""

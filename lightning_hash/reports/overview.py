@@ -44,6 +44,22 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
         and one for the ceiling of each size of anchor sets. Settings that lines differ in have
         columns. A metric that is none of COLUMNS and has no label has a column of its own.
     """
+    panels = victim_panels(rows)
+    firsts = [panel[0] for panel, _ in panels]
+    abouts = [about for _, about in panels]
+    said = captions(firsts, without=("victim.name",), headings=abouts)
+    return [_grid(*panel, caption) for panel, caption in zip(panels, said, strict=True)]
+
+
+def victim_panels(rows: Sequence[ResultRow]) -> list[tuple[list[ResultRow], str]]:
+    """Put the attacks on each victim together, with its clean queries and ceilings.
+
+    Args:
+        rows: of any runs; those of transfers and of attacks on several victims are left out.
+
+    Returns:
+        The rows of each victim and protocol that was attacked, and a name for it, no two alike.
+    """
     single = [row for row in rows if row.transfer is None]
     clean = [row for row in single if row.name == CLEAN]
     panels = []
@@ -68,8 +84,7 @@ def overview_grids(rows: Sequence[ResultRow]) -> list[Grid]:
     firsts = [rows[0] for rows in panels]
     headings = add_checkpoints([_about(row) for row in firsts], firsts)
     abouts = distinct_headings(headings, [_shared(row) for row in firsts])
-    said = captions(firsts, without=("victim.name",), headings=abouts)
-    return [_grid(*each) for each in zip(panels, abouts, said, strict=True)]
+    return list(zip(panels, abouts, strict=True))
 
 
 def _about(row: ResultRow) -> str:

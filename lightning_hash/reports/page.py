@@ -1,13 +1,19 @@
 """A report as one HTML page that needs no other file and no network."""
 
 import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
 
 from lightning_hash.reports.grid import Grid
+from lightning_hash.reports.verdict import Verdict
 from lightning_hash.utils.escapes import visible
+
+BROAD = 2.5  # width over height
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,18 +22,28 @@ class Picture:
 
     Attributes:
         title: its heading.
-        caption: what is said below it.
-        content: a PNG.
+        alt: what it shows, for those who do not see it.
+        caption: what is said below it, folded.
+        content: the file.
+        kind: of the file, png or webp.
     """
 
     title: str
+    alt: str
     caption: str
     content: bytes
+    kind: str = "png"
 
     @property
-    def png(self) -> str:
-        """The PNG in base64."""
+    def base64(self) -> str:
+        """The file in base64."""
         return base64.b64encode(self.content).decode()
+
+    @property
+    def broad(self) -> bool:
+        """Whether it is so broad that it scrolls on a narrow screen."""
+        with Image.open(io.BytesIO(self.content)) as picture:
+            return picture.width > BROAD * picture.height
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +57,7 @@ class Section:
         grids: its tables.
         pictures: its pictures, behind the tables.
         items: names and what is said of each, last.
+        folded: what to open it by, where all but the text is folded; empty shows it.
     """
 
     name: str
@@ -49,24 +66,43 @@ class Section:
     grids: Sequence[Grid] = field(default=())
     pictures: Sequence[Picture] = field(default=())
     items: Sequence[tuple[str, str]] = field(default=())
+    folded: str = ""
 
 
-def render_page(title: str, made: str, sections: Sequence[Section]) -> str:
+def render_page(
+    title: str,
+    made: str,
+    sections: Sequence[Section],
+    verdict: Verdict | None = None,
+    first: Sequence[Picture] = (),
+) -> str:
     """Write the page.
 
     Args:
         title: of the page.
-        made: of what and by what it was made.
+        made: of what and by what it was made, said last.
         sections: its parts; those without content are left out.
+        verdict: what is said before them.
+        first: pictures beside the verdict.
 
     Returns:
-        HTML.
+        HTML. Tables are sorted by a click on a heading where the browser runs scripts; all else is
+        there without.
     """
     environment = Environment(
         loader=PackageLoader("lightning_hash.reports", "."), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True,
-        finalize=lambda value: visible(value, keep="\n") if isinstance(value, str) else value,
+        finalize=_shown,
     )  # fmt: skip
     environment.filters["zip"] = zip
     shown = [each for each in sections if each.grids or each.pictures or each.items]
-    return environment.get_template("page.html.j2").render(title=title, made=made, sections=shown)
+    return environment.get_template("page.html.j2").render(
+        title=title, made=made, sections=shown, verdict=verdict, first=first
+    )
+
+
+def _shown(value: object) -> object:
+    """Return what the page shows of a value; the template's own parts stay as they are."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value, keep="\n")
+    return value

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from lightning_hash.reports.apart import short_class, told_apart
+from lightning_hash.reports.grid import WARNING
 from lightning_hash.reports.lines import draw_of, grouped, in_order
 from lightning_hash.reports.papers import EPSILON
 from lightning_hash.results.rows import ResultRow
@@ -72,7 +73,7 @@ def warnings_of(lines: Mapping[str, Sequence[ResultRow]]) -> list[str]:
         A sentence for each line and warning.
     """
     return [
-        f"{label}: warning: {warning}"
+        f"{label}{WARNING}{warning}"
         for label, rows in lines.items()
         for warning in dict.fromkeys(str(each) for row in rows for each in row.warnings or ())
     ]

@@ -94,6 +94,36 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     return table
 
 
+def summary_line(rows: Sequence[ResultRow]) -> str:
+    """Say in one line what an attack has done to MAP and t-MAP, before rounding to 8 bits.
+
+    Args:
+        rows: the rows of one run.
+
+    Returns:
+        The attack, of each of the two metrics, or of all where neither was measured, the value of
+        the clean and of the attacked queries, and whether the run doubts its own numbers.
+
+    Raises:
+        ValueError: if there are no rows of an attack.
+    """
+    attacks = [row for row in rows if row.is_attack and not row.quantized]
+    if not attacks:
+        msg = "the rows hold no attack, only clean queries or ceilings"
+        raise ValueError(msg)
+    last = max(row.iteration for row in attacks)
+    clean = {row.metric: row for row in rows if row.name == CLEAN}
+    ended = {row.metric: row for row in attacks if row.iteration == last}
+    shown = [metric for metric in ("map", "t_map") if metric in ended] or metrics_of(attacks)
+    said = []
+    for metric in shown:
+        row, before = ended[metric], clean.get(metric)
+        was = "" if before is None else f"{with_error(before.value, before.se)} clean, "
+        said.append(f"{metric_label(row)} {was}{with_error(row.value, row.se)} attacked")
+    doubted = "; doubted, see its warnings" if any(row.warnings for row in attacks) else ""
+    return f"{attacks[0].name}: {'; '.join(said)}{doubted}"
+
+
 def print_table(table: Table) -> None:
     """Print a table, wider than the terminal where its numbers would not fit."""
     console = Console()

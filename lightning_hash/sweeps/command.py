@@ -8,6 +8,7 @@ from typing import Any
 from lightning_hash.sweeps.record import folder_of, made_by
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.trust import OPTION
+from lightning_hash.utils.volume import VERBOSE, Volume, volume
 
 
 def command_of(
@@ -41,6 +42,7 @@ def command_of(
         msg = f"{run.title}: {OPTION} cannot stand in a sweep file; give it to sweep itself"
         raise ValueError(msg)
     line += [OPTION] if trust else []
+    line += [VERBOSE] if volume() is Volume.VERBOSE else []  # the log has all that is said
     line += ["--runs", no_option(str(root)), "--name", run.digest]
     folder = folder_of(run, root)
     if run.verb == "fit":

@@ -6,7 +6,7 @@ import queue
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,8 @@ from lightning_hash.sweeps.record import begin, complete, finished, finished_run
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.configs import find_config
 from lightning_hash.utils.escapes import shell, terminal
+from lightning_hash.utils.progress import make_bar
+from lightning_hash.utils.volume import Volume, volume
 
 
 def visible_devices() -> list[str]:
@@ -115,7 +117,11 @@ class Sweep:
         said = f"{len(runs)} runs below {self.root}"
         self._say(f"{said}, {len(runs) - len(waiting)} of them finished before")
         numbers = {run.digest: f"[{number}/{len(runs)}]" for number, run in enumerate(runs, 1)}
-        with self._listening(), ThreadPoolExecutor(self.jobs) as pool:
+        with (
+            self._listening(),
+            self._counting(len(waiting)) as count,
+            ThreadPoolExecutor(self.jobs) as pool,
+        ):
             while (waiting and not self._stopped) or running:
                 for run in [] if self._stopped else list(waiting):
                     missing = [n for n in run.needs if n.digest in failed]
@@ -129,6 +135,7 @@ class Sweep:
                         waiting.remove(run)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     run, error = running.pop(future), future.result()
+                    count()
                     if error is None:
                         done.add(run.digest)
                     else:
@@ -141,11 +148,11 @@ class Sweep:
     ) -> None:
         for run in runs:
             if run.digest in failed:
-                self._say(f"failed: {run.verb} {run.title} ({run.digest}): {failed[run.digest]}")
+                self._tell(f"failed: {run.verb} {run.title} ({run.digest}): {failed[run.digest]}")
         if self._stopped:
             name = signal.Signals(self._stopped).name
-            self._say(f"stopped by {name}; the same command goes on")
-        self._say(f"{made} runs made, {len(failed)} failed, {seconds:.0f} s")
+            self._tell(f"stopped by {name}; the same command goes on")
+        self._tell(f"{made} runs made, {len(failed)} failed, {seconds:.0f} s")
 
     def _perform(self, run: Run, number: str) -> str | None:
         """Run one run; return what went wrong, if anything."""
@@ -219,5 +226,20 @@ class Sweep:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
+    @contextmanager
+    def _counting(self, total: int) -> Iterator[Callable[[], None]]:
+        """Show on a terminal how many runs have ended, and the time that is left."""
+        if volume() is Volume.QUIET or not self.console.is_terminal:
+            yield lambda: None
+            return
+        with make_bar(self.console, unit="runs") as bar:
+            task = bar.add_task("sweep", total=total)
+            yield lambda: bar.advance(task)
+
     def _say(self, text: str) -> None:
+        """Tell how far it is."""
+        if volume() is not Volume.QUIET:
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
         self.console.print(terminal(text))

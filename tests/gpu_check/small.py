@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 
 import torch
 
@@ -21,8 +20,7 @@ VICTIM = "checkpoints/demo/best.ckpt"
 
 def command(*arguments):
     """Run the command line here; it must end with 0, and errors keep their traceback."""
-    os.environ["LIGHTNING_HASH_TRACEBACK"] = "1"
-    status = main([str(argument) for argument in arguments])
+    status = main(["--verbose", *map(str, arguments)])
     assert status == 0, f"{arguments[0]} ended with {status}"
 
 

@@ -187,7 +187,7 @@ def test_damaged_files_of_a_run_are_named_and_its_numbers_stay(tmp_path):
     assert "0.2000" in page
     assert "query 3" in page
     assert "query odd" in page
-    assert page.count("data:image/png") == 2
+    assert page.count("data:image/webp") == 2
     with (tmp_path / "out" / "left_out.csv").open() as file:
         assert {os.path.basename(entry["path"]) for entry in csv.DictReader(file)} == {
             "codes.safetensors", "perturbations.safetensors", "curves.json", "000005.png",

@@ -24,16 +24,20 @@ from lightning_hash.engine.callbacks.figures import (
 )
 from lightning_hash.engine.callbacks.run_folder import shared_of
 from lightning_hash.functional import from_8bit, hamming_distance, shares_label
+from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.utils.whole_file import write_whole
+
+GRID = "attack/clean_perturbation_adversarial"
 
 
 class RetrievalImages(Callback):
     """Write retrieval strips into the run folder and, with image grids, to TensorBoard.
 
-    Of clips the frame in the middle stands for the whole, and there are films beside: the clip, its
-    perturbation and the adversarial clip.
+    The grids show an attack at each milestone and at its end. Of clips the frame in the middle
+    stands for the whole, and there are films beside: the clip, its perturbation and the adversarial
+    clip.
 
     Args:
         queries: how many queries to show.
@@ -49,6 +53,32 @@ class RetrievalImages(Callback):
             raise ValueError(msg)
         self.queries, self.top = queries, top
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Show queries of the first process at a milestone of the attack."""
+        if batch_idx or not isinstance(pl_module, AttackModule):
+            return
+        step, batches = trainer.current_epoch, pl_module.batches
+        if step not in pl_module.evaluate_at or not (trainer.is_global_zero and batches):
+            return
+        inputs = batches[0].inputs
+        if not isinstance(trainer.logger, TensorBoardLogger) or not _are_images(inputs):
+            return
+        labels = torch.cat([queries.labels for queries in batches])
+        places = [(n, row) for n, each in enumerate(batches) for row in range(len(each.labels))]
+        clean: list[Tensor] = []
+        sent: list[Tensor] = []
+        for row in _spread(labels, self.queries):
+            number, place = places[row]
+            queries = batches[number]
+            length = [] if queries.lengths is None else [queries.lengths[place]]
+            perturbed = pl_module.perturbed(number)[place]
+            for images, each in ((clean, queries.inputs[place]), (sent, perturbed)):
+                images.append(_still((each, None, None, *length)).float().cpu())
+        grid = image_grid(torch.stack(clean), torch.stack(sent))
+        trainer.logger.experiment.add_image(GRID, grid, step)
+
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the pictures of a finished attack."""
         if not isinstance(pl_module, ScoreModule) or not pl_module.retrieves:
@@ -62,10 +92,10 @@ class RetrievalImages(Callback):
         if not trainer.is_global_zero or pl_module.run_folder is None:
             return
         adversarial = outcome.tensors["adversarial_8bit"]
-        if adversarial.dim() not in (4, 5) or adversarial.shape[-3] != 3:
+        if not _are_images(adversarial):
             rank_zero_info(f"no pictures: inputs of shape {tuple(adversarial.shape[1:])}")
             return
-        shown = self._spread(outcome)
+        shown = _spread(outcome.tensors["labels"], self.queries)
         items: Any = pl_module.data.source.query_set
         queries = [items[int(index)] for index in outcome.tensors["index"][shown]]
         clean = torch.stack([_still(item) for item in queries])
@@ -79,7 +109,7 @@ class RetrievalImages(Callback):
         step = int(pl_module.attack["iterations"])
         board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
         if board is not None:
-            board.add_image("attack/clean_perturbation_adversarial", image_grid(clean, sent), step)
+            board.add_image(GRID, image_grid(clean, sent), step)
             shared = shared_of(pl_module)
             picture = None if shared is None else shared.picture()
             if picture is not None:
@@ -98,16 +128,6 @@ class RetrievalImages(Callback):
                 write_whole(pl_module.run_folder / "films" / f"{index:06d}.png", film)
                 if board is not None:
                     _add_film(board, f"clip/{number}", film, step)
-
-    def _spread(self, outcome: Outcome) -> list[int]:
-        """Take queries of different labels first."""
-        _, group = torch.unique(outcome.tensors["labels"], dim=0, return_inverse=True)
-        seen: dict[int, int] = {}
-        ranks = []
-        for label in group.tolist():
-            ranks.append(seen.get(label, 0))
-            seen[label] = ranks[-1] + 1
-        return sorted(range(len(ranks)), key=lambda i: (ranks[i], i))[: self.queries]
 
     def _strip(
         self,
@@ -147,8 +167,24 @@ class RetrievalImages(Callback):
         return torch.argsort(distance, stable=True)[: self.top]
 
 
+def _spread(labels: Tensor, count: int) -> list[int]:
+    """Take rows of different labels first."""
+    _, group = torch.unique(labels, dim=0, return_inverse=True)
+    seen: dict[int, int] = {}
+    ranks = []
+    for label in group.tolist():
+        ranks.append(seen.get(label, 0))
+        seen[label] = ranks[-1] + 1
+    return sorted(range(len(ranks)), key=lambda i: (ranks[i], i))[:count]
+
+
 def _inputs(items: Any, indices: Tensor) -> Tensor:
     return torch.stack([_still(items[int(index)]) for index in indices])
+
+
+def _are_images(inputs: Tensor) -> bool:
+    """Return whether a batch is of images or clips in colour."""
+    return inputs.dim() in (4, 5) and inputs.shape[-3] == 3
 
 
 def _still(item: Any) -> Tensor:

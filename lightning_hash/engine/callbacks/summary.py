@@ -6,8 +6,9 @@ from rich.table import Table
 
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow
-from lightning_hash.results.tables import print_table, summary_table
+from lightning_hash.results.tables import print_table, summary_line, summary_table
 from lightning_hash.utils.escapes import terminal, visible
+from lightning_hash.utils.volume import Volume, volume
 
 
 class SummaryTable(Callback):
@@ -32,9 +33,16 @@ class SummaryTable(Callback):
             rows = [ResultRow(**row) for row in pl_module.rows]
             for victim in dict.fromkeys(row.get("victim.sha256") for row in rows):  # each, if joint
                 own = [row for row in rows if row.get("victim.sha256") == victim]
-                print_table(summary_table(own))
+                if volume() is Volume.QUIET:
+                    print(visible(summary_line(own)))
+                else:
+                    print_table(summary_table(own))
             if pl_module.run_folder is not None:
                 print(visible(str(pl_module.run_folder)))
+        elif volume() is Volume.QUIET:
+            found = trainer.callback_metrics.items()
+            said = [f"{name} {float(value):.4f}" for name, value in found if "test/" in name]
+            print(visible(", ".join(said)))
         else:
             table = Table(title="retrieval, clean queries", title_justify="left")
             table.add_column("metric")
@@ -43,5 +51,5 @@ class SummaryTable(Callback):
                 if name.startswith("test/"):
                     table.add_row(terminal(name), f"{float(value):.4f}")
             print_table(table)
-            if trainer.ckpt_path is not None:
-                print(visible(str(trainer.ckpt_path)))
+        if not isinstance(pl_module, ScoreModule) and trainer.ckpt_path is not None:
+            print(visible(str(trainer.ckpt_path)))
