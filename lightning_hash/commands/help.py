@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_hash.commands.table import PROGRAM, VERBS
+from lightning_hash.utils.configs import preset_names
 
 _LAST = (
     "An option that is a CLASS takes its name or class path; --OPTION.help CLASS lists what else "
@@ -24,6 +25,9 @@ _TRUST = (
     "functions, TorchScript, exported programs with pickles, classes of other packages. No config "
     "can set it; see SECURITY.md."
 )
+
+# Which presets go with a verb, beside those of data and of the Trainer.
+_PRESETS = {"fit": ("fit/*",), "attack": ("attack/*", "overlay/**/*")}
 
 
 class _Parameter(NamedTuple):
@@ -47,7 +51,8 @@ def verb_help(verb: str) -> str:
     """
     entry = VERBS[verb]
     prog = f"{PROGRAM} {verb}"
-    last = _LAST + _TRUST if entry.trust else _LAST
+    names = preset_names(*_PRESETS.get(verb, ()), "data/*", "trainer/*")
+    last = f"{_LAST}{_TRUST if entry.trust else ''} Presets of --config: {', '.join(names)}."
     parser = ArgumentParser(
         prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=last,
         add_help=False,
