@@ -25,7 +25,6 @@ def not_carried(folder, names):
     return made | at_the_top & set(names)
 
 
-
 class Built(NamedTuple):
     sdist: Path
     wheel: Path
