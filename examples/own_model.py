@@ -10,9 +10,10 @@ class OwnModel(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(3, 32, 5, stride=2), nn.BatchNorm2d(32), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+            nn.Conv2d(32, 64, 3, stride=2), nn.BatchNorm2d(64), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(),
         )  # fmt: skip
-        self.hash_layer = nn.Linear(32 * 16, bits)
+        self.hash_layer = nn.Linear(64 * 4, bits)
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.hash_layer(self.body(inputs))

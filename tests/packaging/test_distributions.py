@@ -74,7 +74,7 @@ def test_every_preset_that_help_lists_runs_from_the_wheel(installed, tmp_path):
     assert Path(found["file"]).parent == installed.package
     names = {name.removeprefix("configs/").removesuffix(".yaml") for name in PRESETS}
     listed = {*found["fit"], *found["attack"], *found["sweep"]}
-    assert listed == {name for name in names if not name.startswith("papers/runs/")}
+    assert listed == {name for name in names if "/runs/" not in name}
     assert "max_epochs: 2000" in found["attack"]["attack/dhta"]
     assert re.search(r"loss:\n +class_path: \S*CSQLoss", found["fit"]["fit/csq"])
     assert sum(found["sweep"].values()) > 200  # two lines for each run of both papers

@@ -53,8 +53,7 @@ def over_data(checkpoint: Path) -> Tensor:
     victim = load_victim(checkpoint)
     assert_type(victim, Victim)
     module = AttackModule(victim, AnchorCode(), step=lambda p: SignStep(p, 1 / 255))
-    with HashTrainer(max_epochs=1).profiler.profile("attack"):
-        scores = run_attack(HashTrainer(max_epochs=1), module, SamplePhotos())
+    scores = run_attack(HashTrainer(max_epochs=1), module, SamplePhotos())
     codes, labels = torch.ones(3, 8), torch.ones(3, 2)
     assert_type(mean_average_precision(codes, codes, labels, labels), Tensor)
     tensor: Tensor = scores.outcome().tensors["adversarial_8bit"]
