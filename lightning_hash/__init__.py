@@ -40,12 +40,13 @@ __all__ = [
     "score",
 ]
 
+if not TYPE_CHECKING:  # a type checker would take any name, misspelt ones too
 
-def __getattr__(name: str) -> object:
-    if name in _PLACES:
-        return getattr(_import_module(_PLACES[name]), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    def __getattr__(name: str) -> object:
+        if name in _PLACES:
+            return getattr(_import_module(_PLACES[name]), name)
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
 
 
 def __dir__() -> list[str]:

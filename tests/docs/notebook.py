@@ -11,12 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from tests.docs.pages import ROOT
 
 NOTEBOOKS = sorted((ROOT / "docs").rglob("*.ipynb"))
-DPI = 80
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -29,7 +26,7 @@ def read(path: Path) -> dict[str, Any]:
 def run_cell(source: str, place: str, names: dict[str, Any]) -> list[dict[str, Any]]:
     """Run a cell; return what Jupyter would show: what it prints, and the value of its last line.
 
-    A figure is shown as PNG, anything else by its ``repr``.
+    A value that draws itself as PNG is shown so, any other by its ``repr``.
     """
     tree = ast.parse(source, place)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -42,16 +39,12 @@ def run_cell(source: str, place: str, names: dict[str, Any]) -> list[dict[str, A
     if printed.getvalue():
         text = printed.getvalue().splitlines(keepends=True)
         outputs.append({"name": "stdout", "output_type": "stream", "text": text})
-    if isinstance(value, Figure):
-        picture = io.BytesIO()
-        value.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
-        data = {
-            "image/png": base64.b64encode(picture.getvalue()).decode(),
-            "text/plain": ["a figure"],
-        }
-        outputs.append({"data": data, "metadata": {}, "output_type": "display_data"})
-    elif value is not None:
-        data = {"text/plain": repr(value).splitlines(keepends=True)}
+    if value is not None:
+        draw = getattr(value, "_repr_png_", None)
+        if draw is None:
+            data = {"text/plain": repr(value).splitlines(keepends=True)}
+        else:
+            data = {"image/png": base64.b64encode(draw()).decode(), "text/plain": ["a picture"]}
         outputs.append({"data": data, "metadata": {}, "output_type": "execute_result"})
     return outputs
 
