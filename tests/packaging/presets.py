@@ -35,6 +35,9 @@ def every_preset():
     for verb in ("fit", "attack"):
         names = listed(verb, "Presets of --config", r"\.\s*$")
         found[verb] = {name: run(verb, "--config", name, "--print_config") for name in names}
+    spellings = ("attack/hag", "attack/hag.yaml", "configs/attack/hag.yaml")
+    found["hag"] = [run("attack", "--config", name, "--print_config") for name in spellings]
+    found["papers"] = len(run("sweep", "configs/papers/*.yaml", "--dry-run").splitlines())
     for name in listed("sweep", "presets", "options:"):
         found["sweep"][name] = len(run("sweep", name, "--dry-run").splitlines())
     return found

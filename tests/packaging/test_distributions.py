@@ -8,6 +8,7 @@ from email import message_from_string
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.packaging.conftest import ROOT
 
@@ -77,7 +78,11 @@ def test_every_preset_that_help_lists_runs_from_the_wheel(installed, tmp_path):
     assert listed == {name for name in names if "/runs/" not in name}
     assert "max_epochs: 2000" in found["attack"]["attack/dhta"]
     assert re.search(r"loss:\n +class_path: \S*CSQLoss", found["fit"]["fit/csq"])
-    assert sum(found["sweep"].values()) > 200  # two lines for each run of both papers
+    assert found["papers"] > 200  # two lines for each run of both papers
+    assert min(found["sweep"].values()) >= 2
+    assert set(found["hag"]) == {found["attack"]["attack/hag"]}
+    step = yaml.safe_load(found["hag"][0])["model"]["step"]["init_args"]
+    assert (step["lr"], step["momentum"]) == (500 / 255**2, 0.9)
     assert list(tmp_path.iterdir()) == []
 
 
