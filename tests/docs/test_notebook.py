@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -82,6 +84,22 @@ def test_first_attack_gives_what_it_holds(monkeypatch, tmp_path):
     assert clean.codes.shape == (100, 32)
     assert strip.std() > 30  # something is drawn
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_on_the_site_has_all_cells_outputs_and_pictures():
+    pytest.importorskip("mkdocs", reason="builds the site; pip install '.[docs]'")
+    spec = spec_from_file_location("notebooks", ROOT / "docs" / "extensions" / "notebooks.py")
+    notebooks = module_from_spec(spec)
+    spec.loader.exec_module(notebooks)
+    (path,) = (each for each in NOTEBOOKS if each.stem == "first_attack")
+    page, files = notebooks.page_of(path.read_text(), PurePosixPath("tutorials/first_attack.ipynb"))
+    (text,) = page.values()
+    assert list(page) == ["tutorials/first_attack_notebook.md"]
+    assert len(files) == len(pictures(read(path))) == text.count("![")
+    assert all(content.startswith(b"\x89PNG") for content in files.values())
+    for cell in read(path)["cells"]:
+        assert "".join(cell["source"]) in text
+    assert all(output.strip() in text for output in printed(read(path)))
 
 
 def stored(*texts):
