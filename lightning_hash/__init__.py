@@ -1,8 +1,19 @@
 """Adversarial robustness of deep-hashing retrieval, on PyTorch Lightning."""
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 from lightning_hash._version import __version__
+
+if TYPE_CHECKING:  # what __getattr__ returns, for type checkers and editors
+    from lightning_hash.commands.api import Attacked, attack
+    from lightning_hash.commands.encode import encode
+    from lightning_hash.commands.report import report
+    from lightning_hash.commands.score import score
+    from lightning_hash.engine.trainer import HashTrainer
+    from lightning_hash.modules.attack_module import AttackModule
+    from lightning_hash.modules.hash_module import HashModule
+    from lightning_hash.victims.victim import load_victim
 
 # Where each public name stands; it is imported, with torch and Lightning, when first asked for.
 _PLACES = {
@@ -16,14 +27,26 @@ _PLACES = {
     "HashTrainer": "lightning_hash.engine.trainer",
     "report": "lightning_hash.commands.report",
 }
-__all__ = ["__version__", *_PLACES]
+__all__ = [
+    "AttackModule",
+    "Attacked",
+    "HashModule",
+    "HashTrainer",
+    "__version__",
+    "attack",
+    "encode",
+    "load_victim",
+    "report",
+    "score",
+]
 
+if not TYPE_CHECKING:  # a type checker would take any name, misspelt ones too
 
-def __getattr__(name: str) -> object:
-    if name in _PLACES:
-        return getattr(_import_module(_PLACES[name]), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    def __getattr__(name: str) -> object:
+        if name in _PLACES:
+            return getattr(_import_module(_PLACES[name]), name)
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
 
 
 def __dir__() -> list[str]:

@@ -1,12 +1,7 @@
 """Trainer recipes and attack presets: the program takes them and does what they say."""
 
 import inspect
-import os
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -339,44 +334,6 @@ def test_what_the_parser_makes_of_recipe_and_data(arguments, batch_size, size, c
         HashCLI("fit", [*resolve_configs(arguments), "--print_config"])
     options = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]
     assert (options["batch_size"], options["size"]) == (batch_size, size)
-
-
-@pytest.mark.slow
-def test_the_wheel_carries_the_presets(tmp_path):
-    pytest.importorskip("setuptools", reason="a wheel is built without a network")
-    source, unpacked, empty = tmp_path / "source", tmp_path / "unpacked", tmp_path / "empty"
-    empty.mkdir()
-    root = CONFIGS.parent
-    for folder in ("lightning_hash", "configs"):
-        shutil.copytree(root / folder, source / folder)
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / name, source)
-    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "."]
-    subprocess.run([*pip, "-w", str(tmp_path)], cwd=source, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(unpacked)
-    carried = {path.relative_to(unpacked / "lightning_hash") for path in unpacked.rglob("*.yaml")}
-    assert carried == {path.relative_to(root) for path in CONFIGS.rglob("*.yaml")}
-    command = [sys.executable, "-m", "lightning_hash", "attack", "--print_config"]
-    for name in ("attack/hag", "attack/hag.yaml", "configs/attack/hag.yaml"):
-        answer = subprocess.run(
-            [*command, "--config", name], cwd=empty, check=True, capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": str(unpacked)},
-        )  # fmt: skip
-        step = yaml.safe_load(answer.stdout)["model"]["step"]
-        assert (step["init_args"]["lr"], step["init_args"]["momentum"]) == (500 / 255**2, 0.9)
-    sweep = [sys.executable, "-m", "lightning_hash", "sweep", "configs/papers/*.yaml", "--dry-run"]
-    answer = subprocess.run(
-        sweep, cwd=empty, check=True, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(unpacked)},
-    )  # fmt: skip
-    assert len(answer.stdout.splitlines()) > 200  # two lines for each run of both papers
-    where = [sys.executable, "-c", "import lightning_hash; print(lightning_hash.__file__)"]
-    answer = subprocess.run(
-        where, cwd=empty, check=True, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(unpacked)},
-    )  # fmt: skip
-    assert Path(answer.stdout.strip()).is_relative_to(unpacked)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_hash.commands.table import PROGRAM, VERBS
+from lightning_hash.utils.configs import preset_names
 from lightning_hash.utils.volume import HELP
 
 _LAST = (
@@ -25,6 +26,9 @@ _TRUST = (
     "functions, TorchScript, exported programs with pickles, classes of other packages. No config "
     "can set it; see SECURITY.md."
 )
+
+# Which presets go with a verb, beside those of data and of the Trainer.
+_PRESETS = {"fit": ("fit/*",), "attack": ("attack/*", "overlay/**/*")}
 
 
 class _Parameter(NamedTuple):
@@ -48,7 +52,9 @@ def verb_help(verb: str) -> str:
     """
     entry = VERBS[verb]
     prog = f"{PROGRAM} {verb}"
-    last = f"{_LAST}{_TRUST if entry.trust else ''} {HELP}"
+    names = preset_names(*_PRESETS.get(verb, ()), "data/*", "trainer/*")
+    presets = f"Presets of --config: {', '.join(names)}."
+    last = f"{_LAST}{_TRUST if entry.trust else ''} {HELP} {presets}"
     parser = ArgumentParser(
         prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=last,
         add_help=False,

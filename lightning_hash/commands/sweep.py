@@ -9,7 +9,7 @@ from lightning_hash.sweeps import Run, Sweep, read_plan, slurm_script
 from lightning_hash.sweeps.command import command_of, no_option
 from lightning_hash.sweeps.plan import SCALES
 from lightning_hash.sweeps.record import finished_runs
-from lightning_hash.utils.configs import find_config, find_configs
+from lightning_hash.utils.configs import find_config, find_configs, preset_names
 from lightning_hash.utils.escapes import shell, visible
 from lightning_hash.utils.trust import OPTION
 from lightning_hash.utils.whole_file import ready_file, ready_folder, write_whole
@@ -70,7 +70,10 @@ def main(arguments: list[str]) -> int:
 def make_parser() -> PlainParser:
     """Return the parser of the options."""
     parser = PlainParser(prog="lightning_hash sweep", description=__doc__)
-    parser.add_argument("configs", nargs="+", help="sweep files, folders of them or patterns")
+    names = ", ".join(preset_names("papers/*", "studies/*"))
+    parser.add_argument(
+        "configs", nargs="+", help=f"sweep files, folders of them or patterns; presets: {names}"
+    )
     parser.add_argument("--scale", choices=SCALES, default="full", help="which of their lists")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time on this machine")

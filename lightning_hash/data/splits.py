@@ -128,7 +128,10 @@ def choose(
                 f"{split} is empty: the other splits drew all {len(table)} items of {table.source}"
             )
     if problems:
-        msg = f"{'; '.join(problems)}; ask for as many as there are, or fewer for other splits"
+        msg = (
+            f"{'; '.join(problems)}; ask for as many as there are, or fewer for other splits, such "
+            'as --data.train "20 per class from all"'
+        )
         raise ValueError(msg)
     return {split: tables[choices[split].source].take(rows[split]) for split in choices}
 

@@ -20,6 +20,20 @@ def presets() -> Path:
     return packaged if packaged.is_dir() else _PACKAGE.parent / "configs"
 
 
+def preset_names(*patterns: str) -> list[str]:
+    """Return the names of presets, as :func:`find_config` takes them.
+
+    Args:
+        patterns: which, such as ``data/*``.
+
+    Example:
+        >>> preset_names("overlay/quick/*")
+        ['overlay/quick/sgd', 'overlay/quick/sign']
+    """
+    found = [path for each in patterns for path in sorted(presets().glob(f"{each}{SUFFIX}"))]
+    return [path.relative_to(presets()).with_suffix("").as_posix() for path in found]
+
+
 def find_config(name: str | Path, what: str = "config") -> Path:
     """Find the file that a user means by a config; ``.yaml`` may be left out.
 

@@ -1,4 +1,4 @@
-"""README and the pages of the documentation, taken apart into blocks of code.
+"""README, CONTRIBUTING and the pages of the documentation, taken apart into blocks of code.
 
 A block may have a line of its own right above it:
 - `` `NAME`: `` writes it into a file of that name, which the blocks below it use;
@@ -14,7 +14,10 @@ from typing import NamedTuple
 import lightning_hash
 
 ROOT = Path(lightning_hash.__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 LANGUAGES = ("python", "shell", "yaml", "text")
 REASONS = (
     "needs the network", "needs SLURM", "needs several machines", "needs several devices",

@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 import yaml
 
+from tests.docs.notebook import NOTEBOOKS, read
 from tests.docs.pages import PAGES, ROOT, without_blocks
 
 DOCS = ROOT / "docs"
@@ -68,6 +69,15 @@ def test_a_link_that_leads_nowhere_is_noticed(tmp_path, link):
     assert len(list(broken(page, docs))) == 1
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_link_of_a_notebook_leads_somewhere(path):
+    cells = read(path)["cells"]
+    text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    targets = [t for t in LINK.findall(text) if not t.startswith("http")]
+    assert len(targets) >= 3
+    assert [t for t in targets if not (path.parent / t).is_file()] == []
+
+
 def test_links_are_seen():
     assert sum(len(links(page)) for page in PAGES) > 100
 
@@ -86,7 +96,9 @@ def test_every_page_is_in_the_navigation():
         return [page for each in inner for page in pages(each)]
 
     listed = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
-    assert sorted(listed) == sorted(str(p.relative_to(DOCS)) for p in DOCS.rglob("*.md"))
+    there = [p.relative_to(DOCS) for p in DOCS.rglob("*.md")]
+    there += [p.relative_to(DOCS).with_name(f"{p.stem}_notebook.md") for p in NOTEBOOKS]
+    assert sorted(listed) == sorted(map(str, there))
 
 
 def test_every_picture_is_shown():

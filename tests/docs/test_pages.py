@@ -8,6 +8,7 @@ import itertools
 import re
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,19 @@ from tests.helpers.clips import write_classes
 from tests.helpers.commands import SMALL_DATA
 
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
-OTHERS = ("make", "pip", "tensorboard", "torchrun", "bash", "sbatch", "srun", "git", "docker")
+OTHERS = (
+    "make", "pip", "tensorboard", "torchrun", "bash", "sbatch", "srun", "git", "docker", "python",
+    ".venv/bin/python", ".venv/bin/pre-commit",
+)  # fmt: skip
 # The networks of the examples are large, and their weights a download.
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
 ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
 ARGPARSED = ("demo", "report", "sweep", "score", "check_data", "transfer", "cli", "run_verb")
-# Of every verb, and of torchrun, sbatch and the benchmarks.
-FREE = {"help", "config", "trust", "node_rank", "signal", "quick", "alone"}
+# Of every verb, and of torchrun, sbatch, mypy, the benchmarks and the trials.
+FREE = {
+    "help", "config", "trust", "node_rank", "signal", "strict", "quick", "alone", "kills",
+    "moments",
+}  # fmt: skip
 # What makes a snippet of Python short.
 SHORTER = (
     ("max_epochs=100", "max_epochs=2"),
@@ -300,6 +307,25 @@ def test_every_target_of_make_that_a_page_names_exists():
         for target in re.findall(r"`make ([\w-]+)|^make ([\w-]+)", page.read_text(), re.M)
     }
     assert {a or b for a, b in named} <= targets
+
+
+def test_every_program_of_this_checkout_that_a_page_runs_exists():
+    named = set()
+    for block in (b for b in BLOCKS if b.language == "shell"):
+        for words in block.commands():
+            if words[0].endswith("python") and words[1] == "-m" and not arguments(words):
+                named.add((words[2], find_spec(words[2]) is not None))
+            if words[0] in ("bash", "python") and words[1].startswith("examples/"):
+                named.add((words[1], (ROOT / words[1]).is_file()))
+    assert {name for name, there in named if not there} == set()
+    assert {"tests.trials", "pytest", "examples/01_first_attack.sh"} <= {n for n, _ in named}
+
+
+def test_contributing_says_what_every_target_of_make_does():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    listed = set(re.findall(r"^\| `make ([\w-]+)` \| \S.* \|.*\|$", text, re.M))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert listed == targets
 
 
 def test_readme_is_a_front_page():
