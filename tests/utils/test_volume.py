@@ -148,8 +148,8 @@ def process(folder, *words):
 def test_nothing_of_libraries_is_on_the_screen_unless_asked_for(tmp_path):
     """The demo's verbs, each in a process as a person starts them."""
     ours = (
-        r"Restoring states from the checkpoint path at |validation: |fit: epoch |hag: iteration "
-        r"|left out: |checkpoints/demo: the checkpoints of|"
+        r"Restoring states from the checkpoint path at |"
+        r"validation: |fit: epoch |hag: iteration |left out: |checkpoints/demo: the checkpoints of|"
         rf"{re.escape(lightning_hash.__path__[0])}/modules/doubts.py:\d+: doubtful: "
     )
     for words in (
