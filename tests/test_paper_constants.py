@@ -90,6 +90,76 @@ TABLE = {
         (PGD, "model.epsilon", 8 / 255), (PGD, "model.start_seed", 0), (PGD, "model.alpha", None),
         ("SAAT select_target_label", f"{TARGETS}.init_args", {"n_t": 1, "rule": "disjoint"}),
     ],
+    "attack/apgd": [
+        ("Croce and Hein, Alg. 1", STEP, "APGD"),
+        ("AutoAttack: n_iter=100", "trainer.max_epochs", 100),
+        ("AutoAttack: 8/255", "model.epsilon", 8 / 255), ("HAG Eq. 6", OBJECTIVE, "HAG"),
+        ("losses of two iterations are compared", "model.alpha.init_args", ONE),
+    ],
+    "attack/apgd_l2": [
+        ("RobustBench: L2 0.5 at 32 x 32", "model.epsilon", 0.5),
+        ("RobustBench", "model.budget", "L2"),
+        ("AutoAttack: n_iter=100", "trainer.max_epochs", 100), ("Alg. 1", STEP, "APGD"),
+    ],
+    "attack/apgd_targeted": [
+        ("DHTA Eq. 9", OBJECTIVE, "AnchorCode"), ("AutoAttack", "trainer.max_epochs", 100),
+        ("AutoAttack: 8/255", "model.epsilon", 8 / 255), ("Alg. 1", STEP, "APGD"),
+    ],
+    "attack/square": [
+        ("AutoAttack: n_queries=5000", "trainer.max_epochs", 5000), ("AutoAttack", STEP, "Square"),
+        ("AutoAttack: p_init=.8, the default", f"{STEP}.init_args", None),
+        ("AutoAttack: 8/255", "model.epsilon", 8 / 255),
+    ],
+    "attack/square_targeted": [
+        ("AutoAttack: n_queries=5000", "trainer.max_epochs", 5000), ("AutoAttack", STEP, "Square"),
+        ("AutoAttack: 8/255", "model.epsilon", 8 / 255),
+        ("towards the anchor", f"{OBJECTIVE}.init_args", {"targeted": True}),
+    ],
+    "attack/signhunter": [
+        ("as many as Square", "trainer.max_epochs", 5000),
+        ("ICLR 2020, Alg. 2", STEP, "SignHunter"),
+    ],
+    "attack/nes": [
+        ("ARRA: sigma .01, 1e-3, 20 samples, .5", f"{STEP}.init_args",
+         {"lr": 0.001, "pairs": 10, "sigma": 0.01, "momentum": 0.5}),
+        ("5,000 questions at 21 a step", "trainer.max_epochs", 5000 // 21),
+    ],
+    "attack/pta": [
+        ("PTA: epsilon / 20", f"{STEP}.init_args.lr", 0.03 / 20),
+        ("PTA: 20", "trainer.max_epochs", 20),
+        ("PTA: the sign", STEP, "SignStep"), ("PTA: F without alpha", "model.alpha.init_args", ONE),
+        ("a public re-implementation", "model.epsilon", 0.03),
+    ],
+    "attack/pta_code": [
+        ("PTA's code: zero_grad is missing", STEP, "AccumulatedSignStep"),
+        ("PTA: epsilon / 20", f"{STEP}.init_args.lr", 0.03 / 20),
+        ("PTA: 20", "trainer.max_epochs", 20),
+    ],
+    "attack/sdha": [
+        ("SAAT sdha.py: Adam", STEP, "Adam"), ("SAAT sdha.py: 0.01", f"{STEP}.init_args.lr", 0.01),
+        ("SAAT: 1500", "trainer.max_epochs", 1500), ("SAAT: 8 / 255.", "model.epsilon", 8 / 255),
+        ("SAAT: training codes", f"{OBJECTIVE}.init_args", {"voters": "train"}),
+    ],
+    "attack/sdha_targeted": [
+        ("SAAT sdha.py: 0.01", f"{STEP}.init_args.lr", 0.01), ("SAAT", "trainer.max_epochs", 1500),
+        ("SAAT: training codes", f"{OBJECTIVE}.init_args", {"targeted": True, "voters": "train"}),
+        ("SAAT select_target_label", f"{TARGETS}.init_args", {"n_t": 1, "rule": "disjoint"}),
+    ],
+    "attack/candidate_robrank": [
+        ("robrank: 3/255", f"{STEP}.init_args.lr", 3 / 255),
+        ("robrank: 32", "trainer.max_epochs", 32),
+        ("robrank: 8/255", "model.epsilon", 8 / 255), ("robrank", OBJECTIVE, "CandidateAttack"),
+    ],
+    "attack/universal": [
+        ("Li et al.: 10/255", "model.epsilon", 10 / 255), ("Li et al.", STEP, "MomentumSignStep"),
+        ("Li et al.: a tenth of epsilon", f"{STEP}.init_args.lr", 1 / 255),
+        ("Li et al.: momentum 1", f"{STEP}.init_args.momentum", 1.0),
+    ],
+    "attack/universal_targeted": [
+        ("SS-TUAA: 10/255", "model.epsilon", 10 / 255), ("SS-TUAA: Adam", STEP, "Adam"),
+        ("SS-TUAA: .01", f"{STEP}.init_args.lr", 0.01), ("SS-TUAA: 10", "trainer.max_epochs", 10),
+        ("SS-TUAA: margin .3 and weight 1, the defaults", f"{OBJECTIVE}.init_args", None),
+    ],
     "overlay/suite": [
         ("SAAT tha.py", f"{STEP}.init_args.lr", 1 / 255), ("SAAT tha.py", STEP, "SignStep"),
         ("SAAT tha.py", "trainer.max_epochs", 100), ("SAAT tha.py", "model.epsilon", 8 / 255),
@@ -250,8 +320,8 @@ def test_constants(config, source, path, value):
 
 
 def test_every_preset_that_names_a_method_has_its_constants_here():
-    own = {"fit/demo_video"}  # ours
-    named = {f"attack/{p.stem}" for p in CONFIGS.glob("attack/*.yaml")}
+    own = {"fit/demo_video", "attack/candidate", "attack/patch", "attack/patch_targeted"}  # ours
+    named = {f"attack/{p.stem}" for p in CONFIGS.glob("attack/*.yaml")} - own
     named |= {f"fit/{path.stem}" for path in CONFIGS.glob("fit/*.yaml")} - own
     named |= {f"data/{p.stem}" for p in CONFIGS.glob("data/*_hag.yaml")}
     named |= {f"data/{p.stem}" for p in CONFIGS.glob("data/*_dhta.yaml")}

@@ -26,7 +26,7 @@ def class_names(classes: tuple[type, ...], usual: str | None = None) -> list[str
             are meant.
     """
     paths = class_paths(classes)
-    paths = [path for path in paths if imported(path) not in classes] or paths
+    paths = [path for path in paths if imported(path) not in classes or _is_whole(path)] or paths
     # The Trainer's parts are Lightning's: those of this package stand there by themselves.
     lightning = all(each.__module__.startswith("pytorch_lightning") for each in classes)
     first = "pytorch_lightning." if lightning else "lightning_hash."
@@ -35,6 +35,12 @@ def class_names(classes: tuple[type, ...], usual: str | None = None) -> list[str
         package = usual.rpartition(".")[0]
         ours = paths = [path for path in ours if path.startswith(f"{package}.")]
     return list(dict.fromkeys(path.rpartition(".")[2] for path in (*ours, *paths)))
+
+
+def _is_whole(path: str) -> bool:
+    """Return whether a class of this package is meant itself, and not as a base alone."""
+    found = imported(path)
+    return found.__module__.startswith("lightning_hash.") and not inspect.isabstract(found)
 
 
 def default_class(action: argparse.Action) -> Any:

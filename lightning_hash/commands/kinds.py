@@ -81,6 +81,8 @@ def takes(hint: Any, value: yaml.Node) -> bool:
         (True, False)
     """
     if hint is type(None):  # on its own it is no type of jsonargparse's
+        if not isinstance(value, yaml.ScalarNode):
+            return False
         node = yaml.compose(str(value.value)) if is_typed(value) else value
         return node is not None and construct(node) is None
     parser = _parser_of(_Key(hint))

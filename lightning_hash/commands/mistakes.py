@@ -331,6 +331,10 @@ class _Look:
         word, where = str(node.value), place(name, node)
         known = class_paths(classes)
         by_name = {path.rpartition(".")[2]: path for path in known}
+        same = sorted({path for path in known if path.rpartition(".")[2] == word})
+        if len(same) > 1:
+            msg = f"{where}: {word!r} is the name of several; there are: {', '.join(same)}"
+            raise MistakeError(msg, depth)
         found = imported(by_name.get(word, word)) if "." in word or word in by_name else None
         if found is None or not (inspect.isclass(found) or callable(found)):
             names = class_names(classes, self.usual.get(name))

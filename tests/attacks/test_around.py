@@ -6,7 +6,7 @@ import torch
 from lightning_hash.attacks import HAG, Answer, LInf, PerQuery, Queries, iterate
 from lightning_hash.attacks.around import Parts, join
 from tests.conftest import TinyNet
-from tests.helpers.universal import Universal
+from tests.helpers.one_for_all import OneForAll
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*do not fit into")
 
@@ -57,7 +57,7 @@ def asked(victim, parts=None, rows=slice(None), kind=PerQuery, backward=None):
     return answer, made.delta.grad, queries
 
 
-@pytest.mark.parametrize("kind", [PerQuery, Universal])
+@pytest.mark.parametrize("kind", [PerQuery, OneForAll])
 @pytest.mark.parametrize("backward", [None, lambda loss: loss.backward()])
 @pytest.mark.parametrize("fails_in", ["forward", "backward"])
 @pytest.mark.parametrize("rows", [slice(None), torch.tensor([9, 2, 3, 7, 0])])

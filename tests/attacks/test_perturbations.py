@@ -20,7 +20,7 @@ from lightning_hash.attacks.around import Unfinished
 from lightning_hash.attacks.attack import attack
 from lightning_hash.attacks.perturbations import Given
 from tests.conftest import TinyNet
-from tests.helpers.universal import Universal
+from tests.helpers.one_for_all import OneForAll
 
 
 def clips(lengths=None, count=2):
@@ -118,8 +118,8 @@ def test_the_layout_of_the_inputs_is_taken():
 
 
 def test_a_random_start_needs_a_kind_that_has_one():
-    with pytest.raises(ValueError, match="Universal has no random start; leave start_seed out"):
-        Universal(torch.rand(2, 3, 4, 4), LInf(0.1)).draw(torch.rand(1), torch.tensor([0]), 0)
+    with pytest.raises(ValueError, match="OneForAll has no random start; leave start_seed out"):
+        OneForAll(torch.rand(2, 3, 4, 4), LInf(0.1)).draw(torch.rand(1), torch.tensor([0]), 0)
 
 
 def test_draws_do_not_change_between_versions():
@@ -133,7 +133,7 @@ def test_a_shared_perturbation_minimises_the_mean_and_others_the_sum():
     images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(2)).double()
     anchors = torch.where(torch.rand(4, 8, generator=torch.Generator().manual_seed(3)) > 0.5, 1, -1)
     queries = Queries.towards(images, anchors.double())
-    shared, single = Universal(images, LInf(0.1)).double(), PerQuery(images, LInf(0.1))
+    shared, single = OneForAll(images, LInf(0.1)).double(), PerQuery(images, LInf(0.1))
     for made in (shared, single):
         rule = torch.optim.SGD(made.parameters(), lr=1e-3)
         iterate(lambda x, rows: victim(x), AnchorCode(), made, rule, queries, 1.0)

@@ -21,7 +21,7 @@ from lightning_hash.attacks import (
     TargetChoice,
 )
 from lightning_hash.attacks.recipe import Recipe
-from tests.helpers.universal import Universal
+from tests.helpers.one_for_all import OneForAll
 
 
 def recipe(**changes):
@@ -106,12 +106,12 @@ class Nothing(Search):
 
 
 def test_what_a_shared_perturbation_cannot_do():
-    assert started(perturbation=Universal).shape == (1, 3, 4, 4)
+    assert started(perturbation=OneForAll).shape == (1, 3, 4, 4)
     assert started(stop_finished=True).shape == (2, 3, 4, 4)
-    with pytest.raises(ValueError, match="stop_finished: Universal is shared by all queries"):
-        started(perturbation=Universal, stop_finished=True)
+    with pytest.raises(ValueError, match="stop_finished: OneForAll is shared by all queries"):
+        started(perturbation=OneForAll, stop_finished=True)
     with pytest.raises(ValueError, match="step: Nothing asks about queries one by one"):
-        started(perturbation=Universal, step=Nothing)
+        started(perturbation=OneForAll, step=Nothing)
     assert started(step=Nothing).shape == (2, 3, 4, 4)
     with pytest.raises(ValueError, match="stop_finished: Nothing is a search"):
         recipe(step=Nothing, stop_finished=True).check()

@@ -47,9 +47,9 @@ def rows(folder):
 @pytest.mark.parametrize(
     ("page", "part", "settings"),
     [
-        ("objective", "objective", {"class": "hinge.Hinge", "margin": 2.0}),
+        ("objective", "objective", {"class": "margin.Margin", "margin": 2.0}),
         ("step", "step", {"lr": 0.5, "decay": 0.9}),
-        ("perturbation", "perturbation", {"class": "universal.Universal", "gain": 1.0}),
+        ("perturbation", "perturbation", {"class": "shared.Shared", "gain": 1.0}),
         ("search", "step", {"class": "random_search.RandomSearch", "seed": 0}),
     ],
 )

@@ -20,8 +20,8 @@ from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from tests.conftest import BlobData
 from tests.helpers.attacks import StopAt, make, trainer
+from tests.helpers.one_for_all import OneForAll
 from tests.helpers.random_search import RandomSearch
-from tests.helpers.universal import Universal
 
 GLOBAL_BATCH = 20  # of 60 training items: three batches an epoch
 WIDE = 0.3  # the search's epsilon: within six steps some queries are finished, others are not
@@ -32,7 +32,7 @@ def sgd(parameters):
 
 
 def universal(gain=2.0, **options):
-    perturbation = partial(Universal, gain=gain)
+    perturbation = partial(OneForAll, gain=gain)
     return make(objective=HAG(), perturbation=perturbation, step=sgd, **options)
 
 

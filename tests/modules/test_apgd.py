@@ -6,8 +6,8 @@ import torch
 from lightning_hash.attacks import APGD, HAG, AnchorCode, Hinge, LInf
 from lightning_hash.commands.attack import run_attack
 from tests.helpers.attacks import attack, make, rows_of, trainer
+from tests.helpers.one_for_all import OneForAll
 from tests.helpers.own_parts import apgd, killed, run
-from tests.helpers.universal import Universal
 
 
 def test_killed_between_two_batches_it_goes_on_to_the_same_bits(tmp_path, blobs):
@@ -58,8 +58,8 @@ def test_batches_change_nothing_but_rounding(tmp_path, blobs):
 def test_what_does_not_go_with_it(tmp_path, blobs):
     with pytest.raises(ValueError, match=r"the victim sees others with APGD; leave one of them"):
         attack(tmp_path, blobs, 3, step=APGD, stop_finished=True)
-    with pytest.raises(ValueError, match=r"APGD keeps a best point for each query: Universal must"):
-        attack(tmp_path, blobs, 3, step=APGD, perturbation=Universal)
+    with pytest.raises(ValueError, match=r"APGD keeps a best point for each query: OneForAll must"):
+        attack(tmp_path, blobs, 3, step=APGD, perturbation=OneForAll)
 
     class Ball(LInf):
         steepest = LInf.__mro__[1].steepest

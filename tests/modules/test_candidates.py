@@ -31,7 +31,7 @@ from lightning_hash.results.rows import read_results
 from tests.conftest import TinyNet
 from tests.helpers.attacks import StopAt, attack, make, rows_of
 from tests.helpers.attacks import trainer as attack_trainer
-from tests.helpers.universal import Universal
+from tests.helpers.one_for_all import OneForAll
 from tests.reference import ranking as reference
 
 
@@ -199,7 +199,7 @@ def test_what_does_not_go_with_candidates(tmp_path, blobs):
     with pytest.raises(ValueError, match="side must be one of 'query', 'candidate', got 'item'"):
         make(side="item")
     with pytest.raises(ValueError, match="each has a perturbation of its own; leave perturbation"):
-        attack(tmp_path, blobs, 2, objective=AnchorCode(), **{**SIDE, "perturbation": Universal})
+        attack(tmp_path, blobs, 2, objective=AnchorCode(), **{**SIDE, "perturbation": OneForAll})
     plain = blobs.setup
 
     def setup(stage):

@@ -25,8 +25,8 @@ from lightning_hash.results.rows import ResultRow
 from lightning_hash.victims.foreign import ForeignNetwork
 from tests.conftest import Blobs, TinyNet
 from tests.helpers.attacks import StopAt, attack, make, rows_of, trainer
-from tests.helpers.l2_budget import L2
-from tests.helpers.universal import Universal
+from tests.helpers.ball import Ball
+from tests.helpers.one_for_all import OneForAll
 
 FITS = {"step": lambda p: SignStep(p, 0.05), "epsilon": 0.3}
 
@@ -139,12 +139,12 @@ def test_a_budget_says_what_is_used():
 def test_other_budgets_say_it_themselves_or_are_not_judged(tmp_path, blobs):
     options = {"step": lambda p: SignStep(p, 0.0001), "epsilon": 0.5}
     with pytest.warns(UserWarning, match="too short"):
-        scores = attack(tmp_path, blobs, budget=L2, **options)
+        scores = attack(tmp_path, blobs, budget=Ball, **options)
     norm = scores.outcome().tensors["perturbation"].flatten(1).norm(dim=1).mean() / 0.5
     (row,) = rows_of(scores, attack="hag", metric="map", iteration=6, quantized=False)
     assert row["budget_used"] == pytest.approx(norm.item(), rel=1e-4)
 
-    class Silent(L2):
+    class Silent(Ball):
         def used(self, perturbation, live=None):
             return None
 
@@ -255,7 +255,7 @@ def test_a_shared_perturbation_is_one(tmp_path, blobs):
         def forward(self, inputs):
             return super().forward(inputs[:, :1].expand(-1, 3, -1, -1))
 
-    shared = {**FITS, "perturbation": Universal}
+    shared = {**FITS, "perturbation": OneForAll}
     assert not flat(attack(tmp_path, blobs, victim=Grey(), **shared))
     found = flat(attack(tmp_path, blobs, victim=Ends(Rounded()), **shared))
     assert found[0].startswith("the gradient of 1 of 1 perturbations")

@@ -10,9 +10,9 @@ from torch.utils.data import DistributedSampler
 from lightning_hash.attacks import HAG, AlphaSchedule, Rule, query_generator
 from tests.conftest import Blobs, TinyNet
 from tests.helpers.attacks import attack, rows_of
+from tests.helpers.one_for_all import OneForAll
 from tests.helpers.own_parts import GLOBAL_BATCH, WIDE, killed, run, search, sgd, told, universal
 from tests.helpers.random_search import RandomSearch
-from tests.helpers.universal import Universal
 
 EPSILON = 10 / 255
 
@@ -62,7 +62,7 @@ def test_rows_of_a_universal_perturbation_say_what_made_it(learned):
     _, scores = learned
     for row in rows_of(scores, "hag"):
         assert row["attack"]["perturbation"] == {
-            "class": "tests.helpers.universal.Universal", "gain": 2.0,
+            "class": "tests.helpers.one_for_all.OneForAll", "gain": 2.0,
         }  # fmt: skip
         assert row["attack"]["learned_on"] == {"split": "train", "global_batch": GLOBAL_BATCH}
         assert row["queries"] is None
@@ -199,15 +199,15 @@ def test_the_state_of_a_rule_keeps_its_types(kept):
 
 
 def test_a_search_for_a_shared_perturbation_is_refused(tmp_path, blobs):
-    with pytest.raises(ValueError, match="RandomSearch asks about queries one by one, and Univer"):
-        attack(tmp_path, blobs, perturbation=Universal, step=RandomSearch)
+    with pytest.raises(ValueError, match="RandomSearch asks about queries one by one, and OneFor"):
+        attack(tmp_path, blobs, perturbation=OneForAll, step=RandomSearch)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"step": RandomSearch}, "stop_finished: RandomSearch is a search"),
-        ({"perturbation": Universal}, "stop_finished: Universal is shared by all queries"),
+        ({"perturbation": OneForAll}, "stop_finished: OneForAll is shared by all queries"),
     ],
 )
 def test_finished_queries_are_those_of_step_rules_and_queries_of_their_own(

@@ -22,8 +22,8 @@ from lightning_hash.attacks import (
 from lightning_hash.commands.attack import run_attack
 from tests.conftest import TinyNet
 from tests.helpers.attacks import attack, make, rows_of, trainer
+from tests.helpers.one_for_all import OneForAll
 from tests.helpers.own_parts import killed, run, told
-from tests.helpers.universal import Universal
 
 ITERATIONS = 30
 HINGE = {"objective": Hinge(), "epsilon": 0.4}
@@ -136,7 +136,7 @@ def test_killed_it_goes_on_to_the_same_rows(step, epsilon, stop_at, tmp_path):
     [
         ({"step": NesterovSignStep}, "stop_at looks at the codes.*others with NesterovSignStep"),
         ({"inputs": DiverseInputs()}, "stop_at looks at the codes.*others with inputs"),
-        ({"perturbation": Universal}, "stop_at: Universal is shared by all queries; leave it out"),
+        ({"perturbation": OneForAll}, "stop_at: OneForAll is shared by all queries; leave it out"),
         ({"step": Square, "oracle": Oracle("ids", 5)}, "which an oracle of ids hides; leave it"),
         ({"stop_at": 0}, "stop_at must be a Hamming distance from 1 on, got 0"),
         ({"stop_at": -1, "objective": AnchorCode()}, "stop_at must be.* from 0 on, got -1"),

@@ -169,7 +169,9 @@ class RetrievalImages(Callback):
 
 def _spread(labels: Tensor, count: int) -> list[int]:
     """Take rows of different labels first."""
-    _, group = torch.unique(labels, dim=0, return_inverse=True)
+    # Of items without labels none differ.
+    columns = labels if labels.shape[1] else labels.new_zeros(len(labels), 1)
+    _, group = torch.unique(columns, dim=0, return_inverse=True)
     seen: dict[int, int] = {}
     ranks = []
     for label in group.tolist():

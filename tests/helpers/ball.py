@@ -5,7 +5,7 @@ import torch
 from lightning_hash.attacks import Budget, query_generator
 
 
-class L2(Budget):
+class Ball(Budget):
     """The L2 ball around each query, cut by the box of inputs."""
 
     def project(self, perturbation, clean):

@@ -6,7 +6,7 @@ from torch import nn
 from lightning_hash.attacks import Perturbation
 
 
-class Universal(Perturbation):
+class OneForAll(Perturbation):
     """One perturbation for all images.
 
     Args:
