@@ -1,10 +1,13 @@
 """Everything that ran code of others, tried again: only ``--trust`` runs it."""
 
 import json
+import os
+import pickle
 import re
 import shlex
 import shutil
 import sys
+from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,9 +26,11 @@ from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.encode import encode
 from lightning_hash.commands.fit import check_checkpoint_to_go_on, run_fit
+from lightning_hash.commands.run_place import place_of_run
 from lightning_hash.commands.transfer import _data
-from lightning_hash.data.pictures import read_picture
+from lightning_hash.data.pictures import picture_formats, read_picture
 from lightning_hash.data.split_data import SplitData
+from lightning_hash.engine.checkpoint_io import WholeCheckpointIO
 from lightning_hash.models.build import build_network
 from lightning_hash.modules import AttackModule, HashModule
 from lightning_hash.modules.encoder import Encoder
@@ -33,8 +38,11 @@ from lightning_hash.sweeps import read_plan
 from lightning_hash.sweeps.command import command_of
 from lightning_hash.sweeps.record import begin, complete
 from lightning_hash.utils.checkpoint_places import forget_strange_places
+from lightning_hash.utils.plain_load import load_plain
 from lightning_hash.utils.trust import UntrustedError, is_trusted, trusting
+from lightning_hash.utils.whole_file import PART, remove_parts
 from lightning_hash.victims import Kernels, as_victim, load_foreign, load_victim
+from tests.helpers.exported import Disguised
 from tests.helpers.training import TINY, module, trainer
 
 PARTS = "tests.conftest"
@@ -527,6 +535,31 @@ def test_a_checkpoint_deletes_nothing_of_ours(said, options, there, blobs):
     assert all(Path(name).is_file() for name in files)
 
 
+def test_what_a_checkpoint_really_holds_is_looked_at(there, blobs):
+    run = {"max_epochs": 1, "enable_checkpointing": True}
+    trainer(there, callbacks=[saver()], **run).fit(module(), blobs)
+    content = torch.load("ck/best.ckpt", weights_only=True)
+    Path("photos").mkdir()
+    (name,) = (name for name in content["callbacks"] if name.startswith("ModelCheckpoint"))
+    state = {**content["callbacks"][name], **STATES["all"](str(there / "ck/../photos"))}
+    hidden = Disguised(state, items=OrderedDict, get=OrderedDict, keys=OrderedDict)
+    callbacks = Disguised({name: hidden}, items=OrderedDict, values=OrderedDict)
+    torch.save({**content, "callbacks": callbacks}, "evil.ckpt")
+    loaded = torch.load("evil.ckpt", weights_only=True)
+    assert list(loaded["callbacks"].items()) == []  # the trick is a real one
+    forget_strange_places(loaded, [saver()])
+    assert "photos" not in repr(loaded["callbacks"])
+    again = trainer(there, callbacks=[saver()], **{**run, "max_epochs": 3})
+    again.fit(module(), blobs, ckpt_path="evil.ckpt", weights_only=True)
+    assert Path("photos").is_dir()
+    plain = WholeCheckpointIO().load_checkpoint("evil.ckpt", weights_only=True)
+    assert type(plain["callbacks"]) is dict
+    assert list(plain["callbacks"].items()) == [(name, plain["callbacks"][name])]
+    torch.save({"a": OrderedDict}, "class.ckpt")
+    with pytest.raises(pickle.UnpicklingError, match="it holds"):
+        load_plain("class.ckpt")
+
+
 def test_an_own_checkpoint_is_remembered(there, blobs):
     run = {"max_epochs": 1, "enable_checkpointing": True}
     trainer(there, callbacks=[saver()], **run).fit(module(), blobs)
@@ -567,9 +600,50 @@ def test_a_sweep_removes_nothing_behind_a_link(there, capsys):
     place.parent.mkdir(parents=True)
     place.symlink_to(there / "logs")
     for change in (begin, complete):
-        with pytest.raises(ValueError, match="is a link out of"):
+        with pytest.raises(ValueError, match="is a link that leads out of"):
             change(each, there / "root")
     assert Path("logs/version_0").is_dir()
+
+
+@pytest.mark.parametrize("ending", ["log", "lock"])
+@pytest.mark.parametrize("there_is_one", [True, False])
+def test_a_sweep_writes_through_no_link(there_is_one, ending, there, capsys):
+    if there_is_one:
+        Path("diary.txt").write_text("dear diary")
+    Path("c.yaml").write_text(
+        "runs: {a: {verb: fit, options: {model.bits: 0}}}\nfull: [{run: a}]\n"
+    )
+    (each,) = read_plan([Path("c.yaml")], "full")
+    Path("root/sweep").mkdir(parents=True)
+    Path(f"root/sweep/{each.digest}.{ending}").symlink_to(there / "diary.txt")
+    assert main(["sweep", "c.yaml", "--runs", "root"]) == 1
+    assert "is a link that leads out of" in capsys.readouterr().out
+    assert Path("diary.txt").exists() == there_is_one
+    assert not there_is_one or Path("diary.txt").read_text() == "dear diary"
+
+
+def test_a_run_goes_into_no_linked_folder(there, capsys):
+    Path("far").mkdir()
+    for folder in ("runs/attack", "runs/fit", "checkpoints"):
+        Path(folder).mkdir(parents=True)
+        Path(f"{folder}/a").symlink_to(there / "far")
+    assert "leads out of" in said_by(["fit", "--name=a", "--trainer.accelerator=cpu"], capsys)
+    with pytest.raises(ValueError, match="leads out of"):
+        place_of_run({"logger": None, "fast_dev_run": False}, "runs", "attack/a")
+    assert list(Path("far").iterdir()) == []
+
+
+def test_what_kills_have_left_is_removed_behind_no_link(there):
+    Path("far").mkdir()
+    old = Path(f"far/.photo.1{PART}")
+    old.write_text("")
+    os.utime(old, (0, 0))
+    Path("ck").mkdir()
+    Path("ck/link").symlink_to(there / "far")
+    remove_parts(Path("ck"))
+    assert old.exists()
+    remove_parts(Path("far"))
+    assert not old.exists()  # it would have been
 
 
 def test_callbacks_write_into_their_folders(there, capsys):
@@ -579,7 +653,7 @@ def test_callbacks_write_into_their_folders(there, capsys):
     Path("c.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [spike]}}))
     refused(["fit", "--config=c.yaml"], capsys, "SpikeDetection")
     assert Path("settings.json").read_text() == "{}"
-    for name in ("../weights", "/weights", "a/../../weights"):
+    for name in ("../weights", "/weights", "a/../../weights", "{step:c}tmp{step:c}x", "{epoch:2c}"):
         part = {"class_path": "pytorch_lightning.callbacks.ModelCheckpoint",
                 "init_args": {"dirpath": "ck", "filename": name}}  # fmt: skip
         Path("c.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [part]}}))
@@ -598,3 +672,11 @@ def test_a_folder_of_shards_is_no_address(there, capsys):
     assert not ran()
     with pytest.raises(ValueError, match="cannot be read"):
         check_checkpoint_to_go_on(f"file://{there / 'none.ckpt'}")
+    with pytest.raises(ValueError, match="download it and give the file"):
+        check_checkpoint_to_go_on("https://127.0.0.1:9/alexnet.pth")
+
+
+def test_pictures_hold_no_pictures_of_other_formats():
+    """IPTC's reader opens what is in a file in any format, EPS among them."""
+    assert not {"EPS", "IPTC", "PDF", "WMF", "GRIB", "FITS", "MCIDAS"} & set(picture_formats())
+    assert {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"} <= set(picture_formats())

@@ -28,6 +28,7 @@ from lightning_hash.engine.callbacks import (
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.places import check_inside
 from lightning_hash.utils.whole_file import ready_folder
 from lightning_hash.victims.borrow import exact_arithmetic
 from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
@@ -98,6 +99,12 @@ def check_checkpoint_to_go_on(ckpt_path: str) -> None:
     if "://" not in ckpt_path or Path(ckpt_path).exists():
         read_checkpoint(Path(ckpt_path), "victim", maker, prefix="ckpt_path: ", needs=GO_ON)
         return
+    if ckpt_path.startswith("http"):
+        msg = (
+            f"ckpt_path: {ckpt_path} would be kept among torch's own downloads, under a name that "
+            "it chooses; download it and give the file"
+        )
+        raise ValueError(msg)
     try:
         cloud_io._load(ckpt_path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -167,6 +174,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
     """Return what the trainer gets beside the user's options."""
     given = options["trainer"]
     folder = Path(options["checkpoints"]) / options["name"]
+    check_inside(folder, Path(options["checkpoints"]), "give --checkpoints another folder")
     best = ModelCheckpoint(
         dirpath=folder, filename="best", monitor="val/map", mode="max",
         save_on_train_epoch_end=False,  # but where it is validated, which may be behind it

@@ -83,7 +83,10 @@ def takes(hint: Any, value: yaml.Node) -> bool:
     if hint is type(None):  # on its own it is no type of jsonargparse's
         if not isinstance(value, yaml.ScalarNode):
             return False
-        node = yaml.compose(str(value.value)) if is_typed(value) else value
+        try:
+            node = yaml.compose(str(value.value)) if is_typed(value) else value
+        except yaml.YAMLError:
+            return False
         return node is not None and construct(node) is None
     parser = _parser_of(_Key(hint))
     try:

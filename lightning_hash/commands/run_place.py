@@ -1,5 +1,6 @@
 """What the Trainer of a run gets beside the user's options: a place to write to, and callbacks."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.engine.loggers import RunLogger
+from lightning_hash.utils.places import check_inside
 from lightning_hash.utils.whole_file import ready_folder
+
+LETTERS = re.compile(r"\{[^}]*:[^}]*c\}")  # a number as the letter of that number, such as a slash
 
 
 def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, Any]:
@@ -25,7 +29,9 @@ def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, 
 
     Raises:
         OSError: if the folder cannot be written to.
+        ValueError: if it is a link out of ``runs``.
     """
+    check_inside(Path(runs) / name, Path(runs), "give --runs another folder")
     if trainer["logger"] in (None, True):
         if not trainer["fast_dev_run"]:  # which writes nothing
             ready_folder(Path(runs) / name, "run folder", "give another with --runs FOLDER")
@@ -58,7 +64,10 @@ def merge_callbacks(trainer: Mapping[str, Any], own: Sequence[Callback]) -> list
     given = list(trainer["callbacks"] or [])
     for callback in given:
         name = getattr(callback, "filename", None)
-        if isinstance(name, str) and (".." in Path(name).parts or Path(name).is_absolute()):
+        outside = isinstance(name, str) and (
+            ".." in Path(name).parts or Path(name).is_absolute() or LETTERS.search(name)
+        )
+        if outside:
             msg = (
                 f"trainer.callbacks: filename of {type(callback).__name__} must stay below its "
                 f"folder, got {name!r}; give dirpath"

@@ -20,8 +20,10 @@ SEVERAL_PICTURES = ("MPO",)  # a camera's file: the photograph, then its preview
 ORIENTATION = 0x0112  # the EXIF tag
 MOST_BYTES = 2**30  # of a file
 COUNTED = 2**20  # bytes of a GIF whose pictures are counted
-# What Pillow opens, or knows by name only, and is no picture of pixels.
-NO_PICTURES = ("BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "PDF", "WMF")
+# Others hand their content to programs (EPS to Ghostscript) or open a picture of any format within
+# themselves (IPTC), or are none of pixels.
+PICTURES = ("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "JXL", "MPO",
+            "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM")  # fmt: skip
 
 
 @cache
@@ -31,7 +33,7 @@ def picture_formats() -> tuple[str, ...]:
     Pillow tells a format by the content, and hands some to other programs, EPS to Ghostscript.
     """
     Image.init()
-    return tuple(form for form in Image.ID if form not in NO_PICTURES)
+    return tuple(form for form in Image.ID if form in PICTURES)
 
 
 @cache
@@ -40,7 +42,7 @@ def picture_extensions() -> tuple[str, ...]:
     readable = (
         ending
         for ending, form in Image.registered_extensions().items()
-        if form in Image.OPEN and form not in NO_PICTURES
+        if form in Image.OPEN and form in PICTURES
     )
     return tuple(dict.fromkeys((*IMG_EXTENSIONS, *sorted(readable))))
 

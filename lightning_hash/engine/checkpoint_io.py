@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from lightning_hash.utils.plain_load import made_anew
 from lightning_hash.utils.whole_file import write_whole
 
 
@@ -16,6 +17,19 @@ class WholeCheckpointIO(TorchCheckpointIO):
     Lightning writes into the system's temporary folder first; where that is another disk, the move
     is a copy, and a kill or a full disk in its midst leaves neither the old checkpoint nor the new.
     """
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Load a checkpoint; where weights alone are asked for, of plain containers.
+
+        Args:
+            args: as in Lightning's TorchCheckpointIO.
+            kwargs: the same.
+        """
+        found = super().load_checkpoint(*args, **kwargs)
+        if kwargs.get("weights_only"):
+            made: dict[str, Any] = made_anew(found)
+            return made
+        return found
 
     def save_checkpoint(
         self,

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lightning_hash.utils.foreign_files import check_file
+from lightning_hash.utils.plain_load import load_plain
 
 SUFFIXES = (".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".tar")
 # Where training programs keep the network in their files, beside optimizer and average.
@@ -92,7 +93,7 @@ def read_state_dict(path: Path, argument: str, backbone: str) -> dict[str, Tenso
             with warnings.catch_warnings():
                 # A damaged file can pretend to a pickle protocol that torch then warns of.
                 warnings.filterwarnings("ignore", message="Detected pickle protocol")
-                content = torch.load(path, map_location="cpu", weights_only=True)
+                content = load_plain(path)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = "pickled code?" if found is None else found[1]

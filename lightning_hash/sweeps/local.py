@@ -19,6 +19,7 @@ from lightning_hash.sweeps.record import begin, complete, finished, finished_run
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.configs import find_config
 from lightning_hash.utils.escapes import shell, terminal
+from lightning_hash.utils.places import check_inside
 from lightning_hash.utils.progress import make_bar
 from lightning_hash.utils.volume import Volume, volume
 
@@ -197,8 +198,9 @@ class Sweep:
     @contextmanager
     def _locked(self, run: Run) -> Iterator[int]:
         path = self.root / "sweep" / f"{run.digest}.lock"
+        check_inside(path, self.root, "remove the link")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
+        with path.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

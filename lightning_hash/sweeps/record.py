@@ -14,6 +14,7 @@ from lightning_hash.results.settings import canonical, differences
 from lightning_hash.sweeps.run import Run
 from lightning_hash.utils.array_names import split_name
 from lightning_hash.utils.json_text import read_json
+from lightning_hash.utils.places import check_inside
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import write_whole
 
@@ -27,15 +28,16 @@ def folder_of(run: Run, root: Path) -> Path:
         ValueError: if it is a link out of the sweep's folder.
     """
     folder = root / ("checkpoints" if run.verb == "fit" else run.verb) / run.digest
-    if not folder.resolve().is_relative_to(root.resolve()):
-        msg = f"{folder} is a link out of {root}, where versions are removed; remove it"
-        raise ValueError(msg)
-    return folder
+    return check_inside(folder, root, "remove the link")
 
 
 def log_of(run: Run, root: Path) -> Path:
-    """Return the file with all that a run printed."""
-    return root / "sweep" / f"{run.digest}.log"
+    """Return the file with all that a run printed.
+
+    Raises:
+        ValueError: if it is a link out of the sweep's folder.
+    """
+    return check_inside(root / "sweep" / f"{run.digest}.log", root, "remove the link")
 
 
 def made_by(run: Run, root: Path) -> Path:

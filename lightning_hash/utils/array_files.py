@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, TORCH, split_name
 from lightning_hash.utils.foreign_files import check_file, check_size
 from lightning_hash.utils.json_text import brief
+from lightning_hash.utils.plain_load import load_plain
 
 HDF5 = b"MATLAB 7.3"
 _NUMPY, _ZIP = b"\x93NUMPY", b"PK"  # what .npy and .npz begin with
@@ -171,7 +172,7 @@ def _torch(path: Path) -> dict[str, NDArray[Any]]:
         with warnings.catch_warnings():
             # A damaged file can pretend to a pickle protocol that torch then warns of.
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = load_plain(path)
     except pickle.UnpicklingError as error:
         msg = (
             f"{path} holds Python objects, which are not unpickled, or is no file of torch.save: "

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_hash.utils.plain_load import made_anew
+
 
 def forget_strange_places(checkpoint: dict[str, Any], callbacks: Sequence[Any]) -> None:
     """Take out of the states of callbacks all places but checkpoints in their own folders.
@@ -24,7 +26,7 @@ def forget_strange_places(checkpoint: dict[str, Any], callbacks: Sequence[Any]) 
     """
     folders = [getattr(each, "dirpath", None) for each in callbacks]
     homes = {Path(str(each)).resolve() for each in folders if each is not None}
-    states = checkpoint.get("callbacks")
+    states = made_anew(checkpoint.get("callbacks"))
     if isinstance(states, Mapping):
         checkpoint["callbacks"] = {name: _at_home(each, homes) for name, each in states.items()}
 

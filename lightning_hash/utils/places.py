@@ -50,7 +50,7 @@ def check_inside(path: Path, folder: Path, remedy: str = "put a copy there if it
         ValueError: if it leads elsewhere; says where.
     """
     place, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    if place.exists() and not place.is_relative_to(home):
+    if not place.is_relative_to(home):
         msg = f"{path} is a link that leads out of {folder}, to {place}; {remedy}"
         raise ValueError(msg)
     return path

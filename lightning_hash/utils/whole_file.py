@@ -94,6 +94,8 @@ def remove_parts(folder: Path) -> None:
             cannot be removed stays.
     """
     found = [path for inside in ("", "*/", "*/*/") for path in folder.glob(f"{inside}.*{PART}")]
+    home = folder.resolve()
+    found = [path for path in found if path.parent.resolve().is_relative_to(home)]  # no links out
     for path in found:
         pid = re.search(rf"\.(\d+){re.escape(PART)}$", path.name)
         if pid is None:

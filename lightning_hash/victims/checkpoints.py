@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_hash._version import __version__
 from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.utils.json_text import brief
+from lightning_hash.utils.plain_load import load_plain
 from lightning_hash.victims.file_kinds import instead_of, other_kind
 
 # Key of our own entry in a checkpoint, and the version of what stands under it.
@@ -59,7 +60,7 @@ def read_checkpoint(
         msg = f"{called} is not a checkpoint of lightning_hash, but {other}; {instead}"
         raise ValueError(msg)
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = load_plain(path)
     except pickle.UnpicklingError as error:
         msg = (
             f"{called} holds more than tensors and plain values (pickled code, or no "

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_hash.utils.plain_load import load_plain
 from lightning_hash.utils.trust import UntrustedError, is_trusted, refusal
 from lightning_hash.victims.exported_graph import (
     DOTTED,
@@ -140,7 +141,7 @@ def _plain_pickle(name: str, content: bytes) -> bytes:
     if not content:
         return content
     try:
-        values = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        values = load_plain(io.BytesIO(content))
     except Exception as error:
         msg = f"{name} is more than tensors and plain values"
         raise NotPlainError(msg) from error

@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+from collections import OrderedDict
 from contextlib import suppress
 
 import pytest
@@ -22,6 +23,7 @@ from tests.helpers.exported import (
     INPUTS,
     MODEL,
     WEIGHTS,
+    Disguised,
     export,
     records_of,
     saved,
@@ -270,6 +272,16 @@ def test_torch_reads_the_text_that_was_looked_at(whole, tmp_path, change):
     with suppress(Exception):
         torch.export.load(path).module()(torch.rand(2, 3, SIDE, SIDE))
     assert mark.exists()  # torch runs it: the case is a real one
+
+
+def test_sample_inputs_are_what_they_really_hold(whole, tmp_path):
+    """A mapping may carry methods of its own, and drop them when torch writes it again."""
+    evil = "'] or f() or L['"
+    hidden = Disguised({evil: torch.rand(2)}, values=OrderedDict, items=OrderedDict)
+    outer = Disguised({"a": hidden}, values=OrderedDict)
+    path = write(tmp_path / "a.pt2", {**whole, INPUTS: saved(((outer,), {}))})
+    with pytest.raises(UntrustedError, match=r"or f\(\) or"):
+        load_foreign(path, preprocess="none")
 
 
 @pytest.mark.filterwarnings("ignore")
