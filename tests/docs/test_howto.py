@@ -49,7 +49,7 @@ def rows(folder):
     [
         ("objective", "objective", {"class": "margin.Margin", "margin": 2.0}),
         ("step", "step", {"lr": 0.5, "decay": 0.9}),
-        ("perturbation", "perturbation", {"class": "shared.Shared", "gain": 1.0}),
+        ("perturbation", "perturbation", {"class": "one_delta.OneDelta", "gain": 1.0}),
         ("search", "step", {"class": "random_search.RandomSearch", "seed": 0}),
     ],
 )
