@@ -26,7 +26,7 @@ from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.encode import encode
 from lightning_hash.commands.fit import check_checkpoint_to_go_on, run_fit
-from lightning_hash.commands.run_place import place_of_run
+from lightning_hash.commands.run_place import merge_callbacks, place_of_run
 from lightning_hash.commands.transfer import _data
 from lightning_hash.data.pictures import picture_formats, read_picture
 from lightning_hash.data.split_data import SplitData
@@ -633,6 +633,24 @@ def test_a_run_goes_into_no_linked_folder(there, capsys):
     assert list(Path("far").iterdir()) == []
 
 
+@pytest.mark.parametrize("within", ["version_7", "checkpoints", "version_0/strips"])
+def test_nothing_in_a_run_folder_leads_out(within, there, capsys):
+    Path("far").mkdir()
+    link = Path("runs/attack/a") / within
+    link.parent.mkdir(parents=True)
+    link.symlink_to(there / "far")
+    for logger in (None, False):
+        with pytest.raises(ValueError, match="leads out of"):
+            place_of_run({"logger": logger, "fast_dev_run": False}, "runs", "attack/a")
+    link.unlink()
+    link.symlink_to(there / "runs/attack/a")  # within it
+    place_of_run({"logger": None, "fast_dev_run": False}, "runs", "attack/a")
+    Path("checkpoints/a").mkdir(parents=True)
+    Path("checkpoints/a/best.ckpt").symlink_to(there / "far/best.ckpt")
+    said = said_by(["fit", "--name=a", "--trainer.accelerator=cpu"], capsys)
+    assert "checkpoints/a/best.ckpt is a link that leads out of" in said
+
+
 def test_what_kills_have_left_is_removed_behind_no_link(there):
     Path("far").mkdir()
     old = Path(f"far/.photo.1{PART}")
@@ -653,12 +671,26 @@ def test_callbacks_write_into_their_folders(there, capsys):
     Path("c.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [spike]}}))
     refused(["fit", "--config=c.yaml"], capsys, "SpikeDetection")
     assert Path("settings.json").read_text() == "{}"
-    for name in ("../weights", "/weights", "a/../../weights", "{step:c}tmp{step:c}x", "{epoch:2c}"):
+    for name in (
+        "../weights",
+        "/weights",
+        "a/../../weights",
+        "{step:c}tmp{step:c}x",
+        "{epoch:2c}",
+        "{step].to.__doc__[78}x",
+        "{step:{epoch}c}",
+        "{step!r}",
+    ):
         part = {"class_path": "pytorch_lightning.callbacks.ModelCheckpoint",
                 "init_args": {"dirpath": "ck", "filename": name}}  # fmt: skip
         Path("c.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [part]}}))
         said = said_by(["fit", "--config=c.yaml"], capsys)
         assert "filename of ModelCheckpoint must stay below its folder" in said
+    for name in ("best", "{epoch}-{val/map:.3f}", "a/{step:06d}"):
+        merge_callbacks(
+            {"callbacks": [ModelCheckpoint("ck", filename=name)], "enable_checkpointing": None,
+             "enable_progress_bar": None}, [],
+        )  # fmt: skip
 
 
 def test_a_folder_of_shards_is_no_address(there, capsys):

@@ -28,7 +28,7 @@ from lightning_hash.engine.callbacks import (
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.distributed import gather_objects
-from lightning_hash.utils.places import check_inside
+from lightning_hash.utils.places import check_inside, check_no_way_out
 from lightning_hash.utils.whole_file import ready_folder
 from lightning_hash.victims.borrow import exact_arithmetic
 from lightning_hash.victims.checkpoints import GO_ON, read_checkpoint
@@ -175,6 +175,7 @@ def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> di
     given = options["trainer"]
     folder = Path(options["checkpoints"]) / options["name"]
     check_inside(folder, Path(options["checkpoints"]), "give --checkpoints another folder")
+    check_no_way_out(folder)
     best = ModelCheckpoint(
         dirpath=folder, filename="best", monitor="val/map", mode="max",
         save_on_train_epoch_end=False,  # but where it is validated, which may be behind it

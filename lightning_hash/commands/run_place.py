@@ -10,10 +10,11 @@ from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.engine.loggers import RunLogger
-from lightning_hash.utils.places import check_inside
+from lightning_hash.utils.places import check_inside, check_no_way_out
 from lightning_hash.utils.whole_file import ready_folder
 
-LETTERS = re.compile(r"\{[^}]*:[^}]*c\}")  # a number as the letter of that number, such as a slash
+# A metric as a number; others could be attributes, or the letter of a number, such as a slash.
+FIELD = re.compile(r"\{[\w/.-]*(:[0-9.]*[dfeg]?)?\}")
 
 
 def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def place_of_run(trainer: Mapping[str, Any], runs: str, name: str) -> dict[str, 
         ValueError: if it is a link out of ``runs``.
     """
     check_inside(Path(runs) / name, Path(runs), "give --runs another folder")
+    check_no_way_out(Path(runs) / name)
     if trainer["logger"] in (None, True):
         if not trainer["fast_dev_run"]:  # which writes nothing
             ready_folder(Path(runs) / name, "run folder", "give another with --runs FOLDER")
@@ -65,7 +67,7 @@ def merge_callbacks(trainer: Mapping[str, Any], own: Sequence[Callback]) -> list
     for callback in given:
         name = getattr(callback, "filename", None)
         outside = isinstance(name, str) and (
-            ".." in Path(name).parts or Path(name).is_absolute() or LETTERS.search(name)
+            ".." in Path(name).parts or Path(name).is_absolute() or "{" in FIELD.sub("", name)
         )
         if outside:
             msg = (

@@ -32,7 +32,7 @@ from lightning_hash.results.tables import print_table
 from lightning_hash.utils.configs import find_config, read_config
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.json_text import brief
-from lightning_hash.utils.places import check_name
+from lightning_hash.utils.places import check_inside, check_name, check_no_way_out
 from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.volume import Volume, volume
@@ -86,7 +86,10 @@ def _transfer(parser: OneLineParser, options: Any) -> int:
         strategy="query_parallel" if str(devices) != "1" or nodes > 1 else "auto",
     )  # fmt: skip
     check_launched(trainer)
-    logger = RunLogger(options.runs, name=f"transfer/{options.name}")
+    name = f"transfer/{options.name}"
+    check_inside(Path(options.runs) / name, Path(options.runs), "give --runs another folder")
+    check_no_way_out(Path(options.runs) / name)
+    logger = RunLogger(options.runs, name=name)
     if trainer.is_global_zero:
         ready_folder(Path(logger.root_dir), "run folder", "give another with --runs FOLDER")
     rows: list[ResultRow] = []

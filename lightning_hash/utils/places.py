@@ -54,3 +54,18 @@ def check_inside(path: Path, folder: Path, remedy: str = "put a copy there if it
         msg = f"{path} is a link that leads out of {folder}, to {place}; {remedy}"
         raise ValueError(msg)
     return path
+
+
+def check_no_way_out(folder: Path) -> None:
+    """Refuse a folder in which anything is a link that leads out of it.
+
+    Args:
+        folder: that is written into, and may be somebody else's; need not exist.
+
+    Raises:
+        ValueError: naming the first such link.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if (path := Path(place) / name).is_symlink():
+                check_inside(path, folder, "remove the link, or give another folder")
