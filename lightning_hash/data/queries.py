@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import Dataset, Subset, default_collate
 
 from lightning_hash.data.base import HashDataModule, Item, collate_of
+from lightning_hash.data.transfer import arrived
 from lightning_hash.utils.array_files import read_index
 from lightning_hash.utils.numbers import check_seed
 
@@ -178,6 +179,15 @@ class QueryData(pl.LightningDataModule):
             self.source.trainer = self.trainer
             return self.source.training_loader(self.source.train_set)
         return BatchNumbers(self.local_batches)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Scale training images that travelled as uint8; see :class:`HashDataModule`."""
+        if not (self.learns and self.trainer is not None and self.trainer.training):
+            return batch
+        inputs, *rest = batch
+        if inputs.dtype == torch.uint8:
+            inputs = arrived(inputs, self.source.dataset("train"), self.trainer)
+        return inputs, *rest
 
     def test_dataloader(self) -> BatchNumbers:
         """Return the numbers of this process's batches."""

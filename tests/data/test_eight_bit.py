@@ -11,6 +11,7 @@ from lightning_hash.data import FolderDataModule, SamplePhotos
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.cifar10 import ArrayImages
 from lightning_hash.data.eight_bit import EightBitImages
+from lightning_hash.data.queries import QueryData
 from lightning_hash.data.split_data import SplitData
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 20, 24, 3), dtype=np.uint8)
@@ -182,3 +183,29 @@ def test_a_batch_is_scaled_as_its_own_split_is(tmp_path, selected_on, stage, spl
     for number in range(len(splits)):
         data.on_after_batch_transfer((torch.zeros(1, 3, 16, 16, dtype=torch.uint8),), number)
     assert scaled == splits
+
+
+@pytest.mark.parametrize("make", [photos, files, arrays])
+def test_a_shared_perturbation_learns_on_the_items(tmp_path, make, monkeypatch):
+    """They travel to a GPU as uint8, and are in [0, 1] when the attack sees them."""
+    monkeypatch.setattr("lightning_hash.data.base.is_copied", lambda trainer: True)
+    data = QueryData(make(tmp_path), n_queries=2)
+    data.trainer = SimpleNamespace(
+        accelerator=CPUAccelerator(), precision_plugin=Precision(), training=True, world_size=1,
+        global_rank=0, current_epoch=0,
+    )  # fmt: skip
+    data.setup("fit")
+    data.learns = True
+    loader = data.train_dataloader()
+    seen = 0
+    for batch in torch.utils.data.DataLoader(loader.dataset, batch_size=3):
+        assert batch[0].dtype == torch.uint8
+        inputs, labels, index, *_ = data.on_after_batch_transfer(batch, 0)
+        for image, label, number in zip(inputs, labels, index, strict=True):
+            item = data.source.train_set[int(number)]
+            assert torch.equal(image, item[0])
+            assert torch.equal(label, item[1])
+            seen += 1
+    assert seen == len(data.source.train_set)
+    data.learns = False
+    assert data.on_after_batch_transfer(7, 0) == 7
