@@ -22,7 +22,7 @@ def below(folder, *patterns):
     return {str(path.relative_to(ROOT)) for path in found if "__pycache__" not in path.parts}
 
 
-PACKAGE = below("lightning_hash", "*.py", "*.csv", "*.j2", "py.typed")
+PACKAGE = below("lightning_hash", "*.py", "*.csv", "*.j2", "*.css", "*.js", "py.typed")
 PRESETS = below("configs", "*.yaml")
 TOP = {
     "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "README.md",
@@ -63,7 +63,7 @@ def test_the_metadata_are_complete(built):
     assert said["Requires-Python"] == ">=3.11"
     assert set(said.get_all("Provides-Extra")) == {"video", "dev", "docs"}
     assert dict(commands) == dict.fromkeys(
-        ("lightning_hash", "lightning-hash"), "lightning_hash.__main__:main"
+        ("lightning_hash", "lightning-hash"), "lightning_hash.__main__:command"
     )
     # No default requirement is a tool of those who write the package.
     plain = {r.split(";")[0] for r in said.get_all("Requires-Dist") if "extra ==" not in r}
