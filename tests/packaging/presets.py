@@ -26,7 +26,8 @@ def run(*arguments):
 
 def listed(verb, begin, end):
     text = re.sub(r"(?<=-)\s+", "", run(verb, "--help"))  # a name may be broken at its hyphen
-    names = re.findall(rf"{begin}:(.*?){end}", text, re.DOTALL)[0]
+    words = begin.replace(" ", r"\s+")  # which may be on two lines
+    names = re.findall(rf"{words}:(.*?){end}", text, re.DOTALL)[0]
     return [name.strip() for name in names.split(",")]
 
 
