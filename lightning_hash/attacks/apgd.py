@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
+from lightning_hash.attacks.per_row import per_row
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.reached import Reached
@@ -131,7 +132,7 @@ class APGD(Rule):
         best = self._noted(parameter, "best")
         won = found.is_better_than(best)
         self._note(parameter, "best", best.where(~won, found))
-        won = _per_row(won, parameter)
+        won = per_row(won, parameter)
         for name, values in (("best", state["point"]), ("best_gradient", state["gradient"])):
             state[name].copy_(torch.where(won, values, state[name]))
 
@@ -142,7 +143,7 @@ class APGD(Rule):
         still = ~state["halved"] & ~best.is_better_than(self._noted(parameter, "looked"))
         halves = stuck | still
         state["length"] = torch.where(halves, state["length"] / 2, state["length"])
-        back = _per_row(halves, parameter)
+        back = per_row(halves, parameter)
         for name in ("point", "gradient"):
             best_one = state["best" if name == "point" else "best_gradient"]
             state[name].copy_(torch.where(back, best_one, state[name]))
@@ -154,7 +155,7 @@ class APGD(Rule):
         state, inputs = self.state[parameter], self.queries.inputs
         point, before = state["point"], state["before"]
         direction = self.perturbation.budget.steepest(state["gradient"])
-        parameter.copy_(point - _per_row(state["length"], parameter) * direction)
+        parameter.copy_(point - per_row(state["length"], parameter) * direction)
         self.perturbation.project(inputs)
         if state["done"] > 0:
             parameter.sub_(point).mul_(momentum).add_(point)
@@ -194,7 +195,3 @@ def looks(iterations: int) -> list[int]:
 
 def _gradient(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
-
-
-def _per_row(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.dim() - 1))

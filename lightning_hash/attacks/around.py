@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_hash.attacks.attack import Answer, Closure
+from lightning_hash.attacks.per_row import per_row
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import ALL, Queries, Rows
 from lightning_hash.utils.memory import AtATime
@@ -129,8 +130,7 @@ class Unfinished:
         answer = iterate()
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):
-                rows = kept.view(-1, *[1] * (old.dim() - 1))
-                parameter.copy_(torch.where(rows, old, parameter))
+                parameter.copy_(torch.where(per_row(kept, old), old, parameter))
             if self.as_left:
                 done |= self.finished(ALL, answer)
                 if self._host is not None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_hash.attacks.budget import Budget
 from lightning_hash.attacks.draws import query_generator
+from lightning_hash.attacks.per_row import per_row
 
 
 class L2(Budget):
@@ -27,7 +28,7 @@ class L2(Budget):
         """Shorten in place to the ball."""
         # A hair inside: the product is rounded.
         share = (self.epsilon * (1 - 1e-6) / _length(perturbation)).clamp(max=1)
-        perturbation.mul_(_per_row(share, perturbation))
+        perturbation.mul_(per_row(share, perturbation))
 
     def project(self, perturbation: Tensor, clean: Tensor) -> None:
         """Shorten in place to the ball, then clamp to the box, which shortens further."""
@@ -38,7 +39,7 @@ class L2(Budget):
     def steepest(self, gradient: Tensor) -> Tensor:
         """Return the gradient at length 1; 0 where it is 0."""
         length = _length(gradient)
-        return gradient / _per_row(length.clamp(min=torch.finfo(length.dtype).tiny), gradient)
+        return gradient / per_row(length.clamp(min=torch.finfo(length.dtype).tiny), gradient)
 
     def used(self, perturbation: Tensor, live: Tensor | None = None) -> Tensor:
         """Return the length over epsilon.
@@ -100,7 +101,3 @@ def _inside(wanted: Tensor, clean: Tensor, radius: float, scale: Tensor | float)
 def _length(values: Tensor) -> Tensor:
     length: Tensor = torch.linalg.vector_norm(values.flatten(1), dim=1)
     return length
-
-
-def _per_row(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *[1] * (like.dim() - 1))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
+from lightning_hash.attacks.per_row import per_row
 from lightning_hash.attacks.rules import Rule
 from lightning_hash.utils.numbers import check_weight
 
@@ -111,7 +112,7 @@ class MomentumSignStep(Step):
     def direction(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Accumulate the gradient and return the sign of what there is."""
         mean = gradient.flatten(1).abs().sum(dim=1, keepdim=True) / _live_values(gradient)
-        mean = mean.view(-1, *[1] * (gradient.dim() - 1))
+        mean = per_row(mean, gradient)
         unit = gradient / torch.where(mean > 0, mean, 1.0)
         state = self.state[parameter]
         if "momentum" not in state:

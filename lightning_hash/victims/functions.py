@@ -30,8 +30,6 @@ class CodeFunction(nn.Module):
         tensor([[-1.,  1.]])
     """
 
-    gives_codes = True
-
     def __init__(self, function: Callable[[Any], Any], name: str | None = None) -> None:
         super().__init__()
         self.function = function

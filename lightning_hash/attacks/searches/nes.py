@@ -9,6 +9,7 @@ from torch.optim.optimizer import ParamsT
 
 from lightning_hash.attacks.attack import Answer
 from lightning_hash.attacks.draws import query_generator
+from lightning_hash.attacks.per_row import per_row
 from lightning_hash.attacks.reached import Reached
 from lightning_hash.attacks.rules import Search
 
@@ -74,7 +75,7 @@ class NES(Search):
                 delta.copy_(point).add_(noise, alpha=sign * group["sigma"])
                 self.perturbation.project(self.queries.inputs)
                 losses.append(closure().losses)
-            difference = (losses[0] - losses[1]).view(-1, *[1] * (delta.dim() - 1))
+            difference = per_row(losses[0] - losses[1], delta)
             estimate.add_(noise * difference)
         estimate /= 2 * group["pairs"] * group["sigma"]
         state["momentum"].mul_(group["momentum"]).add_(estimate)
@@ -102,7 +103,6 @@ class NES(Search):
             best, better = found, torch.ones_like(found.losses, dtype=torch.bool)
         best = best.where(~better, found)
         state |= best._asdict()
-        rows = better.view(-1, *[1] * (delta.dim() - 1))
-        state["best"].copy_(torch.where(rows, delta, state["best"]))
+        state["best"].copy_(torch.where(per_row(better, delta), delta, state["best"]))
         delta.copy_(state["best"])
         return best.said(answer)

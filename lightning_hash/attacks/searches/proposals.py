@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_hash.attacks.attack import Answer
 from lightning_hash.attacks.budget import LInf
+from lightning_hash.attacks.per_row import per_row
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.reached import Reached
@@ -76,7 +77,7 @@ class Proposals(Search):
             state |= Reached.of(answer)._asdict()
             return answer
         accepted = answer.losses <= state["losses"]
-        delta.copy_(torch.where(accepted.view(-1, *[1] * (delta.dim() - 1)), delta, before))
+        delta.copy_(torch.where(per_row(accepted, delta), delta, before))
         self.rejected(delta, ~accepted, state["asked"] - 2)
         best = Reached.of(answer).where(accepted, Reached(state["success"], state["losses"]))
         state |= best._asdict()
