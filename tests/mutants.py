@@ -301,23 +301,19 @@ def trace(pipe, files, base, number):
                plugin.seconds))  # fmt: skip
 
 
-def control(pipe, seconds, base, number):
-    plugin = Chosen(seconds)
-    run_pytest(plugin, sorted({test.split("::")[0] for test in seconds}), base, number)
-    pipe.send(plugin.failed)
-
-
 def attempt(pipe, mutant, seconds, base, number):
-    finder = MutantFinder(mutant)
-    sys.meta_path.insert(0, finder)
-    if fails_its_examples(finder.name):
-        pipe.send("killed")
-        return
+    """Send what notices a change, or would without one: the first test that fails, or nothing."""
+    if mutant is not None:
+        finder = MutantFinder(mutant)
+        sys.meta_path.insert(0, finder)
+        if fails_its_examples(finder.name):
+            pipe.send("its own examples")
+            return
     plugin = Chosen(seconds)
     files = sorted({test.split("::")[0] for test in seconds})
     status = run_pytest(plugin, ["-x", *files], base, number)
     broken = status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
-    pipe.send("killed" if plugin.failed or broken else "survived")
+    pipe.send([*plugin.failed, "pytest itself" if broken else ""][0])
 
 
 def fails_its_examples(name):
@@ -377,21 +373,17 @@ def main():
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     base = Path(tempfile.mkdtemp(prefix="mutants-"))
     if options.coverage and options.coverage.is_file():
-        entered, seconds, leaning = json.loads(options.coverage.read_text())
+        entered, seconds = json.loads(options.coverage.read_text())
     else:
         entered, seconds = what_tests_enter(base, options.jobs)
-        quick = {test: time_of_test for test, time_of_test in seconds.items() if time_of_test < 1}
-        leaning = in_child(control, quick, base, 0)
         if options.coverage:
-            options.coverage.write_text(json.dumps([entered, seconds, leaning]))
+            options.coverage.write_text(json.dumps([entered, seconds]))
     inside = defaultdict(set)
     for key, tests in entered.items():
         inside[key.rpartition(":")[0]] |= set(tests)
-    for test in leaning:  # on the order of the others
-        print(f"not asked, since it fails in this order without a change: {test}")
-        seconds.pop(test)
     free = list(range(options.jobs))
     start, results = time.monotonic(), {}
+    trusted, leaning = set(), set()  # tests that killed, and those that do so by their order
 
     def tell(mutant, answer):
         results[mutant] = answer
@@ -403,9 +395,8 @@ def main():
     def judge(mutant):
         key = f"{mutant.file}:{mutant.function}"
         tests = entered.get(key, ()) if mutant.function else inside[mutant.file]
-        tests = [test for test in tests if test in seconds]
         kept, total = {}, 0.0
-        for test in sorted(tests, key=seconds.__getitem__):
+        for test in sorted((each for each in tests if each in seconds), key=seconds.get):
             total += seconds[test]
             if kept and total > options.budget:
                 break
@@ -413,15 +404,30 @@ def main():
         if not kept:
             tell(mutant, "no test enters it")
             return
-        number, answer = free.pop(), "survived"
-        for part in near_and_far(kept):
-            seconds_of_part = 30 + 3 * sum(part.values())
-            answer = in_child(attempt, mutant, part, base, number, timeout=seconds_of_part)
-            answer = answer or "killed"  # it crashed or never ended
-            if answer == "killed":
-                break
+        number = free.pop()
+        killer = next(filter(None, (run(mutant, part, number) for part in near_and_far(kept))), "")
         free.append(number)
-        tell(mutant, answer)
+        if killer in leaning:
+            judge(mutant)
+        else:
+            tell(mutant, "killed" if killer else "survived")
+
+    def run(mutant, part, number):
+        """Return what kills a mutant; a test is believed that passes there without the change."""
+        limit = 30 + 3 * sum(part.values())
+        killer = in_child(attempt, mutant, part, base, number, timeout=limit)
+        if killer is None:
+            return "it crashed or never ended"
+        if killer in part and killer not in trusted | leaning:
+            order = sorted(part, key=part.get)
+            before = {test: part[test] for test in order[: order.index(killer) + 1]}
+            if in_child(attempt, None, before, base, number, timeout=limit) == killer:
+                print(f"not asked again, it fails in this order without a change: {killer}")
+                leaning.add(killer)
+                seconds.pop(killer, None)
+            else:
+                trusted.add(killer)
+        return killer
 
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(judge, chosen))
