@@ -98,6 +98,13 @@ def test_no_more_is_moved_inward_than_is_needed():
     assert rounded.flatten().tolist() == [102, 101, 101]
 
 
+def test_a_change_that_is_exactly_as_long_as_the_radius_stays():
+    inputs = torch.full((1, 1, 1, 2), 100 / 255)
+    adversarial = torch.tensor([[[[103.0, 104.0]]]]) / 255
+    rounded = L2("5/255").round_to_8bit(adversarial, inputs)
+    assert rounded.flatten().tolist() == [103, 104]
+
+
 def test_a_radius_above_one_is_right():
     assert L2("3").epsilon == 3.0
     with pytest.raises(ValueError, match="epsilon must be positive and finite, got 0"):

@@ -171,6 +171,10 @@ def test_schedule_of_the_windows():
     changes = [n for n in range(1, 2000) if sides[n] != sides[n - 1]]
     assert changes == [3, 11, 41, 101, 201, 401, 801, 1201, 1601]
     assert (sides[0], sides[-1]) == (1000, round((1e6 / 512) ** 0.5))
+    for halved, after in enumerate((10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)):
+        before, behind = (window_side(1.0, n, 10_000, 1000, 1000) for n in (after, after + 1))
+        assert before == round(1000 * 0.5 ** (halved / 2))
+        assert behind == round(1000 * 0.5 ** ((halved + 1) / 2))
     assert window_side(1e-9, 0, 10, 8, 8) == 1
     assert window_side(1.0, 0, 10, 8, 40) == 8
 
@@ -197,8 +201,9 @@ def test_draws_are_uniform_and_their_own():
     ])  # fmt: skip
     assert len(flat_draws.unique()) == len(flat_draws)
     assert abs(torch.corrcoef(found.T).fill_diagonal_(0)).max() < 0.2
-    first = query_draws(0, torch.tensor([0]), 0, 2)[0].tolist()
-    assert first == splitmix(0, 0, 0, 2)  # by hand, in Python's whole numbers
+    for seed, query, iteration in ((0, 0, 0), (3, 7, 5), (2**31, 10**6, -1)):
+        drawn = query_draws(seed, torch.tensor([query]), iteration, 3)[0].tolist()
+        assert drawn == splitmix(seed, query, iteration, 3)  # by hand, in Python's whole numbers
 
 
 def splitmix(seed, query, iteration, count):

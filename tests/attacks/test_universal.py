@@ -1,5 +1,6 @@
 """A perturbation and a patch that all images share, and the objective that looks at one alone."""
 
+import math
 import re
 
 import pytest
@@ -134,6 +135,30 @@ def test_what_a_universal_perturbation_cannot_be(inputs, budget, options, messag
         Universal(torch.rand(inputs), budget, **options)
 
 
+def test_a_universal_perturbation_of_one_pixel_changes_all_by_one_colour():
+    clean = images() * 0.5 + 0.25
+    made = Universal(clean, LInf(EPSILON), size=1)
+    made.delta.data = torch.tensor([0.01, -0.01, 0.002]).view(1, 3, 1, 1)
+    torch.testing.assert_close(made.values(clean), made.delta.detach().expand(6, 3, 8, 8))
+
+
+def test_a_parameter_that_the_loss_does_not_see_is_left_alone():
+    class Two(Universal):
+        def __init__(self, *options):
+            super().__init__(*options)
+            self.unseen = nn.Parameter(torch.ones(1))
+
+    victim, clean = frozen(), images()
+    made = Two(clean, LInf(EPSILON))
+    rule = MomentumSignStep(made.parameters(), lr=STEP)
+    queries = Queries.untargeted(clean, victim(clean))
+    iterate(
+        lambda x, rows: victim(x), HAG(), made, rule, queries, 1.0, backward=lambda x: x.backward()
+    )
+    assert made.unseen.tolist() == [1.0]
+    assert made.delta.abs().max().item() == pytest.approx(STEP)
+
+
 def test_a_budget_without_a_ball_says_so():
     made = Universal(images(), Foreign(0.1))
     with pytest.raises(ValueError, match="budget Foreign has no ball for one perturbation of all"):
@@ -223,6 +248,8 @@ def test_random_places_need_to_know_whose_images_come():
     rule = MomentumSignStep(made.parameters(), lr=0.1)
     found = attack(model, HAG(), made, rule, queries, 3)
     assert (found != images()).any(dim=1).flatten(1).sum(dim=1).tolist() == [4] * 6
+    made.expect(queries.index, 3)  # where the places of the next iteration would be
+    assert torch.equal(found, made(images()).detach())
 
 
 def test_the_values_of_a_patch_learn_and_stay_in_the_box():
@@ -239,6 +266,8 @@ def test_the_values_of_a_patch_learn_and_stay_in_the_box():
     for _ in range(5):
         iterate(lambda x, rows: victim(x), HAG(), made, rule, queries, 1.0)
     assert (made.patch.min(), made.patch.max()) == (0, 1)
+    made.patch.data[0, 0, 0, :2] = torch.tensor([-0.5, 1.5])
+    assert (made.picture().min(), made.picture().max()) == (0, 1)
 
 
 def test_the_frames_of_a_clip_have_the_patch_at_one_place():
@@ -374,6 +403,8 @@ def test_bits_that_are_there_are_left_alone():
     objective(logits, anchor, 1.0).sum().backward()
     assert (logits.grad != 0).tolist() == [[False, False, True, True]]
     assert objective(logits, torch.tensor([[1.0, -1.0, 1.0, -1.0]]), 1.0) > 0
+    one = torch.tensor([[9.0, -9.0, 9.0, -2.0]])
+    assert objective(one, anchor, 1.0).item() == pytest.approx(1 + math.tanh(2), abs=1e-6)
     there = torch.tensor([[9.0, -9.0, 9.0, 9.0]])
     assert objective(there, anchor, 1.0).tolist() == [0.0]
     assert objective(torch.full((1, 4), torch.nan), anchor, 1.0).isnan().all()

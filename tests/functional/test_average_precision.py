@@ -140,6 +140,8 @@ def test_empty_queries():
     only = (query[1:], database, query_labels[1:], labels)
     assert mean_average_precision(*only).item() == 0.0
     assert math.isnan(mean_average_precision(*only, empty="skip").item())
+    with pytest.raises(ValueError, match="empty must be"):
+        mean_average_precision(*case, empty="none")
 
 
 @pytest.mark.parametrize(("ties", "top_k"), list(itertools.product(TIES, (7, None))))

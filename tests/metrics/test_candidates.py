@@ -68,6 +68,9 @@ def test_by_hand():
     for metric, expected in ((RankPercentile(), 1.5 / 3), (InTopK(2), 0.5), (InTopK(1), 0.0)):
         metric.retrieval = retrieval
         assert metric.values(**candidate, target_labels=label).tolist() == [expected]
+    pair = Retrieval.of(query, label, items[:2], torch.arange(2))
+    given = {"codes": items[2:3], "labels": label, "index": torch.tensor([1])}
+    assert RankPercentile(pair, "own").values(**given).tolist() == [1.0]  # behind its only other
     # The item itself is no other: one that stays in place and is nearest is first.
     stays = {"codes": items[1:2], "labels": label, "index": torch.tensor([1])}
     nearest = {"codes": items[:1], "labels": label, "index": torch.tensor([0])}

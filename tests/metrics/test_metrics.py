@@ -109,6 +109,15 @@ def test_a_database_that_is_set_again_counts():
         assert metric.compute() == expected
 
 
+def test_a_whole_database_takes_the_place_of_what_was_added():
+    metric = HammingPrecision(n=1)
+    labels = torch.tensor([[1, 0]])
+    metric.update_database(torch.ones(1, 3), labels, torch.arange(1))
+    metric.set_database(-torch.ones(1, 3), labels, torch.arange(1))
+    held = metric.database_codes, metric.database_labels, metric.database_index
+    assert held == ([], [], [])  # nothing that processes would exchange
+
+
 def test_reset_queries_keeps_the_database():
     metric = fed(HammingMAP())
     first = metric.compute()
