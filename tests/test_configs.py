@@ -96,6 +96,7 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "candidate_robrank": ("ca-plus", 8 / 255, (f"{LH}SignStep", 3 / 255, None)),
     "nes": ("hinge", 8 / 255, (f"{LH}NES", 0.001, 0.5)),
     "universal": ("universal", 10 / 255, MOMENTUM),
+    "universal_li": ("universal-li", 10 / 255, MOMENTUM),
     "universal_targeted": ("universal-targeted", 10 / 255, ("torch.optim.Adam", 0.01, None)),
     "patch": ("patch", 1.0, PATCH),
     "patch_targeted": ("patch-targeted", 1.0, PATCH),

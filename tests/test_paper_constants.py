@@ -155,6 +155,14 @@ TABLE = {
         ("Li et al.: a tenth of epsilon", f"{STEP}.init_args.lr", 1 / 255),
         ("Li et al.: momentum 1", f"{STEP}.init_args.momentum", 1.0),
     ],
+    "attack/universal_li": [
+        ("Li et al.: 10/255", "model.epsilon", 10 / 255), ("Li et al.", STEP, "MomentumSignStep"),
+        ("Li et al.: a tenth of epsilon", f"{STEP}.init_args.lr", 1 / 255),
+        ("Li et al.: momentum 1", f"{STEP}.init_args.momentum", 1.0),
+        ("Li et al.: e^-.01 an epoch", "model.rate.init_args.decay", 0.01),
+        ("Li et al.: 1024 x 1024", "model.perturbation.init_args.size", 1024),
+        ("UAP_retrieval attack.py: 100", "trainer.max_epochs", 100),
+    ],
     "attack/universal_targeted": [
         ("SS-TUAA: 10/255", "model.epsilon", 10 / 255), ("SS-TUAA: Adam", STEP, "Adam"),
         ("SS-TUAA: .01", f"{STEP}.init_args.lr", 0.01), ("SS-TUAA: 10", "trainer.max_epochs", 10),
