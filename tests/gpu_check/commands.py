@@ -67,8 +67,9 @@ def attack_line(place, preset, name, *more):
     config = ROOT / "configs" / "attack" / f"{preset}.yaml"
     # Of the few queries not many share a label.
     targets = ["--model.targets.n_t=1"] if preset.startswith("candidate") else []
+    training = ["--model.objective.steps=20"] if preset == "tha" else []
     return [
-        "attack", f"--config={config}", *SMALL, *iterations, *targets, *place.trainer,
+        "attack", f"--config={config}", *SMALL, *iterations, *targets, *training, *place.trainer,
         f"--name={name}", *more,
     ]  # fmt: skip
 
