@@ -78,7 +78,7 @@ class PrototypeCodes(OfLabel):
             loss = circle_loss(made @ items.T / bits, shared[rows])
             loss = loss + QUANTIZATION * (made.sign() - made).square().sum()
             optimizer.zero_grad()
-            (loss / BATCH).backward()  # type: ignore[no-untyped-call]
+            (loss / BATCH).backward()
             optimizer.step()
             scheduler.step()
         return network.requires_grad_(requires_grad=False)
