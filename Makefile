@@ -56,6 +56,7 @@ check: $(STAMP)
 BENCH ?=
 bench: $(STAMP)
 	$(PY) -m benchmarks.attack $(BENCH)
+	$(PY) -m benchmarks.questions $(BENCH)
 	$(PY) -m benchmarks.clips $(BENCH)
 	$(PY) -m benchmarks.evaluator $(BENCH)
 	$(PY) -m benchmarks.encoder $(BENCH)

@@ -10,6 +10,7 @@ import torch
 
 import lightning_hash
 from benchmarks.clock import Clock, machine
+from benchmarks.questions import ATTACKS, Case
 
 ROOT = Path(lightning_hash.__file__).parent.parent
 
@@ -68,6 +69,17 @@ def test_a_table_of_a_gpu_names_tf32(monkeypatch):
     ("name", "options", "rows"),
     [
         ("attack", ["--quick"], ["like the DHTA authors' loop", "| AttackModule", "| 32x32 |"]),
+        (
+            "questions",
+            ["--quick"],
+            [
+                "| Square, per question | 32x32",
+                "| SignHunter, per question",
+                "| NES, per question",
+                "| APGD, per image and iteration",
+                "| universal, per image and iteration",
+            ],
+        ),
         ("evaluator", ["--quick"], ["ties expected", "torchmetrics RetrievalMAP", "| 10000 |"]),
         (
             "clips",
@@ -86,3 +98,15 @@ def test_benchmarks(name, options, rows):
     table = [line for line in answer.stdout.splitlines() if line.startswith("| ")]
     for row in rows:
         assert any(row in line for line in table), row
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_loop_that_is_compared_ends_where_the_program_does(name):
+    """Else it would be another algorithm that is timed."""
+    case = Case(name, 8, 6, 12 if name in ("Square", "SignHunter", "APGD") else 3, "cpu")
+    (bare, _), (module, _) = case.bare(), case.module()
+    moved = (bare != 0).float().mean()
+    assert moved > 0.5
+    differ = (bare - module).abs() > 1e-6
+    assert differ.float().mean() < 1e-3  # a sign of a sum that is nearly 0, of NES

@@ -92,10 +92,12 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "pta_code": ("pta-code", 0.03, (f"{LH}AccumulatedSignStep", 0.0015, None)),
     "sdha": ("sdha", 8 / 255, ("torch.optim.Adam", 0.01, None)),
     "sdha_targeted": ("sdha-targeted", 8 / 255, ("torch.optim.Adam", 0.01, None)),
+    "tha": ("tha", 8 / 255, SIGN),
     "candidate": ("candidate", 8 / 255, SIGN),
     "candidate_robrank": ("ca-plus", 8 / 255, (f"{LH}SignStep", 3 / 255, None)),
     "nes": ("hinge", 8 / 255, (f"{LH}NES", 0.001, 0.5)),
     "universal": ("universal", 10 / 255, MOMENTUM),
+    "universal_li": ("universal-li", 10 / 255, MOMENTUM),
     "universal_targeted": ("universal-targeted", 10 / 255, ("torch.optim.Adam", 0.01, None)),
     "patch": ("patch", 1.0, PATCH),
     "patch_targeted": ("patch-targeted", 1.0, PATCH),
@@ -128,6 +130,8 @@ def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_
         "--model.kernels=float32",
         "--trainer.enable_progress_bar=false",
     ]
+    if attack == "tha":
+        arguments.append("--model.objective.steps=2")
     candidates = presets[0].startswith("candidate")
     if candidates:  # queries vote: of ten of them none share a label
         arguments += ["--data.n_query=40", "--model.targets.n_t=1"]

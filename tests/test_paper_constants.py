@@ -145,6 +145,14 @@ TABLE = {
         ("SAAT: training codes", f"{OBJECTIVE}.init_args", {"targeted": True, "voters": "train"}),
         ("SAAT select_target_label", f"{TARGETS}.init_args", {"n_t": 1, "rule": "disjoint"}),
     ],
+    "attack/tha": [
+        ("THA attack.py: 100 epochs of 300, training codes", f"{OBJECTIVE}.init_args",
+         {"voters": "train", "steps": 100 * 300}),
+        ("THA attack.py", STEP, "SignStep"), ("THA attack.py", f"{STEP}.init_args.lr", 1 / 255),
+        ("THA attack.py: iteration = 100", "trainer.max_epochs", 100),
+        ("THA attack.py: 8 / 255.0", "model.epsilon", 8 / 255),
+        ("THA attack.py: model(query)", "model.alpha.init_args", ONE),
+    ],
     "attack/candidate_robrank": [
         ("robrank: 3/255", f"{STEP}.init_args.lr", 3 / 255),
         ("robrank: 32", "trainer.max_epochs", 32),
@@ -154,6 +162,14 @@ TABLE = {
         ("Li et al.: 10/255", "model.epsilon", 10 / 255), ("Li et al.", STEP, "MomentumSignStep"),
         ("Li et al.: a tenth of epsilon", f"{STEP}.init_args.lr", 1 / 255),
         ("Li et al.: momentum 1", f"{STEP}.init_args.momentum", 1.0),
+    ],
+    "attack/universal_li": [
+        ("Li et al.: 10/255", "model.epsilon", 10 / 255), ("Li et al.", STEP, "MomentumSignStep"),
+        ("Li et al.: a tenth of epsilon", f"{STEP}.init_args.lr", 1 / 255),
+        ("Li et al.: momentum 1", f"{STEP}.init_args.momentum", 1.0),
+        ("Li et al.: e^-.01 an epoch", "model.rate.init_args.decay", 0.01),
+        ("Li et al.: 1024 x 1024", "model.perturbation.init_args.size", 1024),
+        ("UAP_retrieval attack.py: 100", "trainer.max_epochs", 100),
     ],
     "attack/universal_targeted": [
         ("SS-TUAA: 10/255", "model.epsilon", 10 / 255), ("SS-TUAA: Adam", STEP, "Adam"),

@@ -5,7 +5,6 @@ from lightning_hash.attacks.asking_queries import AskingQueries
 from lightning_hash.attacks.attack import Answer, iterate
 from lightning_hash.attacks.box import Box
 from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsilon
-from lightning_hash.attacks.class_target import ClassTarget
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
 from lightning_hash.attacks.item_codes import LabelItems, RankedItems
@@ -16,6 +15,7 @@ from lightning_hash.attacks.objectives import (
     SAAT,
     SDHA,
     SSTUAA,
+    THA,
     AnchorCode,
     CandidateAttack,
     CgAT,
@@ -34,6 +34,7 @@ from lightning_hash.attacks.perturbations import (
     Perturbation,
     Universal,
 )
+from lightning_hash.attacks.prototypes import PrototypeCodes
 from lightning_hash.attacks.queries import Queries
 from lightning_hash.attacks.references import (
     AnchorCodes,
@@ -46,7 +47,7 @@ from lightning_hash.attacks.references import (
     Reference,
 )
 from lightning_hash.attacks.rules import Rule, Search
-from lightning_hash.attacks.schedule import AlphaSchedule
+from lightning_hash.attacks.schedule import AlphaSchedule, RateDecay
 from lightning_hash.attacks.searches import NES, SignHunter, Square
 from lightning_hash.attacks.steps import (
     AccumulatedSignStep,
@@ -67,6 +68,7 @@ __all__ = [
     "SAAT",
     "SDHA",
     "SSTUAA",
+    "THA",
     "AccumulatedSignStep",
     "AlphaSchedule",
     "AnchorCode",
@@ -80,7 +82,6 @@ __all__ = [
     "CenterCodes",
     "CgAT",
     "ChosenFrames",
-    "ClassTarget",
     "CleanLogits",
     "DiverseInputs",
     "EpsilonSpace",
@@ -101,8 +102,10 @@ __all__ = [
     "Patch",
     "PerQuery",
     "Perturbation",
+    "PrototypeCodes",
     "Queries",
     "RankedItems",
+    "RateDecay",
     "Reference",
     "Rule",
     "Search",

@@ -63,6 +63,11 @@ class APGD(Rule):
             raise ValueError(msg)
         super().__init__(params, {"step": step, "momentum": momentum, "rho": rho})
 
+    @property
+    def stays_inside(self) -> bool:
+        """Whether a step leaves what projecting would not change: values that were clamped."""
+        return self.perturbation.budget.per_value
+
     def prepare(self, perturbation: Perturbation, queries: Queries, iterations: int) -> None:
         """Take what is stepped.
 
@@ -94,7 +99,7 @@ class APGD(Rule):
         ((group,), (parameter,)) = self.param_groups, self.param_groups[0]["params"]
         state = self.state[parameter]
         if state:
-            parameter.copy_(state["point"])
+            parameter.data = state["point"]
         with torch.enable_grad():
             answer = closure()
         found = Reached.of(answer)
@@ -107,16 +112,16 @@ class APGD(Rule):
         if state["done"] + 1 < self.iterations:
             self._move(parameter, group["momentum"])
         state["done"] += 1
-        parameter.copy_(state["best"])
+        parameter.data = state["best"].clone()
         return self._noted(parameter, "best").said(answer)
 
     def _begin(self, parameter: Tensor, found: Reached, length: float) -> None:
         state, rows = self.state[parameter], len(parameter)
-        point, gradient = parameter.clone(), _gradient(parameter)
-        state |= {
+        point, gradient = parameter.data, _gradient(parameter)
+        state |= {  # tensors that are never changed in place, so that they may be the same
             "done": 0, "looked": 0,
-            "point": point, "before": point.clone(), "gradient": gradient,
-            "best": point.clone(), "best_gradient": gradient.clone(),
+            "point": point, "before": point, "gradient": gradient,
+            "best": point, "best_gradient": gradient,
             "length": found.losses.new_full((rows,), length),
             "better": torch.zeros_like(found.losses),
             "halved": torch.ones_like(found.losses, dtype=torch.bool),
@@ -126,7 +131,7 @@ class APGD(Rule):
 
     def _compare(self, parameter: Tensor, found: Reached) -> None:
         state = self.state[parameter]
-        state["gradient"].copy_(_gradient(parameter))
+        state["gradient"] = _gradient(parameter)
         state["better"] += found.is_better_than(self._noted(parameter, "last"))
         self._note(parameter, "last", found)
         best = self._noted(parameter, "best")
@@ -134,7 +139,7 @@ class APGD(Rule):
         self._note(parameter, "best", best.where(~won, found))
         won = per_row(won, parameter)
         for name, values in (("best", state["point"]), ("best_gradient", state["gradient"])):
-            state[name].copy_(torch.where(won, values, state[name]))
+            state[name] = torch.where(won, values, state[name])
 
     def _look(self, parameter: Tensor, rho: float) -> None:
         state = self.state[parameter]
@@ -146,7 +151,7 @@ class APGD(Rule):
         back = per_row(halves, parameter)
         for name in ("point", "gradient"):
             best_one = state["best" if name == "point" else "best_gradient"]
-            state[name].copy_(torch.where(back, best_one, state[name]))
+            state[name] = torch.where(back, best_one, state[name])
         state["halved"], state["looked"] = halves, state["done"]
         state["better"] = torch.zeros_like(state["better"])
         self._note(parameter, "looked", best)
@@ -155,14 +160,13 @@ class APGD(Rule):
         state, inputs = self.state[parameter], self.queries.inputs
         point, before = state["point"], state["before"]
         direction = self.perturbation.budget.steepest(state["gradient"])
-        parameter.copy_(point - per_row(state["length"], parameter) * direction)
+        parameter.data = point - per_row(state["length"], parameter) * direction
         self.perturbation.project(inputs)
         if state["done"] > 0:
             parameter.sub_(point).mul_(momentum).add_(point)
             parameter.add_(point - before, alpha=1 - momentum)
             self.perturbation.project(inputs)
-        before.copy_(point)
-        point.copy_(parameter)
+        state["before"], state["point"] = point, parameter.data
 
     def _note(self, parameter: Tensor, name: str, found: Reached) -> None:
         state = self.state[parameter]
@@ -194,4 +198,4 @@ def looks(iterations: int) -> list[int]:
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.clone()
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

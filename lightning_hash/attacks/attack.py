@@ -12,7 +12,8 @@ from lightning_hash.attacks.objectives import Objective
 from lightning_hash.attacks.oracle import Oracle
 from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.queries import ALL, Queries, Rows
-from lightning_hash.attacks.rules import prepare_rule
+from lightning_hash.attacks.rules import Rule, prepare_rule
+from lightning_hash.attacks.schedule import at_rate
 from lightning_hash.functional.gradients import CUT, input_gradients
 
 # Perturbed inputs (n, ...) and which of the batch they are -> logits (n, K), or logits and what the
@@ -93,7 +94,8 @@ def iterate(
         return Answer(losses.detach(), success, queries.asked[rows])
 
     answer: Any = optimizer.step(closure if around is None else around(closure))  # type: ignore[arg-type]
-    perturbation.project(queries.inputs)
+    if not (isinstance(optimizer, Rule) and optimizer.stays_inside):
+        perturbation.project(queries.inputs)
     asked: Answer = answer
     return asked
 
@@ -123,6 +125,7 @@ def attack(
     iterations: int,
     alpha: Callable[[int, int], float] = lambda iteration, iterations: 1.0,
     oracle: Oracle | None = None,
+    rate: Callable[[int, int], float] = lambda iteration, iterations: 1.0,
 ) -> Tensor:
     """Attack a batch of queries without a Trainer; the same :func:`iterate` runs under one.
 
@@ -136,6 +139,8 @@ def attack(
         alpha: ``(iteration, iterations)`` to the slope of the hash activation, such as
             :class:`lightning_hash.attacks.AlphaSchedule`.
         oracle: as in :func:`iterate`; where it retrieves, it is open and ``queries.goal_list`` set.
+        rate: ``(iteration, iterations)`` to a factor of the optimizer's rate, such as
+            :class:`lightning_hash.attacks.RateDecay`.
 
     Returns:
         The perturbed inputs ``(B, ...)`` in [0, 1].
@@ -153,10 +158,11 @@ def attack(
     prepare_rule(optimizer, perturbation, queries, iterations)
     for iteration in range(iterations):
         perturbation.expect(queries.index, iteration)
-        iterate(
-            lambda perturbed, rows: victim(perturbed), objective, perturbation, optimizer, queries,
-            alpha(iteration, iterations), oracle=oracle,
-        )  # fmt: skip
+        with at_rate(optimizer, rate(iteration, iterations)):
+            iterate(
+                lambda perturbed, rows: victim(perturbed), objective, perturbation, optimizer,
+                queries, alpha(iteration, iterations), oracle=oracle,
+            )  # fmt: skip
     perturbation.expect(queries.index, iterations)
     with torch.no_grad():
         perturbed: Tensor = perturbation(queries.inputs)

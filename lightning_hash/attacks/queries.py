@@ -1,6 +1,7 @@
 """What an attack knows about one batch of its queries."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -83,6 +84,12 @@ class Queries:
         queries = cls(inputs, index.new_zeros(len(inputs), 0), index, targeted=True)
         queries.reference = queries.goal = codes.to(inputs)
         return queries
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The queries' own indices on the host, which waits for the device once to know them."""
+        numbers: list[int] = self.index.tolist()
+        return numbers
 
     def set_clean(self, logits: Tensor) -> None:
         """Take the logits ``(B, K)`` of the clean queries, whose codes are what is to be left."""

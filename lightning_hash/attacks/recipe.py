@@ -21,7 +21,7 @@ from lightning_hash.attacks.references import (
     Reference,
 )
 from lightning_hash.attacks.rules import Rule, Search
-from lightning_hash.attacks.schedule import AlphaSchedule
+from lightning_hash.attacks.schedule import AlphaSchedule, RateDecay
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.attacks.targets import TargetChoice
 from lightning_hash.utils.numbers import check_seed
@@ -49,6 +49,7 @@ class Recipe:
             target's down to which, queries are stepped no more.
         targets: how targets are chosen.
         seed: seed of the choice of queries, and of the noise where that is the attack.
+        rate: factor of the step rule's rate in each iteration; ``None`` leaves it as it is.
         name: name of the attack; by default the objective's, ``p2p`` with one item.
         iterations: length of the attack, once it is known; 0 where nothing is optimised.
     """
@@ -67,6 +68,7 @@ class Recipe:
     oracle: Oracle | None = None
     gives: Literal["logits", "codes"] = "logits"
     stop_at: int | None = None
+    rate: RateDecay | None = None
     name: str | None = None
     iterations: int = 0
 
@@ -135,6 +137,12 @@ class Recipe:
             msg = (
                 f"stop_finished: {type(rule).__name__} is a search, which asks and accepts by "
                 "itself; leave stop_finished out"
+            )
+            raise ValueError(msg)
+        if self.rate is not None and "lr" not in rule.param_groups[0]:
+            msg = (
+                f"rate: {type(rule).__name__} has no rate lr that could decay; leave rate out, or "
+                "give another step"
             )
             raise ValueError(msg)
         self._check_oracle(rule)
@@ -260,7 +268,7 @@ class Recipe:
             "start_seed": self.start_seed, "stop_finished": self.stop_finished,
             "targets": self.targets, "iterations": self.iterations, "seed": self.seed, **more,
         }  # fmt: skip
-        for name in ("oracle", "stop_at"):
+        for name in ("oracle", "stop_at", "rate"):
             if getattr(self, name) is not None:
                 said[name] = getattr(self, name)
         found: dict[str, Any] = settings_of(said)

@@ -38,6 +38,11 @@ class Rule(Part, Optimizer):
     queries: Queries
     iterations: int
 
+    @property
+    def stays_inside(self) -> bool:
+        """Whether a step leaves what projecting would not change; by default not."""
+        return False
+
     def prepare(self, perturbation: Perturbation, queries: Queries, iterations: int) -> None:
         """Take what a rule may want to know; called before the first iteration that is run.
 

@@ -1,13 +1,20 @@
-"""The alpha schedule of the hash activation tanh(alpha H(x)) (HAG Eq. 10, DHTA Eq. 9)."""
+"""What changes as an attack goes on: the hash activation's slope, and the rate of a step rule."""
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from torch.optim import Optimizer
+
+from lightning_hash.utils.numbers import check_weight
 from lightning_hash.utils.settings import Part
 
 
 class AlphaSchedule(Part):
-    """Alpha as a step function of the iteration, in fractions of the whole attack.
+    """Alpha of tanh(alpha H(x)) as a step function of the iteration (HAG Eq. 10, DHTA Eq. 9).
+
+    Iterations are counted in fractions of the whole attack.
 
     The default is that of both papers: 0.1 for the first half, then 0.2, 0.3, 0.5, 0.7 and 1.0
     for a tenth each (1000 and 5 x 200 iterations out of 2000).
@@ -65,3 +72,52 @@ class AlphaSchedule(Part):
                 break
             alpha = value
         return alpha
+
+
+class RateDecay(Part):
+    """A factor of the step rule's rate that falls by as much in every iteration.
+
+    Li et al. (ICCV 2019) step by a tenth of epsilon times e^(-0.01 i) in pass i, from 0.
+
+    Args:
+        decay: d of e^(-d i), not negative.
+
+    Raises:
+        ValueError: if ``decay`` is negative or not finite.
+
+    Example:
+        >>> round(RateDecay()(100, 200), 4)
+        0.3679
+    """
+
+    def __init__(self, decay: float = 0.01) -> None:
+        check_weight("decay", decay)
+        self.decay = decay
+
+    def __call__(self, iteration: int, iterations: int) -> float:
+        """Return the factor.
+
+        Args:
+            iteration: the iteration about to run, from 0; of a shared perturbation the pass.
+            iterations: length of the whole attack.
+        """
+        return math.exp(-self.decay * iteration)
+
+
+@contextmanager
+def at_rate(optimizer: Optimizer, factor: float) -> Iterator[None]:
+    """Multiply the rates ``lr`` of a step rule, where it has any, and give them back as they were.
+
+    Args:
+        optimizer: the rule.
+        factor: of each.
+    """
+    groups = [group for group in optimizer.param_groups if "lr" in group]
+    rates = [group["lr"] for group in groups]
+    for group in groups:
+        group["lr"] = factor * group["lr"]
+    try:
+        yield
+    finally:
+        for group, rate in zip(groups, rates, strict=True):
+            group["lr"] = rate

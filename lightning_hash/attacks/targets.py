@@ -57,9 +57,11 @@ class TargetChoice(Part):
             such a file, as their ``anchor_generation_indexes.txt``.
         queries: which queries the rows of these files are of, by index, or a file of these, as
             their ``attack_query_index.txt``; row i is of query i by default.
-        label: one target and one anchor set for all queries, as one perturbation for all needs:
-            ``"drawn"`` by the seed, or the number of a class. The target of some queries is then
-            their own label.
+        label: one target for all queries: ``"drawn"`` by the seed, or the number of a class, whose
+            anchor set is drawn among all items that have it, whatever else they have. The target of
+            some queries is then their own label.
+        own_anchors: beside ``label``: an anchor set of its own for each query in place of one for
+            all, which one perturbation for all needs.
 
     Raises:
         ValueError: if ``n_t`` is below 1, ``rule`` is unknown, or files do not go together.
@@ -74,6 +76,7 @@ class TargetChoice(Part):
         anchors: str | None = None,
         queries: list[int] | str | None = None,
         label: int | Literal["drawn"] | None = None,
+        own_anchors: bool = False,
     ) -> None:
         if n_t < 1:
             msg = f"n_t must be at least 1, got {n_t}"
@@ -93,22 +96,28 @@ class TargetChoice(Part):
         if label is not None and file is not None:
             msg = f"label {label} is one target for all, and file {file} has others; give one"
             raise ValueError(msg)
-        self.label = label
+        if own_anchors and label is None:
+            msg = (
+                "own_anchors goes with label: without one each query has its own anchor set anyway"
+            )
+            raise ValueError(msg)
+        self.label, self.own_anchors = label, own_anchors
         self.n_t, self.rule, self.seed, self.file = n_t, rule, seed, file
         self.anchors, self.queries = anchors, queries
 
     @property
     def one_for_all(self) -> bool:
         """Whether all queries have the same target and anchor set."""
-        return self.label is not None
+        return self.label is not None and not self.own_anchors
 
     def settings(self) -> dict[str, Any]:
         """Return the settings, with the sha256 of the files' contents."""
         files = {"file": self.file, "anchors": self.anchors, "queries": self.queries}
         digests = {f"{name}_sha256": _sha256(file) for name, file in files.items()}
         found = {**super().settings(), **digests}
-        if self.label is None:  # rows that do not need it are as they were
-            del found["label"]
+        for name, needed in (("label", self.label is not None), ("own_anchors", self.own_anchors)):
+            if not needed:  # rows that do not need it are as they were
+                del found[name]
         return found
 
     def __call__(
@@ -140,18 +149,13 @@ class TargetChoice(Part):
         order = torch.argsort(database_index)
         codes, labels = database_codes[order].cpu(), database_labels[order].to(torch.uint8).cpu()
         index = database_index[order].cpu()
-        vectors, group, counts = torch.unique(
-            labels, dim=0, return_inverse=True, return_counts=True
-        )
         if len(query_index) == 0:
             return Targets(labels[:0], torch.empty(0, self.n_t, dtype=torch.int64), codes[:0])
         if self.label is not None:
-            target, items = self._one_for_all(vectors, counts, group, among)
-            return Targets(
-                labels=vectors[target].repeat(len(query_index), 1),
-                anchor_index=index[items].repeat(len(query_index), 1),
-                anchor_codes=anchor_code(codes[items]).repeat(len(query_index), 1),
-            )
+            return self._same_label(codes, labels, index, query_index.tolist(), among)
+        vectors, group, counts = torch.unique(
+            labels, dim=0, return_inverse=True, return_counts=True
+        )
         given = self._given(labels.shape[1])
         chosen_labels, chosen_items = [], []
         for label, query in zip(query_labels.to(torch.uint8).cpu(), query_index, strict=True):
@@ -194,31 +198,52 @@ class TargetChoice(Part):
             anchor_codes=torch.stack([anchor_code(codes[items]) for items in chosen_items]),
         )
 
-    def _one_for_all(
-        self, vectors: Tensor, counts: Tensor, group: Tensor, among: str
-    ) -> tuple[int, Tensor]:
-        """Return the target's number and the rows of the anchor set, of the seed alone."""
-        generator, classes = query_generator(f"{self.seed}/all"), vectors.shape[1]
-        wanted = self.label
-        if isinstance(wanted, int):
-            if wanted >= classes:
-                msg = f"label must be one of {classes} classes, from 0 on, got {wanted}"
-                raise ValueError(msg)
-            row = torch.arange(classes) == wanted
-            found = torch.nonzero((vectors == row).all(dim=1)).flatten().tolist()
-            count = int(counts[found[0]]) if found else 0
-            if count < self.n_t:
-                msg = (
-                    f"label {wanted}: {count} {among} items have this label alone, n_t is "
-                    f"{self.n_t}; lower n_t or give another"
-                )
-                raise ValueError(msg)
-            target = found[0]
+    def _same_label(
+        self, codes: Tensor, labels: Tensor, index: Tensor, queries: list[int], among: str
+    ) -> Targets:
+        """Return one target for all, of the seed alone, and one anchor set or one for each."""
+        generator, classes = query_generator(f"{self.seed}/all"), labels.shape[1]
+        if isinstance(self.label, int):
+            target = (torch.arange(classes) == self.label).to(labels)
+            members = self._members(self.label, labels, among)
         else:
-            none = vectors.new_zeros(classes)
-            target = self._draw_label(none, vectors, counts, generator, among)
-        members = torch.nonzero(group == target).flatten()
-        return target, members[torch.randperm(len(members), generator=generator)[: self.n_t]]
+            vectors, group, counts = torch.unique(
+                labels, dim=0, return_inverse=True, return_counts=True
+            )
+            number = self._draw_label(vectors.new_zeros(classes), vectors, counts, generator, among)
+            target, members = vectors[number], torch.nonzero(group == number).flatten()
+        generators = [generator]
+        if self.own_anchors:
+            generators = [query_generator(f"{self.seed}/{query}") for query in queries]
+        drawn = [
+            members[torch.randperm(len(members), generator=each)[: self.n_t]] for each in generators
+        ]
+        times = len(queries) // len(drawn)
+        return Targets(
+            labels=target.repeat(len(queries), 1),
+            anchor_index=torch.stack([index[items] for items in drawn]).repeat(times, 1),
+            anchor_codes=torch.stack([anchor_code(codes[items]) for items in drawn]).repeat(
+                times, 1
+            ),
+        )
+
+    def _members(self, label: int, labels: Tensor, among: str) -> Tensor:
+        """Return the rows of the items that have a label, at least ``n_t``."""
+        classes = labels.shape[1]
+        if label >= classes:
+            msg = f"label must be one of {classes} classes, from 0 on, got {label}"
+            raise ValueError(msg)
+        members = torch.nonzero(labels[:, label] > 0).flatten()
+        if len(members) < self.n_t:
+            counts = labels.long().sum(dim=0).tolist()
+            enough = [number for number, count in enumerate(counts) if count >= self.n_t]
+            msg = (
+                f"label {label}: {len(members)} items of the {among} have it, n_t is {self.n_t}; "
+                "give one of the labels that as many have "
+                f"({', '.join(map(str, enough[:20])) or 'none'}), or lower n_t"
+            )
+            raise ValueError(msg)
+        return members
 
     def _draw_label(
         self,

@@ -2,6 +2,7 @@
 
 from lightning_hash.functional.average_precision import average_precision, mean_average_precision
 from lightning_hash.functional.candidates import Retrieval, distance_counts
+from lightning_hash.functional.circle import circle_loss
 from lightning_hash.functional.codes import anchor_code, bit_correlation, code_balance, sign_code
 from lightning_hash.functional.eight_bit import from_8bit
 from lightning_hash.functional.frames import frame_mask, largest_frames
@@ -27,6 +28,7 @@ __all__ = [
     "average_precision",
     "bit_correlation",
     "center_code",
+    "circle_loss",
     "code_balance",
     "distance_counts",
     "frame_mask",

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lightning_hash._version import __version__
-from lightning_hash.attacks import AlphaSchedule, Perturbation, Queries, Rule
+from lightning_hash.attacks import AlphaSchedule, Perturbation, Queries, RateDecay, Rule
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.attacks.state import pack, unpack
 from lightning_hash.modules.resumption import check_resumption
@@ -146,6 +146,8 @@ def follows_iterations(recipe: Recipe) -> str | None:
     """
     if type(recipe.alpha) is not AlphaSchedule or len(recipe.alpha.values) > 1:
         return "alpha"
+    if type(recipe.rate) not in (type(None), RateDecay):
+        return "rate"
     if recipe.step is None:
         return "the default step"
     rule = type(recipe.example())

@@ -23,6 +23,7 @@ from lightning_hash.attacks import (
     PerQuery,
     Perturbation,
     Queries,
+    RateDecay,
     Reference,
     Rule,
     TargetChoice,
@@ -90,6 +91,7 @@ class AttackModule(pl.LightningModule):
         budget: called with epsilon and its space; the L-infinity ball by default.
         oracle: what a search sees of the victim: logits by default, codes, distances or ids.
         alpha: schedule of the hash activation's slope; that of both papers by default.
+        rate: factor of the step's rate ``lr`` in each iteration, such as one that decays.
         epsilon: radius of the budget, a number or a fraction such as ``10/255``.
         epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
             the perturbation, its gradient and the step live in this space.
@@ -147,6 +149,7 @@ class AttackModule(pl.LightningModule):
         budget: Callable[[Any, Any], Budget] | None = None,
         oracle: Oracle | None = None,
         alpha: AlphaSchedule | None = None,
+        rate: RateDecay | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
         start_seed: int | None = None,
@@ -180,6 +183,7 @@ class AttackModule(pl.LightningModule):
             alpha=alpha or AlphaSchedule(), inputs=inputs, start_seed=start_seed,
             stop_finished=stop_finished, targets=targets or TargetChoice(), seed=seed, name=name,
             oracle=oracle, gives="codes" if self.victim.gives_codes else "logits", stop_at=stop_at,
+            rate=rate,
         )  # fmt: skip
         self.recipe.budget.bind(self.victim.network)
         if self.victim.members:

@@ -13,6 +13,7 @@ from lightning_hash.attacks.around import Parts, Unfinished
 from lightning_hash.attacks.attack import Closure
 from lightning_hash.attacks.queries import ALL, Rows
 from lightning_hash.attacks.recipe import Recipe
+from lightning_hash.attacks.schedule import at_rate
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.distributed import several_processes
 
@@ -37,6 +38,7 @@ class BatchAttack:
         parts: Parts,
     ) -> None:
         self.queries, self.perturbation, self.victim = queries, perturbation, victim
+        self.recipe = recipe
         self.objective, self.parts, self.oracle = recipe.objective, parts, recipe.oracle
         self.unfinished: Unfinished | None = None
         self.stop_finished, self.stop_at = recipe.stop_finished, recipe.stop_at
@@ -87,7 +89,13 @@ class BatchAttack:
                 oracle=self.oracle, backward=backward, around=self._around,
             )  # fmt: skip
 
-        return run() if self.unfinished is None else self.unfinished.step(self.perturbation, run)
+        rate = self.recipe.rate
+        factor = 1.0 if rate is None else rate(iteration, self.recipe.iterations)
+        with at_rate(optimizer, factor):
+            if self.unfinished is None:
+                return run()
+            answer: Answer = self.unfinished.step(self.perturbation, run)
+            return answer
 
     @property
     def size(self) -> int:

@@ -74,7 +74,7 @@ class TargetLoader:
         if candidates and not self.targeted:
             return None
         if self.choice.one_for_all:
-            return self._one_for_all(own, index, voters)
+            return self._one_for_all(own, index, voters, **candidates)
         try:
             return self.choice(own, index, voters.codes, voters.labels, voters.index, **candidates)
         except ValueError as error:
@@ -83,12 +83,14 @@ class TargetLoader:
             rank_zero_warn(f"t-MAP is not measured: {error}")
             return None
 
-    def _one_for_all(self, labels: Tensor, index: Tensor, voters: CodeSet) -> Targets:
+    def _one_for_all(
+        self, labels: Tensor, index: Tensor, voters: CodeSet, **candidates: str
+    ) -> Targets:
         """Return the target of all items for each of these; found once, as nothing changes it."""
         if index.device not in self._one:
             found = self.choice(
                 labels[:1].new_zeros(1, labels.shape[1]), index.new_zeros(1), voters.codes,
-                voters.labels, voters.index,
+                voters.labels, voters.index, **candidates,
             )  # fmt: skip
             parts = {name: value.to(index.device) for name, value in vars(found).items()}
             self._one[index.device] = Targets(**parts)

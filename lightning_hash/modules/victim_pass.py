@@ -50,7 +50,6 @@ class VictimPass:
             self.layers = LayerConsistency(victim.network, victim.backbone)
         self.inputs, self.features = recipe.inputs, recipe.sees_features
         self.iteration, self.logits = 0, None
-        self._index: list[int] | None = None
         # Frames of clips that are passed; their places in whole batches, found once, since the host
         # waits for the device there; features of the others.
         self._live: Tensor | None = None
@@ -86,9 +85,7 @@ class VictimPass:
         if isinstance(rows, Tensor):
             found: list[int] = self.queries.index[rows].tolist()
             return found
-        if self._index is None:  # once: the host would wait for the device
-            self._index = self.queries.index.tolist()
-        return self._index[rows]
+        return self.queries.numbers[rows]
 
     def _frames_of(self, rows: Rows) -> Tensor:
         assert self._live is not None

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from lightning_hash.attacks import AskingQueries, CandidateAttack, ClassTarget, Known, MajorityCodes
+from lightning_hash.attacks import (
+    AskingQueries,
+    CandidateAttack,
+    Known,
+    MajorityCodes,
+    TargetChoice,
+)
 from lightning_hash.attacks.objectives import JointObjective
 from lightning_hash.functional import sign_code
 from tests.reference import attacks as reference
@@ -117,7 +123,7 @@ def test_one_class_is_the_target_of_all():
     labels[:, 0] |= labels[:, 1]  # of several labels
     index = torch.randperm(500, generator=torch.Generator().manual_seed(1))[:30]
     queries, numbers = labels[:5], torch.tensor([8, 9, 3, 4, 5])
-    found = ClassTarget(0, n_t=6)(queries, numbers, database, labels, index)
+    found = TargetChoice(6, label=0, own_anchors=True)(queries, numbers, database, labels, index)
     assert found.labels.tolist() == [[1, 0, 0, 0]] * 5
     place = {int(number): row for row, number in enumerate(index)}
     for items, code in zip(found.anchor_index.tolist(), found.anchor_codes.tolist(), strict=True):
@@ -127,13 +133,17 @@ def test_one_class_is_the_target_of_all():
         assert code == reference.anchor(database[rows].tolist())
     assert len({tuple(items) for items in found.anchor_index.tolist()}) > 1
     order = torch.randperm(30, generator=torch.Generator().manual_seed(2))
-    alone = ClassTarget(0, n_t=6)(
+    alone = TargetChoice(6, label=0, own_anchors=True)(
         queries[3:], numbers[3:], *(part[order] for part in (database, labels, index))
     )
     assert torch.equal(alone.anchor_index, found.anchor_index[3:])
-    none = ClassTarget(0, n_t=6)(queries[:0], numbers[:0], database, labels, index)
+    none = TargetChoice(6, label=0, own_anchors=True)(
+        queries[:0], numbers[:0], database, labels, index
+    )
     assert none.labels.shape == (0, 4)
     with pytest.raises(
         ValueError, match=r"label 3: 7 items of the queries have it, n_t is 8; .*\(0, 1\)"
     ):
-        ClassTarget(3, n_t=8)(queries, numbers, database, labels, index, "queries")
+        TargetChoice(8, label=3, own_anchors=True)(
+            queries, numbers, database, labels, index, "queries"
+        )

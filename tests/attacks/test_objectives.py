@@ -6,6 +6,7 @@ from lightning_hash.attacks import (
     PTA,
     SAAT,
     SDHA,
+    THA,
     AnchorCode,
     CgAT,
     HAGCode,
@@ -222,6 +223,7 @@ def test_objectives_say_what_they_need():
         (TargetFeatures(), True, True, False, features), (CgAT(), False, True, False, logits),
         (CgAT(targeted=True), True, True, False, logits), (SAAT(), False, True, False, logits),
         (SAAT(voters="train"), False, True, True, logits), (PTA(), True, True, False, logits),
+        (THA("train"), True, True, True, logits),
         (SDHA(voters="train"), False, True, True, logits), (SDHA(True), True, True, False, logits),
     ):  # fmt: skip
         needs = objective.reference

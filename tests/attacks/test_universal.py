@@ -18,6 +18,7 @@ from lightning_hash.attacks import (
     Patch,
     PerQuery,
     Queries,
+    RateDecay,
     Universal,
     iterate,
 )
@@ -64,6 +65,20 @@ def test_steps_are_those_of_the_loops(side, shape):
     perturbed = torch.stack([(image + added).clamp(0, 1) for image in batches[0]])
     torch.testing.assert_close(made(batches[0]).detach(), perturbed, rtol=0, atol=1e-6)
     torch.testing.assert_close(made.values(batches[0]), perturbed - batches[0], rtol=0, atol=1e-6)
+
+
+def test_steps_that_decay_are_those_of_the_loops():
+    """Li et al.: a pass later the step is e^-.01 of itself; here it shrinks so that one sees it."""
+    victim, batch = frozen(), images(4)
+    made = Universal(batch, LInf(EPSILON))
+    rule = MomentumSignStep(made.parameters(), lr=STEP, momentum=1.0)
+    queries = Queries.untargeted(batch, victim(batch))
+    attack(victim, HAG(), made, rule, queries, 5, rate=RateDecay(0.3))
+    wanted = universal_steps(victim, [batch] * 5, 8, EPSILON, STEP, 1.0, hag, decay=0.3)
+    torch.testing.assert_close(made.delta.detach()[0], wanted[-1], rtol=0, atol=1e-6)
+    assert rule.param_groups[0]["lr"] == STEP
+    assert RateDecay()(0, 100) == 1.0
+    assert RateDecay().decay == 0.01
 
 
 def test_the_budget_holds_what_is_added_however_it_is_resized():

@@ -7,6 +7,7 @@ import lightning_hash
 from lightning_hash.attacks import (
     HAG,
     SAAT,
+    THA,
     AnchorCode,
     CenterCodes,
     CgAT,
@@ -114,7 +115,7 @@ def test_without_a_training_split_the_remedy_is_named():
     "objective",
     [
         HAG(), AnchorCode(), CgAT(), CgAT(targeted=True), CgAT(voters="train"),
-        SAAT(targeted=True, voters="train"),
+        SAAT(targeted=True, voters="train"), THA("train", steps=2),
     ],
 )  # fmt: skip
 def test_of_a_joint_victim_each_member_has_its_own_voters(objective):

@@ -29,15 +29,18 @@ TEN = "--model.ranking.precision_n 10"
 CANDIDATES = {
     "": ("the database has 36 items, too few for the first 100 of them",),
     TEN: ("n_t = 9: a target label must occur more than n_t times in the query set",),
-    f"{TEN} --model.targets ClassTarget --model.targets.label 7 --model.targets.n_t 1": (
-        "label 7: 0 items of the query set have it, n_t is 1; give one of",
-        "(0, 1, 2)",
+    f"{TEN} --model.targets.label 7 --model.targets.n_t 1": (
+        "label must be one of 3 classes, from 0 on, got 7",
     ),
-    f"{TEN} --model.targets ClassTarget --model.targets.label 1": (
-        "label 1: 2 items of the query set have it, n_t is 9",
+    f"{TEN} --model.targets.label 1 --model.targets.n_t 3": (
+        "label 1: 2 items of the query set have it, n_t is 3",
         "(none), or lower n_t",
     ),
-    f"{TEN} --model.targets ClassTarget --model.targets.label -1": ("label must be the number",),
+    f"{TEN} --model.targets.label 1 --model.targets.own_anchors true": (
+        "label 1: 2 items of the query set have it, n_t is 9",
+    ),
+    f"{TEN} --model.targets.label -1": ("label must be the number",),
+    f"{TEN} --model.targets.own_anchors true": ("own_anchors goes with label",),
     f"{TEN} --model.n_queries null --model.query_index [40]": (
         "query_index: 40 is none of the 36 database items of",
     ),
@@ -141,6 +144,11 @@ CASES: list[Case] = [
         "attack --config attack/patch --model.perturbation.place any",
         2,
         ("--model.perturbation.place: there is no 'any'; there are: fixed, random",),
+    ),
+    (
+        "attack --config attack/candidate --model.targets ClassTarget --model.targets.label 2",
+        2,
+        ("model.targets: there is no 'ClassTarget'", "TargetChoice"),
     ),
     ("attack --config attack/dhta --model.targets.label cat", 2, ("targets.label", "no 'cat'")),
     *(

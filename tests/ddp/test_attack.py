@@ -65,6 +65,19 @@ def test_any_number_of_processes_gives_the_same_bits(folder, devices):
         assert points == [pytest.approx(point, rel=1e-6) for point in logged[1][tag]], tag
 
 
+def test_two_processes_have_the_prototypes_of_one(folder):
+    """Each trains THA's network by itself."""
+    arguments = [
+        "attack", *DATA, "--config=attack/tha", "--model.objective.steps=20",
+        "--model.n_queries=23", "--model.batch_size=5", "--trainer.accelerator=cpu",
+        "--model.evaluate_at=[2]", "--trainer.max_epochs=4", "--model.kernels=float32",
+    ]  # fmt: skip
+    for devices in (1, 2):
+        options = [f"--name=tha_{devices}", f"--trainer.devices={devices}"]
+        finish(start(folder, *arguments, *options))
+    same(run(folder, "tha_2"), run(folder, "tha_1"))
+
+
 def test_two_processes_attack_the_candidates_of_one(folder):
     arguments = [
         "attack", *DATA, "--config=attack/candidate", "--model.n_queries=23",

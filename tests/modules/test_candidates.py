@@ -11,7 +11,6 @@ from lightning_hash.attacks import (
     HAG,
     AnchorCode,
     CandidateAttack,
-    ClassTarget,
     MajorityCodes,
     SignStep,
     TargetChoice,
@@ -75,7 +74,7 @@ def values(scores, name, **wanted):
     ("objective", "more"),
     [
         (AnchorCode(), {}),
-        (AnchorCode(), {"targets": ClassTarget(2, n_t=3)}),
+        (AnchorCode(), {"targets": TargetChoice(3, label=2, own_anchors=True)}),
         (AnchorCode(), {"reference": MajorityCodes(True, "train")}),
         (CandidateAttack(queries=3), {}),
         (CandidateAttack(targeted=False, queries=3), {}),
@@ -219,7 +218,11 @@ def test_tensors_have_no_database_of_items():
 
 
 def test_a_target_that_is_the_candidates_own_label_is_doubted(tmp_path, blobs):
-    options = {**SIDE, "objective": AnchorCode(), "targets": ClassTarget(0, n_t=3)}
+    options = {
+        **SIDE,
+        "objective": AnchorCode(),
+        "targets": TargetChoice(3, label=0, own_anchors=True),
+    }
     scores = attack(tmp_path, blobs, 1, **options)
     own = int((scores.outcome().tensors["labels"][:, 0] > 0).sum())
     doubts = scores.rows[-1]["warnings"] or rows_of(scores, iteration=1)[0]["warnings"]

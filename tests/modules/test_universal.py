@@ -1,6 +1,7 @@
 """The built-in perturbations that images share, under the Trainer, by one process."""
 
 import json
+import math
 import re
 from functools import partial
 
@@ -19,8 +20,11 @@ from lightning_hash.attacks import (
     AlphaSchedule,
     AnchorCode,
     Box,
+    MomentumSignStep,
     Noise,
     Patch,
+    RateDecay,
+    Square,
     TargetChoice,
     Universal,
 )
@@ -335,7 +339,7 @@ def test_as_many_targets_as_images_are_doubted(tmp_path, blobs):
 
 
 def test_a_label_of_too_few_items_or_beside_a_file(tmp_path, blobs):
-    with pytest.raises(ValueError, match="label 1: 30 database items have this label alone, n_t"):
+    with pytest.raises(ValueError, match="label 1: 30 items of the database have it, n_t is 31"):
         attack(tmp_path, blobs, objective=AnchorCode(), targets=TargetChoice(31, label=1))
     with pytest.raises(ValueError, match=r"label 1 is one target for all, and file x\.json has"):
         TargetChoice(label=1, file="x.json")
@@ -348,3 +352,21 @@ def test_a_class_may_be_the_target_of_all(tmp_path, blobs):
     )  # fmt: skip
     assert scores.outcome().targets.labels.tolist() == [[0, 1, 0]] * 13
     assert "label" not in TargetChoice().settings()  # rows of other attacks are as they were
+
+
+def test_a_rate_that_decays_under_the_trainer(tmp_path, blobs):
+    """Sign steps of one pass each: none goes further than the sum of the steps, some do."""
+    options = {"perturbation": Universal, "step": partial(MomentumSignStep, lr=0.01)}
+    steps = 4
+    most = 0.01 * sum(math.exp(-0.7 * number) for number in range(steps))
+    scores = attack(tmp_path, blobs, steps, **options, rate=RateDecay(0.7), epsilon=0.5)
+    moved = scores.outcome().tensors["perturbation"].abs().max()
+    per_pass = -(-len(blobs.train_set) // blobs.batch_size)
+    assert 0 < moved <= per_pass * most + 1e-6
+    assert moved > 0.6 * most
+    row = rows_of(scores, iteration=steps)[0]
+    assert row["attack"]["rate"] == {"class": "lightning_hash.attacks.RateDecay", "decay": 0.7}
+    plain = attack(tmp_path, blobs, 1, **options, epsilon=0.5)
+    assert "rate" not in rows_of(plain, iteration=1)[0]["attack"]
+    with pytest.raises(ValueError, match="rate: Square has no rate lr that could decay"):
+        attack(tmp_path, blobs, 1, step=Square, rate=RateDecay())

@@ -1,6 +1,7 @@
 """Slow oracles of the hashing losses, in NumPy loops; each names the source it is written from."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -138,3 +139,36 @@ def deep_video(logits, labels, others=None, other_labels=None, rho=1.0, balance=
             total += balance * ((1 if x > 0 else -1) - x) ** 2
         pairs += 1
     return total / pairs
+
+
+def circle_loss(similarity, shared, gamma=1.0):
+    """THA's circle loss of pairs, over all pairs of a rectangle."""
+    relatives = strangers = 0.0
+    for row, mask in zip(similarity, shared, strict=True):
+        for value, same in zip(row, mask, strict=True):
+            if same:
+                relatives += math.exp(-gamma * (2 - value) * value)
+            else:
+                strangers += math.exp(gamma * (value + 2) * value)
+    return math.log(1 + strangers * relatives)
+
+
+def circle_gradient(similarity, shared, gamma=1.0):
+    """Its gradient in each similarity, by hand: the weights in brackets are constants."""
+    loss = circle_loss(similarity, shared, gamma)
+    sums = {True: 0.0, False: 0.0}
+
+    def term(value, same):
+        return math.exp((-gamma * (2 - value) if same else gamma * (value + 2)) * value)
+
+    for row, mask in zip(similarity, shared, strict=True):
+        for value, same in zip(row, mask, strict=True):
+            sums[same] += term(value, same)
+    outer = 1 - math.exp(-loss)
+    return [
+        [
+            outer * (-(2 - value) if same else value + 2) * gamma * term(value, same) / sums[same]
+            for value, same in zip(row, mask, strict=True)
+        ]
+        for row, mask in zip(similarity, shared, strict=True)
+    ]

@@ -23,7 +23,7 @@ def resized(delta, height, width):
     return found
 
 
-def universal_steps(victim, batches, side, epsilon, lr, momentum, loss):
+def universal_steps(victim, batches, side, epsilon, lr, momentum, loss, decay=0.0):
     """Li et al. (ICCV 2019) by loops: one delta, momentum on L1-normalised gradients, sign steps.
 
     Args:
@@ -34,6 +34,7 @@ def universal_steps(victim, batches, side, epsilon, lr, momentum, loss):
         lr: of a step.
         momentum: 1 in the paper.
         loss: ``(logits, clean logits) -> float tensor`` of one image.
+        decay: the step of pass i is that of pass i - 1 times e^-decay; each batch is a pass.
 
     Returns:
         delta ``(C, side, side)`` after each step.
@@ -42,7 +43,9 @@ def universal_steps(victim, batches, side, epsilon, lr, momentum, loss):
     delta = torch.zeros(channels, side, side)
     velocity = torch.zeros_like(delta)
     found = []
-    for images in batches:
+    for number, images in enumerate(batches):
+        if number:
+            lr *= math.e**-decay
         total = torch.zeros_like(delta)
         for image in images:  # the mean of the images' gradients, one at a time
             leaf = delta.clone().requires_grad_()

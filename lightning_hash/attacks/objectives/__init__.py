@@ -3,7 +3,7 @@
 from lightning_hash.attacks.objectives.anchor import AnchorCode
 from lightning_hash.attacks.objectives.base import Objective
 from lightning_hash.attacks.objectives.candidate import CandidateAttack
-from lightning_hash.attacks.objectives.centers import SAAT, CgAT
+from lightning_hash.attacks.objectives.centers import SAAT, THA, CgAT
 from lightning_hash.attacks.objectives.feature import TargetFeatures
 from lightning_hash.attacks.objectives.hag import HAG, HAGCode
 from lightning_hash.attacks.objectives.hinge import Hinge
@@ -19,6 +19,7 @@ __all__ = [
     "SAAT",
     "SDHA",
     "SSTUAA",
+    "THA",
     "AnchorCode",
     "CandidateAttack",
     "CgAT",

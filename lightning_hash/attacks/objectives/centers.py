@@ -1,9 +1,10 @@
-"""Attacks on a code that stands for a whole label: CgAT's centre code, SAAT's mainstay code."""
+"""Attacks on a code that stands for a whole label: CgAT's centre, SAAT's mainstay, THA's own."""
 
 import torch
 from torch import Tensor
 
 from lightning_hash.attacks.objectives.anchor import AnchorCode
+from lightning_hash.attacks.prototypes import PrototypeCodes
 from lightning_hash.attacks.references import CenterCodes, MainstayCodes, Voters
 
 PAST = 0.5  # SAAT's margin, beyond which a bit is left alone
@@ -65,3 +66,26 @@ class SAAT(AnchorCode):
         total = (kept * (similarity + 2) * similarity).sum(dim=1)
         loss = total / kept.sum(dim=1).clamp(min=1)
         return -loss if self.targeted else loss
+
+
+class THA(AnchorCode):
+    """Pull the code towards the prototype code of the target's label (THA, arXiv 2105.07553).
+
+    Minimises DHTA's -mean_k b_k F(x')_k with b what a small network has learnt for that label from
+    codes and labels (`attack.py` of Targeted-Attack-and-Defense-for-Deep-Hashing, xunguangwang).
+
+    Args:
+        voters: whose codes and labels it learns.
+        steps: of its training, which comes before the first iteration.
+        seed: seed of its weights and draws.
+
+    Example:
+        >>> THA(voters="train").reference.needs_train
+        True
+    """
+
+    name = "tha"
+
+    def __init__(self, voters: Voters = "database", steps: int = 30_000, seed: int = 0) -> None:
+        super().__init__()
+        self.reference = PrototypeCodes(voters, steps, seed)

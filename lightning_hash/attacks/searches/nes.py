@@ -1,6 +1,6 @@
 """NES: a gradient that is estimated from losses around a point."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -69,7 +69,8 @@ class NES(Search):
         point: Tensor = state["point"]
         estimate = torch.zeros_like(point)
         for pair in range(group["pairs"]):
-            noise = self._noise(delta, f"{state['iteration']}/{pair}", group["seed"])
+            key = f"{state['iteration']}/{pair}"
+            noise = query_noise(group["seed"], self.queries.numbers, key, delta)
             losses = []
             for sign in (1, -1):
                 delta.copy_(point).add_(noise, alpha=sign * group["sigma"])
@@ -87,13 +88,6 @@ class NES(Search):
         state["iteration"] += 1
         return self._keep_best(delta, answer)
 
-    def _noise(self, delta: Tensor, key: str, seed: int) -> Tensor:
-        drawn = torch.empty(delta.shape, dtype=torch.float32)
-        for row, query in enumerate(self.queries.index.tolist()):
-            generator = query_generator(f"{seed}/{query}/{key}")
-            drawn[row] = torch.randn(delta.shape[1:], generator=generator)
-        return drawn.to(delta)
-
     def _keep_best(self, delta: Tensor, answer: Answer) -> Answer:
         state, found = self.state[delta], Reached.of(answer)
         if "losses" in state:
@@ -106,3 +100,26 @@ class NES(Search):
         state["best"].copy_(torch.where(per_row(better, delta), delta, state["best"]))
         delta.copy_(state["best"])
         return best.said(answer)
+
+
+def query_noise(seed: int, index: Sequence[int], key: str, like: Tensor) -> Tensor:
+    """Draw standard normal noise for each query.
+
+    It is drawn on the host, the same for every device, while a GPU is still busy with what it was
+    asked before, and copied there without a wait.
+
+    Args:
+        seed: seed of the draws.
+        index: the B queries' own indices.
+        key: of the draw.
+        like: ``(B, ...)``, whose shape, type and device the noise gets.
+
+    Returns:
+        ``(B, ...)``; a row is a function of seed, query index and key alone.
+    """
+    drawn = torch.empty(like.shape, dtype=torch.float32)
+    for row, query in zip(drawn, index, strict=True):
+        torch.randn(row.shape, generator=query_generator(f"{seed}/{query}/{key}"), out=row)
+    if like.device.type == "cuda":
+        drawn = drawn.pin_memory()
+    return drawn.to(like.device, like.dtype, non_blocking=True)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,20 @@ from lightning_hash.attacks.reached import Reached
 from lightning_hash.attacks.rules import Search
 
 
+class Proposal(NamedTuple):
+    """A change of some values of each query.
+
+    Attributes:
+        view: of the parameter, whose first dimension is the batch.
+        places: an index into it, whose first dimension is the batch.
+        values: ``(B, ...)``, what these are to be; broadcasts.
+    """
+
+    view: Tensor
+    places: tuple[slice | Tensor, ...]
+    values: Tensor
+
+
 class Proposals(Search):
     """Base of searches in the L-infinity ball that ask once an iteration.
 
@@ -23,6 +37,11 @@ class Proposals(Search):
     oracle shows may be whole numbers, among which most proposals are ties, and a search that keeps
     the old one stands still.
     """
+
+    @property
+    def stays_inside(self) -> bool:
+        """Whether a step leaves what projecting would not change: it has been projected."""
+        return True
 
     def prepare(self, perturbation: Perturbation, queries: Queries, iterations: int) -> None:
         """Take what is changed.
@@ -43,11 +62,11 @@ class Proposals(Search):
         """Set ``delta`` ``(B, ...)`` to where the search begins, in place."""
 
     @abstractmethod
-    def propose(self, delta: Tensor, number: int) -> None:
-        """Change ``delta`` ``(B, ...)`` in place.
+    def propose(self, delta: Tensor, number: int) -> Proposal:
+        """Say what is to change, without changing it.
 
         Args:
-            delta: what was accepted so far.
+            delta: what was accepted so far, ``(B, ...)``.
             number: of the proposal, from 0.
         """
 
@@ -64,21 +83,23 @@ class Proposals(Search):
         """Propose, ask, accept; see :meth:`Search.search`."""
         (delta,) = self.param_groups[0]["params"]
         state: dict[str, Any] = self.state[delta]
-        before, first = delta.clone(), not state
-        if first:
-            state["asked"] = 0
+        if not state:
             self.start(delta)
-        else:
-            self.propose(delta, state["asked"] - 1)
+            self.perturbation.project(self.queries.inputs)
+            answer = closure()
+            state |= {"asked": 1, **Reached.of(answer)._asdict()}
+            return answer
+        number = state["asked"] - 1
+        view, places, values = self.propose(delta, number)
+        # These places alone: three passes over all values would cost a tenth of a small victim's.
+        before = view[places].clone()
+        view[places] = values
         self.perturbation.project(self.queries.inputs)
         answer = closure()
         state["asked"] += 1
-        if first:
-            state |= Reached.of(answer)._asdict()
-            return answer
         accepted = answer.losses <= state["losses"]
-        delta.copy_(torch.where(per_row(accepted, delta), delta, before))
-        self.rejected(delta, ~accepted, state["asked"] - 2)
+        view[places] = torch.where(per_row(accepted, before), view[places], before)
+        self.rejected(delta, ~accepted, number)
         best = Reached.of(answer).where(accepted, Reached(state["success"], state["losses"]))
         state |= best._asdict()
         return best.said(answer)

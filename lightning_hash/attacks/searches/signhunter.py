@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
-from lightning_hash.attacks.searches.proposals import Proposals
+from lightning_hash.attacks.searches.proposals import Proposal, Proposals
 
 
 class SignHunter(Proposals):
@@ -30,11 +30,16 @@ class SignHunter(Proposals):
         )
         delta.fill_(self.perturbation.budget.epsilon)
 
-    def propose(self, delta: Tensor, number: int) -> None:
+    def propose(self, delta: Tensor, number: int) -> Proposal:
         """Flip a chunk of each query; see :meth:`Proposals.propose`."""
         signs: Tensor = self.state[delta]["signs"]
-        signs.flatten(1)[:, chunk_of(number, signs[:1].numel())].neg_()
-        delta.copy_(signs).mul_(self.perturbation.budget.epsilon)
+        chunk = chunk_of(number, signs[:1].numel())
+        flipped = signs.flatten(1)[:, chunk].neg_().to(delta.dtype)
+        values = flipped * self.perturbation.budget.epsilon
+        if delta.is_contiguous():
+            return Proposal(delta.flatten(1), (slice(None), chunk), values)
+        places = torch.arange(chunk.start, chunk.stop, device=delta.device)
+        return Proposal(delta, (slice(None), *torch.unravel_index(places, delta.shape[1:])), values)
 
     def rejected(self, delta: Tensor, rows: Tensor, number: int) -> None:
         """Flip the chunk back."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from lightning_hash.attacks.draws import query_draws
-from lightning_hash.attacks.searches.proposals import Proposals
+from lightning_hash.attacks.searches.proposals import Proposal, Proposals
 
 # Once 10,000 proposals / all of them exceed these, the windows' area is halved.
 HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -48,18 +48,20 @@ class Square(Proposals):
         signs = _signs(draws, delta).view(len(delta), channels, 1, width)
         delta.copy_(self.perturbation.budget.epsilon * _of_frames(signs, delta))
 
-    def propose(self, delta: Tensor, number: int) -> None:
-        """Set a window of each query; see :meth:`Proposals.propose`."""
+    def propose(self, delta: Tensor, number: int) -> Proposal:
+        """Return a window of each query; see :meth:`Proposals.propose`."""
         *_, channels, height, width = delta.shape
         side = window_side(self.share, number, self.iterations, height, width)
         draws = query_draws(self.seed, self.queries.index, number, 2 + channels)
-        inside = [
-            _window(draws[:, place], size, side) for place, size in ((0, height), (1, width))
-        ]  # fmt: skip
-        window = (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
-        signs = _signs(draws[:, 2:], delta).view(len(delta), channels, 1, 1)
-        value = self.perturbation.budget.epsilon * _of_frames(signs, delta)
-        delta.copy_(torch.where(_of_frames(window, delta), value, delta))
+        down, right = (
+            _run(draws[:, place], size, side) for place, size in ((0, height), (1, width))
+        )
+        image = torch.arange(len(delta), device=delta.device)[:, None, None]
+        pixels = delta.movedim(-3, -1)  # (B, [T,] H, W, C), a view
+        values = self.perturbation.budget.epsilon * _signs(draws[:, 2:], delta)[:, None, None]
+        if delta.dim() == 5:
+            pixels, values = pixels.movedim(1, 3), values[:, :, :, None]
+        return Proposal(pixels, (image, down[:, :, None], right[:, None, :]), values)
 
 
 def window_side(share: float, number: int, iterations: int, height: int, width: int) -> int:
@@ -81,11 +83,10 @@ def window_side(share: float, number: int, iterations: int, height: int, width: 
     return max(1, min(side, height, width))
 
 
-def _window(draws: Tensor, size: int, side: int) -> Tensor:
-    """Return bool ``(B, size)``, a run of ``side`` that begins anywhere it has room."""
+def _run(draws: Tensor, size: int, side: int) -> Tensor:
+    """Return int64 ``(B, side)``, places in a row that begin anywhere they have room."""
     first = (draws * (size - side + 1)).long()[:, None]
-    places = torch.arange(size, device=draws.device)
-    return (places >= first) & (places < first + side)
+    return first + torch.arange(side, device=draws.device)
 
 
 def _signs(draws: Tensor, like: Tensor) -> Tensor:
