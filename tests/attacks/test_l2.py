@@ -105,6 +105,30 @@ def test_a_change_that_is_exactly_as_long_as_the_radius_stays():
     assert rounded.flatten().tolist() == [103, 104]
 
 
+def test_a_negative_change_is_moved_inward_too():
+    inputs = torch.full((1, 1, 1, 3), 100 / 255)
+    change = torch.tensor([[[[-1.6, 1.4, -1.1]]]])
+    rounded = L2(float(change.norm()) / 255).round_to_8bit(inputs + change / 255, inputs)
+    assert rounded.flatten().tolist() == [99, 101, 99]
+
+
+def test_a_change_of_one_level_is_moved_where_another_is_enough():
+    """Of two changes of 0.6 levels, rounded to 1 and 1, a ball of 1.2 levels holds one."""
+    inputs = torch.full((1, 1, 1, 2), 100 / 255)
+    rounded = L2(1.2 / 255).round_to_8bit(inputs + 0.6 / 255, inputs)
+    assert sorted(rounded.flatten().tolist()) == [100, 101]
+
+
+def test_rounding_is_inside_the_ball_of_the_declared_space():
+    """Channels divided by 0.1 and by 0.5: 2 levels of the first are as long as 10 of the second."""
+    budget = L2(20.5 / 255, "normalized")
+    budget.scale = torch.tensor([0.1, 0.5]).view(-1, 1, 1)
+    inputs = torch.full((1, 2, 1, 1), 100 / 255)
+    for change, expected in (([2.0, 0.0], [102, 100]), ([2.0, 2.6], [102, 102])):
+        moved = inputs + torch.tensor(change).view(1, 2, 1, 1) / 255
+        assert budget.round_to_8bit(moved, inputs).flatten().tolist() == expected
+
+
 def test_a_radius_above_one_is_right():
     assert L2("3").epsilon == 3.0
     with pytest.raises(ValueError, match="epsilon must be positive and finite, got 0"):
