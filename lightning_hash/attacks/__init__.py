@@ -48,6 +48,7 @@ from lightning_hash.attacks.references import (
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule
 from lightning_hash.attacks.searches import NES, SignHunter, Square
+from lightning_hash.attacks.start import RunStart, Start, SurrogateStart
 from lightning_hash.attacks.steps import (
     AccumulatedSignStep,
     MomentumSignStep,
@@ -105,11 +106,14 @@ __all__ = [
     "RankedItems",
     "Reference",
     "Rule",
+    "RunStart",
     "Search",
     "SignHunter",
     "SignStep",
     "Square",
+    "Start",
     "Step",
+    "SurrogateStart",
     "TargetChoice",
     "TargetFeatures",
     "Targets",

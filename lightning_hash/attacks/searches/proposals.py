@@ -19,9 +19,9 @@ from lightning_hash.attacks.rules import Search
 class Proposals(Search):
     """Base of searches in the L-infinity ball that ask once an iteration.
 
-    The first question is about the start. What is not worse by its loss is accepted: what an
-    oracle shows may be whole numbers, among which most proposals are ties, and a search that keeps
-    the old one stands still.
+    The first question is about the start, the search's own or one that is given. What is not worse
+    by its loss is accepted: what an oracle shows may be whole numbers, among which most proposals
+    are ties, and a search that keeps the old one stands still.
     """
 
     def prepare(self, perturbation: Perturbation, queries: Queries, iterations: int) -> None:
@@ -41,6 +41,9 @@ class Proposals(Search):
     @abstractmethod
     def start(self, delta: Tensor) -> None:
         """Set ``delta`` ``(B, ...)`` to where the search begins, in place."""
+
+    def start_from(self, delta: Tensor) -> None:
+        """Note what :meth:`propose` needs of a start that is given, ``delta`` ``(B, ...)``."""
 
     @abstractmethod
     def propose(self, delta: Tensor, number: int) -> None:
@@ -67,7 +70,10 @@ class Proposals(Search):
         before, first = delta.clone(), not state
         if first:
             state["asked"] = 0
-            self.start(delta)
+            if self.start_is_given:
+                self.start_from(delta)
+            else:
+                self.start(delta)
         else:
             self.propose(delta, state["asked"] - 1)
         self.perturbation.project(self.queries.inputs)
