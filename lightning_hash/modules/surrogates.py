@@ -16,7 +16,7 @@ from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.preparation import CleanPass, TargetLoader
 from lightning_hash.modules.protocol import victim_settings
 from lightning_hash.modules.victim_pass import Context, VictimPass
-from lightning_hash.victims.joint import member_bits
+from lightning_hash.victims.joint import member_bits, victim_names
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
 
@@ -105,12 +105,14 @@ def fit_to(recipe: Recipe, victim: Victim) -> Objective:
     return recipe.objective
 
 
-def surrogate_settings(surrogate: Victim) -> list[dict[str, Any]]:
-    """Describe surrogates by their weights, wherever the files are."""
-    return [
-        {**victim_settings(victim), "name": None, "bits": None}
-        for victim in surrogate.members or (surrogate,)
-    ]
+def surrogate_settings(surrogate: Victim) -> dict[str, Any]:
+    """Describe surrogates as result rows name sources, wherever the files are."""
+    members = surrogate.members or (surrogate,)
+    return {
+        "sources": victim_names(members),
+        "sha256": [victim.sha256 for victim in members],
+        "output": [victim_settings(victim)["output"] for victim in members],
+    }
 
 
 def needs_codes(recipe: Recipe) -> bool:
