@@ -118,7 +118,7 @@ TABLE = {
     "attack/square_surrogate": [
         ("Square attack: p=0.05", f"{STEP}.init_args.share", 0.05), ("Alg. 1", STEP, "Square"),
         ("hybrid batch attacks: local examples first", "model.start", "SurrogateStart"),
-        ("MI-FGSM: mu 1", "model.start.init_args.step.init_args", {"lr": 1 / 255, "momentum": 1.0}),
+        ("MI-FGSM: mu 1", "model.start.init_args.step.init_args.momentum", 1.0),
         ("MI-FGSM", "model.start.init_args.step", "MomentumSignStep"),
         ("DI-FGSM", "model.start.init_args.inputs", "DiverseInputs"),
     ],

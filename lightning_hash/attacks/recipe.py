@@ -211,7 +211,7 @@ class Recipe:
         if self.gives == "codes" and self.objective.iterative and not isinstance(rule, Search):
             msg = (
                 f"step {type(rule).__name__} takes the gradient, which a victim that gives codes "
-                "alone has not; give a search such as Square, or attack another victim and transfer"
+                "alone has not; give a search such as Square, or surrogates that have one"
             )
             raise ValueError(msg)
         if self.oracle is None:
