@@ -73,11 +73,6 @@ class AttackModule(pl.LightningModule):
             HashModule or any nn.Module that turns inputs in [0, 1] into ``(B, K)`` logits. A list
             of these is attacked by one perturbation: the objective is summed over them, and each
             has result rows of its own.
-        surrogates: models, each given as a victim is, that make what the victim is scored on; it is
-            passed for scores alone. A list is attacked as a list of victims, each by its own codes
-            and database: at equal weights the ensembles of Liu et al. (ICLR 2017) and Dong et al.
-            (CVPR 2018), which average losses or logits. A search asks the victim, and takes
-            surrogates for its ``start``.
         objective: what is minimised; HAG by default.
         reference: what the objective compares with; its own by default.
         step: called with the parameters of a batch's perturbation ``(B, ...)``; a torch optimizer,
@@ -89,10 +84,8 @@ class AttackModule(pl.LightningModule):
         oracle: what a search sees of the victim: logits by default, codes, distances or ids.
         alpha: schedule of the hash activation's slope; that of both papers by default.
         epsilon: radius of the budget, a number or a fraction such as ``10/255``.
-        epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
-            the perturbation, its gradient and the step live in this space.
-        start: begin where another attack ends: one on ``surrogates`` (``SurrogateStart``), or a
-            finished run (``RunStart``).
+        epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by mean and std of the model that
+            the iterations pass); the perturbation, its gradient and the step live in this space.
         start_seed: begin at a random place in the budget, drawn by this seed, instead of at the
             clean query. Runs with several are restarts; ``transfer --combination best`` keeps the
             best of them for each query.
@@ -123,6 +116,13 @@ class AttackModule(pl.LightningModule):
             choice on disk. Or names: ``float32``, ``bfloat16``, ``tf32``, ``channels_last``,
             ``folded``, ``compile``. The choice stands in the result rows and is kept on resuming.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
+        surrogates: models, each given as a victim is, that make what the victim is scored on; it is
+            passed for scores alone. A list is attacked as a list of victims, each by its own codes
+            and database: at equal weights the ensembles of Liu et al. (ICLR 2017) and Dong et al.
+            (CVPR 2018), which average losses or logits. A search asks the victim, and takes
+            surrogates for its ``start``.
+        start: begin where another attack ends: one on ``surrogates`` (``SurrogateStart``), or a
+            finished run (``RunStart``).
 
     Attributes:
         recipe: the parts of the attack.
@@ -140,7 +140,6 @@ class AttackModule(pl.LightningModule):
     def __init__(
         self,
         victim: Given = DEFAULT_VICTIM,
-        surrogates: Given | None = None,
         objective: Objective | None = None,
         reference: Reference | None = None,
         step: Callable[[Iterable[Any]], Optimizer] | None = None,
@@ -150,7 +149,6 @@ class AttackModule(pl.LightningModule):
         alpha: AlphaSchedule | None = None,
         epsilon: float | str = "10/255",
         epsilon_space: EpsilonSpace = "pixel",
-        start: Start | None = None,
         start_seed: int | None = None,
         inputs: DiverseInputs | None = None,
         stop_finished: bool = False,
@@ -167,6 +165,8 @@ class AttackModule(pl.LightningModule):
         seed: int = 0,
         kernels: str | list[str] = "auto",
         name: str | None = None,
+        surrogates: Given | None = None,
+        start: Start | None = None,
     ) -> None:
         super().__init__()
         if any(iteration < 0 for iteration in evaluate_at):

@@ -1,7 +1,7 @@
 """Surrogates: models whose gradients make what is scored on the victim."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,6 +20,11 @@ from lightning_hash.victims.joint import member_bits, victim_names
 from lightning_hash.victims.resolve import as_victim
 from lightning_hash.victims.victim import Victim
 
+CUT = (
+    "no gradient reaches its inputs, it cuts it (detach, no_grad, NumPy, whole numbers); give a "
+    "model whose logits depend on them by torch's own operations"
+)
+Found = TypeVar("Found")
 LOOKED_AT = 2  # queries that surrogates are tried on; exported programs may refuse batches of one
 
 
@@ -121,16 +126,16 @@ def needs_codes(recipe: Recipe) -> bool:
     return reference.targeted or reference.needs_database or reference.needs_queries
 
 
-@torch.no_grad()
+@torch.enable_grad()
 def try_surrogates(surrogate: Victim | None, data: QueryData) -> None:
-    """Pass two queries, so that a surrogate of other inputs is found before anything is encoded.
+    """Pass two queries, so that a surrogate that cannot serve is found before anything is encoded.
 
     Args:
         surrogate: the surrogates; nothing happens without any.
         data: the queries, set up.
 
     Raises:
-        ValueError: if the network fails on them, or returns no logits.
+        ValueError: if a network fails on them, returns no logits, or cuts the gradient.
     """
     if surrogate is None:
         return
@@ -141,7 +146,17 @@ def try_surrogates(surrogate: Victim | None, data: QueryData) -> None:
     inputs, *lengths = (
         torch.stack([torch.as_tensor(value) for value in column]).to(device) for column in columns
     )
-    _of_surrogates(lambda: surrogate(inputs, *lengths))
+    inputs.requires_grad_()
+    logits = _of_surrogates(lambda: surrogate(inputs, *lengths))
+    members = surrogate.members or (surrogate,)
+    for victim, part in zip(members, member_bits(surrogate), strict=True):
+        total = logits[:, part].sum()
+        gradient = None
+        if total.requires_grad:
+            (gradient,) = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            msg = f"surrogates: {victim.backbone}: {CUT}"
+            raise ValueError(msg)
 
 
 def seen_by(loader: TargetLoader, batches: Sequence[Queries]) -> list[Queries]:
@@ -210,13 +225,12 @@ class SurrogateAttack:
             made.project(queries.inputs)
 
 
-def _of_surrogates(call: Callable[[], Any]) -> Victim:
+def _of_surrogates(call: Callable[[], Found]) -> Found:
     """Say "surrogate" where a victim's error says "victim"."""
     try:
-        found = call()
+        return call()
     except (FileNotFoundError, TypeError, ValueError) as error:
         kind = next(k for k in (FileNotFoundError, TypeError, ValueError) if isinstance(error, k))
         said = str(error).removeprefix("victim: ").removeprefix("victim ")
         msg = f"surrogates: {said}"
         raise kind(msg) from error
-    return cast(Victim, found)

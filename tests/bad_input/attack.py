@@ -84,9 +84,7 @@ SURROGATES = {  # surrogates and starts that do not go with an attack, and what 
     f"{BY} {{tmp}}/attack.ckpt": "attack.ckpt is a checkpoint of kind 'attack', not 'victim'",
     f"{BY} []": "surrogates must be at least one model, got []; leave surrogates out",
     f"{BY} '[{{tmp}}/v.ckpt, {{tmp}}/v.ckpt]'": "two victims of the list have the same weights",
-    f"{BY} 3": "must be the path of a checkpoint, the options of a foreign model or an nn.Module",
     f"{ON} --model.start RunStart --model.start.run {{tmp}}": "safetensors is not in it; give the",
-    f"{ON} --model.start RunStart": "model.start",
     f"{ON} --model.start RunStart --model.start.run {{tmp}}/run --model.start_seed 1": "leave one",
     f"{ON} --model.start RunStart --model.start.run {{tmp}}/run --model.n_queries 3": "other data",
     f"{ONE} --model.start RunStart --model.start.run {{tmp}}/run": "start: Universal is shared by",
@@ -166,6 +164,7 @@ CASES: list[Case] = [
         2,
         ("--model.perturbation.place: there is no 'any'; there are: fixed, random",),
     ),
+    (f"{ON} --model.start RunStart", 2, ("--model.start: RunStart needs run; give --model.st",)),
     ("attack --config attack/dhta --model.targets.label cat", 2, ("targets.label", "no 'cat'")),
     *(
         (f"{ON} --ckpt_path {{tmp}}/ckpt/{kind}/attack.ckpt", 1, (f"{kind}/attack.ckpt",))

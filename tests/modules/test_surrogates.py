@@ -429,6 +429,24 @@ def test_a_surrogate_of_other_inputs_is_found_before_anything_is_encoded(tmp_pat
         run_attack(trainer(tmp_path), module, blobs)
 
 
+class Rounds(TinyNet):
+    """A network whose codes are whole numbers, so that there is no gradient."""
+
+    def forward(self, inputs):
+        return super().forward(inputs).detach().sign()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_surrogate_without_a_gradient_is_found_before_anything_is_encoded(
+    tmp_path, blobs, several
+):
+    blind = Rounds()
+    blind.bits = 8
+    module = make(surrogates=[net(12, 5), blind] if several else blind)
+    with pytest.raises(ValueError, match=r"surrogates: tests\S+Rounds: no gradient reaches its in"):
+        run_attack(trainer(tmp_path), module, blobs)
+
+
 def test_networks_are_given_back_as_they_came(tmp_path, blobs):
     surrogate = net(12, 5).train()
     attack(tmp_path, blobs, iterations=2, surrogates=surrogate)
