@@ -87,6 +87,7 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "apgd_targeted": ("dhta", 8 / 255, APGD),
     "square": ("hinge", 8 / 255, SQUARE),
     "square_targeted": ("hinge-targeted", 8 / 255, SQUARE),
+    "square_surrogate": ("hinge", 8 / 255, SQUARE),
     "signhunter": ("hinge", 8 / 255, (f"{LH}SignHunter", None, None)),
     "pta": ("pta", 0.03, (f"{LH}SignStep", 0.0015, None)),
     "pta_code": ("pta-code", 0.03, (f"{LH}AccumulatedSignStep", 0.0015, None)),
@@ -132,6 +133,8 @@ def test_attack_presets_run(presets, attack, epsilon, step, inputs, victim, tmp_
     ]
     if attack == "tha":
         arguments.append("--model.objective.steps=2")
+    if presets[0].endswith("_surrogate"):
+        arguments += [f"--model.surrogates={victim}", "--model.start.iterations=2"]
     candidates = presets[0].startswith("candidate")
     if candidates:  # queries vote: of ten of them none share a label
         arguments += ["--data.n_query=40", "--model.targets.n_t=1"]

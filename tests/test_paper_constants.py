@@ -115,6 +115,13 @@ TABLE = {
         ("AutoAttack: 8/255", "model.epsilon", 8 / 255),
         ("towards the anchor", f"{OBJECTIVE}.init_args", {"targeted": True}),
     ],
+    "attack/square_surrogate": [
+        ("Square attack: p=0.05", f"{STEP}.init_args.share", 0.05), ("Alg. 1", STEP, "Square"),
+        ("hybrid batch attacks: local examples first", "model.start", "SurrogateStart"),
+        ("MI-FGSM: mu 1", "model.start.init_args.step.init_args.momentum", 1.0),
+        ("MI-FGSM", "model.start.init_args.step", "MomentumSignStep"),
+        ("DI-FGSM", "model.start.init_args.inputs", "DiverseInputs"),
+    ],
     "attack/signhunter": [
         ("as many as Square", "trainer.max_epochs", 5000),
         ("ICLR 2020, Alg. 2", STEP, "SignHunter"),

@@ -49,6 +49,7 @@ from lightning_hash.attacks.references import (
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule, RateDecay
 from lightning_hash.attacks.searches import NES, SignHunter, Square
+from lightning_hash.attacks.start import RunStart, Start, SurrogateStart
 from lightning_hash.attacks.steps import (
     AccumulatedSignStep,
     MomentumSignStep,
@@ -108,11 +109,14 @@ __all__ = [
     "RateDecay",
     "Reference",
     "Rule",
+    "RunStart",
     "Search",
     "SignHunter",
     "SignStep",
     "Square",
+    "Start",
     "Step",
+    "SurrogateStart",
     "TargetChoice",
     "TargetFeatures",
     "Targets",

@@ -1,7 +1,7 @@
 """The parts of an attack, put together."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -22,6 +22,7 @@ from lightning_hash.attacks.references import (
 )
 from lightning_hash.attacks.rules import Rule, Search
 from lightning_hash.attacks.schedule import AlphaSchedule, RateDecay
+from lightning_hash.attacks.start import Start, SurrogateStart
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.attacks.targets import TargetChoice
 from lightning_hash.utils.numbers import check_seed
@@ -44,6 +45,7 @@ class Recipe:
         alpha: schedule of the hash activation's slope.
         inputs: changes the perturbed inputs at random before the victim sees them.
         start_seed: seed of a random start.
+        start_at: where perturbations begin, if not at the clean query.
         stop_finished: whether queries with nothing left to flip are stepped no more.
         stop_at: Hamming distance to the clean code from which on, of a targeted attack that to the
             target's down to which, queries are stepped no more.
@@ -69,6 +71,7 @@ class Recipe:
     gives: Literal["logits", "codes"] = "logits"
     stop_at: int | None = None
     rate: RateDecay | None = None
+    start_at: Start | None = None
     name: str | None = None
     iterations: int = 0
 
@@ -79,7 +82,7 @@ class Recipe:
         if self.name is None:
             point_to_point = self.objective.name == "dhta" and self.targets.n_t == 1
             self.name = "p2p" if point_to_point else self.objective.name
-        if self.oracle is None and isinstance(self.example(), Search):
+        if self.oracle is None and self.searches:
             self.oracle = Oracle(self.gives)
 
     def join(self, parts: list[slice]) -> None:
@@ -96,6 +99,40 @@ class Recipe:
             raise ValueError(msg)
         self.objective = JointObjective(self.objective, parts)
         self.reference = JointReference(self.reference, parts)
+
+    @property
+    def searches(self) -> bool:
+        """Whether it asks, and takes no gradient."""
+        return isinstance(self.example(), Search)
+
+    def before(self) -> "Recipe | None":
+        """Return the attack on surrogates at whose end a search begins, where it does.
+
+        Raises:
+            ValueError: if the two have different goals, or the step is a search too.
+        """
+        start = self.start_at
+        if not isinstance(start, SurrogateStart):
+            return None
+        objective = start.objective or self.objective
+        made = replace(
+            self, objective=objective, step=start.step, alpha=AlphaSchedule([1.0], [0.0]),
+            reference=self.reference if start.objective is None else objective.reference,
+            inputs=start.inputs, iterations=start.iterations, stop_finished=False, stop_at=None,
+            oracle=None, gives="logits", start_at=None,
+        )  # fmt: skip
+        if made.searches or not objective.iterative:
+            part = "step" if made.searches else "objective"
+            msg = f"start.{part}: SurrogateStart follows a gradient; give HAG and a step rule"
+            raise ValueError(msg)
+        if made.reference.targeted != self.reference.targeted:
+            kinds = ["targeted" if r.reference.targeted else "untargeted" for r in (made, self)]
+            msg = (
+                f"start.objective: {objective.name} is {kinds[0]}, the search's {kinds[1]}; give "
+                f"one that is {kinds[1]}, or leave it out"
+            )
+            raise ValueError(msg)
+        return made
 
     @property
     def stops(self) -> bool:
@@ -121,7 +158,10 @@ class Recipe:
     def rule(self, parameters: Iterable[Any]) -> Optimizer:
         """Make the step rule or search over parameters."""
         step = self.step or step_of_the_papers_way(self.iterations or 1)
-        return step(list(parameters))
+        rule = step(list(parameters))
+        if isinstance(rule, Search):
+            rule.start_is_given = self.start_at is not None
+        return rule
 
     def check(self) -> None:
         """Refuse parts that do not go together.
@@ -179,7 +219,7 @@ class Recipe:
         if self.gives == "codes" and self.objective.iterative and not isinstance(rule, Search):
             msg = (
                 f"step {type(rule).__name__} takes the gradient, which a victim that gives codes "
-                "alone has not; give a search such as Square, or attack another victim and transfer"
+                "alone has not; give a search such as Square, or surrogates that have one"
             )
             raise ValueError(msg)
         if self.oracle is None:
@@ -228,6 +268,9 @@ class Recipe:
             raise ValueError(msg)
         if self.objective.compares_layers:
             self._check_alone(made, queries)
+        if made.shared and self.start_at is not None:
+            msg = f"start: {type(made).__name__} is shared by all queries; leave it out"
+            raise ValueError(msg)
         if made.shared and self.stops:
             name = "stop_finished" if self.stop_finished else "stop_at"
             msg = f"{name}: {type(made).__name__} is shared by all queries; leave it out"
@@ -260,18 +303,21 @@ class Recipe:
             more: what else decides the perturbations.
         """
         iterative = self.objective.iterative
-        said = {
+        said: dict[str, Any] = {
             "name": self.name, "targeted": self.reference.targeted, "objective": self.objective,
             "reference": self.reference, "step": self.example() if iterative else None,
             "perturbation": perturbation, "budget": self.budget,
             "alpha": self.alpha if iterative else None, "inputs": self.inputs,
             "start_seed": self.start_seed, "stop_finished": self.stop_finished,
-            "targets": self.targets, "iterations": self.iterations, "seed": self.seed, **more,
+            "targets": self.targets, "iterations": self.iterations, "seed": self.seed,
         }  # fmt: skip
-        for name in ("oracle", "stop_at", "rate"):
-            if getattr(self, name) is not None:
-                said[name] = getattr(self, name)
-        found: dict[str, Any] = settings_of(said)
+        for name, value in (
+            ("oracle", self.oracle), ("stop_at", self.stop_at), ("rate", self.rate),
+            ("start", self.start_at),
+        ):  # fmt: skip
+            if value is not None:
+                said[name] = value
+        found: dict[str, Any] = settings_of({**said, **more})
         return found
 
     def example(self) -> Optimizer:

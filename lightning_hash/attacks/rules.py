@@ -74,9 +74,14 @@ class Search(Rule, ABC):
     learns is the :class:`lightning_hash.attacks.Answer` alone; each call counts as one question for
     each row that is asked. Draws are functions of seed, query index and iteration, see
     :func:`lightning_hash.attacks.draws.query_generator`.
+
+    Attributes:
+        start_is_given: whether the search begins where the parameters are, and asks about that
+            place first, in the place of a start of its own.
     """
 
     counts = keeps_best = True
+    start_is_given = False
 
     @torch.no_grad()
     def step(self, closure: Callable[..., Any] | None = None) -> Any:

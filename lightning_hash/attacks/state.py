@@ -21,12 +21,22 @@ class Outcome:
     Attributes:
         tensors: by name: ``index`` (Q,), ``labels`` (Q, C), ``clean_logits``, ``clean_codes``,
             ``codes``, ``codes_8bit`` (Q, K), ``perturbation`` (Q, ...) in the declared space,
-            ``adversarial_8bit`` (Q, ...) uint8; ``length`` (Q,) of clips of several lengths.
+            ``adversarial_8bit`` (Q, ...) uint8; ``length`` (Q,) of clips of several lengths; where
+            surrogates made the perturbations, ``made_codes``, ``made_clean_codes`` and
+            ``made_goal`` (Q, K') of these.
         targets: the targets, where there were any.
     """
 
     tensors: dict[str, Tensor]
     targets: Targets | None
+
+    def way(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return codes, clean codes and goal ``(Q, K)`` of what the perturbations are made on."""
+        made = "made_" if "made_codes" in self.tensors else ""
+        goal = f"{made}goal" if f"{made}goal" in self.tensors else f"{made}clean_codes"
+        names = f"{made}codes", f"{made}clean_codes", goal
+        codes, clean, wanted = (self.tensors[name] for name in names)
+        return codes, clean, wanted
 
     def frames(self, row: int, clips: Tensor) -> Tensor:
         """Return the frames that there are of a row of clips ``(Q, T, ...)``."""

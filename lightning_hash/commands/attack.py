@@ -1,6 +1,7 @@
 """``python -m lightning_hash attack``: attack the queries of a data set."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.modules.learned import check_training_split, load_learned
 from lightning_hash.modules.preparation import check_strategy, check_targets
 from lightning_hash.modules.score_module import ScoreModule
+from lightning_hash.modules.surrogates import needs_codes, try_surrogates
 from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.places import check_name
@@ -81,21 +83,23 @@ def run_attack(
     if ckpt_path not in (None, "last"):
         maker = "python -m lightning_hash attack"
         read_checkpoint(Path(ckpt_path), "attack", maker, prefix="ckpt_path: ", needs=("epoch",))
-    with borrowed(module.victim.network):
+    with _borrowed(module):
         data = _queries(trainer, module, datamodule)
+        try_surrogates(module.roles.surrogate, data)
         target, candidates = module.target_database, module.side == "candidate"
         if candidates:
             check_candidates(data, module.recipe, module.evaluation.ranking, target)
         target = "database" if candidates else choose_target_database(target, datamodule)
         if module.recipe.reference.targeted:
             check_targets(data, module.recipe.targets, target)
-        needs_train = module.recipe.reference.needs_train
+        needs_train = module.recipe.reference.needs_train and not module.roles.apart
         databases = find_databases(
             trainer, module.victim, datamodule, target, codes, train=needs_train, queries=candidates
         )
+        surrogate = _surrogate_databases(trainer, module, datamodule, target)
         if ckpt_path == "last":
             ckpt_path = _newest_checkpoint(trainer.log_dir)
-        scores = _attack(trainer, module, data, databases, ckpt_path)
+        scores = _attack(trainer, module, data, databases, ckpt_path, surrogate)
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, AttackCheckpoint) and callback.failed is not None:
             msg = f"the results are written, but {callback.failed}"
@@ -131,8 +135,42 @@ def attack_encoded(
     if database is not None:
         target = choose_target_database(module.target_database, datamodule)
         databases = Databases(database, None, target)
-    with borrowed(module.victim.network):
+    gradient = module.roles.gradient
+    if gradient is not None and needs_codes(gradient):
+        msg = (
+            f"surrogates: objective {gradient.objective.name} compares with their own codes "
+            "of the database, which is not there to be encoded: give a data module to run_attack, "
+            "or an objective such as HAG"
+        )
+        raise ValueError(msg)
+    with _borrowed(module):
+        try_surrogates(module.roles.surrogate, data)
         return _attack(trainer, module, data, databases, None)
+
+
+@contextmanager
+def _borrowed(module: AttackModule) -> Iterator[None]:
+    """Freeze the networks of victim and surrogates, and give them back as they came."""
+    surrogate = module.roles.surrogate
+    other = nullcontext() if surrogate is None else borrowed(surrogate.network)
+    with borrowed(module.victim.network), other:
+        yield
+
+
+def _surrogate_databases(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    target: TargetDatabase,
+) -> Databases | None:
+    """Encode by the surrogates what an attack on them compares with; ``None`` if nothing."""
+    surrogate, gradient = module.roles.surrogate, module.roles.gradient
+    if gradient is None or surrogate is None or not needs_codes(gradient):
+        return None
+    return find_databases(
+        trainer, surrogate, datamodule, target, train=gradient.reference.needs_train,
+        queries=module.side == "candidate",
+    )  # fmt: skip
 
 
 def _attack(
@@ -141,9 +179,10 @@ def _attack(
     data: QueryData,
     databases: Databases | None,
     ckpt_path: str | None,
+    surrogate: Databases | None = None,
 ) -> ScoreModule:
     data.trainer = trainer  # which batches are this process's
-    module.attach(data, databases, trainer)
+    module.attach(data, databases, trainer, surrogate)
     if module.recipe.objective.iterative:
         trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
         module.check_untouched()
@@ -155,10 +194,11 @@ def _attack(
     made: Any = list(module.perturbations)
     learns = module.shared and module.recipe.objective.iterative and databases is not None
     scores = ScoreModule(
-        module.victim, data, databases, module.batches, made, module.evaluation,
+        module.victim, data, databases, module.roles.scored, made, module.evaluation,
         module.recipe.budget, module.settings(), iteration=module.done, seconds=module.seconds,
         counts=module.counts(),
-        learned=load_learned(data, module.loader, trainer) if learns else None,
+        learned=load_learned(data, module.roles.scored_loader, trainer) if learns else None,
+        made=module.roles.maker(),
     )  # fmt: skip
     trainer.test(scores, datamodule=data, verbose=False, weights_only=True)
     return scores

@@ -44,7 +44,7 @@ UNUSED: Mapping[str, Mapping[str, str]] = {
 LEARNED_ON = "data.batch_size"
 # What iterations alone read, of an attack that has none; in configs too, but for the schedule that
 # overlays over any preset have.
-_ITERATED = ("step", "inputs", "stop_finished", "start_seed")
+_ITERATED = ("step", "inputs", "stop_finished", "start_seed", "surrogates", "start")
 
 
 def given_options(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from lightning_hash.attacks import (
     Queries,
     RateDecay,
     Reference,
-    Rule,
+    Start,
     TargetChoice,
 )
 from lightning_hash.attacks.around import Parts
@@ -44,25 +44,18 @@ from lightning_hash.modules.attack_callbacks import (
 from lightning_hash.modules.attack_checkpoint import load_attack, save_attack
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.candidates import Side, candidate_metrics
-from lightning_hash.modules.databases import Databases, TargetDatabase, open_oracle
+from lightning_hash.modules.databases import Databases, TargetDatabase
 from lightning_hash.modules.doubts import share_used
 from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.gradient_watch import GradientWatch
 from lightning_hash.modules.learned import doubt_targets, learned_on
-from lightning_hash.modules.preparation import (
-    CleanPass,
-    TargetLoader,
-    check_databases,
-    choose_kernels,
-    have_targets,
-)
+from lightning_hash.modules.preparation import choose_kernels
+from lightning_hash.modules.roles import Roles
 from lightning_hash.modules.step_watch import StepWatch
-from lightning_hash.modules.tally import Tally, mean_asked
+from lightning_hash.modules.tally import Tally, counts_of
 from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.modules.victim_pass import VictimPass
 from lightning_hash.utils.checkpoint_places import forget_strange_places
-from lightning_hash.utils.distributed import sum_over_processes
-from lightning_hash.victims.joint import member_bits
 from lightning_hash.victims.kernels import Kernels, read_kernels
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, Given, as_victim
 
@@ -93,8 +86,8 @@ class AttackModule(pl.LightningModule):
         alpha: schedule of the hash activation's slope; that of both papers by default.
         rate: factor of the step's rate ``lr`` in each iteration, such as one that decays.
         epsilon: radius of the budget, a number or a fraction such as ``10/255``.
-        epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by the victim's own mean and std);
-            the perturbation, its gradient and the step live in this space.
+        epsilon_space: ``"pixel"`` ([0, 1]) or ``"normalized"`` (by mean and std of the model that
+            the iterations pass); the perturbation, its gradient and the step live in this space.
         start_seed: begin at a random place in the budget, drawn by this seed, instead of at the
             clean query. Runs with several are restarts; ``transfer --combination best`` keeps the
             best of them for each query.
@@ -125,10 +118,17 @@ class AttackModule(pl.LightningModule):
             choice on disk. Or names: ``float32``, ``bfloat16``, ``tf32``, ``channels_last``,
             ``folded``, ``compile``. The choice stands in the result rows and is kept on resuming.
         name: name of the attack in tables; the objective's by default, ``p2p`` with one item.
+        surrogates: models, each given as a victim is, that make what the victim is scored on; it is
+            passed for scores alone. A list is attacked as a list of victims, each by its own codes
+            and database: at equal weights the ensembles of Liu et al. (ICLR 2017) and Dong et al.
+            (CVPR 2018), which average losses or logits. A search asks the victim, and takes
+            surrogates for its ``start``.
+        start: begin where another attack ends: one on ``surrogates`` (``SurrogateStart``), or a
+            finished run (``RunStart``).
 
     Attributes:
         recipe: the parts of the attack.
-        batches: this process's batches of queries.
+        roles: victim and surrogates, and what each knows of the queries.
         perturbations: that of each batch, or the shared one.
         tally: what the last iteration learnt.
         done: iterations that were really run.
@@ -168,6 +168,8 @@ class AttackModule(pl.LightningModule):
         seed: int = 0,
         kernels: str | list[str] = "auto",
         name: str | None = None,
+        surrogates: Given | None = None,
+        start: Start | None = None,
     ) -> None:
         super().__init__()
         if any(iteration < 0 for iteration in evaluate_at):
@@ -183,14 +185,11 @@ class AttackModule(pl.LightningModule):
             alpha=alpha or AlphaSchedule(), inputs=inputs, start_seed=start_seed,
             stop_finished=stop_finished, targets=targets or TargetChoice(), seed=seed, name=name,
             oracle=oracle, gives="codes" if self.victim.gives_codes else "logits", stop_at=stop_at,
-            rate=rate,
+            rate=rate, start_at=start,
         )  # fmt: skip
-        self.recipe.budget.bind(self.victim.network)
-        if self.victim.members:
-            self.recipe.join(member_bits(self.victim))
-        self.objective = self.recipe.objective  # a part of this module: its buffers move along
-        if self.recipe.sees_features:
-            self.victim.check_features()
+        self.roles = Roles(self.recipe, self.victim, surrogates)
+        # Parts of this module: their buffers move along.
+        self.objective, self.others = self.recipe.objective, nn.ModuleList(self.roles.parts)
         self.target_database: TargetDatabase = target_database
         self.query_options = (n_queries, batch_size, seed, query_index)
         self.side: Side = side
@@ -199,13 +198,20 @@ class AttackModule(pl.LightningModule):
         self.wanted_kernels, self.kernels = read_kernels(kernels), cast(Kernels | None, None)
         self.attack_name, self.tally, self.seconds = str(self.recipe.name), Tally(), 0.0
 
-    def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
+    def attach(
+        self,
+        data: QueryData,
+        databases: Databases | None,
+        trainer: pl.Trainer,
+        surrogate_databases: Databases | None = None,
+    ) -> None:
         """Take the queries and what they are ranked against.
 
         Args:
             data: the queries under attack, set up.
             databases: the codes; ``None`` measures no retrieval.
             trainer: the trainer that is going to run the attack.
+            surrogate_databases: the codes by the surrogates, where these compare with any.
 
         Raises:
             ValueError: if the objective needs codes that are not there, parts of the attack do
@@ -213,16 +219,16 @@ class AttackModule(pl.LightningModule):
         """
         check_attack_trainer(trainer)
         recipe = self.recipe
-        check_databases(databases, recipe)
+        self.roles.attach(data, databases, surrogate_databases)
         self.data, self.databases, self.trainer = data, databases, trainer
-        self.evaluation.attach(data, databases, trainer)
+        self.evaluation.attach(data, databases, trainer, self.roles.made_on)
         recipe.iterations = (trainer.max_epochs or 0) if recipe.objective.iterative else 0
         recipe.check()
         self.done, self.within, self.watch = 0, False, StepWatch()
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the perturbations, beside victim and data; after ``setup``."""
-        more: dict[str, Any] = {}
+        more = self.roles.settings()
         if self.shared and self.recipe.objective.iterative:
             more["learned_on"] = learned_on(self.data, self.trainer)
         if self.side != "query":
@@ -244,13 +250,15 @@ class AttackModule(pl.LightningModule):
             raise ValueError(msg)
         folder = self.trainer.log_dir  # all processes ask for it together
         self.run_folder = None if folder is None else Path(folder)
-        targeted = self.recipe.reference.targeted
-        self.loader = TargetLoader(self.databases, self.recipe.targets, targeted=targeted)
-        self.batches = self.loader.load(self.data)
-        self.evaluation.has_targets = have_targets(self.batches)
+        self.evaluation.has_targets = self.roles.load()
         made = [self.recipe.start(queries) for queries in self.batches]
         self.shared = self.data.learns = made[0].shared
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)
+
+    @property
+    def batches(self) -> list[Queries]:
+        """Return this process's batches as the model knows them that is passed."""
+        return self.roles.batches
 
     def perturbation(self, number: int) -> Perturbation:
         """Return the perturbation of a local batch."""
@@ -284,33 +292,23 @@ class AttackModule(pl.LightningModule):
         context = self.trainer.precision_plugin.forward_context
         rules: Any = self.optimizers()
         self.rules = rules if isinstance(rules, list) else [rules]
-        self.clean = CleanPass(self.victim, self.databases, context)
-        self.clean.know_bits(self.data, self.device)
-        open_oracle(self.recipe, self.databases, self.device, self.victim.bits)
-        for queries in self.batches:
-            self._know(queries)
-        self.evaluation.look(self.data, self.batches, self.clean)
+        self.roles.know(self.device, context)
+        self.clean = self.roles.clean
+        self.evaluation.look(self.data, self.roles.scored, self.roles.scoring)
         self.evaluation.doubt(doubt_targets(self.recipe, self.perturbation(0)))
         alpha = self._alpha()
+        made_on, wanted = self.roles.made_on, self.wanted_kernels
         self.kernels = self.kernels or choose_kernels(
-            self.wanted_kernels, self.victim, self.batches[0], self.recipe, alpha, self.trainer
+            wanted, made_on, self.batches[0], self.recipe, alpha, self.trainer
         )
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
-        self.runner = self.kernels.of(self.victim).to(self.device)
+        self.runner = self.kernels.of(made_on).to(self.device)
+        if not (self.done or self.shared):
+            self.roles.begin(self.perturbation)
         self.parts, self.tally = Parts(), Tally(codes_are_seen=self.recipe.codes_are_seen)
         self.attacks = [] if self.shared else [self._on(q, i) for i, q in enumerate(self.batches)]
         for attack in self.attacks:
             attack.prepare(alpha)
-
-    def _know(self, queries: Queries, *, look: bool = True) -> None:
-        """Compute what a batch is compared with, on the device."""
-        queries.to(self.device)
-        self.clean.set_clean(queries, look=look)
-        split = "database" if self.databases is None else self.databases.targets[0]
-        items = self.data.source.dataset(split)
-        self.clean.set_reference(queries, self.recipe.reference, items)
-        if self.recipe.oracle is not None:
-            queries.goal_list = self.recipe.oracle.goal_list(queries.goal)
 
     def _on(self, queries: Queries, number: int) -> BatchAttack:
         """Return the attack on a batch whose references are known."""
@@ -329,8 +327,9 @@ class AttackModule(pl.LightningModule):
         """Run an iteration on a batch of queries, or of training items."""
         alpha, backward = self._alpha(), None
         if self.shared:
-            queries = self.loader.queries(*batch, with_targets=self.loader.targeted)
-            self._know(queries, look=not self.current_epoch)
+            loader = self.roles.loader
+            queries = loader.queries(*batch, with_targets=loader.targeted)
+            self.roles.know_batch(queries, self.device, look=not self.current_epoch)
             attack, rule, backward = self._on(queries, 0), self.rules[0], self.manual_backward
             attack.prepare(alpha)
         else:
@@ -372,9 +371,9 @@ class AttackModule(pl.LightningModule):
     def _score(self, iteration: int) -> dict[str, float]:
         """Take the whole score of what is reached."""
         bad = []
-        for number, queries in enumerate(self.batches):
+        for number, queries in enumerate(self.roles.scored):
             perturbed = self.perturbed(number)
-            logits = self.clean.logits(perturbed, *queries.lengths_of())
+            logits = self.roles.scoring.logits(perturbed, *queries.lengths_of())
             bad.append(queries.index[~torch.isfinite(logits).all(dim=1)])
             self.evaluation.add(queries, sign_code(logits), queries.inputs, perturbed)
         check_finite(bad, self.victim, f" at iteration {iteration}")
@@ -389,17 +388,7 @@ class AttackModule(pl.LightningModule):
         """Return the queries finished, and the mean number of questions where these are counted."""
         if self.shared or not self.recipe.iterations:
             return {}
-        rule: Any = self.rules[0].optimizer
-        found: dict[str, Any] = {}
-        if isinstance(rule, Rule) and rule.counts:
-            found["queries"] = mean_asked(torch.cat([queries.asked for queries in self.batches]))
-        if self.recipe.stops:
-            done = torch.cat([queries.done for queries in self.batches])
-            found["n_finished"] = int(sum_over_processes(done.sum()))
-            if "queries" in found and found["n_finished"]:
-                asked = torch.cat([queries.asked for queries in self.batches])
-                found["queries_finished"] = mean_asked(asked[done])
-        return found
+        return counts_of(self.rules[0].optimizer, self.batches, stops=self.recipe.stops)
 
     @torch.no_grad()
     def _repair(self) -> None:
@@ -418,7 +407,8 @@ class AttackModule(pl.LightningModule):
         )  # fmt: skip
 
     def _identity(self) -> dict[str, Any]:
-        return {**self.evaluation.identity(self.settings()), "kernels": str(self.wanted_kernels)}
+        attack = {**self.settings(), **self.roles.identity()}
+        return {**self.evaluation.identity(attack), "kernels": str(self.wanted_kernels)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lay the state out for the batches of this run.

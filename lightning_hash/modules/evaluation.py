@@ -58,6 +58,9 @@ class Evaluation(nn.Module):
         rows: the rows so far.
         doubts: what keeps these numbers from being believed, one line each; it stands in the rows.
         has_targets: whether every query has a target.
+        makers: the victims that the perturbations are made on.
+        elsewhere: whether these are other ones than are scored: the clean queries and the ceiling
+            then have rows without ``transfer``.
         has_database: whether there is anything to rank; candidates are ranked themselves.
     """
 
@@ -69,31 +72,43 @@ class Evaluation(nn.Module):
     ) -> None:
         super().__init__()
         self.ranking = RankingOptions() if ranking is None else ranking
-        self.victims = victim.members or (victim,)
+        self.victims = self.makers = victim.members or (victim,)
         self.parts = member_bits(victim)
         self.names = victim_names(self.victims).split("+") if victim.members else [""]
         self.scores = nn.ModuleList(AttackMetrics(self.ranking, metrics) for _ in self.parts)
         self.protocol: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
         self.doubts: list[str] = []
-        self.has_targets = self.has_database = self._looked = False
+        self.has_targets = self.has_database = self.elsewhere = self._looked = False
 
-    def attach(self, data: QueryData, databases: Databases | None, trainer: pl.Trainer) -> None:
+    def attach(
+        self,
+        data: QueryData,
+        databases: Databases | None,
+        trainer: pl.Trainer,
+        made_on: Victim | None = None,
+    ) -> None:
         """Take what the queries are ranked against; nothing is ranked without databases.
 
         Args:
             data: the queries, set up.
             databases: the codes, or ``None``.
             trainer: the trainer that runs it.
+            made_on: what the perturbations are made on; the victim by default.
         """
         self.has_database = databases is not None and databases.queries is None
         self.rows, self.doubts = [], []
         self._looked = False
         self.protocol = protocol_of(data, databases, self.ranking, trainer)
-        if self.names[0]:
+        self.makers = self.victims
+        if made_on is not None:
+            self.makers = made_on.members or (made_on,)
+        self.elsewhere = self.makers != self.victims
+        if self.elsewhere or self.names[0]:
             self.protocol["transfer"] = {
-                "sources": "+".join(self.names), "combination": "joint", "restarts": None,
-                "sha256": [victim.sha256 for victim in self.victims],
+                "sources": victim_names(self.makers),
+                "combination": "joint" if self.makers[1:] else "single", "restarts": None,
+                "sha256": [victim.sha256 for victim in self.makers],
             }  # fmt: skip
         if databases is None:
             return
@@ -195,6 +210,9 @@ class Evaluation(nn.Module):
             The values by name; of a joint victim by ``name/backbone-bits``. Where every query is
             empty and left out, there is none.
         """
+        protocol = dict(self.protocol)
+        if self.elsewhere and (attack is None or attack["name"] == "anchor"):
+            protocol["transfer"] = None
         known = {"database"} if self.has_database else set()
         if self.has_targets:
             known |= {"target_labels", "anchor_codes"}
@@ -228,7 +246,7 @@ class Evaluation(nn.Module):
                         **{"queries": None, "queries_finished": None, "quantized": False},
                         **{"n_finished": None},
                         **{"budget_used": None, "warnings": self.doubts[:] or None, **fields},
-                        **self.protocol,
+                        **protocol,
                         "attack": attack,
                         "victim": victim_settings(self.victims[number]),
                         "run": {**self.protocol["run"], "seconds": round(seconds, 3)},

@@ -38,9 +38,9 @@ class GradientWatch(Callback):
         """Look at each of several victims, before the first iteration."""
         module: Any = pl_module
         searches = any(isinstance(rule.optimizer, Search) for rule in module.rules)
-        if not module.victim.members or searches or trainer.current_epoch > 0:
+        if not module.roles.made_on.members or searches or trainer.current_epoch > 0:
             return
-        names = victim_names(module.victim.members).split("+")
+        names = victim_names(module.roles.made_on.members).split("+")
         cut = sum_over_processes(_cut(module.clean, module.batches, module.device)).tolist()
         *without, queries = cut
         self.take(

@@ -153,6 +153,21 @@ class CleanPass:
             raise ValueError(msg)
         queries.set_clean(logits)
 
+    def know(
+        self, queries: Queries, reference: Reference, data: QueryData, *, look: bool = True
+    ) -> None:
+        """Compute what a batch is compared with; see :meth:`set_clean`, :meth:`set_reference`.
+
+        Args:
+            queries: the batch, on the device.
+            reference: what to compute.
+            data: the queries, set up; its database holds the items of anchor sets.
+            look: whether to look at the logits.
+        """
+        self.set_clean(queries, look=look)
+        split = "database" if self.databases is None else self.databases.targets[0]
+        self.set_reference(queries, reference, data.source.dataset(split))
+
     def set_reference(self, queries: Queries, reference: Reference, items: Any = None) -> None:
         """Compute what the objective compares with, and the goal.
 

@@ -45,6 +45,8 @@ class ScoreModule(pl.LightningModule):
         scored_only: the perturbations are of an attack that ended elsewhere.
         learned: this process's batches of the items that a shared perturbation learnt on, for
             scores beside those of the queries.
+        made: what the perturbations were made on and the batches as it knows them, where that is
+            not the victim: how far they got there is told beside what the victim makes of them.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class ScoreModule(pl.LightningModule):
         counts: dict[str, Any] | None = None,
         scored_only: bool = False,
         learned: Sequence[Queries] | None = None,
+        made: tuple[Victim, Sequence[Queries]] | None = None,
     ) -> None:
         super().__init__()
         self.victim, self.data, self.databases = victim, data, databases
@@ -71,6 +74,8 @@ class ScoreModule(pl.LightningModule):
         self.iteration = int(attack["iterations"]) if iteration is None else iteration
         self.seconds, self.counts, self.scored_only = seconds, counts or {}, scored_only
         self.learned = learned
+        self.made_on = None if made is None else made[0]
+        self.made: Sequence[Queries] = () if made is None else made[1]
         self.columns: list[dict[str, Tensor]] = []
         self._bad: list[Tensor] = []
         self._outcome: Outcome | None = None
@@ -100,7 +105,7 @@ class ScoreModule(pl.LightningModule):
         return {
             "attack": self.attack,
             "iteration": self.iteration,
-            "victims": [victim_settings(victim) for victim in self.evaluation.victims],
+            "victims": [victim_settings(victim) for victim in self.evaluation.makers],
             **self.evaluation.protocol,
         }
 
@@ -159,6 +164,10 @@ class ScoreModule(pl.LightningModule):
         }
         if hasattr(queries, "goal"):
             columns["goal"] = queries.goal
+        if self.made_on is not None:
+            known = self.made[batch_idx]
+            columns["made_codes"] = sign_code(self.made_on(adversarial, *lengths))
+            columns["made_clean_codes"], columns["made_goal"] = known.clean_codes, known.goal
         if queries.lengths is not None:
             columns["length"] = queries.lengths
         if queries.targets is not None:
@@ -221,10 +230,9 @@ class ScoreModule(pl.LightningModule):
         """Say what is to be doubted of an attack that was run, and not only scored, here."""
         if self.scored_only or not self.attack["iterations"]:
             return []
-        tensors = self.outcome().tensors
-        goal = tensors["goal"] if "goal" in tensors else tensors["clean_codes"]
-        codes = tensors["codes"], tensors["clean_codes"], goal
-        moved = share_of_way(*codes, targeted=self.targeted)
+        outcome = self.outcome()
+        tensors = outcome.tensors
+        moved = share_of_way(*outcome.way(), targeted=self.targeted)
         largest = float(tensors["perturbation"].abs().max())
         default = self.attack["step"] == _default_step(self.attack["iterations"])
         found = doubts_after(used, moved, largest, default_step=default)

@@ -1,9 +1,13 @@
 """What the iterations of an attack have come to so far."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
-from lightning_hash.attacks import Answer
+from lightning_hash.attacks import Answer, Queries, Rule
 from lightning_hash.utils.distributed import sum_over_processes
 
 
@@ -51,3 +55,23 @@ def mean_asked(asked: Tensor) -> float:
     sums = torch.stack([asked.sum(), asked.new_tensor(len(asked))])
     total, count = sum_over_processes(sums).tolist()
     return float(total / count)
+
+
+def counts_of(rule: Optimizer, batches: Sequence[Queries], *, stops: bool) -> dict[str, Any]:
+    """Return the mean number of questions, where these are counted, and the queries finished.
+
+    Args:
+        rule: any of the batches' rules.
+        batches: those of this process; all processes call it together.
+        stops: whether queries are stepped no more once they are finished.
+    """
+    found: dict[str, Any] = {}
+    asked = torch.cat([queries.asked for queries in batches])
+    if isinstance(rule, Rule) and rule.counts:
+        found["queries"] = mean_asked(asked)
+    if stops:
+        done = torch.cat([queries.done for queries in batches])
+        found["n_finished"] = int(sum_over_processes(done.sum()))
+        if "queries" in found and found["n_finished"]:
+            found["queries_finished"] = mean_asked(asked[done])
+    return found

@@ -139,14 +139,7 @@ def transfer_module(
     Raises:
         ValueError: if the perturbations were not made for these queries; names what differs.
     """
-    here = data_settings(data, databases)
-    for path, wanted, found in differences(given.data, here):
-        if path != FREE:
-            msg = (
-                f"the perturbations on {given.sources} are of other data: their {path} is "
-                f"{wanted!r}, that of these data {found!r}; give the data of the attacks"
-            )
-            raise ValueError(msg)
+    check_data(given, data, databases)
     options = {name: given.ranking[name] for name in RankingOptions.__dataclass_fields__}
     evaluation = Evaluation(victim, RankingOptions(**options))
     evaluation.attach(data, databases, trainer)
@@ -158,7 +151,7 @@ def transfer_module(
     batches = _load(given, targets, data, databases)
     evaluation.has_targets = targets is not None and have_targets(batches)
     budget = MadeBudget(given)
-    perturbations = [Given(q.inputs, budget, q.lengths, delta=_values(given, q)) for q in batches]
+    perturbations = [Given(q.inputs, budget, q.lengths, delta=values_of(given, q)) for q in batches]
     attack = {"targeted": False, "iterations": 0, "targets": None, **given.attack}
     if given.combination not in ("single", "joint"):
         budgets: dict[str, Any] = {"epsilon": given.epsilon, "space": "pixel"}
@@ -194,8 +187,36 @@ def _load(
     return loader.load(data)
 
 
-def _values(given: Perturbations, queries: Queries) -> Tensor:
-    """Return the perturbations ``(B, ...)`` of a batch, cut so that the inputs stay in [0, 1]."""
+def check_data(given: Perturbations, data: QueryData, databases: Databases | None) -> None:
+    """Refuse perturbations that were not made for these queries.
+
+    Args:
+        given: the perturbations.
+        data: the queries, set up.
+        databases: what they are ranked against, where anything is.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    for path, wanted, found in differences(given.data, data_settings(data, databases)):
+        if path != FREE:
+            msg = (
+                f"the perturbations on {given.sources} are of other data: their {path} is "
+                f"{wanted!r}, that of these data {found!r}; give the data of the attacks"
+            )
+            raise ValueError(msg)
+
+
+def values_of(given: Perturbations, queries: Queries) -> Tensor:
+    """Return the perturbations ``(B, ...)`` of a batch, cut so that the inputs stay in [0, 1].
+
+    Args:
+        given: the perturbations, in [0, 1] units.
+        queries: the batch.
+
+    Raises:
+        ValueError: if there is none for a query, or they are of another shape.
+    """
     index, order = given.index.sort()  # chosen queries have an order of their own
     place = order[torch.searchsorted(index, queries.index).clamp(max=len(index) - 1)]
     missing = queries.index[given.index[place] != queries.index]

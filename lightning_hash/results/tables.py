@@ -66,7 +66,9 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     errors = any(row.se is not None for row in rows)
     stopped = stopped_at(attacks)
     early = f", stopped at iteration {stopped[0]} of {stopped[1]}" if stopped else ""
-    title = f"{first.name}, {bits_text(first.get('victim.bits'))}{early}: {protocol_of(first)}"
+    made, bits = _made_on(first), bits_text(first.get("victim.bits"))
+    scored = f"scored on {bits}" if made else bits
+    title = f"{first.name}{made}, {scored}{early}: {protocol_of(first)}"
     table = Table(
         title=terminal(title, "table.title"),
         title_justify="left",
@@ -121,7 +123,13 @@ def summary_line(rows: Sequence[ResultRow]) -> str:
         was = "" if before is None else f"{with_error(before.value, before.se)} clean, "
         said.append(f"{metric_label(row)} {was}{with_error(row.value, row.se)} attacked")
     doubted = "; doubted, see its warnings" if any(row.warnings for row in attacks) else ""
-    return f"{attacks[0].name}: {'; '.join(said)}{doubted}"
+    return f"{attacks[0].name}{_made_on(attacks[0])}: {'; '.join(said)}{doubted}"
+
+
+def _made_on(row: ResultRow) -> str:
+    """Say what perturbations were made on, where that is not the victim alone."""
+    sources = row.get("transfer.sources")
+    return "" if sources is None else f" made on {sources}"
 
 
 def print_table(table: Table) -> None:

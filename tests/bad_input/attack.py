@@ -71,6 +71,27 @@ SHARED = {  # perturbations that images share: what does not go together, and wh
     f"{ONE} --model.objective SSTUAA --model.kernels folded": "which folding and compiling change",
     f"{ONE} --config attack/dhta --model.targets.label 3": "label must be one of 3 classes, from 0",
 }
+BY = f"{ON} --model.surrogates"
+A = f"{BY} {{tmp}}/v.ckpt"
+START = "--model.start SurrogateStart"
+SURROGATES = {  # surrogates and starts that do not go with an attack, and what the line says
+    f"{A} --config attack/square": "model.surrogates: Square asks the victim and follows no gradi",
+    f"{ON} --config attack/square {START}": "SurrogateStart follows the gradient of surrogates; g",
+    f"{ON} --config attack/square_surrogate": "follows the gradient of surrogates; give surrogat",
+    f"{A} {START}": "SurrogateStart is where a search begins, and SGD follows a gradient: give",
+    f"{A} --config attack/square {START} --model.start.iterations 0": "iterations must be at leas",
+    f"{A} --config attack/square {START} --model.start.objective AnchorCode": "dhta is targeted",
+    f"{A} --config attack/square {START} --model.start.step Square": "follows a gradient; give HA",
+    f"{A} --config attack/noise --trainer.max_epochs 100": "objective noise is not iterated",
+    f"{BY} {{tmp}}/absent.ckpt": "surrogates: {tmp}/absent.ckpt does not exist; make it with",
+    f"{BY} {{tmp}}/attack.ckpt": "attack.ckpt is a checkpoint of kind 'attack', not 'victim'",
+    f"{BY} []": "surrogates must be at least one model, got []; leave surrogates out",
+    f"{BY} '[{{tmp}}/v.ckpt, {{tmp}}/v.ckpt]'": "two victims of the list have the same weights",
+    f"{ON} --model.start RunStart --model.start.run {{tmp}}": "safetensors is not in it; give the",
+    f"{ON} --model.start RunStart --model.start.run {{tmp}}/run --model.start_seed 1": "leave one",
+    f"{ON} --model.start RunStart --model.start.run {{tmp}}/run --model.n_queries 3": "other data",
+    f"{ONE} --model.start RunStart --model.start.run {{tmp}}/run": "start: Universal is shared by",
+}
 QUERIES = {
     "float": ("1.5\n", "must be a whole number from 0 on, got 1.5"),
     "negative": ("-1\n", "must be a whole number from 0 on, got -1"),
@@ -140,6 +161,7 @@ def prepare(folder: Path) -> None:
 
 CASES: list[Case] = [
     *((line, 1, (words,)) for line, words in SHARED.items()),
+    *((line, 1, (words,)) for line, words in SURROGATES.items()),
     (
         "attack --config attack/patch --model.perturbation.place any",
         2,
@@ -150,6 +172,7 @@ CASES: list[Case] = [
         2,
         ("model.targets: there is no 'ClassTarget'", "TargetChoice"),
     ),
+    (f"{ON} --model.start RunStart", 2, ("--model.start: RunStart needs run; give --model.st",)),
     ("attack --config attack/dhta --model.targets.label cat", 2, ("targets.label", "no 'cat'")),
     *(
         (f"{ON} --ckpt_path {{tmp}}/ckpt/{kind}/attack.ckpt", 1, (f"{kind}/attack.ckpt",))

@@ -91,6 +91,30 @@ def test_two_processes_attack_the_candidates_of_one(folder):
     same(run(folder, "candidates_2"), run(folder, "candidates_1"))
 
 
+SURROGATES = {
+    "transfer": [],
+    "search": [
+        "--model.objective=Hinge", "--model.step=lightning_hash.attacks.Square",
+        "--model.oracle=Oracle", "--model.oracle.shows=codes", "--model.start=SurrogateStart",
+        "--model.start.iterations=3",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SURROGATES)
+def test_processes_share_out_what_surrogates_make(folder, kind):
+    """Of six processes one has no queries; the surrogate has another code length."""
+    if not (folder / "checkpoints/bits8/best.ckpt").is_file():
+        short = ["--trainer.max_epochs=2", "--trainer.accelerator=cpu", "--model.bits=8"]
+        finish(start(folder, "fit", *DATA, *short, "--name=bits8"))
+    own = [part for part in ATTACK if kind == "transfer" or not part.startswith("--model.step")]
+    arguments = [*own, *SURROGATES[kind], "--model.surrogates=checkpoints/bits8/best.ckpt"]
+    for devices in (1, 6):
+        options = [f"--name={kind}_{devices}", f"--trainer.devices={devices}"]
+        finish(start(folder, *arguments, *options, "--trainer.max_epochs=5"))
+    same(run(folder, f"{kind}_6"), run(folder, f"{kind}_1"))
+
+
 def test_two_processes_encode_what_one_encodes(folder):
     encode = ["encode", *DATA, "--trainer.accelerator=cpu", "--data.eval_batch_size=16"]
     for devices in (1, 2):

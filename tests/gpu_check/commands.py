@@ -68,6 +68,8 @@ def attack_line(place, preset, name, *more):
     # Of the few queries not many share a label.
     targets = ["--model.targets.n_t=1"] if preset.startswith("candidate") else []
     training = ["--model.objective.steps=20"] if preset == "tha" else []
+    if preset.endswith("_surrogate"):  # the victim stands for another network too
+        targets = ["--model.surrogates=checkpoints/demo/best.ckpt", "--model.start.iterations=3"]
     return [
         "attack", f"--config={config}", *SMALL, *iterations, *targets, *training, *place.trainer,
         f"--name={name}", *more,

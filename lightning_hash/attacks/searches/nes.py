@@ -20,7 +20,8 @@ class NES(Search):
     g = 1 / (2 n sigma) sum over n pairs of u (L(x + sigma u) - L(x - sigma u)), accumulated as
     m = momentum m + g; then a step of ``lr`` along the budget's steepest direction of -m. An
     iteration asks 2 n times, and once more about where it has come; the best of these places by
-    success, by the loss among equals, is what is left. The defaults are ARRA's (ACM MM 2022), whose
+    success, by the loss among equals, is what is left. A start that is given is one of them, and is
+    asked about before the first iteration. The defaults are ARRA's (ACM MM 2022), whose
     code forgets to count one question a step.
 
     Args:
@@ -66,6 +67,8 @@ class NES(Search):
                 "point": delta.clone(),
                 "best": delta.clone(),
             }
+            if self.start_is_given:
+                self._keep_best(delta, closure())
         point: Tensor = state["point"]
         estimate = torch.zeros_like(point)
         for pair in range(group["pairs"]):

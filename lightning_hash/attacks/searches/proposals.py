@@ -33,9 +33,9 @@ class Proposal(NamedTuple):
 class Proposals(Search):
     """Base of searches in the L-infinity ball that ask once an iteration.
 
-    The first question is about the start. What is not worse by its loss is accepted: what an
-    oracle shows may be whole numbers, among which most proposals are ties, and a search that keeps
-    the old one stands still.
+    The first question is about the start, the search's own or one that is given. What is not worse
+    by its loss is accepted: what an oracle shows may be whole numbers, among which most proposals
+    are ties, and a search that keeps the old one stands still.
     """
 
     @property
@@ -61,6 +61,9 @@ class Proposals(Search):
     def start(self, delta: Tensor) -> None:
         """Set ``delta`` ``(B, ...)`` to where the search begins, in place."""
 
+    def start_from(self, delta: Tensor) -> None:
+        """Note what :meth:`propose` needs of a start that is given, ``delta`` ``(B, ...)``."""
+
     @abstractmethod
     def propose(self, delta: Tensor, number: int) -> Proposal:
         """Say what is to change, without changing it.
@@ -84,7 +87,10 @@ class Proposals(Search):
         (delta,) = self.param_groups[0]["params"]
         state: dict[str, Any] = self.state[delta]
         if not state:
-            self.start(delta)
+            if self.start_is_given:
+                self.start_from(delta)
+            else:
+                self.start(delta)
             self.perturbation.project(self.queries.inputs)
             answer = closure()
             state |= {"asked": 1, **Reached.of(answer)._asdict()}

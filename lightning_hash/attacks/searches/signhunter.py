@@ -13,7 +13,7 @@ class SignHunter(Proposals):
     It begins at plus epsilon throughout. At level h = 0, 1, 2, ... the n values of an input are cut
     into chunks of ceil(n / 2^h); each proposal flips the signs of the next chunk, and stays unless
     the loss is strictly worse. A level ends with the last value, and after the level of single
-    values the first begins anew.
+    values the first begins anew. Where a start is given, the signs at first are its own.
 
     Args:
         params: a perturbation's only parameter, ``(B, ...)``.
@@ -24,11 +24,13 @@ class SignHunter(Proposals):
 
     def start(self, delta: Tensor) -> None:
         """Set plus epsilon."""
-        # Beside delta, whose signs are lost where the box leaves no room.
-        self.state[delta]["signs"] = torch.ones_like(
-            delta, dtype=torch.int8, memory_format=torch.contiguous_format
-        )
         delta.fill_(self.perturbation.budget.epsilon)
+        self.start_from(delta)
+
+    def start_from(self, delta: Tensor) -> None:
+        """Note the signs of a start, beside it, since the box may leave them no room."""
+        signs = torch.where(delta < 0, -1, 1).to(torch.int8)
+        self.state[delta]["signs"] = signs.contiguous()
 
     def propose(self, delta: Tensor, number: int) -> Proposal:
         """Flip a chunk of each query; see :meth:`Proposals.propose`."""

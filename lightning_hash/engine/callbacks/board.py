@@ -80,7 +80,8 @@ def _settings(module: pl.LightningModule) -> dict[str, Any]:
         attack = module.settings() if isinstance(module, AttackModule) else module.attack
         known = module.evaluation.protocol
         said = {
-            "verb": "attack" if known["transfer"] is None else "transfer",
+            "verb": "transfer" if getattr(module, "scored_only", False) else "attack",
+            "transfer": known["transfer"],
             "victim": victim_settings(module.evaluation.victims[0]),
             "data": known["data"], "ranking": known["ranking"], "attack": attack,
         }  # fmt: skip

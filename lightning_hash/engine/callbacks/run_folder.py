@@ -123,8 +123,8 @@ class RunFolder(Callback):
         tensors = {key: value.contiguous() for key, value in outcome.tensors.items()}
         codes = {key: value for key, value in tensors.items() if "perturbation" not in key}
         codes.pop("adversarial_8bit")
-        goal = "goal" if "goal" in tensors else "clean_codes"
-        differ = (tensors["codes"] != tensors[goal]).float().mean(dim=1)
+        made, _, goal = outcome.way()
+        differ = (made != goal).float().mean(dim=1)
         reached = 1 - differ if pl_module.targeted else differ
         names = ("index", "perturbation", "length")
         kept = {**{key: tensors[key] for key in names if key in tensors}, "reached": reached}
