@@ -23,6 +23,7 @@ LABELS = {
     "hamming_to_anchor": "Hamming to anchor",
     "perceptibility": "perceptibility",
     "linf": "largest change",
+    "ssim": "SSIM",
 }
 WIDEST = 1000
 SHORT = 16  # letters of a label that a narrow terminal keeps in one line
