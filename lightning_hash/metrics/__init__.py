@@ -10,8 +10,10 @@ from lightning_hash.metrics.hamming import (
 )
 from lightning_hash.metrics.per_query import MeanByIndex, PerQueryMetric
 from lightning_hash.metrics.query_metric import QueryMetric, Score
+from lightning_hash.metrics.ssim import SSIM
 
 __all__ = [
+    "SSIM",
     "AttackMetrics",
     "CandidateMetric",
     "HammingMAP",

@@ -144,6 +144,8 @@ def _range_of(row: Row) -> tuple[float, float]:
         return 0, row.get("victim.bits") or LARGEST
     if metric == "perceptibility":
         return 0, LARGEST
+    if metric == "ssim":
+        return -1, 1
     return -LARGEST, LARGEST
 
 

@@ -23,6 +23,7 @@ LABELS = {
     "hamming_to_anchor": "Hamming to anchor",
     "perceptibility": "perceptibility",
     "linf": "largest change",
+    "ssim": "SSIM",
 }
 WIDEST = 1000
 SHORT = 16  # letters of a label that a narrow terminal keeps in one line
@@ -65,6 +66,8 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     last = max(row.iteration for row in attacks)
     errors = any(row.se is not None for row in rows)
     stopped = stopped_at(attacks)
+    notes = [asked_text(next(row for row in attacks if row.iteration == last))]
+    notes += ["in brackets: standard error over the queries, in the last digits"] * errors
     early = f", stopped at iteration {stopped[0]} of {stopped[1]}" if stopped else ""
     made, bits = _made_on(first), bits_text(first.get("victim.bits"))
     scored = f"scored on {bits}" if made else bits
@@ -72,9 +75,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     table = Table(
         title=terminal(title, "table.title"),
         title_justify="left",
-        caption="in brackets: standard error over the queries, in the last digits"
-        if errors
-        else None,
+        caption="\n".join(filter(None, notes)) or None,
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1),
@@ -94,6 +95,35 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
             label = next(metric_label(row) for row in found if row)
             table.add_row(terminal(label), *(with_error(r.value, r.se) if r else "" for r in found))
     return table
+
+
+def asked_text(row: ResultRow) -> str:
+    """Say how often an attack has asked about a query, and how many queries it has finished.
+
+    Args:
+        row: of the attack.
+
+    Returns:
+        A line; empty where neither is counted.
+
+    Example:
+        >>> row = ResultRow(
+        ...     metric="map", value=0.5, n=3, iteration=9, queries=9.0, queries_finished=7.5,
+        ...     n_finished=2, quantized=False, attack=None, victim={}, data={}, ranking={}, run={},
+        ... )
+        >>> asked_text(row)
+        '9 questions per query; 2 of 3 queries finished, after 7.5 questions each'
+    """
+
+    def rounded(mean: float) -> str:
+        return f"{mean:.1f}".removesuffix(".0")
+
+    said = [] if row.queries is None else [f"{rounded(row.queries)} questions per query"]
+    if row.n_finished is not None:
+        after = row.queries_finished
+        each = "" if after is None else f", after {rounded(after)} questions each"
+        said.append(f"{row.n_finished} of {row.n} queries finished{each}")
+    return "; ".join(said)
 
 
 def summary_line(rows: Sequence[ResultRow]) -> str:

@@ -122,6 +122,24 @@ def test_summary_shows_standard_errors_and_unknown_metrics():
     assert table.caption == "in brackets: standard error over the queries, in the last digits"
 
 
+def test_summary_says_how_often_was_asked_and_how_many_queries_came_through():
+    asked = {"iteration": 500, "iterations": 500, "queries": 214.25, "n": 20}
+    early = row(**{**asked, "iteration": 100, "queries": 100.0})
+    for changes, said in (
+        ({}, "214.2 questions per query"),
+        (
+            {"n_finished": 17, "queries_finished": 163.0},
+            "214.2 questions per query; 17 of 20 queries finished, after 163 questions each",
+        ),
+        ({"n_finished": 0}, "214.2 questions per query; 0 of 20 queries finished"),
+        ({"queries": None, "n_finished": 3}, "3 of 20 queries finished"),
+    ):
+        table = summary_table([early, row(**{**asked, **changes})])
+        assert str(table.caption).splitlines() == [said]
+    both = summary_table([row(**asked, se=0.5)])
+    assert str(both.caption).splitlines()[1].startswith("in brackets: standard error")
+
+
 def test_summary_takes_the_last_iteration():
     table = summary_table(run("hag", 0.25))
     cells = [list(column.cells) for column in table.columns]

@@ -18,6 +18,7 @@ from lightning_hash.sweeps.record import begin, complete, finished, made_by
 ROOT = Path(lightning_hash.__file__).parent.parent
 STUDIES = [Path("configs/studies/cifar10.yaml")]
 FRAMES = [Path("configs/studies/frames.yaml")]
+FAMILIES = [Path("configs/studies/attack_families.yaml")]
 EXPERIMENTS = sorted(
     Path("configs/papers").joinpath(p.name) for p in ROOT.glob("configs/papers/*.yaml")
 )
@@ -136,6 +137,35 @@ def test_the_study_is_taken():
     assert len([run for run in runs if run.verb == "transfer"]) == 4
     joint = [run for run in runs if run.title.startswith("joint_hag")]
     assert [len(run.options["model.victim"]) for run in joint] == [3]
+
+
+def test_the_study_of_families_is_paired():
+    """Each objective and epsilon with each step rule, on one victim at one alpha."""
+    runs = [run for run in read_plan(FAMILIES, "full") if run.verb == "attack"]
+    assert len({run.options["model.victim"].digest for run in runs}) == 1
+    cells, rates = {}, set()
+    for run in runs:
+        model = run.configuration["options"]["model"]
+        assert model["alpha"]["init_args"] == {"values": [1.0], "starts": [0.0]}
+        if run.title.split()[0] in ("search", "universal"):
+            continue
+        assert run.configuration["options"]["trainer"]["max_epochs"] == 100
+        step = model["step"]["class_path"].rpartition(".")[2]
+        cells.setdefault(step, set()).add((json.dumps(model["objective"]), model["epsilon"]))
+        if step in ("SignStep", "MomentumSignStep"):
+            epsilon, rate = (
+                float(each.removesuffix("/255"))
+                for each in (model["epsilon"], model["step"]["init_args"]["lr"])
+            )
+            rates.add(epsilon / rate)
+    assert set(cells) == {"SGD", "SignStep", "MomentumSignStep", "APGD"}
+    assert len({frozenset(each) for each in cells.values()}) == 1
+    assert len(cells["APGD"]) == 7 * 3
+    assert rates == {8}
+    shown = [run.options["model.oracle.shows"] for run in runs if run.title.startswith("search")]
+    assert shown == ["logits", "codes", "distances", "ids", *["logits", "codes"] * 2]
+    epsilons = [run.options["model.epsilon"] for run in runs if run.title.startswith("universal")]
+    assert epsilons == ["4/255", "8/255", "10/255", "16/255"]
 
 
 class StoppedError(Exception):

@@ -86,6 +86,7 @@ def test_a_search_attacks_it(shows, tmp_path, blobs):
     clean, *_, end = rows_of(scores, metric="hamming_to_clean", attack="hinge", quantized=False)
     assert clean["value"] == 0 < end["value"]
     assert end["attack"]["oracle"]["shows"] == (shows or "codes")
+    assert not [text for text in end["warnings"] or () if "read as logits" in text]
     assert end["queries"] == 60
     outcome = scores.outcome().tensors
     images = outcome["adversarial_8bit"].movedim(1, -1).numpy()
