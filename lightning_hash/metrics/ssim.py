@@ -48,10 +48,10 @@ class SSIM(PerQueryMetric):
                 f"{tuple(clean.shape[1:])}; leave it out"
             )
             raise ValueError(msg)
-        images = clean.flatten(0, -4), adversarial.flatten(0, -4)
+        one, other = (each.flatten(0, -4).float() for each in (clean, adversarial))
         # Its mean has windows over a mirrored edge in it, the map lets them be left out.
         _, windows = structural_similarity_index_measure(
-            *(each.float() for each in images), data_range=1.0, return_full_image=True
+            one, other, data_range=1.0, return_full_image=True
         )
         edge = WINDOW // 2
         inside = windows[..., edge : height - edge, edge : width - edge]
