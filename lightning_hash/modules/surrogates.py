@@ -1,6 +1,7 @@
 """Surrogates: models whose gradients make what is scored on the victim."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -87,7 +88,7 @@ def check_roles(recipe: Recipe, surrogate: Victim | None) -> None:
             "SurrogateStart to begin where an attack on surrogates ends, or leave surrogates out"
         )
     elif start is not None and not from_surrogates and recipe.start_seed is not None:
-        msg = "start_seed draws where an attack begins, and so does start; leave one of them out"
+        msg = "start_seed: start says already where the attack begins; leave one of them out"
     if msg:
         raise ValueError(msg)
 
@@ -147,14 +148,9 @@ def try_surrogates(surrogate: Victim | None, data: QueryData) -> None:
         torch.stack([torch.as_tensor(value) for value in column]).to(device) for column in columns
     )
     inputs.requires_grad_()
-    logits = _of_surrogates(lambda: surrogate(inputs, *lengths))
-    members = surrogate.members or (surrogate,)
-    for victim, part in zip(members, member_bits(surrogate), strict=True):
-        total = logits[:, part].sum()
-        gradient = None
-        if total.requires_grad:
-            (gradient,) = torch.autograd.grad(total, inputs, retain_graph=True, allow_unused=True)
-        if gradient is None:
+    for victim in surrogate.members or (surrogate,):
+        logits = _of_surrogates(partial(victim, inputs, *lengths))
+        if not logits.requires_grad:
             msg = f"surrogates: {victim.backbone}: {CUT}"
             raise ValueError(msg)
 

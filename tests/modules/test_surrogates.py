@@ -176,7 +176,7 @@ def test_candidates_are_made_on_surrogates_too(tmp_path, blobs):
         step=sign_step, n_queries=5, targets=TargetChoice(n_t=3), evaluate_at=[],
         ranking=RankingOptions(precision_n=10),
     )  # fmt: skip
-    (row,) = rows_of(scores, metric="rank_percentile", attack="candidate", quantized=False)
+    (row,) = rows_of(scores, metric="rank_percentile", quantized=False, iteration=6)
     assert row["transfer"]["sources"] == "tests.conftest.TinyNet-12"
     assert row["victim"]["bits"] == 8
 
