@@ -48,7 +48,7 @@ PAIRS, SIGMA, NES_STEP = 10, 0.01, 1e-3
 # Attack, iterations of a run, questions of an iteration.
 ATTACKS = {
     "Square": (61, 1), "SignHunter": (61, 1), "NES": (4, 2 * PAIRS + 1),
-    "APGD": (21, 1), "universal": (21, 1),
+    "APGD": (21, 1), "universal": (41, 1),
 }  # fmt: skip
 
 

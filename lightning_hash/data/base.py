@@ -354,8 +354,10 @@ def checked_batch(items: Sequence[Item]) -> list[Any]:
     inside = torch.ones(len(index), dtype=torch.bool)
     if inputs.numel():
         values = inputs if inputs.is_floating_point() else inputs.double()
-        low, high = values.flatten(1).aminmax(dim=1)
-        inside = (low >= 0) & (high <= 1) & inputs.is_floating_point()
+        low, high = values.aminmax()
+        if not (low >= 0 and high <= 1 and inputs.is_floating_point()):
+            low, high = values.flatten(1).aminmax(dim=1)  # an eighth as fast
+            inside = (low >= 0) & (high <= 1) & inputs.is_floating_point()
     if not inside.all():
         row = int(torch.argmin(inside.int()))
         msg = (

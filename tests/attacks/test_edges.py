@@ -175,6 +175,7 @@ DEFAULTS = {
         "lr": 1e-3, "pairs": 10, "sigma": 0.01, "momentum": 0.5, "seed": 0,
     },
     "attacks.searches.square.Square": {"share": 0.8, "seed": 0},
+    "attacks.start.SurrogateStart": {"iterations": 100},
     "attacks.steps.SignStep": {"lr": LR},
     "attacks.steps.MomentumSignStep": {"lr": LR, "momentum": 1.0},
     "attacks.steps.NesterovSignStep": {"lr": LR, "momentum": 1.0},
