@@ -3,8 +3,9 @@
 A seeded sample of small changes (an operator, a comparison, a constant, a reduction, a dropped
 statement) in functional/, losses/, metrics/ and attacks/. Each is tried in a process of its own by
 the tests that enter the changed function, fastest first, until one fails. What the tests enter is
-traced once before. Lines that end in ``# pragma: no mutate`` hold what no result depends on, such
-as the size of a block.
+traced once before. Left out are the changes in tests/equal_in_effect.py, and lines that end in
+``# pragma: no mutate``: they hold what no result depends on, such as the size of a block, or what
+a GPU alone runs.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import importlib.abc
 import importlib.util
 import io
 import json
+import linecache
 import multiprocessing
 import os
 import random
@@ -29,6 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.equal_in_effect import without_equal
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("functional", "losses", "metrics", "attacks")
@@ -211,6 +215,11 @@ def mutants():
     return found
 
 
+def line_of(mutant):
+    """Return the source line of a change."""
+    return linecache.getline(str(ROOT / mutant.file), mutant.line).strip()
+
+
 class MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Imports one module with its change."""
 
@@ -367,7 +376,7 @@ def main():
     sys.path.insert(0, str(ROOT))
     for name in PRELOADED:
         importlib.import_module(name)
-    every = mutants()
+    every = without_equal(mutants(), line_of)
     chosen = [each for each in every if options.only in each.file]
     if options.sample and options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-ROWS = 65_536  # rows of codes that are checked at a time
+ROWS = 65_536  # rows of codes that are checked at a time  # pragma: no mutate
 LABELS = 2**24  # labels, likewise  # pragma: no mutate
 
 

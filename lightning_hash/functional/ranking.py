@@ -194,7 +194,7 @@ class DenseRanking:
 
     def chunks(self, ranks: int) -> Iterator[slice]:
         """Cut the queries so that the distances of a chunk fit."""
-        most = GPU_CHUNK if self.database.device.type == "cuda" else CPU_CHUNK
+        most = GPU_CHUNK if self.database.device.type == "cuda" else CPU_CHUNK  # pragma: no mutate
         size = max(1, most // max(1, self.size))  # pragma: no mutate
         for start in range(0, len(self.query_codes), size):
             yield slice(start, start + size)

@@ -27,6 +27,7 @@ from lightning_hash.attacks import (
 from lightning_hash.attacks.reached import Reached
 from lightning_hash.attacks.references import Known
 from lightning_hash.functional.checks import check_pair
+from lightning_hash.metrics import QueryMetric
 
 
 def parameters():
@@ -205,3 +206,40 @@ def test_what_parts_are_without_options():
                     inner = info.name.removeprefix(f"{lightning_hash.__name__}.")
                     found[f"{inner}.{name}"] = values
     assert found == DEFAULTS
+
+
+CONSTANTS = {
+    "functional.circle.NONE": -1e4,
+    "losses.dch.NEAREST": 1e-3,
+    "losses.hash_centers.DRAWS": 10_000,
+    "losses.hash_centers.HOPELESS": 40,
+    "attacks.apgd.FIRST": 0.22,  # and the next two: Croce and Hein, ICML 2020, Section 3
+    "attacks.apgd.SHORTER": 0.03,
+    "attacks.apgd.SHORTEST": 0.06,
+    "attacks.asking_queries.NEAREST": 0.01,  # robrank
+    "attacks.objectives.centers.PAST": 0.5,  # SAAT
+    "attacks.objectives.pta.LARGEST": 50.0,  # PTA
+    "attacks.objectives.sdha.SURROGATE": 25.0,  # SDHA, as SAAT has it, and the next
+    "attacks.objectives.sdha.TINY": 1e-8,
+    "attacks.oracle.POWERS": 16,  # QAIR
+    "attacks.prototypes.WIDTHS": (4096, 512),  # THA, and the next four
+    "attacks.prototypes.BATCH": 32,
+    "attacks.prototypes.RATE": 1e-4,
+    "attacks.prototypes.BETAS": (0.5, 0.999),
+    "attacks.prototypes.QUANTIZATION": 1e-4,
+    "attacks.searches.square.HALVED_AFTER": (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000),
+    "attacks.steps.HAG_ITERATIONS": 2000,  # HAG, Section IV-C, and the next
+    "attacks.steps.HAG_RATE": 500 / 65025,
+    "attacks.steps.REFERENCE_SIZE": 150_528,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), CONSTANTS.items())
+def test_constants_of_papers_and_public_codes(name, value):
+    place, _, constant = name.rpartition(".")
+    assert getattr(importlib.import_module(f"lightning_hash.{place}"), constant) == value
+
+
+def test_what_torchmetrics_may_take_for_granted():
+    assert not QueryMetric.full_state_update
+    assert not QueryMetric.is_differentiable
