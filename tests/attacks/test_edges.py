@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+from functools import partial
 
 import pytest
 import torch
@@ -11,27 +12,38 @@ from torch import nn
 import lightning_hash
 from lightning_hash.attacks import (
     APGD,
+    HAG,
     NES,
+    PTA,
     SSTUAA,
+    THA,
     AlphaSchedule,
     AskingQueries,
     Box,
+    ChosenFrames,
     DiverseInputs,
     Hinge,
     LInf,
     Oracle,
     Patch,
+    RateDecay,
     Square,
+    SurrogateStart,
     TargetChoice,
 )
 from lightning_hash.attacks.reached import Reached
 from lightning_hash.attacks.references import Known
 from lightning_hash.functional.checks import check_pair
+from lightning_hash.losses import HashNetLoss
 from lightning_hash.metrics import QueryMetric
 
 
 def parameters():
     return [nn.Parameter(torch.zeros(1, 3, 4, 4))]
+
+
+def frames(**options):
+    return ChosenFrames(torch.rand(1, 3, 3, 4, 4), LInf(0.1), **options)
 
 
 def patch(**options):
@@ -82,14 +94,41 @@ def test_edges_of_rules(part, inside, outside):
         (TargetChoice, {}, {"seed": -1}),
         (patch, {"side": 4, "top": 0, "left": 2}, {"side": 5}),
         (patch, {"side": 1}, {"side": 0}),
+        (
+            partial(Patch, torch.rand(1, 3, 4, 4), Box()),
+            {"area": 1.0, "top": 0, "left": 0},
+            {"area": 1.01},
+        ),
+        (frames, {"count": 3}, {"count": 4}),
+        (frames, {"count": 1}, {"count": 0}),
+        (HAG, {"threshold": 0.0}, {"threshold": -0.01}),
+        (HAG, {"threshold": 1.0}, {"threshold": 1.01}),
+        (LInf, {"epsilon": 1.0}, {"epsilon": 1.01}),
+        (LInf, {"epsilon": 0.001}, {"epsilon": 0.0}),
+        (partial(LInf, space="normalized"), {"epsilon": 3.0}, {"epsilon": float("inf")}),
+        (HashNetLoss, {"stages": 1}, {"stages": 0}),
+        (PTA, {"positives": 1, "negatives": 1, "seed": 0}, {"positives": 0}),
+        (PTA, {"temperature": 0.01}, {"negatives": 0}),
+        (PTA, {}, {"seed": -1}),
+        (SurrogateStart, {"iterations": 1}, {"iterations": 0}),
+        (THA, {"steps": 1, "seed": 0}, {"steps": 0}),
+        (THA, {}, {"seed": -1}),
+        (RateDecay, {"decay": 0.0}, {"decay": -0.01}),
     ],
 )
 def test_edges_of_parts(part, inside, outside):
     part(**inside)
     (name,) = outside
     starts = {"starts": [0.0, 0.5]} if part is AlphaSchedule else {}
-    with pytest.raises(ValueError, match=rf"{name}.* must|(larger|must) .*{name}"):
+    with pytest.raises(ValueError, match=rf"{name}.* must|(larger|must|of) .*{name}"):
         part(**outside, **starts)
+
+
+def test_edges_of_a_database():
+    oracle = Oracle("ids", top=5)
+    oracle.open(torch.ones(5, 3), torch.device("cpu"))
+    with pytest.raises(ValueError, match="first 5 items need a database of as many, it has 4"):
+        oracle.open(torch.ones(4, 3), torch.device("cpu"))
 
 
 def test_the_query_codes_and_the_database_codes_are_looked_at():
