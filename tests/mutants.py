@@ -13,6 +13,7 @@ import ast
 import contextlib
 import copy
 import doctest
+import hashlib
 import importlib
 import importlib.abc
 import importlib.util
@@ -370,7 +371,9 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="changes in files whose path holds this")
     parser.add_argument("--budget", type=float, default=60, help="seconds of tests for a change")
-    parser.add_argument("--coverage", type=Path, help="keep what tests enter in this file")
+    parser.add_argument(
+        "--coverage", type=Path, help="keep here what tests enter, until a file changes"
+    )
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
@@ -381,12 +384,15 @@ def main():
     if options.sample and options.sample < len(chosen):
         chosen = random.Random(options.seed).sample(chosen, options.sample)
     base = Path(tempfile.mkdtemp(prefix="mutants-"))
+    kept, now = {}, fingerprint()
     if options.coverage and options.coverage.is_file():
-        entered, seconds = json.loads(options.coverage.read_text())
-    else:
+        kept = json.loads(options.coverage.read_text())
+    if "entered" not in kept or kept.get("of") != now:
         entered, seconds = what_tests_enter(base, options.jobs)
+        kept = {"of": now, "entered": entered, "seconds": seconds}
         if options.coverage:
-            options.coverage.write_text(json.dumps([entered, seconds]))
+            options.coverage.write_text(json.dumps(kept))
+    entered, seconds = kept["entered"], kept["seconds"]
     inside = defaultdict(set)
     for key, tests in entered.items():
         inside[key.rpartition(":")[0]] |= set(tests)
@@ -445,6 +451,15 @@ def main():
     print(f"{counts['killed']} of {len(chosen)} killed ({share:.1%}), sample of {len(every)} "
           f"changes with seed {options.seed}, {time.monotonic() - start:.0f} s")  # fmt: skip
     return 0 if share >= ENOUGH else 1
+
+
+def fingerprint():
+    """Return the sha256 of the sources and tests: what tests enter changes with them."""
+    digest = hashlib.sha256()
+    for folder in ("lightning_hash", "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def what_tests_enter(base, jobs):
