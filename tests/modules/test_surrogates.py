@@ -31,8 +31,12 @@ from lightning_hash.attacks import (
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.transfer import run_transfer
 from lightning_hash.engine.callbacks import AttackCheckpoint, RunFolder
+from lightning_hash.engine.callbacks.board import _settings
 from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.transfer import read_perturbations
+from lightning_hash.reports.transfers import transfer_grids
+from lightning_hash.results.rows import ResultRow
+from lightning_hash.results.tables import summary_line, summary_table
 from lightning_hash.victims.functions import CodeFunction
 from lightning_hash.victims.resolve import as_victim
 from tests.conftest import BlobData, TinyNet
@@ -168,6 +172,21 @@ def test_milestones_are_of_the_victim_and_clean_codes_its_own(tmp_path, blobs):
     (start,) = rows_of(scores, metric="hamming_to_clean", iteration=0)
     assert start["value"] == 0
     assert scores.outcome().tensors["clean_codes"].shape[1] == 8
+
+
+def test_tables_board_and_report_say_what_was_made_on_what(tmp_path, blobs):
+    scores = attack(tmp_path, blobs, surrogates=net(12, 5), evaluate_at=[3])
+    rows = [ResultRow(**row) for row in scores.rows]
+    name = "tests.conftest.TinyNet-12"
+    assert summary_line(rows).startswith(f"hag made on {name}: MAP ")
+    assert f"hag made on {name}, scored on 8 bits: " in str(summary_table(rows).title)
+    settings = _settings(scores)
+    assert settings["verb"] == "attack"
+    assert settings["transfer"]["sources"] == name
+    assert settings["victim"]["bits"] == 8
+    grid, *_ = transfer_grids(rows)
+    assert grid.columns == ("TinyNet-8",)
+    assert [line.label for line in grid.lines] == ["None", "TinyNet-12 (r1), ε 10/255"]
 
 
 def test_candidates_are_made_on_surrogates_too(tmp_path, blobs):
