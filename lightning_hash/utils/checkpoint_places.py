@@ -10,6 +10,8 @@ from lightning_hash.utils.plain_load import made_anew
 def forget_strange_places(checkpoint: dict[str, Any], callbacks: Sequence[Any]) -> None:
     """Take out of the states of callbacks all places but checkpoints in their own folders.
 
+    Where a folder was moved or copied, its checkpoints are those of the same name that lie there.
+
     Lightning deletes what lies below the folder of a ModelCheckpoint by the letters of its path,
     folders as a whole, and whatever has an address.
 
@@ -36,11 +38,22 @@ def _at_home(state: Any, homes: set[Path]) -> Any:
         return state
     found = dict(state)
     for name, value in state.items():
-        if name.endswith("_path") and not _is_own(value, homes):
-            found[name] = ""
+        if name.endswith("_path"):
+            found[name] = _own_place(value, homes) or ""
         elif name.endswith("_models") and isinstance(value, Mapping):
-            found[name] = {place: each for place, each in value.items() if _is_own(place, homes)}
+            places = {_own_place(place, homes): each for place, each in value.items()}
+            found[name] = {place: each for place, each in places.items() if place is not None}
     return found
+
+
+def _own_place(place: Any, homes: set[Path]) -> str | None:
+    """Return a place that is one of theirs; of a folder that has moved, where it is now."""
+    if _is_own(place, homes):
+        return str(place)
+    if isinstance(place, str) and Path(place).is_absolute():
+        moved = [str(home / Path(place).name) for home in sorted(homes)]
+        return next((each for each in moved if _is_own(each, homes)), None)
+    return None
 
 
 def _is_own(place: Any, homes: set[Path]) -> bool:
