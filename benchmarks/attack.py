@@ -25,7 +25,7 @@ from benchmarks.evaluator import peak_memory
 from lightning_hash.attacks import AlphaSchedule, AnchorCode, LInf, SignStep, TargetChoice
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.data import HashDataModule
-from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
 from lightning_hash.victims import Kernels, Victim, borrowed
@@ -174,13 +174,12 @@ class Case:
             targets=TargetChoice(n_t=1), n_queries=None, batch_size=len(self.clean),
             evaluate_at=[], kernels=str(self.kernels[kernels]),
         )  # fmt: skip
-        trainer = HashTrainer(
-            max_epochs=self.iterations, logger=False, enable_checkpointing=False, devices=1,
-            accelerator=accelerator(self.device), enable_progress_bar=False,
-            enable_model_summary=False, log_every_n_steps=10,
-        )  # fmt: skip
         module.clock = self.clock
-        run_attack(trainer, module, self.data)
+        place = accelerator(self.device)
+        with quiet_trainer(
+            max_epochs=self.iterations, accelerator=place, log_every_n_steps=10
+        ) as trainer:
+            run_attack(trainer, module, self.data)
         return module.seconds / len(self.clean) / self.iterations
 
     def operations(self):

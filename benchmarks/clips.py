@@ -20,7 +20,7 @@ from lightning_hash.attacks import AlphaSchedule, AnchorCode, SignStep, TargetCh
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.commands.fit import run_fit
 from lightning_hash.data import SampleClips
-from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.functional import RankingOptions
 from lightning_hash.models import VideoNetwork
 from lightning_hash.modules import HashModule
@@ -62,14 +62,6 @@ class RandomClips(RandomData):
         self.class_names = ["even", "odd"]
 
 
-def quiet(device, epochs, **options):
-    return HashTrainer(
-        max_epochs=epochs, logger=False, enable_checkpointing=False, devices=1,
-        accelerator=accelerator(device), enable_progress_bar=False, enable_model_summary=False,
-        **options,
-    )  # fmt: skip
-
-
 def alone(device, name, count, frames, size, batch, chunk, iterations):
     """Print seconds per clip and iteration, and memory; called in a process of its own.
 
@@ -87,7 +79,8 @@ def alone(device, name, count, frames, size, batch, chunk, iterations):
         batch_size=batch, ranking=RankingOptions(None), evaluate_at=[], kernels="float32",
     )  # fmt: skip
     module.clock = Clock(device)
-    run_attack(quiet(device, iterations), module, data)
+    with quiet_trainer(max_epochs=iterations, accelerator=accelerator(device)) as trainer:
+        run_attack(trainer, module, data)
     memory = [imports, loaded, peak_memory()]
     if device == "cuda":
         memory = [0, 0, torch.cuda.max_memory_allocated() / 1e6]
@@ -108,8 +101,11 @@ def training(device, clips, size, epochs):
             torch.manual_seed(0)
             backbone = {"class_path": "lightning_hash.models.VideoNetwork"}
             module = HashModule(backbone, 32, ranking=RankingOptions(None), feature_cache=cache)
-            trainer = quiet(device, epochs, limit_val_batches=0)
-            with Clock(device).timed() as seconds:
+            options = {"max_epochs": epochs, "accelerator": accelerator(device)}
+            with (
+                quiet_trainer(**options, limit_val_batches=0) as trainer,
+                Clock(device).timed() as seconds,
+            ):
                 run_fit(trainer, module, datamodule=SampleClips(frames=8, **data))
             print(f"| {name} | {seconds[0]:.1f} |", flush=True)
 

@@ -21,7 +21,7 @@ from benchmarks.attack import RandomData
 from benchmarks.clock import Clock, accelerator, add_device, machine
 from lightning_hash.commands.encode import run_encode
 from lightning_hash.data import FolderDataModule
-from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.functional import sign_code
 from lightning_hash.models import build_model
 from lightning_hash.modules import Encoder
@@ -33,11 +33,10 @@ CASES = (("convnet", 64, 256, 4096), ("vgg11", 224, 16, 48))
 
 def encode(device, victim, data, batch):
     data.eval_batch_size = batch
-    trainer = HashTrainer(
-        logger=False, enable_checkpointing=False, accelerator=accelerator(device), devices=1,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        quiet_trainer(accelerator=accelerator(device)) as trainer,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         place = str(Path(folder) / "a.safetensors")
         with Clock(device).timed() as seconds:
             run_encode(trainer, Encoder(victim), data, "query", place)

@@ -36,7 +36,7 @@ from lightning_hash.attacks.searches.nes import query_noise
 from lightning_hash.attacks.searches.signhunter import chunk_of
 from lightning_hash.attacks.searches.square import window_side
 from lightning_hash.commands.attack import run_attack
-from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.models import build_model
 from lightning_hash.modules import AttackModule
 from lightning_hash.victims import Victim, borrowed
@@ -284,13 +284,12 @@ class Case:
             alpha=AlphaSchedule([1.0], [0.0]), batch_size=len(self.data.query_set),
             evaluate_at=[], kernels="float32",
         )  # fmt: skip
-        trainer = HashTrainer(
-            max_epochs=self.iterations, logger=False, enable_checkpointing=False, devices=1,
-            accelerator=accelerator(self.device), enable_progress_bar=False,
-            enable_model_summary=False, log_every_n_steps=10,
-        )  # fmt: skip
         module.clock = self.clock
-        run_attack(trainer, module, self.data)
+        place = accelerator(self.device)
+        with quiet_trainer(
+            max_epochs=self.iterations, accelerator=place, log_every_n_steps=10
+        ) as trainer:
+            run_attack(trainer, module, self.data)
         return next(module.perturbation(0).parameters()).detach(), module.taken
 
 
