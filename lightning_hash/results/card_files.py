@@ -41,12 +41,7 @@ def write_card(place: Path | str, card: Card) -> Path:
         OSError: if a file cannot be written.
     """
     path = _file(Path(place))
-    try:
-        content = _plain(card)
-        _check_table(build_card(content), card.queries)
-    except ValueError as error:
-        msg = f"{path} is not written: {error}"
-        raise ValueError(msg) from error
+    content = check_card(card, str(path))
     if path.name == CARD:
         table = path.with_name(TABLE)
         if card.queries:
@@ -56,6 +51,28 @@ def write_card(place: Path | str, card: Card) -> Path:
             table.unlink(missing_ok=True)  # of another card
     write_whole(path, f"{json.dumps(content, indent=1, allow_nan=False)}\n".encode())
     return path
+
+
+def check_card(card: Card, said: str) -> dict[str, Any]:
+    """Check that a card can be written.
+
+    Args:
+        card: the card.
+        said: where to, for the error.
+
+    Returns:
+        The card as JSON, without its queries.
+
+    Raises:
+        ValueError: if it says what no card can; names the field.
+    """
+    try:
+        content = _plain(card)
+        _check_table(build_card(content), card.queries)
+    except ValueError as error:
+        msg = f"{said} is not written: {error}"
+        raise ValueError(msg) from error
+    return content
 
 
 def read_card(place: Path | str) -> Card:
