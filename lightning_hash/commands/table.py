@@ -160,6 +160,9 @@ VERBS = {
     ),
     "score": Verb("compute MAP and t-MAP of codes in files", f"{_HERE}.score"),
     "report": Verb("make tables, figures and one page of finished runs", f"{_HERE}.report"),
+    "leaderboard": Verb(
+        "make one sortable page of the cards of many audited victims", f"{_HERE}.leaderboard"
+    ),
     "sweep": Verb("run many experiments from lists of values, here or on SLURM", f"{_HERE}.sweep"),
     "check-data": Verb(
         "count the items of a data set and say what is wrong with them", f"{_HERE}.check_data",

@@ -8,6 +8,7 @@ from typing import Any
 from lightning_hash.reports.card_chart import chart_of
 from lightning_hash.reports.examples import small_picture
 from lightning_hash.reports.page import Picture, render
+from lightning_hash.reports.sortable import Line, Table, counted, rounded
 from lightning_hash.results.card import Card, Estimate, MemberResult, Side, ThreatResult
 from lightning_hash.results.settings import flatten
 from lightning_hash.results.tables import bits_text
@@ -18,43 +19,6 @@ ERRORS = (
 )
 MOST_QUERIES = 1000  # in the table of the page; queries.csv has all
 SHORT = 300  # characters of a setting in the table
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """A line of a sortable table.
-
-    Attributes:
-        texts: what its cells show.
-        values: the numbers that they are sorted by; ``None`` of texts.
-    """
-
-    texts: tuple[str, ...]
-    values: tuple[float | None, ...]
-
-    @property
-    def cells(self) -> list[tuple[str, float | None]]:
-        """Texts with their numbers."""
-        return list(zip(self.texts, self.values, strict=True))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Table:
-    """A sortable table.
-
-    Attributes:
-        name: its anchor.
-        heading: what it shows.
-        columns: their names; the first ``left`` hold texts.
-        lines: its lines.
-        left: columns that hold texts.
-    """
-
-    name: str
-    heading: str
-    columns: Sequence[str]
-    lines: Sequence[Line]
-    left: int = 1
 
 
 def render_card(card: Card, pictures: Sequence[Picture] = (), back: str = "") -> str:
@@ -116,11 +80,10 @@ def _smallest(threat: ThreatResult) -> str:
     scale, unit = (255.0, "/255") if threat.norm == "linf" else (1.0, "")
     if len(found) * 2 < n:
         return f"Of {len(found)} of {n} queries a smallest epsilon is known, {threat.name}."
-    parts = [found[min(int(n * share), len(found) - 1)] * scale for share in (0.1, 0.5)]
+    tenth, half = (f"{found[-(-n // parts) - 1] * scale:.2g}{unit}" for parts in (10, 2))
     return (
-        f"Half of the queries lose all that is relevant at an epsilon of {parts[1]:.2g}{unit} or "
-        f"less, a tenth at {parts[0]:.2g}{unit} or less ({threat.name}, {len(found)} of {n} queries "
-        "at any epsilon tried)."
+        f"Half of the queries lose all that is relevant at an epsilon of {half} or less, a tenth "
+        f"at {tenth} or less ({threat.name}, {len(found)} of {n} queries at any epsilon tried)."
     )
 
 
@@ -145,32 +108,30 @@ def _members(threat: ThreatResult) -> Table:
     )  # fmt: skip
     lines = [_line(metric, each) for metric, side in _sides(threat) for each in side.members]
     heading = f"Members of the suite, {threat.name}"
-    return Table(
-        name=f"members-{threat.name}", heading=heading, columns=columns, lines=lines, left=2
-    )
+    return Table(name=f"members-{threat.name}", heading=heading, columns=columns, lines=lines)
 
 
 def _line(metric: str, member: MemberResult) -> Line:
     texts: list[tuple[str, float | None]] = [
         (member.name, None), (metric, None), (str(member.result), member.result.value),
-        _count(member.won), _count(member.left_alone), _count(member.iterations),
-        _rounded(member.questions, ",.0f"), _rounded(member.budget_used, ".2f"),
-        _rounded(member.seconds, ",.1f"),
+        counted(member.won), counted(member.left_alone), counted(member.iterations),
+        rounded(member.questions, ",.0f"), rounded(member.budget_used, ".2f"),
+        rounded(member.seconds, ",.1f"),
     ]  # fmt: skip
-    return _as_line(texts)
+    return Line(texts)
 
 
 def _checks(card: Card) -> Table:
     columns = ("check", "threat", "found", "figure", "threshold", "result")
     lines = [
-        _as_line([
+        Line([
             (check.name, None), (check.threat or "", None), (check.said, None),
-            _rounded(check.figure, ".3g"), _rounded(check.threshold, ".3g"),
+            rounded(check.figure, ".3g"), rounded(check.threshold, ".3g"),
             ("failed" if check.failed else "passed", None),
         ])
         for check in card.checks
     ]  # fmt: skip
-    return Table(name="checks", heading="All checks", columns=columns, lines=lines, left=3)
+    return Table(name="checks", heading="All checks", columns=columns, lines=lines)
 
 
 def _doubts(card: Card) -> Iterator[str]:
@@ -191,17 +152,15 @@ def _queries(card: Card) -> Table:
     for query in card.queries[:MOST_QUERIES]:
         worst, best = query.worst.get(threat), query.best.get(threat)
         lines.append(
-            _as_line([
+            Line([
                 (str(query.index), query.index), (query.label, None), (query.target, None),
-                _rounded(query.clean, ".3f"), _rounded(worst and worst[0], ".3f"),
-                (worst[1] if worst else "", None), _rounded(best and best[0], ".3f"),
+                rounded(query.clean, ".3f"), rounded(worst and worst[0], ".3f"),
+                (worst[1] if worst else "", None), rounded(best and best[0], ".3f"),
                 (best[1] if best else "", None), (query.path, None),
             ])
         )  # fmt: skip
     more = "" if len(card.queries) <= MOST_QUERIES else f", the first {MOST_QUERIES:,}"
-    return Table(
-        name="queries", heading=f"Queries, {threat}{more}", columns=columns, lines=lines, left=3
-    )
+    return Table(name="queries", heading=f"Queries, {threat}{more}", columns=columns, lines=lines)
 
 
 def _protocol(card: Card) -> list[tuple[str, str]]:
@@ -247,17 +206,3 @@ def _small(picture: Picture) -> Picture:
     if picture.kind != "png":
         return picture
     return dataclasses.replace(picture, content=small_picture(picture.content), kind="webp")
-
-
-def _as_line(cells: Sequence[tuple[str, float | None]]) -> Line:
-    return Line(tuple(text for text, _ in cells), tuple(value for _, value in cells))
-
-
-def _count(value: int) -> tuple[str, float]:
-    return f"{value:,}", value
-
-
-def _rounded(value: float | None, how: str) -> tuple[str, float | None]:
-    return ("", None) if value is None else (format(value, how), value)
-
-

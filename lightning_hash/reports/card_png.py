@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,21 +36,23 @@ def draw_card(card: Card) -> bytes:
     text, size = _wrapped(card.sentence)
     colour = DOUBT if card.failed else TEXT
     figure.text(
-        0.04, 0.9, figure_text(text) if len(text) <= 200 else _long(text), fontsize=size,
+        0.04, 0.9, _drawn(text), fontsize=size,
         color=colour, va="top", weight="bold", linespacing=1.25,
     )  # fmt: skip
     curved = next((each for each in card.threats if each.untargeted and each.curve), None)
-    _draw_bars(figure.add_axes((0.17, 0.14, 0.27 if curved else 0.7, 0.36)), card)
+    pairs = _pairs(card)[:MOST]
+    height = min(0.42, 0.05 + 0.13 * len(pairs))
+    _draw_bars(figure.add_axes((0.17, 0.55 - height, 0.27 if curved else 0.7, height)), pairs)
     if curved is not None:
-        _draw_curve(figure.add_axes((0.56, 0.17, 0.39, 0.33)), card, curved)
+        _draw_curve(figure.add_axes((0.56, 0.17, 0.39, 0.38)), card, curved)
     figure.text(0.04, 0.035, _one_line(_foot(card), 150), fontsize=10, color=GREY, va="center")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=DPI)
     return content.getvalue()
 
 
-def _long(text: str) -> str:
-    """Return a text that matplotlib draws as it is, in parts, since a figure's text is cut."""
+def _drawn(text: str) -> str:
+    """Return a text that matplotlib draws as it is, line by line: it would be cut as one."""
     return "\n".join(map(figure_text, text.split("\n")))
 
 
@@ -71,17 +74,22 @@ def _foot(card: Card) -> str:
     sha256, date = card.victim.get("sha256"), card.run.get("date")
     known = [
         f"suite {card.suite}", f"weights {str(sha256)[:8]}" if sha256 else "", (date or "")[:10],
-        f"{len(card.checks) - len(card.failed)} of {len(card.checks)} checks passed",
+        f"{len(card.checks) - len(card.failed)} of {len(card.checks)} checks passed"
+        if card.checks
+        else "no checks",
     ]  # fmt: skip
     return f"lightning_hash audit: {', '.join(filter(None, known))}"
 
 
-def _draw_bars(axes: Any, card: Card) -> None:
-    pairs: list[tuple[str, Side]] = []
+def _pairs(card: Card) -> list[tuple[str, Side]]:
+    found: list[tuple[str, Side]] = []
     for threat in card.threats:
         sides = (("MAP", threat.untargeted), ("t-MAP", threat.targeted))
-        pairs += [(f"{name}, {threat.name}", side) for name, side in sides if side is not None]
-    shown = pairs[:MOST]
+        found += [(f"{name}, {threat.name}", side) for name, side in sides if side is not None]
+    return found
+
+
+def _draw_bars(axes: Any, shown: Sequence[tuple[str, Side]]) -> None:
     for place, (_, side) in enumerate(shown):
         for shift, value, colour, name in (
             (-0.19, side.clean, BLUE, "clean"), (0.19, side.worst, ORANGE, "worst case"),
