@@ -77,6 +77,7 @@ PRESETS = {  # the attack, epsilon, and the step's rule, rate and momentum
     "dhta_code": ("dhta-code", 0.032, (f"{LH}NormalizedStep", 1.0, None)),
     "p2p": ("p2p", 0.032, PGD),
     "feature": ("feature", 0.032, SIGN),
+    "feature_shift": ("feature-shift", 8 / 255, APGD),
     "noise": ("noise", 0.032, (None, None, None)),
     "cgat": ("cgat", 8 / 255, TWO),
     "cgat_targeted": ("cgat-targeted", 8 / 255, TWO),

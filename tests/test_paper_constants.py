@@ -96,6 +96,11 @@ TABLE = {
         ("AutoAttack: 8/255", "model.epsilon", 8 / 255), ("HAG Eq. 6", OBJECTIVE, "HAG"),
         ("losses of two iterations are compared", "model.alpha.init_args", ONE),
     ],
+    "attack/feature_shift": [
+        ("AutoAttack: n_iter=100", "trainer.max_epochs", 100), ("Alg. 1", STEP, "APGD"),
+        ("AutoAttack: 8/255", "model.epsilon", 8 / 255), ("ours", OBJECTIVE, "FeatureShift"),
+        ("no gradient at the clean query", "model.start_seed", 0),
+    ],
     "attack/apgd_l2": [
         ("RobustBench: L2 0.5 at 32 x 32", "model.epsilon", 0.5),
         ("RobustBench", "model.budget", "L2"),

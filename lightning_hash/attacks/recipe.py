@@ -109,7 +109,8 @@ class Recipe:
         """Return the attack on surrogates at whose end a search begins, where it does.
 
         Raises:
-            ValueError: if the two have different goals, or the step is a search too.
+            ValueError: if the two have different goals, the step is a search too, or there is no
+                gradient where it begins.
         """
         start = self.start_at
         if not isinstance(start, SurrogateStart):
@@ -125,6 +126,7 @@ class Recipe:
             part = "step" if made.searches else "objective"
             msg = f"start.{part}: SurrogateStart follows a gradient; give HAG and a step rule"
             raise ValueError(msg)
+        made._check_start()
         if made.reference.targeted != self.reference.targeted:
             kinds = ["targeted" if r.reference.targeted else "untargeted" for r in (made, self)]
             msg = (
@@ -186,6 +188,7 @@ class Recipe:
             )
             raise ValueError(msg)
         self._check_oracle(rule)
+        self._check_start()
         for name, stops in (
             ("stop_finished", self.stop_finished),
             ("stop_at", self.stop_at is not None),
@@ -200,6 +203,15 @@ class Recipe:
                 )
                 raise ValueError(msg)
         self._check_stop_at()
+
+    def _check_start(self) -> None:
+        clean = self.start_seed is None and self.start_at is None and self.inputs is None
+        if self.objective.flat_at_clean and clean:
+            msg = (
+                f"objective {self.objective.name} has a gradient of 0 at the clean query, where "
+                "this attack begins; give start_seed, which begins at a random place in the budget"
+            )
+            raise ValueError(msg)
 
     def _check_stop_at(self) -> None:
         if self.stop_at is None:

@@ -26,6 +26,7 @@ class Known:
             ``None`` where no target was drawn.
         anchor_features: ``(Q, D)``, what the hash layer sees of the items of each anchor set, on
             average; ``None`` unless the reference consists of features.
+        clean_features: ``(Q, D)``, what it sees of the clean queries; ``None`` likewise.
         labels: ``(Q, C)`` of 0/1, the queries' own.
         target_labels: ``(Q, C')`` of 0/1, those of the targets, or ``None``.
         database: codes ``(N, K)`` of -1/+1 and labels ``(N, C)`` of the database, or ``None``.
@@ -39,6 +40,7 @@ class Known:
     clean_logits: Tensor
     anchor_codes: Tensor | None = None
     anchor_features: Tensor | None = None
+    clean_features: Tensor | None = None
     labels: Tensor | None = None
     target_labels: Tensor | None = None
     database: tuple[Tensor, Tensor] | None = None
@@ -126,6 +128,19 @@ class AnchorFeatures(Reference):
         if known.anchor_features is None:
             raise ValueError(_no_target("AnchorFeatures"))
         return known.anchor_features
+
+
+class CleanFeatures(Reference):
+    """What the hash layer sees of each clean query."""
+
+    sees, is_code = "features", False
+
+    def __call__(self, known: Known) -> Tensor:
+        """Return the features ``(Q, D)``."""
+        if known.clean_features is None:
+            msg = "CleanFeatures needs the features of the clean queries; give a named backbone"
+            raise ValueError(msg)
+        return known.clean_features
 
 
 class OfLabel(Reference):

@@ -4,6 +4,7 @@ An attack that cannot work looks like a victim that cannot be attacked. Each dou
 once as a warning, and stands in the result rows as ``warnings``.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -11,9 +12,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_hash.attacks import Budget, Perturbation, Queries
-from lightning_hash.functional import RankingOptions, average_precision, frame_mask
-from lightning_hash.functional.options import counted
+from lightning_hash.functional import RankingOptions, frame_mask
 from lightning_hash.models.network import HashNetwork
+from lightning_hash.modules.chance import gain_over_chance
 from lightning_hash.modules.databases import Databases
 from lightning_hash.utils.distributed import any_process, gather_objects, sum_over_processes
 from lightning_hash.victims.foreign import ForeignNetwork
@@ -28,9 +29,6 @@ FEW = 10
 TWICE, CLOSE, NEAR = 4, 1e-3, 0.05
 # Less of the budget used, and less of the way gone, is an attack that was too short.
 USED, MOVED = 0.5, 0.5
-# Standard errors above chance from which on a MAP is more than chance; of fewer codes than LEAST
-# the standard error itself is chance, and what is above chance is not doubted.
-ERRORS, LEAST = 2, 5
 
 
 def say(doubts: Sequence[str]) -> None:
@@ -129,19 +127,39 @@ def _differs(batches: Sequence[Queries], logits: Callable[..., Tensor]) -> tuple
         rows = slice(start, stop)
         return logits(queries.inputs[rows], *queries.lengths_of(rows))
 
-    one, other = passed(0, TWICE), passed(0, TWICE)
-    largest = one.abs().max()
+    again, apart = pass_again(passed, min(TWICE, len(queries.index)))
+    return again > CLOSE, apart > NEAR
+
+
+def pass_again(passed: Callable[[int, int], Tensor], count: int) -> tuple[float, float]:
+    """Measure how far logits of the same queries lie apart.
+
+    Args:
+        passed: ``(start, stop) -> (n, K)``, passes some of the queries as one batch.
+        count: queries to pass.
+
+    Returns:
+        The largest difference between two passes, and between a pass and passes of two halves, each
+        over the largest logit. Fewer than ``TWICE`` queries are not halved.
+    """
+    one, other = passed(0, count), passed(0, count)
     apart = other
-    if len(one) == TWICE:  # halves of two: exported programs may refuse batches of one
-        apart = torch.cat([passed(0, TWICE // 2), passed(TWICE // 2, TWICE)])
-    return differ(other, one), bool((one - apart).abs().max() > NEAR * largest)
+    if count >= TWICE:  # halves of two: exported programs may refuse batches of one
+        apart = torch.cat([passed(0, count // 2), passed(count // 2, count)])
+    return difference(other, one), difference(apart, one)
+
+
+def difference(one: Tensor, other: Tensor) -> float:
+    """Return the largest difference of logits ``(B, K)``, over the largest of ``other``."""
+    if not len(one):
+        return 0.0
+    most, largest = (float(each.abs().max()) for each in (one - other, other))
+    return most / largest if largest else (math.inf if most else 0.0)
 
 
 def differ(one: Tensor, other: Tensor) -> bool:
     """Return whether logits of the same queries ``(B, K)`` differ by more than rounding."""
-    if not len(one):
-        return False
-    return bool((one - other).abs().max() > CLOSE * other.abs().max())
+    return difference(one, other) > CLOSE
 
 
 def _of_outputs(victim: Victim, logits: Tensor) -> list[str]:
@@ -166,8 +184,8 @@ def _of_codes(what: str, codes: Tensor, labels: Tensor | None) -> list[str]:
     """Doubt codes of which one has nearly all items, unless one label has as many."""
     if len(codes) < FEW:
         return []
-    share = _largest_share(codes)
-    if share < COLLAPSED or (labels is not None and _largest_share(labels) >= share):
+    share = largest_share(codes)
+    if share < COLLAPSED or (labels is not None and largest_share(labels) >= share):
         return []
     return [
         f"the victim has collapsed: one code for {share:.0%} of the {what}, so that a ranking says "
@@ -175,32 +193,10 @@ def _of_codes(what: str, codes: Tensor, labels: Tensor | None) -> list[str]:
     ]
 
 
-def _largest_share(rows: Tensor) -> float:
+def largest_share(rows: Tensor) -> float:
+    """Return the share of rows ``(N, ...)`` that are equal to the most frequent one."""
     _, counts = torch.unique(rows, dim=0, return_counts=True)
     return float(counts.max()) / len(rows)
-
-
-def chance_of(labels: Tensor, database_labels: Tensor, ranking: RankingOptions) -> Tensor:
-    """Return the AP that a ranking at random has on average, float64 ``(Q,)``.
-
-    It is the exact average over all orders of the database. For a whole database it is close to the
-    share of relevant items; with a ``top_k`` it depends on the normalizer too.
-
-    Args:
-        labels: ``(Q, C)`` of 0/1.
-        database_labels: ``(N, C)`` of 0/1.
-        ranking: top_k and normalizer.
-
-    Example:
-        >>> labels = torch.tensor([[1, 0]])
-        >>> database = torch.tensor([[1, 0], [0, 1], [0, 1], [0, 1]])
-        >>> chance_of(labels, database, RankingOptions(top_k=1))
-        tensor([0.2500], dtype=torch.float64)
-    """
-    one, other = torch.ones(len(labels), 1), torch.ones(len(database_labels), 1)
-    return average_precision(
-        one, other, labels, database_labels, top_k=ranking.top_k, normalizer=ranking.normalizer
-    )
 
 
 def _of_map(
@@ -211,38 +207,16 @@ def _of_map(
     ranking: RankingOptions,
 ) -> list[str]:
     """Doubt a clean MAP that cannot be told from that of a ranking at random."""
-    chance = chance_of(labels, database_labels, ranking)
-    if chance.isnan().all():
+    gain = gain_over_chance(codes, database_codes, labels, database_labels, ranking)
+    if gain is None:
         return ["no query has a relevant item in the database: MAP says nothing"]
-    clean = average_precision(
-        codes, database_codes, labels, database_labels, top_k=ranking.top_k,
-        normalizer=ranking.normalizer, ties=ranking.ties,
-    )  # fmt: skip
-    kept = ~clean.isnan() if ranking.empty == "skip" else torch.ones_like(clean, dtype=torch.bool)
-    clean, chance = (counted(values[kept], "zero") for values in (clean, chance))
-    gain = clean - chance
-    error = _error_of_mean(gain, codes[kept])
-    errors = ERRORS if len(torch.unique(codes[kept], dim=0)) >= LEAST else 0
-    if error is None or float(gain.mean()) > errors * error:
+    if gain.is_real:
         return []
     return [
-        f"clean MAP is {float(clean.mean()):.4f}, at chance ({float(chance.mean()):.4f}, standard "
-        f"error of the difference {error:.4f}): there is no retrieval to attack; are these the "
-        "victim's weights, database and preprocess?"
+        f"clean MAP is {gain.clean:.4f}, at chance ({gain.chance:.4f}, standard "
+        f"error of the difference {gain.error:.4f}): there is no retrieval to attack; are these "
+        "the victim's weights, database and preprocess?"
     ]
-
-
-def _error_of_mean(values: Tensor, codes: Tensor) -> float | None:
-    """Return the standard error of a mean over queries, of which those of one code count as one.
-
-    They retrieve one ranking, so that their values are no independent draws.
-    """
-    groups, group = torch.unique(codes, dim=0, return_inverse=True)
-    if len(groups) < 2:
-        return 0.0 if len(values) > 1 and float(values.mean()) <= 0 else None
-    sums = values.new_zeros(len(groups)).index_add_(0, group, values - values.mean())
-    spread = sums.square().sum() * len(groups) / (len(groups) - 1)
-    return float(spread.sqrt()) / len(values)
 
 
 def _of_targets(targets: Tensor, labels: Tensor | None, *, candidates: bool) -> list[str]:

@@ -180,14 +180,18 @@ class CleanPass:
             ValueError: if the reference needs what is not there.
         """
         targets, databases = queries.targets, self.databases
-        features = reference.sees == "features" and targets is not None
+        features = reference.sees == "features"
+        anchors = features and reference.targeted and targets is not None
         train = None if databases is None else databases.train
         asking = None if databases is None else databases.queries
         queries.reference = reference(
             Known(
                 queries.clean_logits,
                 None if targets is None else targets.anchor_codes.to(queries.clean_logits),
-                anchor_features=self._anchor_features(queries, items) if features else None,
+                anchor_features=self._anchor_features(queries, items) if anchors else None,
+                clean_features=(
+                    self._clean_features(queries) if features and not reference.targeted else None
+                ),
                 labels=queries.labels,
                 target_labels=None if targets is None else targets.labels,
                 database=None if databases is None else _columns(databases.database),
@@ -201,6 +205,20 @@ class CleanPass:
             is_goal = reference.is_code or targets is None
             goal = queries.reference if is_goal else cast(Targets, targets).anchor_codes
             queries.goal = goal.to(queries.clean_logits)
+
+    @torch.no_grad()
+    def _clean_features(self, queries: Queries) -> Tensor:
+        """Return the features ``(B, D)`` of clean queries, in parts where memory holds no more."""
+        if not len(queries.index):
+            return queries.clean_logits.new_empty(0, 0)
+        whole = (queries.inputs, *queries.lengths_of())
+
+        def work(size: int) -> Tensor:
+            parts = zip(*(torch.split(each, size) for each in whole), strict=True)
+            return torch.cat([self.victim.with_features(*part)[1] for part in parts])
+
+        with self.context():
+            return self.victim.at_a_time.run(len(queries.index), work)
 
     def _anchor_features(self, queries: Queries, items: Any) -> Tensor:
         """Return the mean features ``(B, D)`` of each query's anchor set."""

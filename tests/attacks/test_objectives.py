@@ -9,6 +9,7 @@ from lightning_hash.attacks import (
     THA,
     AnchorCode,
     CgAT,
+    FeatureShift,
     HAGCode,
     Known,
     Noise,
@@ -220,6 +221,7 @@ def test_objectives_say_what_they_need():
     for objective, *expected in (
         (HAG(), False, False, False, logits), (HAGCode(), False, False, False, logits),
         (Noise(), False, False, False, logits), (AnchorCode(), True, True, False, logits),
+        (FeatureShift(), False, False, False, features),
         (TargetFeatures(), True, True, False, features), (CgAT(), False, True, False, logits),
         (CgAT(targeted=True), True, True, False, logits), (SAAT(), False, True, False, logits),
         (SAAT(voters="train"), False, True, True, logits), (PTA(), True, True, False, logits),
@@ -230,7 +232,9 @@ def test_objectives_say_what_they_need():
         found = [needs.targeted, needs.needs_database, needs.needs_train, needs.sees]
         assert found == expected, objective.name
         assert objective.iterative == (objective.name != "noise")
-        assert needs.is_code == (objective.name not in ("pta", "sdha", "sdha-targeted", "feature"))
+        no_code = ("pta", "sdha", "sdha-targeted", "feature", "feature-shift")
+        assert needs.is_code == (objective.name not in no_code)
+        assert objective.flat_at_clean == (objective.name == "feature-shift")
 
 
 def test_voters_are_known():
@@ -255,6 +259,33 @@ def test_target_features_is_the_mean_squared_distance():
     assert losses.tolist() == pytest.approx([(4 + 1) / 3])
     with pytest.raises(ValueError, match="AnchorFeatures needs a target per query"):
         TargetFeatures().reference(Known(torch.zeros(1, 2)))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_feature_shift_against_its_oracle_at_any_scale(scale):
+    features, clean = torch.randn(2, 5, 7).unbind()
+    losses = FeatureShift()(features * scale, clean * scale, 0.3)
+    rows = zip(features.tolist(), clean.tolist(), strict=True)
+    expected = [reference.feature_shift_loss(*row) for row in rows]
+    assert losses.tolist() == pytest.approx(expected, rel=1e-5)
+    assert all(loss < 0 for loss in expected)
+
+
+def test_feature_shift_of_features_that_are_all_zero():
+    """As a ReLU that is dead for a query leaves them."""
+    losses = FeatureShift()(torch.tensor([[3.0, 1.0]]), torch.zeros(1, 2), 1.0)
+    assert losses.tolist() == [reference.feature_shift_loss([3.0, 1.0], [0.0, 0.0])] == [-5.0]
+
+
+def test_feature_shift_leads_away_and_is_flat_where_it_begins():
+    clean = torch.tensor([[1.0, -2.0]])
+    at_clean, beside = (clean + change for change in (0.0, torch.tensor([[0.1, -0.1]])))
+    for place, slope in ((at_clean, [0.0, 0.0]), (beside, [-0.04, 0.04])):
+        place.requires_grad_()
+        FeatureShift()(place, clean, 1.0).sum().backward()
+        assert place.grad[0].tolist() == pytest.approx(slope, abs=1e-6)  # 2 / 2 * 0.1 / 2.5
+    with pytest.raises(ValueError, match="CleanFeatures needs the features of the clean queries"):
+        FeatureShift().reference(Known(torch.zeros(1, 2)))
 
 
 def test_finished_queries():

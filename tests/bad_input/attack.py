@@ -124,6 +124,7 @@ SEARCHES = {  # behind a preset of a search
 OTHERS = {
     "--model.oracle Oracle": "step SGD takes the gradient, which no oracle shows; leave oracle",
     "--config attack/apgd --model.step.rho 2": "rho must be in [0, 1], got 2",
+    "--config attack/feature_shift --model.start_seed null": "of 0 at the clean query, where this",
     "--config attack/apgd --model.stop_finished true": "the victim sees others with APGD",
     "--config attack/apgd_l2 --model.epsilon 0": "epsilon must be positive and finite, got 0",
     "--config attack/nes --model.step.pairs 0": "pairs must be positive, got 0",

@@ -12,6 +12,7 @@ from lightning_hash.attacks import (
     AlphaSchedule,
     AnchorCode,
     CgAT,
+    FeatureShift,
     TargetChoice,
     TargetFeatures,
 )
@@ -26,6 +27,7 @@ OBJECTIVES = {
     "DHTA": (AnchorCode, {}),
     "P2P": (AnchorCode, {"targets": TargetChoice(n_t=1)}),
     "feature": (TargetFeatures, {"targets": TargetChoice(n_t=1)}),
+    "feature shift": (FeatureShift, {"start_seed": 0}),
     "SAAT": (SAAT, {"start_seed": 0}),
     "CgAT": (CgAT, {"start_seed": 0, "alpha": AlphaSchedule([1.0], [0.0])}),
 }

@@ -13,11 +13,14 @@ from lightning_hash.attacks import (
     AnchorCode,
     CgAT,
     DiverseInputs,
+    FeatureShift,
     HAGCode,
+    LInf,
     MomentumSignStep,
     NesterovSignStep,
     Noise,
     NormalizedStep,
+    PerQuery,
     SignStep,
     TargetChoice,
     TargetFeatures,
@@ -432,9 +435,52 @@ def test_an_objective_that_sees_features_pulls_them_to_the_anchor_sets(tmp_path,
     assert rows_of(scores, attack="feature", metric="t_map", quantized=True)
 
 
+@pytest.mark.parametrize("batch_size", [4, 13])
+def test_feature_shift_pushes_features_from_those_of_the_clean_queries(tmp_path, blobs, batch_size):
+    victim = build_model("convnet", bits=8).eval().requires_grad_(requires_grad=False)
+    step = partial(SGD, lr=0.1)
+    module = make(
+        victim, objective=FeatureShift(), step=step, kernels="float32", start_seed=3,
+        batch_size=batch_size,
+    )  # fmt: skip
+    outcome = run_attack(trainer(tmp_path, 4), module, blobs).outcome()
+    clean = torch.stack([torch.as_tensor(item[0]) for item in blobs.query_set])
+    features = victim.features(clean)
+    made = PerQuery(clean, LInf("10/255"))
+    made.draw(clean, torch.arange(13), 3)
+    (delta,) = made.parameters()
+    far = [(victim.features(clean + delta) - features).square().mean(dim=1)]
+    optimizer = step([delta])
+    for _ in range(4):
+        optimizer.zero_grad()
+        distance = (victim.features(clean + delta) - features).square().mean(dim=1)
+        (-distance / features.square().mean(dim=1)).sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            delta.copy_(project(delta, clean, 10 / 255))
+    torch.testing.assert_close(
+        outcome.tensors["perturbation"], delta.detach(), rtol=1e-3, atol=1e-6
+    )
+    far.append((victim.features(clean + delta) - features).square().mean(dim=1))
+    assert (far[1] > 1.5 * far[0]).all()
+
+
+def test_feature_shift_needs_a_start(tmp_path, blobs):
+    victim = build_model("convnet", bits=8).eval().requires_grad_(requires_grad=False)
+    options = {"victim": victim, "objective": FeatureShift()}
+    with pytest.raises(ValueError, match="feature-shift has a gradient of 0 at the clean query"):
+        attack(tmp_path, blobs, **options)
+    diverse = DiverseInputs(probability=1.0)  # what the victim sees is then elsewhere
+    for more in ({"start_seed": 0}, {"inputs": diverse}):
+        found = attack(tmp_path, blobs, 2, **options, **more)
+        assert rows_of(found, attack="feature-shift", metric="map")
+    assert not found.rows[-1]["warnings"] or "exactly zero" not in found.rows[-1]["warnings"]
+
+
 def test_features_of_a_foreign_network_are_not_known(blobs):
-    with pytest.raises(ValueError, match="give a victim of a named backbone"):
-        make(objective=TargetFeatures())
+    for objective in (TargetFeatures(), FeatureShift()):
+        with pytest.raises(ValueError, match="give a victim of a named backbone"):
+            make(objective=objective)
 
 
 def test_label_codes_come_from_the_database(tmp_path, blobs):

@@ -13,13 +13,8 @@ from lightning_hash.attacks import HAG, AnchorCode, LInf, Noise, SignStep, Targe
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.functional import RankingOptions, average_precision
 from lightning_hash.models import build_model
-from lightning_hash.modules.doubts import (
-    _error_of_mean,
-    _of_map,
-    chance_of,
-    doubts_after,
-    share_of_way,
-)
+from lightning_hash.modules.chance import _error_of_mean, chance_of
+from lightning_hash.modules.doubts import _of_map, doubts_after, share_of_way
 from lightning_hash.modules.gradient_watch import GradientWatch
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.victims.foreign import ForeignNetwork

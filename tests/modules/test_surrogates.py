@@ -16,6 +16,7 @@ from lightning_hash.attacks import (
     Box,
     CandidateAttack,
     CgAT,
+    FeatureShift,
     Hinge,
     Noise,
     Oracle,
@@ -422,6 +423,9 @@ REFUSED = {
     },
     "start.objective: dhta is targeted, the search's untargeted; give one that is untarget": {
         "step": blind, "objective": Hinge(), "start": SurrogateStart(objective=AnchorCode()),
+    },
+    "feature-shift has a gradient of 0 at the clean query": {
+        "step": blind, "objective": Hinge(), "start": SurrogateStart(objective=FeatureShift()),
     },
     "iterations must be at least 1, got 0": {"start": lambda: SurrogateStart(iterations=0)},
     "run /none: perturbations.safetensors is not in it": {"start": lambda: RunStart("/none")},

@@ -93,6 +93,13 @@ def pta_loss(logits, positives, negatives, alpha, temperature):
     return 1 - sum(shares) / len(shares)
 
 
+def feature_shift_loss(features, clean):
+    """Ours: minus the mean squared change of the features over their own mean square."""
+    change = sum((a - b) ** 2 for a, b in zip(features, clean, strict=True)) / len(clean)
+    size = sum(b * b for b in clean) / len(clean)
+    return -change / size if size else -change
+
+
 def sdha_loss(logits, codes, alpha, targeted):
     """`surrogate_func`, `surrogate_func_targeted` and `sdha_loss` (model/attack_model/sdha.py).
 

@@ -4,7 +4,7 @@ from lightning_hash.attacks.objectives.anchor import AnchorCode
 from lightning_hash.attacks.objectives.base import Objective
 from lightning_hash.attacks.objectives.candidate import CandidateAttack
 from lightning_hash.attacks.objectives.centers import SAAT, THA, CgAT
-from lightning_hash.attacks.objectives.feature import TargetFeatures
+from lightning_hash.attacks.objectives.feature import FeatureShift, TargetFeatures
 from lightning_hash.attacks.objectives.hag import HAG, HAGCode
 from lightning_hash.attacks.objectives.hinge import Hinge
 from lightning_hash.attacks.objectives.joint import JointObjective
@@ -23,6 +23,7 @@ __all__ = [
     "AnchorCode",
     "CandidateAttack",
     "CgAT",
+    "FeatureShift",
     "HAGCode",
     "Hinge",
     "JointObjective",

@@ -23,12 +23,15 @@ class Objective(Part, nn.Module, ABC):
             stays as it was drawn.
         compares_layers: whether it is also given, in a column behind the logits, how unlike the
             victim's Conv2d outputs are for perturbed images and for the perturbation alone.
+        flat_at_clean: whether its gradient is 0 at the clean query, so that an attack must begin
+            elsewhere.
     """
 
     name: str
     reference: Reference
     iterative: bool = True
     compares_layers: bool = False
+    flat_at_clean: bool = False
 
     @abstractmethod
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:
