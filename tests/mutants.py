@@ -2,10 +2,10 @@
 
 A seeded sample of small changes (an operator, a comparison, a constant, a reduction, a dropped
 statement) in functional/, losses/, metrics/ and attacks/. Each is tried in a process of its own by
-the tests that enter the changed function, fastest first, until one fails. What the tests enter is
-traced once before. Left out are the changes in tests/equal_in_effect.py, and lines that end in
-``# pragma: no mutate``: they hold what no result depends on, such as the size of a block, or what
-a GPU alone runs.
+the tests that enter the changed function, those of the module's own file first, then the fastest,
+until one fails. What the tests enter is traced once before. Left out are the changes in
+tests/equal_in_effect.py, and lines that end in ``# pragma: no mutate``: they hold what no result
+depends on, such as the size of a block, or what a GPU alone runs.
 """
 
 import argparse
@@ -411,7 +411,9 @@ def main():
         key = f"{mutant.file}:{mutant.function}"
         tests = entered.get(key, ()) if mutant.function else inside[mutant.file]
         kept, total = {}, 0.0
-        for test in sorted((each for each in tests if each in seconds), key=seconds.get):
+        own = f"/test_{Path(mutant.file).stem.strip('_')}.py::"
+        order = sorted((own not in each, seconds[each], each) for each in tests if each in seconds)
+        for _, _, test in order:
             total += seconds[test]
             if kept and total > options.budget:
                 break
