@@ -27,6 +27,8 @@ EQUAL = (
      "one draw that has a chance of e^-40"),
     ("losses/pairs.py", "if other_logits is None or other_labels is None", "Or -> And",
      "one is None where the other is, by the check before"),
+    ("attacks/around.py", "before = [parameter.detach()", "detach -> clone",
+     "it is only copied from, under no_grad"),
     ("attacks/asking_queries.py", "counts = torch.zeros(len(codes)", "zeros -> ones",
      "rows of queries that nobody asks are not read"),
     ("attacks/box.py", "def __init__(self, epsilon", "1.0 -> 2.0", "it is not looked at"),

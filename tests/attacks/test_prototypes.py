@@ -81,6 +81,9 @@ def test_a_network_is_a_function_of_the_seed_and_learnt_once(monkeypatch):
     assert torch.equal(PrototypeCodes(steps=3)(state), found)
     assert not torch.equal(PrototypeCodes(steps=3, seed=1)(state), found)
     assert not torch.equal(PrototypeCodes("train", steps=3)(known(targets, train=items(9))), found)
+    codes, labels = state.voters
+    for other in ((codes, labels.roll(1, 0)), (-codes, labels)):  # either is other voters
+        assert not torch.equal(first(Known(**{**vars(state), "voters": other})), found)
     monkeypatch.setattr(PrototypeCodes, "_train", None)  # another batch of the same attack
     few = Known(
         **{**vars(state), "clean_logits": torch.zeros(2, BITS), "target_labels": targets[:2]}
