@@ -25,6 +25,7 @@ from lightning_hash.audits.member_run import (
     with_targets,
 )
 from lightning_hash.audits.own_results import OwnResults, labels_by_results
+from lightning_hash.audits.strips import strips
 from lightning_hash.audits.suite import V1, K, Member, Suite
 from lightning_hash.audits.threats import Threat
 from lightning_hash.audits.worst import Worst, ap_per_query, estimate, first_relevant, spread
@@ -160,6 +161,7 @@ class Audit:
             self.queries: list[dict[str, Any]] = [
                 {"members": {}, "worst": {}, "best": {}} for _ in self.chosen
             ]
+            self.runs: dict[str, dict[str, MemberRun]] = {}
             for threat in self.wanted.threats:
                 threats.append(self._threat(threat))
             return self._card(threats, time.monotonic() - started)
@@ -323,6 +325,7 @@ class Audit:
             if left:
                 started = time.monotonic()
                 run = runner.run(threat, member, [self.chosen[row] for row in left])
+                self.runs.setdefault(threat.name, {})[member.name] = run
                 rows, labels = order_of(run, self.chosen), _labels(run, targeted=targeted)
                 ap = ap_per_query(run.codes, labels, items, self.wanted.ranking)
                 found = dict(zip(rows.tolist(), ap.tolist(), strict=True))
@@ -402,7 +405,14 @@ class Audit:
             input_shape=tuple(self.source.input_shape), chance=float(chance.nan_to_num(0).mean()),
             threats=tuple(threats), checks=self._checks(threats), queries=queries,
         )  # fmt: skip
-        found = AuditCard.of(card)
+        pictures = []
+        if self.trainer.is_global_zero:
+            first = threats[0].name
+            pictures = strips(
+                card, self.source, self.databases.database, self.runs.get(first, {}),
+                self.folder / first,
+            )  # fmt: skip
+        found = AuditCard.of(card, pictures)
         if self.trainer.is_global_zero:
             found.save(self.folder)
         self.trainer.strategy.barrier()

@@ -6,8 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning import seed_everything
+from pytorch_lightning import Callback, seed_everything
 from pytorch_lightning.utilities import rank_zero_only
+from rich.table import Table
 from torch import Tensor
 
 from lightning_hash.audits.audit import Audit, Wanted
@@ -26,9 +27,11 @@ from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.trainer import HashTrainer, quiet_trainers
 from lightning_hash.functional import RankingOptions
 from lightning_hash.reports.audit_card import AuditCard
+from lightning_hash.results.card import ThreatResult
 from lightning_hash.results.tables import print_table
-from lightning_hash.utils.escapes import visible
+from lightning_hash.utils.escapes import terminal, visible
 from lightning_hash.utils.places import check_inside, check_name, check_no_way_out
+from lightning_hash.utils.progress import shows_bars
 from lightning_hash.utils.volume import Volume, volume
 from lightning_hash.utils.whole_file import ready_folder
 from lightning_hash.victims.resolve import DEFAULT_VICTIM, as_victim
@@ -68,7 +71,10 @@ def make_parser() -> OneLineParser:
     parser.set_defaults(VERBS["audit"].defaults)
     parser.add_argument("--ranking", type=RankingOptions, default=RankingOptions())
     for name, option in OPTIONS.items():
-        parser.add_argument(f"--{name}", **option._asdict())
+        if option.type is bool:
+            parser.add_argument(f"--{name}", action="store_true", help=option.help)
+        else:
+            parser.add_argument(f"--{name}", **option._asdict())
     return parser
 
 
@@ -92,14 +98,42 @@ def _audit(parser: OneLineParser, options: Any) -> int:
     audit = Audit(victim, made.data, wanted, root, make_trainer, _tell)
     card = audit.run()
     if _is_first() and volume() is not Volume.QUIET:
-        for table in card.tables():
-            print_table(table)
+        for threat in card.threats:
+            print_table(_table(threat))
     if _is_first():
         print(visible(card.sentence))
         for warning in card.warnings:
             print(visible(f"doubtful: {warning}"))
         print(visible(str(audit.folder / "card.html")))
     return 0
+
+
+def _table(threat: ThreatResult) -> Table:
+    """Return the members of a threat as a table."""
+    epsilon = f"{'L2' if threat.norm == 'l2' else 'L-infinity'} {threat.epsilon}"
+    asked = f", {threat.sees}, {threat.questions} questions" if threat.questions else ""
+    table = Table(title=f"{threat.name}: {epsilon}{asked}", title_justify="left")
+    table.add_column("attack")
+    for header in ("MAP", "t-MAP", "worst for", "left alone", "seconds"):
+        table.add_column(header, justify="right")
+    for side, targeted in ((threat.untargeted, False), (threat.targeted, True)):
+        if side is None:
+            continue
+
+        def add(name: str, value: object, *more: str, aimed: bool = targeted) -> None:
+            table.add_row(terminal(name), *(("", str(value)) if aimed else (str(value), "")), *more)
+
+        add("clean queries", side.clean)
+        if side.noise is not None:
+            add("noise", side.noise)
+        for member in side.members:
+            counts = str(member.won), str(member.left_alone), f"{member.seconds:.0f}"
+            add(member.name, member.result, *counts)
+        add("worst case", side.worst)
+        if side.ceiling is not None:
+            add("ceiling", side.ceiling)
+        table.add_section()
+    return table
 
 
 def _is_first() -> bool:
@@ -119,12 +153,16 @@ def _trainer_maker(accelerator: str, devices: str) -> Callable[..., pl.Trainer]:
     nodes = 1 if started is None else started.nodes
     several = str(devices) != "1" or nodes > 1
 
+    def bars() -> list[Callback]:  # a line for each member is enough elsewhere
+        return [IterationProgress()] if shows_bars() else []
+
     def make(**more: Any) -> pl.Trainer:
         trainer = HashTrainer(
             accelerator=accelerator, devices=devices, num_nodes=nodes,
             enable_model_summary=False, log_every_n_steps=10,
             strategy="query_parallel" if several else "auto",
-            **{**more, "callbacks": [IterationProgress(), *more.get("callbacks", [])]},
+            enable_progress_bar=shows_bars(),
+            **{**more, "callbacks": [*bars(), *more.get("callbacks", [])]},
         )  # fmt: skip
         check_launched(trainer)
         return trainer
