@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lightning_hash.results.card_parts import (
+    CLEAN_QUERY,
     Check,
     Estimate,
     MemberResult,
@@ -20,6 +21,7 @@ from lightning_hash.utils.nearest import offer
 
 SCHEMA = 1
 __all__ = [
+    "CLEAN_QUERY",
     "SCHEMA",
     "Card",
     "Check",

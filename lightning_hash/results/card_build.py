@@ -12,6 +12,7 @@ from typing import Any
 
 from lightning_hash.results.card import SCHEMA, Card
 from lightning_hash.results.card_parts import (
+    CLEAN_QUERY,
     Check,
     Estimate,
     MemberResult,
@@ -28,7 +29,13 @@ LONGEST = 10_000  # characters of a text, and of a value in a mapping as JSON
 MOST = 100_000  # entries of a list
 ABOUT = ("id", "paper", "venue", "weights", "by")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # also of a file and of a column
-COLUMNS = ("worst", "worst_by", "best", "best_by")  # of queries.csv, so no names of members
+COLUMNS = (
+    CLEAN_QUERY,
+    "worst",
+    "worst_by",
+    "best",
+    "best_by",
+)  # of queries.csv, so no names of members
 _EPSILON = re.compile(r"\d{1,9}(\.\d{1,9})?(/[1-9]\d{0,8})?")
 _MAPPINGS = ("victim", "data", "ranking", "run")
 _TEXTS = ("victim.output", "ranking.relevance", "run.version", "run.date", "run.devices")
