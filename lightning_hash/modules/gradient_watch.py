@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_hash.attacks import Queries, Search
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.preparation import CleanPass
-from lightning_hash.utils.distributed import sum_over_processes
+from lightning_hash.utils.distributed import gather_objects, sum_over_processes
 from lightning_hash.victims.joint import member_bits, victim_names
 
 # Iterations that are looked at: a gradient may vanish where the perturbations begin, and come back.
@@ -97,6 +97,18 @@ class GradientWatch(Callback):
                     "needs no gradient"
                 ]
             )
+
+
+def flat_queries(attacks: Sequence[BatchAttack]) -> list[int]:
+    """Return the queries that no gradient has reached, by index, of all processes.
+
+    All processes call it together, behind the iterations.
+
+    Args:
+        attacks: this process's batches.
+    """
+    local = [int(i) for each in attacks for i in each.queries.index[_flat(each)].tolist()]
+    return sorted(index for part in gather_objects(local) for index in part)
 
 
 def _flat(attack: BatchAttack) -> Tensor:

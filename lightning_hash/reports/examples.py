@@ -98,13 +98,25 @@ def _attack_of(row: ResultRow) -> object:
     return setting_key(row), victim_key(row)
 
 
-def _read_strip(path: Path) -> bytes:
-    """Return a PNG as WebP, a quarter of its size."""
-    content, small = path.read_bytes(), io.BytesIO()
+def small_picture(content: bytes) -> bytes:
+    """Return a PNG as WebP, a quarter of its size.
+
+    Args:
+        content: the PNG.
+
+    Raises:
+        ValueError: if it has too many pixels.
+        OSError: if it is no PNG.
+    """
+    small = io.BytesIO()
     with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
         check_pixels(*picture.size)
         picture.convert("RGB").save(small, "WEBP", quality=QUALITY)
     return small.getvalue()
+
+
+def _read_strip(path: Path) -> bytes:
+    return small_picture(path.read_bytes())
 
 
 def _unlike_the_papers(run: RunFiles) -> int:

@@ -89,16 +89,29 @@ def render_page(
         HTML. Tables are sorted by a click on a heading where the browser runs scripts; all else is
         there without.
     """
+    shown = [each for each in sections if each.grids or each.pictures or each.items]
+    return render(
+        "page.html.j2", title=title, made=made, sections=shown, verdict=verdict, first=first
+    )
+
+
+def render(template: str, **values: object) -> str:
+    """Fill a template of this package.
+
+    Args:
+        template: its file.
+        values: what it is filled with; a text is shown as it is, whatever it holds.
+
+    Returns:
+        HTML.
+    """
     environment = Environment(
         loader=PackageLoader("lightning_hash.reports", "."), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True,
         finalize=_shown,
     )  # fmt: skip
     environment.filters["zip"] = zip
-    shown = [each for each in sections if each.grids or each.pictures or each.items]
-    return environment.get_template("page.html.j2").render(
-        title=title, made=made, sections=shown, verdict=verdict, first=first
-    )
+    return environment.get_template(template).render(**values)
 
 
 def _shown(value: object) -> object:

@@ -1,173 +1,36 @@
 """A card: what an audit says of one victim, as data. Written by audits, read by pages; no torch."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
+
+from lightning_hash.results.card_parts import (
+    Check,
+    Estimate,
+    MemberResult,
+    Point,
+    QueryResult,
+    Sees,
+    Side,
+    ThreatResult,
+)
+from lightning_hash.results.card_words import Protocol, sentence
+from lightning_hash.utils.nearest import offer
 
 SCHEMA = 1
-Sees = Literal["gradients", "codes", "distances", "ids"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A mean over queries.
-
-    Attributes:
-        value: the mean, in [0, 1].
-        se: its standard error over the queries; ``None`` of a single query.
-        n: queries that it is the mean of.
-    """
-
-    value: float
-    se: float | None
-    n: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemberResult:
-    """What one attack of the suite has come to.
-
-    Attributes:
-        name: of the member, such as ``apgd-hag``.
-        result: MAP, of a targeted member t-MAP, of the 8-bit images; a query that was left alone
-            counts with what the members before had made of it.
-        won: queries of which this member is the first to reach the worst AP (the best t-AP).
-        left_alone: queries that the members before had brought to the end already.
-        iterations: that were run.
-        questions: asked of the victim, mean per query; ``None`` of members that take gradients.
-        budget_used: mean share of the budget; ``None`` where nobody says.
-        seconds: time that it took.
-        warnings: of its run, one line each.
-        attack: the settings of the attack, as in its result rows.
-    """
-
-    name: str
-    result: Estimate
-    won: int
-    left_alone: int
-    iterations: int
-    questions: float | None
-    budget_used: float | None
-    seconds: float
-    warnings: tuple[str, ...] = ()
-    attack: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """The members of one goal, untargeted or targeted, and the worst case over them per query.
-
-    Attributes:
-        worst: mean over queries of the lowest AP (targeted: the highest t-AP) of any member.
-        clean: the same metric of the clean queries.
-        ceiling: t-MAP of the anchor codes themselves; ``None`` untargeted.
-        noise: the same metric of uniform noise in the budget; ``None`` where it was not tried.
-        broken: queries with nothing relevant (targeted: nothing but items of the target) among the
-            first ``k`` that they retrieve, whatever the order of ties.
-        k: how many that is; 10 in suite v1.
-        members: in the order in which they were run.
-    """
-
-    worst: Estimate
-    clean: Estimate
-    ceiling: Estimate | None
-    noise: Estimate | None
-    broken: int
-    k: int
-    members: tuple[MemberResult, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """A point of the curve of MAP against epsilon.
-
-    Attributes:
-        epsilon: such as ``4/255``.
-        worst: worst-case MAP at it.
-        broken: as in :class:`Side`.
-    """
-
-    epsilon: str
-    worst: Estimate
-    broken: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThreatResult:
-    """The answer under one threat model.
-
-    Attributes:
-        name: such as ``linf-8``.
-        norm: ``linf`` or ``l2``.
-        epsilon: in [0, 1] units, as a fraction such as ``8/255`` or a number such as ``0.5``.
-        sees: what the attacker sees of the victim.
-        questions: that he may ask about each query; ``None`` where he has gradients.
-        untargeted: MAP; ``None`` where there is nothing to rank.
-        targeted: t-MAP; ``None`` where there are no targets.
-        curve: MAP at several epsilons, the smallest first; empty where it was not wanted.
-        smallest: per query the smallest epsilon in [0, 1] units at which nothing relevant is left
-            in the first k, ``None`` where there is none up to the largest tried; empty where it was
-            not wanted.
-    """
-
-    name: str
-    norm: Literal["linf", "l2"]
-    epsilon: str
-    sees: Sees
-    questions: int | None
-    untargeted: Side | None
-    targeted: Side | None
-    curve: tuple[Point, ...] = ()
-    smallest: tuple[float | None, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One thing that would make the numbers not worth believing, and what was found.
-
-    Attributes:
-        name: of the check, such as ``zero-gradient``; the docs have a heading of this name.
-        threat: of which threat's numbers; ``None`` is the victim itself.
-        figure: what was measured; ``None`` where it could not be, which ``said`` explains.
-        threshold: what it is held against.
-        failed: whether the numbers are to be doubted.
-        said: one sentence with the figure.
-        remedy: what to do; empty where nothing is wrong.
-    """
-
-    name: str
-    threat: str | None
-    figure: float | None
-    threshold: float
-    failed: bool
-    said: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueryResult:
-    """A query, before and after.
-
-    Attributes:
-        index: in the query set.
-        path: as in the data's lists; empty without.
-        label: names of its labels, joined by ``|``.
-        target: the same of its target; empty without.
-        clean: AP of the clean query; ``None`` where it has no relevant item.
-        members: by threat and member (``linf-8/hag``) AP, or t-AP of a targeted one, of the 8-bit
-            image; a query that was left alone has no entry.
-        worst: by threat, the lowest AP and the member that was first to reach it.
-        best: by threat, the highest t-AP and the member that was first to reach it.
-    """
-
-    index: int
-    path: str
-    label: str
-    target: str
-    clean: float | None
-    members: Mapping[str, float]
-    worst: Mapping[str, tuple[float, str]]
-    best: Mapping[str, tuple[float, str]]
+__all__ = [
+    "SCHEMA",
+    "Card",
+    "Check",
+    "Estimate",
+    "MemberResult",
+    "Point",
+    "QueryResult",
+    "Sees",
+    "Side",
+    "ThreatResult",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,3 +66,98 @@ class Card:
     checks: tuple[Check, ...]
     queries: tuple[QueryResult, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def map(self) -> float | None:
+        """Clean MAP of the queries of the first threat; ``None`` where it is targeted alone."""
+        side = self.threats[0].untargeted
+        return None if side is None else side.clean.value
+
+    @property
+    def worst_map(self) -> float | None:
+        """Worst-case MAP under the first threat; ``None`` where it is targeted alone."""
+        side = self.threats[0].untargeted
+        return None if side is None else side.worst.value
+
+    @property
+    def worst_t_map(self) -> float | None:
+        """Worst-case t-MAP under the first threat; ``None`` where nothing was targeted."""
+        side = self.threats[0].targeted
+        return None if side is None else side.worst.value
+
+    @property
+    def broken(self) -> int | None:
+        """Queries left with nothing relevant in the first k, under the first threat."""
+        side = self.threats[0].untargeted
+        return None if side is None else side.broken
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that say that numbers of this card are to be doubted."""
+        return tuple(check for check in self.checks if check.failed)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The same as text: check and threat, what was found, what to do."""
+        return tuple(map(str, self.failed))
+
+    @property
+    def sentence(self) -> str:
+        """What the first threat does to the victim, from the numbers."""
+        return self.sentence_of(self.threats[0].name)
+
+    def threat(self, name: str) -> ThreatResult:
+        """Return the answer under a threat.
+
+        Args:
+            name: such as ``linf-8``.
+
+        Raises:
+            ValueError: if the audit had no such threat.
+        """
+        named = {threat.name: threat for threat in self.threats}
+        if name not in named:
+            msg = f"threat: this card has no {name!r}; {offer(name, list(named))}"
+            raise ValueError(msg)
+        return named[name]
+
+    def sentence_of(self, name: str, targeted: bool | None = None) -> str:
+        """Say in a sentence what a threat does to the victim, and what speaks against believing it.
+
+        Args:
+            name: of the threat.
+            targeted: which side; by default the untargeted one where there is one.
+
+        Raises:
+            ValueError: if there is no such threat.
+        """
+        protocol = Protocol(self.suite, self.ranking.get("relevance") == "clean", self.input_shape)
+        return sentence(self.threat(name), self.failed, protocol, targeted)
+
+    def worst_queries(self, count: int = 6, name: str | None = None) -> tuple[QueryResult, ...]:
+        """Return the queries that a threat harms most: the lowest worst AP first.
+
+        Among equals those of different labels come first, then those of the higher clean AP.
+
+        Args:
+            count: at most so many.
+            name: of the threat; the first by default. Where it is targeted alone, the highest t-AP
+                comes first.
+
+        Raises:
+            ValueError: if there is no such threat.
+        """
+        threat = self.threats[0] if name is None else self.threat(name)
+        aimed = threat.untargeted is None
+
+        def harm(query: QueryResult) -> float:
+            return -query.best[threat.name][0] if aimed else query.worst[threat.name][0]
+
+        found = [q for q in self.queries if threat.name in (q.best if aimed else q.worst)]
+        found.sort(key=lambda query: (harm(query), -(query.clean or 0.0), query.index))
+        seen: Counter[tuple[float, str]] = Counter()
+        turns: list[tuple[float, int, int]] = []
+        for place, query in enumerate(found):
+            turns.append((harm(query), seen[harm(query), query.label], place))
+            seen[harm(query), query.label] += 1
+        return tuple(found[place] for *_, place in sorted(turns)[:count])

@@ -108,17 +108,17 @@ def check_ranges(row: Row) -> None:
         value = row.get(path)
         check_kind(path, value, inner.kinds)
         if inner.least is not None and value is not None:
-            _check_range(path, value, inner.least)
+            check_range(path, value, inner.least)
     n, iteration, warnings = (row.get(name) for name in ("n", "iteration", "warnings"))
-    _check_range("value", row.get("value"), *_range_of(row))
-    _check_range("n", n, 1, row.get("data.n_query") or LARGEST)
-    _check_range("iteration", iteration, 0)
+    check_range("value", row.get("value"), *_range_of(row))
+    check_range("n", n, 1, row.get("data.n_query") or LARGEST)
+    check_range("iteration", iteration, 0)
     for name, most in (
         ("se", LARGEST), ("queries", LARGEST), ("queries_finished", LARGEST),
         ("n_empty", n), ("n_finished", n), ("budget_used", 1.0),
     ):  # fmt: skip
         if row.get(name) is not None:
-            _check_range(name, row.get(name), 0, most)
+            check_range(name, row.get(name), 0, most)
     iterations = row.get("attack.iterations")
     # Of several attacks put together each has its own.
     if iterations is not None and row.get("transfer") is None and iteration > iterations:
@@ -149,7 +149,18 @@ def _range_of(row: Row) -> tuple[float, float]:
     return -LARGEST, LARGEST
 
 
-def _check_range(path: str, value: float, least: float, most: float = LARGEST) -> None:
+def check_range(path: str, value: float, least: float, most: float = LARGEST) -> None:
+    """Check that a number is in its range, but for rounding.
+
+    Args:
+        path: its dotted path.
+        value: the number.
+        least: the lowest that may stand there.
+        most: the highest.
+
+    Raises:
+        ValueError: if it is out of the range.
+    """
     if not least - SLACK <= value <= most + SLACK:
         rule = f"at least {least:g}" if most == LARGEST else f"from {least:g} to {most:g}"
         msg = f"{path} must be {rule}, got {brief(value)}"

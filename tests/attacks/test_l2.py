@@ -119,6 +119,20 @@ def test_a_change_of_one_level_is_moved_where_another_is_enough():
     assert sorted(rounded.flatten().tolist()) == [100, 101]
 
 
+def test_what_is_moved_until_it_is_as_long_as_the_radius_stays():
+    """Of 0.8 and 0.6 levels, rounded to 1 and 1, the second goes back: the ball is full."""
+    inputs = torch.full((1, 1, 1, 2), 100 / 255)
+    moved = inputs + torch.tensor([[[[0.8, 0.6]]]]) / 255
+    assert L2("1/255").round_to_8bit(moved, inputs).flatten().tolist() == [101, 100]
+
+
+def test_a_ball_between_the_levels_holds_none_and_the_nearest_to_the_clean_values_are_taken():
+    """Twenty values half way between two levels: every image is a length of 2.24 levels away."""
+    inputs = torch.full((1, 1, 1, 20), 100.5 / 255, dtype=torch.float64)
+    rounded = L2(2 / 255).round_to_8bit(inputs + 0.3 / 255, inputs)
+    assert (rounded == 100).all()  # to even; the nearest to the change would be 101
+
+
 def test_rounding_is_inside_the_ball_of_the_declared_space():
     """Channels divided by 0.1 and by 0.5: 2 levels of the first are as long as 10 of the second."""
     budget = L2(20.5 / 255, "normalized")

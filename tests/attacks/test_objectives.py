@@ -11,6 +11,7 @@ from lightning_hash.attacks import (
     CgAT,
     FeatureShift,
     HAGCode,
+    Hinge,
     Known,
     Noise,
     TargetFeatures,
@@ -293,6 +294,8 @@ def test_finished_queries():
     clean = torch.tensor([[-3.0, 3.0], [-3.0, 3.0], [-3.0, 3.0]])
     assert HAG().finished(logits, clean).tolist() == [True, False, False]
     assert AnchorCode().finished(logits, clean.sign()).tolist() == [False, False, True]
+    assert Hinge().finished(logits, clean).tolist() == [True, False, False]
+    assert Hinge(targeted=True).finished(logits, clean.sign()).tolist() == [False, False, True]
     assert TargetFeatures().finished(logits, clean).tolist() == [False, False, False]
     # A logit of 0 is a bit of -1 (HAG Eq. 1), whichever side it is on.
     zero, plus, minus = (torch.tensor([[v]]) for v in (0.0, 1.0, -1.0))

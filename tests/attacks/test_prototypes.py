@@ -1,11 +1,13 @@
 """THA: the circle loss, the network that learns codes of labels, and attacks that go on."""
 
+import math
 from functools import partial
 
 import pytest
 import torch
 
 from lightning_hash.attacks import THA, Known, PrototypeCodes, SignStep, TargetChoice
+from lightning_hash.attacks.draws import query_generator
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.functional import circle_loss
@@ -79,11 +81,55 @@ def test_a_network_is_a_function_of_the_seed_and_learnt_once(monkeypatch):
     assert torch.equal(PrototypeCodes(steps=3)(state), found)
     assert not torch.equal(PrototypeCodes(steps=3, seed=1)(state), found)
     assert not torch.equal(PrototypeCodes("train", steps=3)(known(targets, train=items(9))), found)
+    codes, labels = state.voters
+    for other in ((codes, labels.roll(1, 0)), (-codes, labels)):  # either is other voters
+        assert not torch.equal(first(Known(**{**vars(state), "voters": other})), found)
     monkeypatch.setattr(PrototypeCodes, "_train", None)  # another batch of the same attack
     few = Known(
         **{**vars(state), "clean_logits": torch.zeros(2, BITS), "target_labels": targets[:2]}
     )
     assert torch.equal(first(few), found[:2])
+
+
+def test_the_training_is_the_papers_step_by_step():
+    """Adam by hand over the loss by loops: three steps, at rates of 1, 0.1 and 0.01 of 1e-4."""
+    targets = torch.eye(CLASSES, dtype=torch.uint8)
+    state, made = known(targets), PrototypeCodes(steps=3)
+    made(state)
+    ((codes, labels, network),) = made._learned
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [torch.nn.Linear(*shape) for shape in ((CLASSES, 4096), (4096, 512), (512, BITS))]
+    weights = [p.detach().clone().requires_grad_() for layer in layers for p in layer.parameters()]
+    drawn = torch.randint(CLASSES, (3, 32), generator=query_generator("0/prototypes"))
+    vectors = targets.unique(dim=0).float()
+    means = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
+    for step, rows in enumerate(drawn):
+        h = vectors[rows]
+        for number in range(3):
+            weight, bias = weights[2 * number : 2 * number + 2]
+            h = h @ weight.T + bias
+            h = (h.relu(), h, h.tanh())[number]
+        similarity, shared = h @ codes.float().T / BITS, vectors[rows] @ labels.float().T > 0
+        pull = sum(math.exp(-(2 - s) * s) for s in similarity[shared].tolist())
+        push = sum(math.exp((2 + s) * s) for s in similarity[~shared].tolist())
+        loss = circle_loss(similarity, shared)
+        assert loss.item() == pytest.approx(math.log(1 + pull * push), rel=1e-4)
+        away = sum((abs(value) - 1) ** 2 for value in h.flatten().tolist())
+        quantization = (h.sign() - h).square().sum()
+        assert quantization.item() == pytest.approx(away, rel=1e-4)
+        gradients = torch.autograd.grad((loss + 1e-4 * quantization) / 32, weights)
+        rate = 1e-4 * 0.1 ** sum(step >= place for place in (1, 2))
+        for weight, gradient, (first, second) in zip(weights, gradients, means, strict=True):
+            first.mul_(0.5).add_(gradient, alpha=0.5)
+            second.mul_(0.999).add_(gradient.square(), alpha=0.001)
+            with torch.no_grad():
+                unbiased = (second / (1 - 0.999 ** (step + 1))).sqrt()
+                weight -= rate * first / (1 - 0.5 ** (step + 1)) / (unbiased + 1e-8)
+    before = [p for layer in layers for p in layer.parameters()]
+    for found, expected, began in zip(network.parameters(), weights, before, strict=True):
+        change = expected - began
+        assert (found - expected).norm() < 1e-2 * change.norm()
 
 
 @pytest.mark.slow

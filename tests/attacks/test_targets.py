@@ -197,3 +197,19 @@ def test_every_entry_of_a_file_has_a_target(tmp_path, entry):
     path.write_text(json.dumps({"0": {"target": [0, 1]}, "1": entry}))
     with pytest.raises(ValueError, match=r'must be an object \{"query index"'):
         read_target_json(path)
+
+
+def test_a_label_of_all_must_have_n_t_items(database):
+    """Class 1 has as many items as the largest n_t that it is drawn with."""
+    codes, labels, index = database
+    count = int(labels[:, 1].sum())
+    drawn = TargetChoice(count, label=1)(QUERIES, INDEX, codes, labels, index)
+    assert sorted(drawn.anchor_index[0].tolist()) == index[labels[:, 1] > 0].sort().values.tolist()
+    with pytest.raises(ValueError, match=f"label 1: {count} items of the database have it, n_t is"):
+        TargetChoice(count + 1, label=1)(QUERIES, INDEX, codes, labels, index)
+
+
+def test_queries_with_anchor_sets_of_their_own_have_not_one_for_all():
+    assert not TargetChoice().one_for_all
+    assert TargetChoice(label=1).one_for_all
+    assert not TargetChoice(label=1, own_anchors=True).one_for_all

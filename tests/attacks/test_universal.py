@@ -424,6 +424,9 @@ def test_bits_that_are_there_are_left_alone():
     assert objective(there, anchor, 1.0).tolist() == [0.0]
     assert objective(torch.full((1, 4), torch.nan), anchor, 1.0).isnan().all()
     assert objective.finished(there, anchor).tolist() == [True]
+    zero = torch.tensor([[9.0, 0.0, 9.0, 9.0]])  # a bit of -1 (HAG Eq. 1)
+    assert objective.finished(zero, anchor).tolist() == [True]
+    assert objective.finished(-zero, -anchor).tolist() == [False]
 
 
 @pytest.mark.parametrize(

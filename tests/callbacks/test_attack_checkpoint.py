@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from lightning_hash.commands.attack import _newest_checkpoint, run_attack
+from lightning_hash.engine.attack_run import _newest_checkpoint, run_attack
 from lightning_hash.engine.callbacks import AttackCheckpoint
 from lightning_hash.engine.signals import requeue
 from tests.helpers.attacks import attack, make, trainer

@@ -468,7 +468,9 @@ def test_rows_of_this_process_come_back(kind, fails):
 
 
 def test_which_way_a_metric_is_better():
-    """Far from the clean code and near the anchor is what attacks want."""
+    """Far from the clean code and near the anchor is what attacks want; more found is better."""
+    for metric in (HammingMAP, TargetedHammingMAP, HammingPrecision):
+        assert metric.higher_is_better is True
     ways = {name: make().higher_is_better for name, make in PER_QUERY.items()}
     assert ways == {
         "mean": None, "max": None, "to-clean": True, "to-anchor": False,

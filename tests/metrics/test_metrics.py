@@ -91,6 +91,11 @@ def test_a_score_carries_its_standard_error():
     assert metric.score() == Score(0.5, None, 1, None)
 
 
+def test_precision_looks_at_one_rank_at_least():
+    with pytest.raises(ValueError, match="n must be a positive whole number, got 0"):
+        HammingPrecision(n=0)
+
+
 def test_every_query_skipped():
     metric = HammingMAP(empty="skip")
     metric.set_database(torch.ones(2, 3), torch.tensor([[1, 0], [1, 0]]), torch.arange(2))

@@ -10,7 +10,7 @@ from pytorch_lightning.plugins.precision import HalfPrecision, Precision
 from torch.optim import SGD
 
 from lightning_hash.commands.attack import run_attack
-from lightning_hash.commands.encode import encode_splits
+from lightning_hash.engine.encode_splits import encode_splits
 from lightning_hash.modules import HashModule
 from lightning_hash.modules.trainer_check import CHANGING, check_attack_trainer, is_partial
 from lightning_hash.victims.victim import Victim

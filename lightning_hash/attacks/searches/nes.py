@@ -125,4 +125,4 @@ def query_noise(seed: int, index: Sequence[int], key: str, like: Tensor) -> Tens
         torch.randn(row.shape, generator=query_generator(f"{seed}/{query}/{key}"), out=row)
     if like.device.type == "cuda":
         drawn = drawn.pin_memory()
-    return drawn.to(like.device, like.dtype, non_blocking=True)
+    return drawn.to(like.device, like.dtype, non_blocking=True)  # pragma: no mutate

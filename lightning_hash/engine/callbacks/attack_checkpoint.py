@@ -26,6 +26,7 @@ class AttackCheckpoint(Checkpoint):
     Args:
         every: iterations between two checkpoints; ``None`` for a minute, which costs a fast attack
             no more than a slow one.
+        remedy: how an attack goes on that was stopped, for the message.
 
     Attributes:
         failed: what went wrong with the last checkpoint that was tried, if anything.
@@ -34,11 +35,11 @@ class AttackCheckpoint(Checkpoint):
         ValueError: if ``every`` is below 1.
     """
 
-    def __init__(self, every: int | None = None) -> None:
+    def __init__(self, every: int | None = None, remedy: str | None = None) -> None:
         if every is not None and every < 1:
             msg = f"checkpoint_every must be at least 1, got {every}"
             raise ValueError(msg)
-        self.every = every
+        self.every, self.remedy = every, remedy
         self.failed: str | None = None
         self._stop = StopRequest()
         self._path: Path | None = None
@@ -97,5 +98,5 @@ class AttackCheckpoint(Checkpoint):
 
     def _leave(self, trainer: pl.Trainer, done: int) -> None:
         saved = self._path is not None and self.failed is None
-        remedy = f"go on with --ckpt_path {self._path}" if saved else ""
+        remedy = self.remedy or f"go on with --ckpt_path {self._path}" if saved else ""
         self._stop.leave(trainer, f"after iteration {done}", remedy)

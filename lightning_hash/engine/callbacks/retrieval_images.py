@@ -75,7 +75,7 @@ class RetrievalImages(Callback):
             length = [] if queries.lengths is None else [queries.lengths[place]]
             perturbed = pl_module.perturbed(number)[place]
             for images, each in ((clean, queries.inputs[place]), (sent, perturbed)):
-                images.append(_still((each, None, None, *length)).float().cpu())
+                images.append(still_of((each, None, None, *length)).float().cpu())
         grid = image_grid(torch.stack(clean), torch.stack(sent))
         trainer.logger.experiment.add_image(GRID, grid, step)
 
@@ -98,10 +98,10 @@ class RetrievalImages(Callback):
         shown = _spread(outcome.tensors["labels"], self.queries)
         items: Any = pl_module.data.source.query_set
         queries = [items[int(index)] for index in outcome.tensors["index"][shown]]
-        clean = torch.stack([_still(item) for item in queries])
+        clean = torch.stack([still_of(item) for item in queries])
         sent = torch.stack(
             [
-                _still((from_8bit(adversarial[row]), *item[1:]))
+                still_of((from_8bit(adversarial[row]), *item[1:]))
                 for row, item in zip(shown, queries, strict=True)
             ]
         )
@@ -153,9 +153,9 @@ class RetrievalImages(Callback):
         return retrieval_strip(
             clean,
             sent,
-            _inputs(source.database_set, databases.database.index[before]),
+            stills_of(source.database_set, databases.database.index[before]),
             shares_label(own, databases.database.labels[before])[0].tolist(),
-            _inputs(items, ranked.index[after]),
+            stills_of(items, ranked.index[after]),
             shares_label(judged, ranked.labels[after])[0].tolist(),
             before_caption=f"clean query: {own_names}",
             after_caption=f"after {module.attack_name}, ticked if {goal}: {judged_names}",
@@ -180,8 +180,9 @@ def _spread(labels: Tensor, count: int) -> list[int]:
     return sorted(range(len(ranks)), key=lambda i: (ranks[i], i))[:count]
 
 
-def _inputs(items: Any, indices: Tensor) -> Tensor:
-    return torch.stack([_still(items[int(index)]) for index in indices])
+def stills_of(items: Any, indices: Tensor) -> Tensor:
+    """Return the images ``(n, 3, H, W)`` of some items of a data set; see :func:`still_of`."""
+    return torch.stack([still_of(items[int(index)]) for index in indices])
 
 
 def _are_images(inputs: Tensor) -> bool:
@@ -189,7 +190,7 @@ def _are_images(inputs: Tensor) -> bool:
     return inputs.dim() in (4, 5) and inputs.shape[-3] == 3
 
 
-def _still(item: Any) -> Tensor:
+def still_of(item: Any) -> Tensor:
     """Return the image ``(3, H, W)`` of an item; of a clip the frame in the middle."""
     inputs, _, _, *length = item
     if inputs.dim() == 3:

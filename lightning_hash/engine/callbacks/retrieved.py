@@ -80,9 +80,9 @@ def _rows(module: ScoreModule, outcome: Outcome, part: slice, top: int) -> Itera
     index, own = tensors["index"], tensors["labels"].cpu()
     target = None if targets is None else targets.labels.cpu()
     paths = source.paths_of("query")
-    own_names = _label_names(own, source.class_names)
+    own_names = label_names(own, source.class_names)
     open_names = source.class_names if databases.open_set is None else source.open_class_names
-    target_names = [""] * len(own) if target is None else _label_names(target, open_names)
+    target_names = [""] * len(own) if target is None else label_names(target, open_names)
     for start in range(0, len(index), AT_A_TIME):
         rows = slice(start, start + AT_A_TIME)
         lists = [
@@ -152,6 +152,12 @@ def _in_columns(items: CodeSet, like: Tensor, *, known: bool) -> Tensor:
     return items.labels if known else like.new_zeros(len(items), like.shape[1])
 
 
-def _label_names(labels: Tensor, names: Sequence[str]) -> list[str]:
+def label_names(labels: Tensor, names: Sequence[str]) -> list[str]:
+    """Return the names of each row's labels, joined by ``|``.
+
+    Args:
+        labels: ``(n, C)`` of 0/1.
+        names: of the columns; a ``|`` or backslash in one gets a backslash in front.
+    """
     parted = [name.replace("\\", r"\\").replace("|", r"\|") for name in names]
     return ["|".join(parted[i] for i in torch.nonzero(row).flatten().tolist()) for row in labels]

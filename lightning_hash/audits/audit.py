@@ -1,0 +1,468 @@
+"""The audit: all members of the suite on one victim, and the card."""
+
+import datetime
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_hash._version import __version__
+from lightning_hash.attacks import TargetChoice
+from lightning_hash.audits.member_run import (
+    NOISE,
+    MakeTrainer,
+    MemberRun,
+    Runner,
+    order_of,
+    with_targets,
+)
+from lightning_hash.audits.own_results import OwnResults, labels_by_results
+from lightning_hash.audits.strips import strips
+from lightning_hash.audits.suite import V1, K, Member, Suite
+from lightning_hash.audits.threats import Threat
+from lightning_hash.audits.worst import Worst, ap_per_query, estimate, first_relevant, spread
+from lightning_hash.codes.code_set import CodeSet
+from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.queries import QueryData
+from lightning_hash.engine.attack_run import find_databases
+from lightning_hash.engine.callbacks.retrieved import label_names
+from lightning_hash.engine.encode_splits import encode_splits
+from lightning_hash.functional import RankingOptions, shares_label
+from lightning_hash.modules.chance import chance_of
+from lightning_hash.modules.databases import Databases, choose_target_database
+from lightning_hash.modules.preparation import check_targets
+from lightning_hash.modules.protocol import data_settings, victim_settings
+from lightning_hash.reports.audit_card import AuditCard
+from lightning_hash.results.card import (
+    Card,
+    Check,
+    Estimate,
+    MemberResult,
+    QueryResult,
+    Side,
+    ThreatResult,
+)
+from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.json_text import read_json
+from lightning_hash.utils.versions import take_version, version_of
+from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.victims.borrow import borrowed
+from lightning_hash.victims.victim import Victim
+
+SETTINGS = "audit.json"
+ANCHORS = 9  # items of an anchor set (DHTA), where there are as many
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is audited, and how.
+
+    Attributes:
+        threats: threat models, the first of which the card's sentence is about.
+        suite: the version of the suite.
+        n_queries: queries, drawn by ``seed``; the suite's number where it is ``None``.
+        seed: of the draws.
+        batch_size: queries at a time.
+        ranking: options of MAP and t-MAP.
+        kernels: what the iterations run on, as in :class:`lightning_hash.AttackModule`.
+        checkpoint_every: iterations between two checkpoints of a member; ``None`` is once a minute.
+    """
+
+    threats: Sequence[Threat]
+    suite: Suite = V1
+    n_queries: int | None = None
+    seed: int = 0
+    batch_size: int = 100
+    ranking: RankingOptions = field(default_factory=RankingOptions)
+    kernels: str = "auto"
+    checkpoint_every: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """The members of one side, and what each has come to.
+
+    Attributes:
+        targeted: which side.
+        members: in their order.
+        runs: of each; ``None`` where there was nothing left to attack.
+        values: of each float64 ``(Q,)``, NaN where a query was left alone.
+        broken: bool ``(Q,)``, see :class:`lightning_hash.results.card.Side`.
+    """
+
+    targeted: bool
+    members: tuple[Member, ...]
+    runs: tuple[MemberRun | None, ...]
+    values: tuple[Tensor, ...]
+    broken: Tensor
+
+    @cached_property
+    def worst(self) -> Worst:
+        return Worst.over(self.values, targeted=self.targeted)
+
+    @property
+    def last(self) -> MemberRun:
+        """The first run, which attacked every query."""
+        run = self.runs[0]
+        assert run is not None
+        return run
+
+
+class Audit:
+    """Runs the suite on a victim; what has been run before in its folder is read.
+
+    Args:
+        victim: what is audited.
+        data: queries and database.
+        wanted: what is asked.
+        root: folder of all audits of this name.
+        make_trainer: makes a Trainer of keyword arguments, those of Lightning's.
+        tell: takes a line about each attack that has ended.
+
+    Raises:
+        ValueError: if several victims are given as one.
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        data: HashDataModule,
+        wanted: Wanted,
+        root: Path,
+        make_trainer: MakeTrainer,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        if victim.members:
+            msg = f"victim: an audit is of one, got {len(victim.members)}; audit each by itself"
+            raise ValueError(msg)
+        self.victim, self.data, self.wanted, self.root = victim, data, wanted, root
+        self.make_trainer, self.tell = make_trainer, tell
+        self.labelled = True
+
+    def run(self) -> AuditCard:
+        """Run what is left of the audit and return its card; all processes call it together.
+
+        Raises:
+            ValueError: if victim, data or options do not go together.
+            OSError: if a file cannot be read or written.
+        """
+        started = time.monotonic()
+        with borrowed(self.victim.network), _quiet():
+            self._prepare()
+            threats = []
+            self.queries: list[dict[str, Any]] = [
+                {"members": {}, "worst": {}, "best": {}} for _ in self.chosen
+            ]
+            self.runs: dict[str, dict[str, MemberRun]] = {}
+            for threat in self.wanted.threats:
+                threats.append(self._threat(threat))
+            return self._card(threats, time.monotonic() - started)
+
+    def _prepare(self) -> None:
+        """Encode the database, draw the queries, find the folder, choose the targets."""
+        wanted, data = self.wanted, self.data
+        data.prepare_data()
+        data.setup("predict")
+        n_queries = wanted.n_queries or wanted.suite.n_queries
+        drawn = QueryData(data, n_queries, wanted.batch_size, wanted.seed)
+        drawn.setup("predict")
+        self.chosen: list[int] = [int(index) for index in drawn.queries.indices]
+        trainer = self.make_trainer(max_epochs=1, logger=False, enable_checkpointing=False)
+        target = choose_target_database("auto", data)
+        databases = find_databases(trainer, self.victim, data, target)
+        if databases is None:
+            data, databases = self._by_own_results(trainer)
+        self.source = data
+        self.databases = replace(databases, database=_ordered(databases.database))
+        self.trainer = trainer
+        asked = QueryData(data, None, wanted.batch_size, wanted.seed, self.chosen)
+        asked.setup("predict")
+        self.protocol = {
+            "victim": victim_settings(self.victim),
+            "data": data_settings(asked, self.databases),
+        }
+        self.folder = self._find_folder()
+        self.choice = self._choose_targets(asked)
+        self.runner = Runner(
+            victim=self.victim, data=data, databases=self.databases, folder=self.folder,
+            make_trainer=self.make_trainer, targets=self.choice or TargetChoice(1),
+            ranking=wanted.ranking, batch_size=wanted.batch_size, seed=wanted.seed,
+            kernels=wanted.kernels, checkpoint_every=wanted.checkpoint_every,
+        )  # fmt: skip
+
+    def _by_own_results(self, trainer: Any) -> tuple[HashDataModule, Databases]:
+        """Let the clean results of each query stand for labels."""
+        self.labelled = False
+        found = encode_splits(trainer, self.victim, self.data, ["database", "query"])
+        database, queries = _ordered(found["database"]), _ordered(found["query"])
+        labels = labels_by_results(queries.codes[self.chosen], database)
+        labelled = replace(database, labels=labels)
+        return OwnResults(self.data, self.chosen, labels), Databases(labelled, None, "database")
+
+    def _find_folder(self) -> Path:
+        """Return the newest folder of an unfinished audit with these settings, or a new one."""
+        found = None
+        if self.trainer.is_global_zero:
+            settings = json.loads(json.dumps(self.settings()))
+            versions = sorted(self.root.glob("version_*"), key=version_of, reverse=True)
+            open_ones = (
+                place
+                for place in versions
+                if (place / SETTINGS).is_file() and not (place / "card.json").is_file()
+            )
+            remedy = "remove the folder"
+            same = (
+                place
+                for place in open_ones
+                if read_json(place / SETTINGS, "what was asked", remedy) == settings
+            )
+            found = next(same, None)
+            if found is None:
+                found = take_version(self.root, 1 + max(map(version_of, versions), default=-1))
+                write_whole(found / SETTINGS, json.dumps(settings, indent=1).encode())
+        chosen: Path = gather_objects(found)[0]
+        return chosen
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that the numbers of every threat depend on, as JSON."""
+        wanted = self.wanted
+        return {
+            "suite": wanted.suite.name, "queries": self.chosen, "seed": wanted.seed,
+            "batch_size": wanted.batch_size, "ranking": asdict(wanted.ranking),
+            "kernels": wanted.kernels, **self.protocol,
+        }  # fmt: skip
+
+    def _choose_targets(self, asked: QueryData) -> TargetChoice | None:
+        """Return how targets are chosen: without a common label, and by nine items, if it can be.
+
+        ``None`` where there is no target for some query.
+        """
+        for rule, n_t in (
+            ("disjoint", ANCHORS),
+            ("disjoint", 1),
+            ("different", ANCHORS),
+            ("different", 1),
+        ):
+            choice = TargetChoice(n_t, rule=rule, seed=self.wanted.seed)  # type: ignore[arg-type]
+            try:
+                check_targets(asked, choice, self.databases.target)
+            except ValueError:
+                continue
+            return choice
+        return None
+
+    def _threat(self, threat: Threat) -> ThreatResult:
+        """Run a threat model's attacks."""
+        noise = self.runner.run(threat, NOISE, self.chosen)
+        members = self.wanted.suite.of(threat, self.victim, self._has_gradient)
+        own = tuple(member for member in members if not member.targeted)
+        aimed = tuple(member for member in members if member.targeted)
+        untargeted = self._side(threat, own, noise)
+        targeted = None
+        if self.choice is not None:
+            targeted = self._side(threat, aimed, noise)
+        return ThreatResult(
+            name=threat.name, norm=threat.norm, epsilon=threat.epsilon, sees=threat.sees,
+            questions=threat.questions, untargeted=untargeted, targeted=targeted,
+        )  # fmt: skip
+
+    @cached_property
+    def _has_gradient(self) -> bool:
+        """Whether the victim's outputs depend on its inputs in a way that autograd knows."""
+        if self.victim.gives_codes:
+            return False
+        item = self.source.query_set[self.chosen[0]]
+        inputs = item[0][None].to(self.trainer.strategy.root_device).requires_grad_()
+        lengths = [torch.as_tensor(each)[None].to(inputs.device) for each in item[3:]]
+        with torch.enable_grad():
+            self.victim.network.to(inputs.device)
+            return bool(self.victim(inputs, *lengths).requires_grad)
+
+    def _side(self, threat: Threat, members: tuple[Member, ...], noise: MemberRun) -> Side | None:
+        """Run the members of one goal, and put them together."""
+        if not members:
+            return None
+        targeted, ranking = members[0].targeted, self.wanted.ranking
+        items = self.databases.ranked if targeted else self.databases.database
+        scored = self._attack(threat, members, items)
+        labels = _labels(scored.last, targeted=targeted)
+        clean = ap_per_query(noise.clean_codes, labels, items, ranking)
+        noisy = ap_per_query(noise.codes, labels, items, ranking)
+        ceiling: Estimate | None = None
+        if targeted:
+            anchors = scored.last.anchor_codes
+            assert anchors is not None
+            ceiling = estimate(ap_per_query(anchors, labels, items, ranking))
+        self._note(threat, scored, clean, labels)
+        return Side(
+            worst=estimate(scored.worst.values), clean=estimate(clean), ceiling=ceiling,
+            noise=estimate(noisy), broken=int(scored.broken.sum()), k=K,
+            members=_member_results(scored),
+        )  # fmt: skip
+
+    def _attack(self, threat: Threat, members: tuple[Member, ...], items: CodeSet) -> _Scored:
+        """Run attacks one behind the other; each leaves alone what is at its end already."""
+        targeted, count = members[0].targeted, len(self.chosen)
+        left = list(range(count))
+        broken = torch.zeros(count, dtype=torch.bool)
+        kept: list[Member] = []
+        runs: list[MemberRun | None] = []
+        values: list[Tensor] = []
+        runner = self.runner
+        for member in members:
+            if member.needs_negatives and runs and not self._have_negatives(runs[0]):
+                continue
+            run = None
+            found: dict[int, float] = {}
+            if left:
+                started = time.monotonic()
+                run = runner.run(threat, member, [self.chosen[row] for row in left])
+                self.runs.setdefault(threat.name, {})[member.name] = run
+                rows, labels = order_of(run, self.chosen), _labels(run, targeted=targeted)
+                ap = ap_per_query(run.codes, labels, items, self.wanted.ranking)
+                found = dict(zip(rows.tolist(), ap.tolist(), strict=True))
+                none, every = first_relevant(run.codes, labels, items, K)
+                broken[rows] |= every if targeted else none
+                if targeted and not runs:
+                    runner = with_targets(runner, self.folder / threat.name / member.name)
+                self._say(threat, member, ap, time.monotonic() - started)
+            kept.append(member)
+            runs.append(run)
+            values.append(spread(found, count))
+            left = Worst.over(values, targeted=targeted).left(targeted=targeted)
+        return _Scored(
+            targeted=targeted, members=tuple(kept), runs=tuple(runs), values=tuple(values),
+            broken=broken,
+        )  # fmt: skip
+
+    def _have_negatives(self, run: MemberRun | None) -> bool:
+        """Return whether every query has items of its own label that the target has not."""
+        if run is None or run.target_labels is None or self.databases.open_set is not None:
+            return run is not None and self.databases.open_set is not None
+        labels = self.databases.database.labels
+        own, target = shares_label(run.labels, labels), shares_label(run.target_labels, labels)
+        return bool((own & ~target).any(dim=1).all())
+
+    def _say(self, threat: Threat, member: Member, ap: Tensor, seconds: float) -> None:
+        metric = "t-MAP" if member.targeted else "MAP"
+        mean = float(ap[~ap.isnan()].mean()) if (~ap.isnan()).any() else float("nan")
+        count = f"{len(ap)} queries"
+        self.tell(f"{threat.name}/{member.name}: {metric} {mean:.3f} of {count}, {seconds:.0f} s")
+
+    def _note(self, threat: Threat, scored: _Scored, clean: Tensor, labels: Tensor) -> None:
+        """Keep what is to be said of every query."""
+        source, targeted = self.source, scored.targeted
+        open_names = source.class_names
+        if targeted and self.databases.open_set is not None:
+            open_names = list(source.open_class_names)
+        names = label_names(labels, open_names)
+        worst = scored.worst
+        for row, query in enumerate(self.queries):
+            for member, values in zip(scored.members, scored.values, strict=True):
+                if not values[row].isnan():
+                    query["members"][f"{threat.name}/{member.name}"] = float(values[row])
+            if not worst.values[row].isnan():
+                by = scored.members[int(worst.by[row])].name
+                query["best" if targeted else "worst"][threat.name] = float(worst.values[row]), by
+            query["target" if targeted else "label"] = names[row]
+            if not targeted:
+                query["clean"] = None if clean[row].isnan() else float(clean[row])
+
+    def _checks(self, threats: Sequence[ThreatResult]) -> tuple[Check, ...]:
+        """Look for what would make the numbers not worth believing."""
+        return ()
+
+    def _card(self, threats: Sequence[ThreatResult], seconds: float) -> AuditCard:
+        """Put the card together, and write it."""
+        wanted, noise = self.wanted, self.runner.run(self.wanted.threats[0], NOISE, self.chosen)
+        row = noise.last
+        paths = self.source.paths_of("query")
+        queries = tuple(
+            QueryResult(
+                index=index, path=paths[index] if paths else "", label=query.get("label", ""),
+                target=query.get("target", ""), clean=query.get("clean"), members=query["members"],
+                worst=query["worst"], best=query["best"],
+            )
+            for index, query in zip(self.chosen, self.queries, strict=True)
+        )  # fmt: skip
+        chance = chance_of(noise.labels, self.databases.database.labels, wanted.ranking)
+        card = Card(
+            suite=wanted.suite.name, victim=row.victim, data=row.data,
+            ranking={**row.ranking, "relevance": "labels" if self.labelled else "clean"},
+            run={
+                "version": __version__, "seconds": round(seconds, 1), "devices": row.run["devices"],
+                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "kernels": row.run["kernels"],
+            },
+            input_shape=tuple(self.source.input_shape), chance=float(chance.nan_to_num(0).mean()),
+            threats=tuple(threats), checks=self._checks(threats), queries=queries,
+        )  # fmt: skip
+        pictures = []
+        if self.trainer.is_global_zero:
+            first = threats[0].name
+            pictures = strips(
+                card, self.source, self.databases.database, self.runs.get(first, {}),
+                self.folder / first,
+            )  # fmt: skip
+        found = AuditCard.of(card, pictures)
+        if self.trainer.is_global_zero:
+            found.save(self.folder)
+        self.trainer.strategy.barrier()
+        return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what Lightning says of every fit, and doubts, which members and checks hold."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message="doubtful:")
+        yield
+
+
+def _labels(run: MemberRun, *, targeted: bool) -> Tensor:
+    """Return the labels that a run's queries are judged by."""
+    labels = run.target_labels if targeted else run.labels
+    assert labels is not None
+    return labels
+
+
+def _member_results(scored: _Scored) -> tuple[MemberResult, ...]:
+    results = []
+    for number, (member, run) in enumerate(zip(scored.members, scored.runs, strict=True)):
+        values = scored.values[number]
+        if number:
+            before = Worst.over(scored.values[:number], targeted=scored.targeted).values
+            values = torch.where(values.isnan(), before, values)
+        won = (scored.worst.by == number) & ~scored.worst.values.isnan()
+        attacked = 0 if run is None else len(run.index)
+        row = None if run is None else run.last
+        results.append(
+            MemberResult(
+                name=member.name, result=estimate(values), won=int(won.sum()),
+                left_alone=len(values) - attacked,
+                iterations=0 if row is None else row.iteration,
+                questions=None if row is None else row.queries,
+                budget_used=None if row is None else row.budget_used,
+                seconds=0.0 if row is None else float(row.run["seconds"]),
+                warnings=() if row is None else tuple(row.warnings or ()),
+                attack={} if row is None else dict(row.attack or {}),
+            )
+        )  # fmt: skip
+    return tuple(results)
+
+
+def _ordered(items: CodeSet) -> CodeSet:
+    """Return items in the order of the database, by which ties may be broken."""
+    order = torch.argsort(items.index)
+    return replace(
+        items, codes=items.codes[order], labels=items.labels[order], index=items.index[order]
+    )

@@ -1,0 +1,220 @@
+"""An attack of the suite, run in a folder of its own, or read where it has ended before."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from safetensors import safe_open
+from torch import Tensor
+
+from lightning_hash.attacks import Noise, TargetChoice
+from lightning_hash.audits.suite import Member
+from lightning_hash.audits.threats import Threat
+from lightning_hash.data.base import HashDataModule
+from lightning_hash.engine.attack_run import attack_encoded
+from lightning_hash.engine.callbacks import AttackCheckpoint, RunFolder
+from lightning_hash.engine.loggers import RunLogger
+from lightning_hash.functional import RankingOptions
+from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.databases import Databases
+from lightning_hash.modules.gradient_watch import flat_queries
+from lightning_hash.results.rows import ResultRow, read_results
+from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.json_text import read_json
+from lightning_hash.utils.settings import settings_of
+from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.victims.victim import Victim
+
+ENDED = "member.json"
+MakeTrainer = Callable[..., pl.Trainer]
+NOISE = Member(name="noise", objective=Noise, iterations=0)
+
+
+@dataclass(frozen=True)
+class MemberRun:
+    """What an attack of the suite has left in its folder.
+
+    Attributes:
+        rows: its result rows.
+        index: int64 ``(n,)``, the queries that it attacked.
+        codes: int8 ``(n, K)`` of the 8-bit images.
+        clean_codes: int8 ``(n, K)``.
+        labels: ``(n, C)``.
+        target_labels: ``(n, C')``, or ``None`` where there are no targets.
+        anchor_codes: int8 ``(n, K)``, likewise.
+        flat: indices of the queries that no gradient reached.
+    """
+
+    rows: tuple[ResultRow, ...]
+    index: Tensor
+    codes: Tensor
+    clean_codes: Tensor
+    labels: Tensor
+    target_labels: Tensor | None
+    anchor_codes: Tensor | None
+    flat: tuple[int, ...]
+
+    @property
+    def last(self) -> ResultRow:
+        """A row of the 8-bit images, which holds the whole protocol."""
+        return next(row for row in self.rows if row.is_attack and row.quantized)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Runs attacks of the suite on one victim and the same queries.
+
+    Attributes:
+        victim: the victim.
+        data: queries and database, set up.
+        databases: the database's codes, encoded once.
+        folder: of the audit; each attack has ``THREAT/NAME`` in it.
+        make_trainer: makes a Trainer of keyword arguments, those of Lightning's.
+        targets: how the first targeted attack chooses targets; the others read its file.
+        ranking: options of MAP.
+        batch_size: queries at a time.
+        seed: of the audit.
+        kernels: as in :class:`lightning_hash.AttackModule`.
+        checkpoint_every: iterations between two checkpoints; once a minute where it is ``None``.
+        images: how many adversarial images each attack writes.
+    """
+
+    victim: Victim
+    data: HashDataModule
+    databases: Databases
+    folder: Path
+    make_trainer: MakeTrainer
+    targets: TargetChoice
+    ranking: RankingOptions
+    batch_size: int = 100
+    seed: int = 0
+    kernels: str = "auto"
+    checkpoint_every: int | None = None
+    images: int | None = None
+
+    def run(
+        self,
+        threat: Threat,
+        member: Member,
+        queries: Sequence[int],
+        *,
+        name: str | None = None,
+        start_seed: int | None = None,
+        **options: Any,
+    ) -> MemberRun:
+        """Run an attack to its end, or go on where it was killed; all processes call it together.
+
+        Args:
+            threat: budget, and what the adversary sees.
+            member: the attack.
+            queries: indices of the queries to attack.
+            name: of its folder; the member's by default.
+            start_seed: of a random start.
+            options: further arguments of the AttackModule.
+
+        Returns:
+            What it has left, which is read where it had ended before.
+
+        Raises:
+            ValueError: if the folder holds another attack, or what attacks refuse.
+            OSError: if a file cannot be read or written.
+        """
+        place = self.folder / threat.name / (name or member.name)
+        asked = {
+            "queries": list(queries), "member": member.name, "iterations": member.iterations,
+            "start_seed": start_seed, "more": settings_of(options),
+        }  # fmt: skip
+        if not _agree((place / ENDED).is_file()):
+            self._attack(place, threat, member, queries, start_seed, asked, options)
+        return _read(place, asked)
+
+    def _attack(
+        self,
+        place: Path,
+        threat: Threat,
+        member: Member,
+        queries: Sequence[int],
+        start_seed: int | None,
+        asked: dict[str, Any],
+        options: dict[str, Any],
+    ) -> None:
+        module = AttackModule(
+            self.victim, **member.arguments(threat, self.victim, start_seed), **options,
+            targets=self.targets, n_queries=None, query_index=list(queries),
+            batch_size=self.batch_size, ranking=self.ranking, seed=self.seed, kernels=self.kernels,
+            evaluate_at=[], name=member.name,
+        )  # fmt: skip
+        callbacks: list[Callback] = [RunFolder(images=self.images, retrieved=None)]
+        if member.iterations:
+            remedy = "the same command goes on"
+            callbacks.append(AttackCheckpoint(self.checkpoint_every, remedy=remedy))
+        logger = RunLogger(self.folder, name=f"{threat.name}/{place.name}", version="")
+        trainer = self.make_trainer(
+            max_epochs=max(1, member.iterations), logger=logger, callbacks=callbacks,
+            enable_checkpointing=bool(member.iterations),
+        )  # fmt: skip
+        last = place / "checkpoints" / "last.ckpt"
+        path = str(last) if _agree(last.is_file()) else None
+        attack_encoded(trainer, module, self.data, self.databases, path)
+        # Of a search and of noise nobody asks for a gradient.
+        flat = flat_queries(module.attacks) if member.iterations and not member.searches else []
+        if trainer.is_global_zero:
+            text = json.dumps({"asked": asked, "flat": flat})
+            write_whole(place / ENDED, text.encode())
+            shutil.rmtree(place / "checkpoints", ignore_errors=True)
+        trainer.strategy.barrier()
+
+
+def with_targets(runner: Runner, place: Path) -> Runner:
+    """Return a runner whose attacks have the targets of one that has ended.
+
+    Args:
+        runner: the runner.
+        place: folder of that attack.
+    """
+    return replace(
+        runner, targets=TargetChoice(runner.targets.n_t, file=str(place / "targets.json"))
+    )
+
+
+def _agree(here: bool) -> bool:
+    """Return what the first process has found."""
+    found: bool = gather_objects(here)[0]
+    return found
+
+
+def _read(place: Path, asked: dict[str, Any]) -> MemberRun:
+    """Read what an attack has left.
+
+    Raises:
+        ValueError: if it is another attack.
+    """
+    said = read_json(place / ENDED, "what was attacked", "remove the folder and run it again")
+    if said["asked"] != json.loads(json.dumps(asked)):
+        msg = (
+            f"{place} holds another attack than this audit runs; remove the folder, or give "
+            "another --name"
+        )
+        raise ValueError(msg)
+    tensors: dict[str, Tensor] = {}
+    with safe_open(place / "codes.safetensors", framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 - no mapping
+            tensors[name] = file.get_tensor(name)
+    return MemberRun(
+        rows=tuple(read_results(place / "results.json")),
+        index=tensors["index"], codes=tensors["codes_8bit"], clean_codes=tensors["clean_codes"],
+        labels=tensors["labels"], target_labels=tensors.get("target_labels"),
+        anchor_codes=tensors.get("anchor_codes"), flat=tuple(said["flat"]),
+    )  # fmt: skip
+
+
+def order_of(run: MemberRun, queries: Sequence[int]) -> Tensor:
+    """Return the row of each attacked query among ``queries``, int64 ``(n,)``."""
+    places = {index: row for row, index in enumerate(queries)}
+    return torch.tensor([places[index] for index in run.index.tolist()])
