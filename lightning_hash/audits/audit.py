@@ -16,6 +16,9 @@ from torch import Tensor
 
 from lightning_hash._version import __version__
 from lightning_hash.attacks import TargetChoice
+from lightning_hash.audits.beyond import Beyond, points, strongest_by_apgd
+from lightning_hash.audits.curve import Reached, epsilons_of
+from lightning_hash.audits.judge import Judge
 from lightning_hash.audits.member_run import (
     NOISE,
     MakeTrainer,
@@ -74,6 +77,8 @@ class Wanted:
         ranking: options of MAP and t-MAP.
         kernels: what the iterations run on, as in :class:`lightning_hash.AttackModule`.
         checkpoint_every: iterations between two checkpoints of a member; ``None`` is once a minute.
+        curve: epsilons of the curve of MAP; those of :func:`epsilons_of` where it is ``None``.
+        smallest: whether the smallest epsilon of each query is looked for.
     """
 
     threats: Sequence[Threat]
@@ -84,6 +89,8 @@ class Wanted:
     ranking: RankingOptions = field(default_factory=RankingOptions)
     kernels: str = "auto"
     checkpoint_every: int | None = None
+    curve: Sequence[str] | None = None
+    smallest: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +169,8 @@ class Audit:
                 {"members": {}, "worst": {}, "best": {}} for _ in self.chosen
             ]
             self.runs: dict[str, dict[str, MemberRun]] = {}
+            self.checks: list[Check] = []
+            self.scored: dict[tuple[str, bool], _Scored] = {}
             for threat in self.wanted.threats:
                 threats.append(self._threat(threat))
             return self._card(threats, time.monotonic() - started)
@@ -262,6 +271,14 @@ class Audit:
     def _threat(self, threat: Threat) -> ThreatResult:
         """Run a threat model's attacks."""
         noise = self.runner.run(threat, NOISE, self.chosen)
+        if not self.checks:
+            self.judge = Judge(
+                runner=self.runner, queries=self.chosen, noise=noise, labelled=self.labelled,
+                device=self.trainer.strategy.root_device,
+                longer=self.wanted.suite.checks_longer,
+            )  # fmt: skip
+            self.checks += self.judge.of_victim()
+        self.checks += self.judge.of_threat(threat, noise)
         members = self.wanted.suite.of(threat, self.victim, self._has_gradient)
         own = tuple(member for member in members if not member.targeted)
         aimed = tuple(member for member in members if member.targeted)
@@ -272,7 +289,27 @@ class Audit:
         return ThreatResult(
             name=threat.name, norm=threat.norm, epsilon=threat.epsilon, sees=threat.sees,
             questions=threat.questions, untargeted=untargeted, targeted=targeted,
+            **self._beyond(threat),
         )  # fmt: skip
+
+    def _beyond(self, threat: Threat) -> dict[str, Any]:
+        """Measure what the card says beyond the threat's epsilon, of a threat with gradients."""
+        wanted, scored = self.wanted, self.scored.get((threat.name, False))
+        if scored is None:
+            return {}
+        member = strongest_by_apgd(scored.members, scored.values)
+        epsilons = wanted.curve
+        if epsilons is None:
+            epsilons = epsilons_of(threat.norm, threat.epsilon)
+        if member is None or not (epsilons or wanted.smallest):
+            return {}
+        beyond = Beyond(runner=self.runner, threat=threat, member=member, queries=self.chosen)
+        own = Reached(scored.worst.values, scored.broken)
+        reached = beyond.curve(epsilons, own)
+        found: dict[str, Any] = {"curve": points(reached)}
+        if wanted.smallest:
+            found["smallest"] = beyond.smallest({threat.epsilon: own, **reached})
+        return found
 
     @cached_property
     def _has_gradient(self) -> bool:
@@ -293,6 +330,11 @@ class Audit:
         targeted, ranking = members[0].targeted, self.wanted.ranking
         items = self.databases.ranked if targeted else self.databases.database
         scored = self._attack(threat, members, items)
+        self.scored[threat.name, targeted] = scored
+        # One side is run again, so that a check costs as much as it says.
+        self.checks += replace(self.judge, longer=self.judge.longer and not targeted).of_attacks(
+            threat, scored.members, scored.runs, scored.values, self.runner
+        )
         labels = _labels(scored.last, targeted=targeted)
         clean = ap_per_query(noise.clean_codes, labels, items, ranking)
         noisy = ap_per_query(noise.codes, labels, items, ranking)
@@ -376,10 +418,6 @@ class Audit:
             if not targeted:
                 query["clean"] = None if clean[row].isnan() else float(clean[row])
 
-    def _checks(self, threats: Sequence[ThreatResult]) -> tuple[Check, ...]:
-        """Look for what would make the numbers not worth believing."""
-        return ()
-
     def _card(self, threats: Sequence[ThreatResult], seconds: float) -> AuditCard:
         """Put the card together, and write it."""
         wanted, noise = self.wanted, self.runner.run(self.wanted.threats[0], NOISE, self.chosen)
@@ -403,7 +441,7 @@ class Audit:
                 "kernels": row.run["kernels"],
             },
             input_shape=tuple(self.source.input_shape), chance=float(chance.nan_to_num(0).mean()),
-            threats=tuple(threats), checks=self._checks(threats), queries=queries,
+            threats=tuple(threats), checks=tuple(self.checks), queries=queries,
         )  # fmt: skip
         pictures = []
         if self.trainer.is_global_zero:

@@ -1,6 +1,7 @@
 """Robustness beyond one epsilon: MAP against epsilon, and the smallest epsilon of each query."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -49,8 +50,29 @@ def epsilons_of(norm: Literal["linf", "l2"], epsilon: str) -> tuple[str, ...]:
     """
     if norm == "linf":
         return tuple(f"{level}/255" for level in EPSILONS)
-    middle = parse_epsilon(epsilon, largest=torch.inf)
-    return tuple(f"{middle * level / 8:g}" for level in EPSILONS)
+    return tuple(f"{_size(epsilon) * level / 8:g}" for level in EPSILONS)
+
+
+def unit_of(norm: Literal["linf", "l2"], epsilon: str) -> float:
+    """Return the epsilon of one of :data:`LEVELS` levels, in [0, 1] units.
+
+    Args:
+        norm: of the threat.
+        epsilon: of the threat; in L2 the largest level is twice as much.
+    """
+    return 1 / 255 if norm == "linf" else 2 * _size(epsilon) / LEVELS
+
+
+def level_of(epsilon: str, unit: float) -> int | None:
+    """Return the level of an epsilon; ``None`` where it is none of them.
+
+    Example:
+        >>> level_of("4/255", 1 / 255), level_of("1/510", 1 / 255), level_of("32/255", 1 / 255)
+        (4, None, None)
+    """
+    level = round(_size(epsilon) / unit)
+    exact = math.isclose(level * unit, _size(epsilon), rel_tol=1e-6)
+    return level if exact and 1 <= level <= LEVELS else None
 
 
 def curve(
@@ -162,32 +184,30 @@ class Bisection:
         return tuple(self._shown)
 
 
-def smallest_epsilons(
+def smallest_levels(
     count: int,
-    unit: float,
-    run: Callable[[float, Sequence[int]], Sequence[bool]],
+    run: Callable[[int, Sequence[int]], Sequence[bool]],
     known: Mapping[int, Sequence[bool]] | None = None,
     levels: int = LEVELS,
-) -> tuple[float | None, ...]:
-    """Find per query the smallest epsilon at which an attack succeeds.
+) -> tuple[int | None, ...]:
+    """Find per query the smallest level of epsilon at which an attack succeeds.
 
     Args:
         count: queries.
-        unit: epsilon of one level, in [0, 1] units: 1/255 in L-infinity.
-        run: ``(epsilon, rows) -> success`` of an attack on these queries alone.
+        run: ``(level, rows) -> success`` of an attack on these queries alone.
         known: success of all queries at some levels.
         levels: the largest.
 
     Returns:
-        Epsilons in [0, 1] units; ``None`` where the attack fails at the largest too.
+        The levels; ``None`` where the attack fails at the largest too.
     """
     search = Bisection(count, levels)
     for level, success in sorted((known or {}).items()):
         search.know(range(count), level, success)
     while wanted := search.ask():
         for level, rows in wanted.items():
-            search.know(rows, level, run(level * unit, rows))
-    return tuple(None if level is None else level * unit for level in search.result())
+            search.know(rows, level, run(level, rows))
+    return search.result()
 
 
 def _size(epsilon: str) -> float:

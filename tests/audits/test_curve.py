@@ -8,7 +8,9 @@ from lightning_hash.audits.curve import (
     Reached,
     curve,
     epsilons_of,
-    smallest_epsilons,
+    level_of,
+    smallest_levels,
+    unit_of,
 )
 
 
@@ -58,15 +60,21 @@ def test_epsilons_without_a_choice():
     assert epsilons_of("l2", "3") == ("0.375", "0.75", "1.5", "3", "6")
 
 
+def test_levels_of_epsilon():
+    assert unit_of("linf", "2/255") == 1 / 255
+    assert unit_of("l2", "3") * 16 == pytest.approx(6)
+    levels = [level_of(each, unit_of("l2", "3")) for each in epsilons_of("l2", "3")]
+    assert levels == [1, 2, 4, 8, 16]
+    assert level_of("0.0161", 1 / 255) is None
+
+
 class Attack:
     """Succeeds on each query at the levels that it is given; counts what it is asked."""
 
     def __init__(self, *levels):
         self.levels, self.asked = levels, []
 
-    def __call__(self, epsilon, rows):
-        level = round(epsilon * 255)
-        assert level == pytest.approx(epsilon * 255)
+    def __call__(self, level, rows):
         self.asked.append((level, list(rows)))
         return [level in self.levels[row] for row in rows]
 
@@ -75,10 +83,8 @@ class Attack:
 def test_bisection_finds_the_smallest_of_a_success_that_rises(levels):
     """For every place where success may begin, none included."""
     attack = Attack(*(range(first, levels + 1) for first in range(1, levels + 2)))
-    found = smallest_epsilons(levels + 1, 1 / 255, attack, levels=levels)
-    expected = [level / 255 for level in range(1, levels + 1)]
-    assert found[:-1] == pytest.approx(expected)
-    assert found[-1] is None
+    found = smallest_levels(levels + 1, attack, levels=levels)
+    assert found == (*range(1, levels + 1), None)
     for row in range(levels + 1):
         times = sum(row in rows for _, rows in attack.asked)
         assert times <= 1 + (levels - 1).bit_length()  # at most 8 with 128 levels
@@ -88,9 +94,8 @@ def test_bisection_claims_only_what_was_shown_where_success_does_not_rise():
     """An attack that succeeds at 3 and 12 and fails at 4 to 8 and at 16."""
     attack = Attack({3, 12}, {3, 9, 16}, {5})
     known = {4: [False, False, False], 8: [False] * 3, 12: [True, False, False]}
-    found = smallest_epsilons(3, 1 / 255, attack, known)
-    assert found[:2] == pytest.approx([12 / 255, 16 / 255])
-    assert found[2] is None  # it fails at the largest, and nobody has seen level 5
+    found = smallest_levels(3, attack, known)
+    assert found == (12, 16, None)  # the last fails at the largest, and nobody has seen level 5
     assert all(level not in (4, 8, 12) for level, _ in attack.asked)
 
 
