@@ -53,6 +53,7 @@ from lightning_hash.results.card import (
     Side,
     ThreatResult,
 )
+from lightning_hash.results.rows import ResultRow
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.versions import take_version, version_of
@@ -492,10 +493,19 @@ def _member_results(scored: _Scored) -> tuple[MemberResult, ...]:
                 budget_used=None if row is None else row.budget_used,
                 seconds=0.0 if row is None else float(row.run["seconds"]),
                 warnings=() if row is None else tuple(row.warnings or ()),
-                attack={} if row is None else dict(row.attack or {}),
+                attack={} if row is None else _attack_of(row),
             )
         )  # fmt: skip
     return tuple(results)
+
+
+def _attack_of(row: ResultRow) -> dict[str, Any]:
+    """Return the settings of an attack; the file of targets by its name, since folders differ."""
+    attack = dict(row.attack or {})
+    targets = attack.get("targets")
+    if targets and targets.get("file"):
+        attack["targets"] = {**targets, "file": Path(targets["file"]).name}
+    return attack
 
 
 def _ordered(items: CodeSet) -> CodeSet:

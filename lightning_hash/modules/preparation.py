@@ -209,8 +209,6 @@ class CleanPass:
     @torch.no_grad()
     def _clean_features(self, queries: Queries) -> Tensor:
         """Return the features ``(B, D)`` of clean queries, in parts where memory holds no more."""
-        if not len(queries.index):
-            return queries.clean_logits.new_empty(0, 0)
         whole = (queries.inputs, *queries.lengths_of())
 
         def work(size: int) -> Tensor:
@@ -218,6 +216,8 @@ class CleanPass:
             return torch.cat([self.victim.with_features(*part)[1] for part in parts])
 
         with self.context():
+            if not len(queries.index):  # as wide as that of others
+                return self.victim.with_features(*whole)[1]
             return self.victim.at_a_time.run(len(queries.index), work)
 
     def _anchor_features(self, queries: Queries, items: Any) -> Tensor:
@@ -229,7 +229,7 @@ class CleanPass:
             with torch.no_grad(), self.context():
                 features = network.features(as_taken(network, inputs), *lengths)
                 rows.append(features.float().mean(dim=0))
-        return torch.stack(rows) if rows else queries.clean_logits.new_empty(0, 0)
+        return torch.stack(rows) if rows else self._clean_features(queries)
 
 
 def _columns(codes: CodeSet) -> tuple[Tensor, Tensor]:
