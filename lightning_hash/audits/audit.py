@@ -16,6 +16,9 @@ import torch
 
 from lightning_hash._version import __version__
 from lightning_hash.attacks import TargetChoice
+from lightning_hash.audits.beyond import Beyond, points, strongest_by_apgd
+from lightning_hash.audits.curve import Reached, epsilons_of
+from lightning_hash.audits.judge import Judge
 from lightning_hash.audits.member_run import (
     MakeTrainer,
     Runner,
@@ -68,6 +71,8 @@ class Wanted:
         ranking: options of MAP and t-MAP.
         kernels: what the iterations run on, as in :class:`lightning_hash.AttackModule`.
         checkpoint_every: iterations between two checkpoints of a member; ``None`` is once a minute.
+        curve: epsilons of the curve of MAP; those of :func:`epsilons_of` where it is ``None``.
+        smallest: whether the smallest epsilon of each query is looked for.
     """
 
     threats: Sequence[Threat]
@@ -78,6 +83,8 @@ class Wanted:
     ranking: RankingOptions = field(default_factory=RankingOptions)
     kernels: str = "auto"
     checkpoint_every: int | None = None
+    curve: Sequence[str] | None = None
+    smallest: bool = False
 
 
 class Audit:
@@ -126,6 +133,7 @@ class Audit:
                 {"members": {}, "worst": {}, "best": {}} for _ in self.chosen
             ]
             self.attacked: dict[str, ThreatRun] = {}
+            self.checks: list[Check] = []
             for threat in self.wanted.threats:
                 threats.append(self._threat(threat))
             return self._card(threats, time.monotonic() - started)
@@ -231,18 +239,54 @@ class Audit:
             has_targets=self.choice is not None, tell=self.tell,
         )  # fmt: skip
         self.attacked[threat.name] = attacked
+        self._judge(attacked)
         sides: list[Side | None] = []
+        beyond: dict[str, Any] = {}
         for targeted in (False, True):
             scored = attacked.run([each for each in members if each.targeted is targeted])
             sides.append(None if scored is None else scored.side())
-            if scored is not None:
-                self._note(threat, scored)
+            if scored is None:
+                continue
+            self._note(threat, scored)
+            # One side is run again, so that a check costs as much as it says.
+            judge = replace(self.judge, longer=self.judge.longer and not targeted)
+            self.checks += judge.of_attacks(threat, scored, attacked.runner)
+            if not targeted:
+                beyond = self._beyond(threat, scored)
         asked = [member.iterations for member in members if member.searches]
         return ThreatResult(
             name=threat.name, norm=threat.norm, epsilon=threat.epsilon, sees=threat.sees,
             questions=None if threat.white_box else max(asked), untargeted=sides[0],
-            targeted=sides[1],
+            targeted=sides[1], **beyond,
         )  # fmt: skip
+
+    def _judge(self, attacked: ThreatRun) -> None:
+        """Look at the victim, once, and at a threat's budget."""
+        if not self.checks:
+            self.judge = Judge(
+                runner=self.runner, queries=self.chosen, noise=attacked.noise,
+                labelled=self.labelled, device=self.trainer.strategy.root_device,
+                longer=self.wanted.suite.checks_longer,
+            )  # fmt: skip
+            self.checks += self.judge.of_victim()
+        self.checks += self.judge.of_threat(attacked.threat, attacked.noise)
+
+    def _beyond(self, threat: Threat, scored: Scored) -> dict[str, Any]:
+        """Measure what the card says beyond the threat's epsilon, of a threat with gradients."""
+        wanted = self.wanted
+        member = strongest_by_apgd(scored.members, scored.values)
+        epsilons = wanted.curve
+        if epsilons is None:
+            epsilons = epsilons_of(threat.norm, threat.epsilon)
+        if member is None or not (epsilons or wanted.smallest):
+            return {}
+        beyond = Beyond(runner=self.runner, threat=threat, member=member, queries=self.chosen)
+        own = Reached(scored.worst.values, scored.broken)
+        reached = beyond.curve(epsilons, own)
+        found: dict[str, Any] = {"curve": points(reached)}
+        if wanted.smallest:
+            found["smallest"] = beyond.smallest({threat.epsilon: own, **reached})
+        return found
 
     @cached_property
     def _has_gradient(self) -> bool:
@@ -276,10 +320,6 @@ class Audit:
                 clean = float(scored.clean[row])
                 query["clean"] = None if math.isnan(clean) else clean
 
-    def _checks(self, threats: Sequence[ThreatResult]) -> tuple[Check, ...]:
-        """Look for what would make the numbers not worth believing."""
-        return ()
-
     def _card(self, threats: Sequence[ThreatResult], seconds: float) -> AuditCard:
         """Put the card together, and write it."""
         wanted, attacked = self.wanted, self.attacked[threats[0].name]
@@ -303,7 +343,7 @@ class Audit:
                 "kernels": row.run["kernels"],
             },
             input_shape=tuple(self.source.input_shape), chance=float(chance.nan_to_num(0).mean()),
-            threats=tuple(threats), checks=self._checks(threats), queries=queries,
+            threats=tuple(threats), checks=tuple(self.checks), queries=queries,
         )  # fmt: skip
         pictures = []
         if self.trainer.is_global_zero:

@@ -87,6 +87,7 @@ def _audit(parser: OneLineParser, options: Any) -> int:
         threats=read_threats(options.threats), suite=suite, n_queries=options.n_queries,
         seed=options.seed, batch_size=options.batch_size, ranking=made.ranking,
         kernels=options.kernels, checkpoint_every=options.checkpoint_every,
+        curve=options.curve, smallest=options.smallest,
     )  # fmt: skip
     victim = as_victim(options.model.victim)
     root = Path(options.runs) / name
@@ -181,6 +182,8 @@ def audit(
     seed: int = 0,
     batch_size: int = 100,
     ranking: RankingOptions = RankingOptions(),
+    curve: Sequence[str] | None = None,
+    smallest: bool = False,
     folder: str | Path | None = None,
     accelerator: str = "auto",
     trust: bool = False,
@@ -200,6 +203,8 @@ def audit(
         seed: of the draws.
         batch_size: queries at a time.
         ranking: options of MAP and t-MAP.
+        curve: epsilons of the curve of MAP, numbers or fractions; five by default, ``()`` for none.
+        smallest: look for the smallest epsilon of each query at which nothing relevant is left.
         folder: keeps the runs of the attacks, and an audit that was killed goes on there; without
             one they are thrown away.
         accelerator: as in Lightning's Trainer.
@@ -230,7 +235,8 @@ def audit(
         data = TensorData(queries, database)
     wanted = Wanted(
         threats=read_threats(threats), suite=V1_QUICK if quick else V1, n_queries=n_queries,
-        seed=seed, batch_size=batch_size, ranking=ranking,
+        seed=seed, batch_size=batch_size, ranking=ranking, curve=curve,
+        smallest=smallest,
     )  # fmt: skip
     victim = as_victim(model, trust=trust)
     with TemporaryDirectory() as place, quiet_trainers(accelerator=accelerator) as make_trainer:

@@ -117,6 +117,14 @@ _AUDIT = {
     ),
     "seed": Option("seed of the draws", 0, int),
     "batch_size": Option("queries at a time", 100, int),
+    "curve": Option(
+        "epsilons of the curve of MAP; by default 1/255 to 16/255, in L2 1/8 to 2 times that of "
+        "the threat; without any behind it no curve", nargs="*", type=str,
+    ),
+    "smallest": Option(
+        "look for the smallest epsilon of each query at which nothing relevant is left", False,
+        bool,
+    ),
     "kernels": Option("what the iterations run on, as in attack", "auto"),
     "checkpoint_every": Option(
         "iterations between two checkpoints of an attack; once a minute by default", type=int | None

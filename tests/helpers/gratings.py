@@ -54,7 +54,7 @@ def trained_network() -> nn.Module:
     images, labels = data.images.float() / 255, data.labels.float()
     centers = torch.where(torch.randn(CLASSES, BITS) > 0, 1.0, -1.0)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    for step in range(120):
+    for _ in range(120):
         rows = torch.randperm(len(images))[:64]
         wanted = (labels[rows] @ centers + 1) / 2
         loss = nn.functional.binary_cross_entropy_with_logits(network(images[rows]), wanted)
