@@ -51,7 +51,7 @@ class Card:
         chance: MAP of a ranking at random.
         threats: the first is the one that the sentence is about.
         checks: all that was looked at, failed or not.
-        queries: in their order; ``()`` in a card that was read without its table.
+        queries: in their order, from ``queries.csv``; empty where the card was read without it.
         about: what whoever made it says for the leaderboard: ``id``, ``paper``, ``venue``,
             ``weights``, ``by``; empty by default.
     """
