@@ -58,13 +58,13 @@ def test_help_has_a_line_for_every_verb(capsys):
     assert capsys.readouterr().out == printed
     for verb in (
         "demo", "fit", "test", "encode", "attack", "check-data", "score", "sweep", "transfer",
-        "report",
+        "report", "leaderboard",
     ):  # fmt: skip
         assert re.search(rf"^  {verb} +{re.escape(VERBS[verb].help)}$", printed, re.MULTILINE)
-    assert len(VERBS) == 10
+    assert len(VERBS) == 11
 
 
-@pytest.mark.parametrize("verb", ["demo", "score", "report", "sweep"])
+@pytest.mark.parametrize("verb", ["demo", "score", "report", "sweep", "leaderboard"])
 def test_help_of_verbs_on_files(capsys, verb):
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])
@@ -115,11 +115,11 @@ def test_what_needs_no_torch_answers_without_it(code):
     assert not imported_by(code) & HEAVY
 
 
-@pytest.mark.parametrize("verb", ["report", "score", "sweep"])
+@pytest.mark.parametrize("verb", ["report", "score", "sweep", "leaderboard"])
 def test_verbs_on_files_import_no_lightning(verb):
     modules = imported_by(f"import lightning_hash.commands.{verb}")
     assert not modules & {"pytorch_lightning", "lightning", "lightning_fabric"}
-    assert verb != "sweep" or "torch" not in modules
+    assert verb not in ("sweep", "leaderboard") or not modules & {"torch", "matplotlib"}
 
 
 def test_public_names():

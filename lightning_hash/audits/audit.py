@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lightning_hash._version import __version__
 from lightning_hash.attacks import TargetChoice
@@ -20,25 +20,21 @@ from lightning_hash.audits.beyond import Beyond, points, strongest_by_apgd
 from lightning_hash.audits.curve import Reached, epsilons_of
 from lightning_hash.audits.judge import Judge
 from lightning_hash.audits.member_run import (
-    NOISE,
     MakeTrainer,
-    MemberRun,
     Runner,
-    order_of,
-    with_targets,
 )
 from lightning_hash.audits.own_results import OwnResults, labels_by_results
 from lightning_hash.audits.strips import strips
-from lightning_hash.audits.suite import V1, K, Member, Suite
+from lightning_hash.audits.suite import V1, Suite
+from lightning_hash.audits.threat_run import Scored, ThreatRun
 from lightning_hash.audits.threats import Threat
-from lightning_hash.audits.worst import Worst, ap_per_query, estimate, first_relevant, spread
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.attack_run import find_databases
 from lightning_hash.engine.callbacks.retrieved import label_names
 from lightning_hash.engine.encode_splits import encode_splits
-from lightning_hash.functional import RankingOptions, shares_label
+from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.chance import chance_of
 from lightning_hash.modules.databases import Databases, choose_target_database
 from lightning_hash.modules.preparation import check_targets
@@ -47,13 +43,10 @@ from lightning_hash.reports.audit_card import AuditCard
 from lightning_hash.results.card import (
     Card,
     Check,
-    Estimate,
-    MemberResult,
     QueryResult,
     Side,
     ThreatResult,
 )
-from lightning_hash.results.rows import ResultRow
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.versions import take_version, version_of
@@ -92,36 +85,6 @@ class Wanted:
     checkpoint_every: int | None = None
     curve: Sequence[str] | None = None
     smallest: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scored:
-    """The members of one side, and what each has come to.
-
-    Attributes:
-        targeted: which side.
-        members: in their order.
-        runs: of each; ``None`` where there was nothing left to attack.
-        values: of each float64 ``(Q,)``, NaN where a query was left alone.
-        broken: bool ``(Q,)``, see :class:`lightning_hash.results.card.Side`.
-    """
-
-    targeted: bool
-    members: tuple[Member, ...]
-    runs: tuple[MemberRun | None, ...]
-    values: tuple[Tensor, ...]
-    broken: Tensor
-
-    @cached_property
-    def worst(self) -> Worst:
-        return Worst.over(self.values, targeted=self.targeted)
-
-    @property
-    def last(self) -> MemberRun:
-        """The first run, which attacked every query."""
-        run = self.runs[0]
-        assert run is not None
-        return run
 
 
 class Audit:
@@ -169,9 +132,8 @@ class Audit:
             self.queries: list[dict[str, Any]] = [
                 {"members": {}, "worst": {}, "best": {}} for _ in self.chosen
             ]
-            self.runs: dict[str, dict[str, MemberRun]] = {}
+            self.attacked: dict[str, ThreatRun] = {}
             self.checks: list[Check] = []
-            self.scored: dict[tuple[str, bool], _Scored] = {}
             for threat in self.wanted.threats:
                 threats.append(self._threat(threat))
             return self._card(threats, time.monotonic() - started)
@@ -270,34 +232,48 @@ class Audit:
         return None
 
     def _threat(self, threat: Threat) -> ThreatResult:
-        """Run a threat model's attacks."""
-        noise = self.runner.run(threat, NOISE, self.chosen)
+        """Run a threat model's attacks, untargeted and targeted."""
+        members = self.wanted.suite.of(threat, self.victim, self._has_gradient)
+        attacked = ThreatRun(
+            threat=threat, runner=self.runner, chosen=self.chosen, databases=self.databases,
+            has_targets=self.choice is not None, tell=self.tell,
+        )  # fmt: skip
+        self.attacked[threat.name] = attacked
+        self._judge(attacked)
+        sides: list[Side | None] = []
+        beyond: dict[str, Any] = {}
+        for targeted in (False, True):
+            scored = attacked.run([each for each in members if each.targeted is targeted])
+            sides.append(None if scored is None else scored.side())
+            if scored is None:
+                continue
+            self._note(threat, scored)
+            # One side is run again, so that a check costs as much as it says.
+            judge = replace(self.judge, longer=self.judge.longer and not targeted)
+            self.checks += judge.of_attacks(threat, scored, attacked.runner)
+            if not targeted:
+                beyond = self._beyond(threat, scored)
+        asked = [member.iterations for member in members if member.searches]
+        return ThreatResult(
+            name=threat.name, norm=threat.norm, epsilon=threat.epsilon, sees=threat.sees,
+            questions=None if threat.white_box else max(asked), untargeted=sides[0],
+            targeted=sides[1], **beyond,
+        )  # fmt: skip
+
+    def _judge(self, attacked: ThreatRun) -> None:
+        """Look at the victim, once, and at a threat's budget."""
         if not self.checks:
             self.judge = Judge(
-                runner=self.runner, queries=self.chosen, noise=noise, labelled=self.labelled,
-                device=self.trainer.strategy.root_device,
+                runner=self.runner, queries=self.chosen, noise=attacked.noise,
+                labelled=self.labelled, device=self.trainer.strategy.root_device,
                 longer=self.wanted.suite.checks_longer,
             )  # fmt: skip
             self.checks += self.judge.of_victim()
-        self.checks += self.judge.of_threat(threat, noise)
-        members = self.wanted.suite.of(threat, self.victim, self._has_gradient)
-        own = tuple(member for member in members if not member.targeted)
-        aimed = tuple(member for member in members if member.targeted)
-        untargeted = self._side(threat, own, noise)
-        targeted = None
-        if self.choice is not None:
-            targeted = self._side(threat, aimed, noise)
-        return ThreatResult(
-            name=threat.name, norm=threat.norm, epsilon=threat.epsilon, sees=threat.sees,
-            questions=threat.questions, untargeted=untargeted, targeted=targeted,
-            **self._beyond(threat),
-        )  # fmt: skip
+        self.checks += self.judge.of_threat(attacked.threat, attacked.noise)
 
-    def _beyond(self, threat: Threat) -> dict[str, Any]:
+    def _beyond(self, threat: Threat, scored: Scored) -> dict[str, Any]:
         """Measure what the card says beyond the threat's epsilon, of a threat with gradients."""
-        wanted, scored = self.wanted, self.scored.get((threat.name, False))
-        if scored is None:
-            return {}
+        wanted = self.wanted
         member = strongest_by_apgd(scored.members, scored.values)
         epsilons = wanted.curve
         if epsilons is None:
@@ -324,105 +300,30 @@ class Audit:
             self.victim.network.to(inputs.device)
             return bool(self.victim(inputs, *lengths).requires_grad)
 
-    def _side(self, threat: Threat, members: tuple[Member, ...], noise: MemberRun) -> Side | None:
-        """Run the members of one goal, and put them together."""
-        if not members:
-            return None
-        targeted, ranking = members[0].targeted, self.wanted.ranking
-        items = self.databases.ranked if targeted else self.databases.database
-        scored = self._attack(threat, members, items)
-        self.scored[threat.name, targeted] = scored
-        # One side is run again, so that a check costs as much as it says.
-        self.checks += replace(self.judge, longer=self.judge.longer and not targeted).of_attacks(
-            threat, scored.members, scored.runs, scored.values, self.runner
-        )
-        labels = _labels(scored.last, targeted=targeted)
-        clean = ap_per_query(noise.clean_codes, labels, items, ranking)
-        noisy = ap_per_query(noise.codes, labels, items, ranking)
-        ceiling: Estimate | None = None
-        if targeted:
-            anchors = scored.last.anchor_codes
-            assert anchors is not None
-            ceiling = estimate(ap_per_query(anchors, labels, items, ranking))
-        self._note(threat, scored, clean, labels)
-        return Side(
-            worst=estimate(scored.worst.values), clean=estimate(clean), ceiling=ceiling,
-            noise=estimate(noisy), broken=int(scored.broken.sum()), k=K,
-            members=_member_results(scored),
-        )  # fmt: skip
-
-    def _attack(self, threat: Threat, members: tuple[Member, ...], items: CodeSet) -> _Scored:
-        """Run attacks one behind the other; each leaves alone what is at its end already."""
-        targeted, count = members[0].targeted, len(self.chosen)
-        left = list(range(count))
-        broken = torch.zeros(count, dtype=torch.bool)
-        kept: list[Member] = []
-        runs: list[MemberRun | None] = []
-        values: list[Tensor] = []
-        runner = self.runner
-        for member in members:
-            if member.needs_negatives and runs and not self._have_negatives(runs[0]):
-                continue
-            run = None
-            found: dict[int, float] = {}
-            if left:
-                started = time.monotonic()
-                run = runner.run(threat, member, [self.chosen[row] for row in left])
-                self.runs.setdefault(threat.name, {})[member.name] = run
-                rows, labels = order_of(run, self.chosen), _labels(run, targeted=targeted)
-                ap = ap_per_query(run.codes, labels, items, self.wanted.ranking)
-                found = dict(zip(rows.tolist(), ap.tolist(), strict=True))
-                none, every = first_relevant(run.codes, labels, items, K)
-                broken[rows] |= every if targeted else none
-                if targeted and not runs:
-                    runner = with_targets(runner, self.folder / threat.name / member.name)
-                self._say(threat, member, ap, time.monotonic() - started)
-            kept.append(member)
-            runs.append(run)
-            values.append(spread(found, count))
-            left = Worst.over(values, targeted=targeted).left(targeted=targeted)
-        return _Scored(
-            targeted=targeted, members=tuple(kept), runs=tuple(runs), values=tuple(values),
-            broken=broken,
-        )  # fmt: skip
-
-    def _have_negatives(self, run: MemberRun | None) -> bool:
-        """Return whether every query has items of its own label that the target has not."""
-        if run is None or run.target_labels is None or self.databases.open_set is not None:
-            return run is not None and self.databases.open_set is not None
-        labels = self.databases.database.labels
-        own, target = shares_label(run.labels, labels), shares_label(run.target_labels, labels)
-        return bool((own & ~target).any(dim=1).all())
-
-    def _say(self, threat: Threat, member: Member, ap: Tensor, seconds: float) -> None:
-        metric = "t-MAP" if member.targeted else "MAP"
-        mean = float(ap[~ap.isnan()].mean()) if (~ap.isnan()).any() else float("nan")
-        count = f"{len(ap)} queries"
-        self.tell(f"{threat.name}/{member.name}: {metric} {mean:.3f} of {count}, {seconds:.0f} s")
-
-    def _note(self, threat: Threat, scored: _Scored, clean: Tensor, labels: Tensor) -> None:
+    def _note(self, threat: Threat, scored: Scored) -> None:
         """Keep what is to be said of every query."""
         source, targeted = self.source, scored.targeted
-        open_names = source.class_names
+        names: Sequence[str] = source.class_names
         if targeted and self.databases.open_set is not None:
-            open_names = list(source.open_class_names)
-        names = label_names(labels, open_names)
-        worst = scored.worst
+            names = source.open_class_names
+        labels = label_names(scored.labels, names)
         for row, query in enumerate(self.queries):
             for member, values in zip(scored.members, scored.values, strict=True):
                 if not values[row].isnan():
                     query["members"][f"{threat.name}/{member.name}"] = float(values[row])
-            if not worst.values[row].isnan():
-                by = scored.members[int(worst.by[row])].name
-                query["best" if targeted else "worst"][threat.name] = float(worst.values[row]), by
-            query["target" if targeted else "label"] = names[row]
+            value = float(scored.worst.values[row])
+            if not math.isnan(value):
+                extreme = "best" if targeted else "worst"
+                query[extreme][threat.name] = value, scored.won_by(row)
+            query["target" if targeted else "label"] = labels[row]
             if not targeted:
-                query["clean"] = None if clean[row].isnan() else float(clean[row])
+                clean = float(scored.clean[row])
+                query["clean"] = None if math.isnan(clean) else clean
 
     def _card(self, threats: Sequence[ThreatResult], seconds: float) -> AuditCard:
         """Put the card together, and write it."""
-        wanted, noise = self.wanted, self.runner.run(self.wanted.threats[0], NOISE, self.chosen)
-        row = noise.last
+        wanted, attacked = self.wanted, self.attacked[threats[0].name]
+        row = attacked.noise.last
         paths = self.source.paths_of("query")
         queries = tuple(
             QueryResult(
@@ -432,7 +333,7 @@ class Audit:
             )
             for index, query in zip(self.chosen, self.queries, strict=True)
         )  # fmt: skip
-        chance = chance_of(noise.labels, self.databases.database.labels, wanted.ranking)
+        chance = chance_of(attacked.noise.labels, self.databases.database.labels, wanted.ranking)
         card = Card(
             suite=wanted.suite.name, victim=row.victim, data=row.data,
             ranking={**row.ranking, "relevance": "labels" if self.labelled else "clean"},
@@ -446,11 +347,9 @@ class Audit:
         )  # fmt: skip
         pictures = []
         if self.trainer.is_global_zero:
-            first = threats[0].name
-            pictures = strips(
-                card, self.source, self.databases.database, self.runs.get(first, {}),
-                self.folder / first,
-            )  # fmt: skip
+            place = self.folder / threats[0].name
+            items = self.databases.database
+            pictures = strips(card, self.source, items, attacked.runs, place)
         found = AuditCard.of(card, pictures)
         if self.trainer.is_global_zero:
             found.save(self.folder)
@@ -465,47 +364,6 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message="doubtful:")
         yield
-
-
-def _labels(run: MemberRun, *, targeted: bool) -> Tensor:
-    """Return the labels that a run's queries are judged by."""
-    labels = run.target_labels if targeted else run.labels
-    assert labels is not None
-    return labels
-
-
-def _member_results(scored: _Scored) -> tuple[MemberResult, ...]:
-    results = []
-    for number, (member, run) in enumerate(zip(scored.members, scored.runs, strict=True)):
-        values = scored.values[number]
-        if number:
-            before = Worst.over(scored.values[:number], targeted=scored.targeted).values
-            values = torch.where(values.isnan(), before, values)
-        won = (scored.worst.by == number) & ~scored.worst.values.isnan()
-        attacked = 0 if run is None else len(run.index)
-        row = None if run is None else run.last
-        results.append(
-            MemberResult(
-                name=member.name, result=estimate(values), won=int(won.sum()),
-                left_alone=len(values) - attacked,
-                iterations=0 if row is None else row.iteration,
-                questions=None if row is None else row.queries,
-                budget_used=None if row is None else row.budget_used,
-                seconds=0.0 if row is None else float(row.run["seconds"]),
-                warnings=() if row is None else tuple(row.warnings or ()),
-                attack={} if row is None else _attack_of(row),
-            )
-        )  # fmt: skip
-    return tuple(results)
-
-
-def _attack_of(row: ResultRow) -> dict[str, Any]:
-    """Return the settings of an attack; the file of targets by its name, since folders differ."""
-    attack = dict(row.attack or {})
-    targets = attack.get("targets")
-    if targets and targets.get("file"):
-        attack["targets"] = {**targets, "file": Path(targets["file"]).name}
-    return attack
 
 
 def _ordered(items: CodeSet) -> CodeSet:

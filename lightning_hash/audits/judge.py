@@ -11,6 +11,7 @@ from lightning_hash.audits import believe
 from lightning_hash.audits.copies import COPIES, drawn_anew
 from lightning_hash.audits.member_run import MemberRun, Runner, order_of
 from lightning_hash.audits.suite import Member
+from lightning_hash.audits.threat_run import Scored
 from lightning_hash.audits.threats import Threat
 from lightning_hash.audits.worst import Worst, ap_per_query
 from lightning_hash.data.queries import QueryData
@@ -93,27 +94,19 @@ class Judge:
             believe.large_epsilon(threat.name, inputs, labels, threat.norm, epsilon),
         ]
 
-    def of_attacks(
-        self,
-        threat: Threat,
-        members: Sequence[Member],
-        runs: Sequence[MemberRun | None],
-        values: Sequence[Tensor],
-        runner: Runner,
-    ) -> list[Check]:
+    def of_attacks(self, threat: Threat, scored: Scored, runner: Runner) -> list[Check]:
         """Look at the attacks of one side of a threat with gradients.
 
         Args:
             threat: the threat.
-            members: its attacks.
-            runs: what each has left.
-            values: AP or t-AP of each, float64 ``(Q,)``, NaN where it left a query alone.
+            scored: its attacks, and what they have come to.
             runner: runs them again, on the same targets.
         """
+        members, runs = scored.members, scored.runs
         gradients = [number for number, member in enumerate(members) if not member.searches]
         if not threat.white_box or not gradients:
             return []
-        targeted = members[0].targeted
+        targeted = scored.targeted
         reached = {}
         for number in gradients:
             run = runs[number]
@@ -121,10 +114,13 @@ class Judge:
                 flat = set(run.flat)
                 reached[members[number].name] = [int(each) not in flat for each in run.index]
         found = [believe.zero_gradient(threat.name, reached)]
-        worst = Worst.over(values, targeted=targeted)
-        by_gradients = Worst.over([values[i] for i in gradients], targeted=targeted)
+        worst = scored.worst
+        by_gradients = Worst.over([scored.values[i] for i in gradients], targeted=targeted)
+        without_search = Worst.over(
+            [scored.clean, *(scored.values[i] for i in gradients)], targeted=targeted
+        )
         if len(gradients) < len(members):
-            pair = _there(by_gradients.values, worst.values)
+            pair = _there(without_search.values, worst.values)
             found.append(believe.black_box_beats_gradients(threat.name, *pair, targeted=targeted))
         if self.longer:
             member = members[most_won(by_gradients, gradients)]

@@ -42,7 +42,7 @@ class MemberRun:
 
     Attributes:
         rows: its result rows.
-        index: int64 ``(n,)``, the queries that it attacked.
+        index: int64 ``(n,)``, the queries that it attacked, in the order that was asked for.
         codes: int8 ``(n, K)`` of the 8-bit images.
         clean_codes: int8 ``(n, K)``.
         labels: ``(n, C)``.
@@ -206,6 +206,9 @@ def _read(place: Path, asked: dict[str, Any]) -> MemberRun:
     with safe_open(place / "codes.safetensors", framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 - no mapping
             tensors[name] = file.get_tensor(name)
+    order = {index: row for row, index in enumerate(tensors["index"].tolist())}
+    rows = torch.tensor([order[index] for index in asked["queries"]])
+    tensors = {name: tensor[rows] for name, tensor in tensors.items()}
     return MemberRun(
         rows=tuple(read_results(place / "results.json")),
         index=tensors["index"], codes=tensors["codes_8bit"], clean_codes=tensors["clean_codes"],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lightning_hash.results.card_parts import (
+    CLEAN_QUERY,
     Check,
     Estimate,
     MemberResult,
@@ -20,6 +21,7 @@ from lightning_hash.utils.nearest import offer
 
 SCHEMA = 1
 __all__ = [
+    "CLEAN_QUERY",
     "SCHEMA",
     "Card",
     "Check",
@@ -49,7 +51,7 @@ class Card:
         chance: MAP of a ranking at random.
         threats: the first is the one that the sentence is about.
         checks: all that was looked at, failed or not.
-        queries: in their order; ``()`` in a card that was read without its table.
+        queries: in their order, from ``queries.csv``; empty where the card was read without it.
         about: what whoever made it says for the leaderboard: ``id``, ``paper``, ``venue``,
             ``weights``, ``by``; empty by default.
     """

@@ -12,6 +12,7 @@ from typing import Any
 
 from lightning_hash.results.card import SCHEMA, Card
 from lightning_hash.results.card_parts import (
+    CLEAN_QUERY,
     Check,
     Estimate,
     MemberResult,
@@ -25,10 +26,17 @@ from lightning_hash.results.settings import as_json, flatten, look_up
 from lightning_hash.utils.json_text import brief
 
 LONGEST = 10_000  # characters of a text, and of a value in a mapping as JSON
-MOST = 100_000  # entries of a list
+MOST = 100_000  # entries of a list, but for these
+SHORTER = {"threats": 100, "members": 100, "checks": 1000, "curve": 1000, "warnings": 1000}
 ABOUT = ("id", "paper", "venue", "weights", "by")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # also of a file and of a column
-COLUMNS = ("worst", "worst_by", "best", "best_by")  # of queries.csv, so no names of members
+COLUMNS = (
+    CLEAN_QUERY,
+    "worst",
+    "worst_by",
+    "best",
+    "best_by",
+)  # of queries.csv, so no names of members
 _EPSILON = re.compile(r"\d{1,9}(\.\d{1,9})?(/[1-9]\d{0,8})?")
 _MAPPINGS = ("victim", "data", "ranking", "run")
 _TEXTS = ("victim.output", "ranking.relevance", "run.version", "run.date", "run.devices")
@@ -129,8 +137,9 @@ def _entries(inner: Sequence[Any], value: Any, path: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
         msg = f"{path} must be a list, got {brief(value)}"
         raise ValueError(msg)
-    if len(value) > MOST:
-        msg = f"{path} must have at most {MOST:,} entries, got {len(value):,}"
+    most = SHORTER.get(path.rpartition(".")[2], MOST)
+    if len(value) > most:
+        msg = f"{path} must have at most {most:,} entries, got {len(value):,}"
         raise ValueError(msg)
     return tuple(_built(inner[0], each, f"{path}.{place}") for place, each in enumerate(value))
 

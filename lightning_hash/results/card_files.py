@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_hash.results.card import Card, QueryResult, Side
+from lightning_hash.results.card import CLEAN_QUERY, Card, QueryResult, Side
 from lightning_hash.results.card_build import COLUMNS, build_card
 from lightning_hash.results.ranges import LARGEST, check_kind, check_range
 from lightning_hash.utils.escapes import csv_text
@@ -260,10 +260,11 @@ def _check_table(card: Card, queries: Sequence[QueryResult]) -> None:
             raise ValueError(msg)
     for threat, extreme, side in _sides(card):
         found = [getattr(q, extreme)[threat] for q in queries if threat in getattr(q, extreme)]
-        names = [member.name for member in side.members]
+        names = [CLEAN_QUERY, *(member.name for member in side.members)]
         strange = next((by for _, by in found if by not in names), None)
         if strange is not None:
-            msg = f"{threat}/{extreme}_by must be a member of the card, got {brief(strange)}"
+            rule = "must be a member of the card or 'clean'"
+            msg = f"{threat}/{extreme}_by {rule}, got {brief(strange)}"
             raise ValueError(msg)
         if len(found) != side.worst.n:
             msg = f"{threat}/{extreme} must be there of {side.worst.n} queries, got {len(found)}"

@@ -11,6 +11,9 @@ DIGITS = 3
 Sees = Literal["gradients", "codes", "distances", "ids"]
 
 
+CLEAN_QUERY = "clean"  # stands for an attack, where none did worse than to leave a query alone
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A mean over queries.
@@ -64,7 +67,8 @@ class Side:
     """The members of one goal, untargeted or targeted, and the worst case over them per query.
 
     Attributes:
-        worst: mean over queries of the lowest AP (targeted: the highest t-AP) of any member.
+        worst: mean over queries of the lowest AP (targeted: the highest t-AP) of any member and of
+            the clean query, which an adversary may leave alone.
         clean: the same metric of the clean queries.
         ceiling: t-MAP of the anchor codes themselves; ``None`` untargeted.
         noise: the same metric of uniform noise in the budget; ``None`` where it was not tried.

@@ -22,6 +22,7 @@ from lightning_hash.commands.help import verb_help
 from lightning_hash.commands.score import score
 from lightning_hash.commands.table import VERBS
 from lightning_hash.reports.published import published
+from lightning_hash.results.card_files import write_card
 from lightning_hash.sweeps import read_plan
 from lightning_hash.victims import load_foreign
 from tests.docs.pages import (
@@ -34,6 +35,7 @@ from tests.docs.pages import (
     read_blocks,
     without_blocks,
 )
+from tests.helpers.cards import card, queries
 from tests.helpers.clips import write_classes
 from tests.helpers.commands import SMALL_DATA
 
@@ -45,7 +47,9 @@ OTHERS = (
 # The networks of the examples are large, and their weights a download.
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
 ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
-ARGPARSED = ("demo", "report", "sweep", "score", "check_data", "transfer", "cli", "run_verb")
+ARGPARSED = (
+    "demo", "report", "leaderboard", "sweep", "score", "check_data", "transfer", "cli", "run_verb",
+)  # fmt: skip
 # Of every verb, and of torchrun, sbatch, mypy, the benchmarks and the trials.
 FREE = {
     "help", "config", "trust", "node_rank", "signal", "strict", "quick", "alone", "kills",
@@ -63,7 +67,7 @@ SHORTER = (
 def shorten(verb: str, words: list[str]) -> list[str]:
     """Return a command that takes seconds, where the page's takes minutes."""
     words = list(words)
-    if verb in ("check-data", "score", "sweep", "report"):
+    if verb in ("check-data", "score", "sweep", "report", "leaderboard"):
         own = "--data.folder" in words and verb == "check-data"
         return [*words, "--data.train=20 per class from all"] if own else words
     if verb == "transfer":
@@ -109,7 +113,7 @@ def run_command(words: list[str], place: str) -> None:
     assert status == 0, place
     if verb == "encode":
         assert Path(words[words.index("--output") + 1]).exists(), place
-    elif verb == "report":
+    elif verb in ("report", "leaderboard"):
         assert Path(lines[-1].split(": ")[-1]).exists(), place
     elif verb in ("fit", "attack", "transfer"):
         assert Path(lines[-1]).exists(), place
@@ -128,7 +132,7 @@ def run_python(block: Block, names: dict[str, object]) -> str:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """The photographs and clips that the pages call one's own."""
+    """The photographs, clips and card that the pages call one's own."""
     folder = tmp_path_factory.mktemp("own")
     for kind, colour in (("cat", (200, 90, 20)), ("dog", (20, 90, 200)), ("owl", (60, 60, 60))):
         (folder / "photos" / kind).mkdir(parents=True)
@@ -136,6 +140,7 @@ def files(tmp_path_factory):
             picture = Image.new("RGB", (40, 30), (*colour[:2], colour[2] + number))
             picture.save(folder / "photos" / kind / f"{number}.png")
     write_classes(folder / "videos", per_class=40)
+    write_card(folder / "runs" / "audit" / "demo" / "version_0", card(queries=queries()))
     return folder
 
 
@@ -148,7 +153,7 @@ def runnable(page: Path) -> bool:
     "page", [p for p in PAGES if runnable(p)], ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_page_runs_from_top_to_bottom(page, files, with_victim, monkeypatch):
-    for name in ("photos", "videos"):
+    for name in ("photos", "videos", "runs"):
         shutil.copytree(files / name, with_victim / name)
     monkeypatch.syspath_prepend(with_victim)
     names: dict[str, object] = {"__name__": "page"}

@@ -129,7 +129,10 @@ def test_an_issue_form_asks_for_what_answers_need(path):
     assert len(ids) == len(set(ids)) >= 5
     assert all(part["attributes"].get("label") for part in form["body"] if "id" in part)
     needed = {p["id"] for p in form["body"] if p.get("validations", {}).get("required")}
-    asked = {"bug": {"command", "version"}, "number": {"rows", "command"}, "method": {"paper"}}
+    asked = {
+        "bug": {"command", "version"}, "number": {"rows", "command"}, "method": {"paper"},
+        "leaderboard": {"id", "by", "weights", "commands", "card"},
+    }  # fmt: skip
     assert asked[path.stem] <= needed
 
 

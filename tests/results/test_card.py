@@ -211,6 +211,8 @@ BAD = [
     ("chance", float("inf"), "chance must be finite, got inf"),
     ("chance", HUGE, "chance must be at least -1e+100, got 1000"),
     ("threats", [], "threats must not be empty, got []"),
+    ("threats", [{}] * 101, "threats must have at most 100 entries, got 101"),
+    ("threats.0.smallest", [0] * 100_001, "smallest must have at most 100,000 entries"),
     ("threats", {}, "threats must be a list, got {}"),
     ("threats.0", 3, "threats.0 must be a mapping, got 3"),
     ("threats.0.name", "a/../b", "threats.0.name must be at most 100 letters"),
