@@ -164,8 +164,8 @@ def noise(threat: str, clean: Tensor, noisy: Tensor, flipped: float) -> Check:
     loss = float((clean - noisy).double().mean())
     return _check(
         "noise", threat, figure,
-        f"uniform noise of this size lowers MAP by {loss:.4f}{error} and flips {flipped:.1%} of "
-        "the bits",
+        f"uniform noise of this size takes {loss:.4f}{error} of MAP and flips {flipped:.1%} of the "
+        "bits",
         "the victim is brittle: no adversary is needed, and a worst case says little of "
         "adversaries; train with noise or blur, or look at preprocess",
     )  # fmt: skip
@@ -333,7 +333,8 @@ def codes_collapsed(groups: Mapping[str, tuple[Tensor, Tensor | None]]) -> Check
     shares = {}
     for what, (codes, labels) in groups.items():
         share = largest_share(codes)
-        shares[what] = 0.0 if labels is not None and largest_share(labels) >= share else share
+        excused = labels is not None and largest_share(labels) >= share
+        shares[what] = 0.0 if excused and share > COLLAPSED else share
     what = max(shares, key=lambda name: shares[name])
     return _check(
         "codes-collapsed", None, shares[what],

@@ -83,7 +83,8 @@ def curve(
     """Attack at one epsilon after the other, each from where the last has ended.
 
     A ball lies inside every larger one, so that what a smaller epsilon has reached counts at the
-    larger ones too: no query's AP rises with epsilon.
+    larger ones too: no query's AP rises with epsilon. An epsilon that is known is not attacked
+    again.
 
     Args:
         epsilons: numbers or fractions, in any order.
@@ -103,12 +104,14 @@ def curve(
     worst: Reached | None = None
     previous: str | None = None
     for epsilon in order:
-        reached = run(epsilon, previous)
         inside = [values for size, values in known.items() if _size(size) <= _size(epsilon)]
-        for values in inside if worst is None else [worst, *inside]:
-            reached = reached.worst(values)
-        found[epsilon] = worst = reached
-        previous = epsilon
+        if not any(_size(size) == _size(epsilon) for size in known):
+            inside.append(run(epsilon, previous))
+            previous = epsilon
+        for values in inside:
+            worst = values if worst is None else worst.worst(values)
+        assert worst is not None  # what is known at it, or was run
+        found[epsilon] = worst
     return found
 
 

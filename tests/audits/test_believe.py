@@ -118,7 +118,7 @@ def test_noise_takes_map():
     check = believe.noise("linf-8", clean, noisy, flipped=0.125)
     assert check.figure == pytest.approx(bound([0.4, 0.3, 0.5, 0.3]))
     assert check.failed
-    assert "lowers MAP by 0.3750 (standard error 0.0479) and flips 12.5% of the bits" in check.said
+    assert "takes 0.3750 (standard error 0.0479) of MAP and flips 12.5% of the bits" in check.said
     assert not believe.noise("linf-8", clean, clean - 0.02, flipped=0.01).failed
     assert believe.noise("linf-8", clean, clean - 0.021, flipped=0.01).failed
 
@@ -247,4 +247,7 @@ def test_a_victim_of_one_code():
     assert "92.5% of the database" in check.said
     one = labels[:1].expand(40, -1)  # all items have one label
     assert not believe.codes_collapsed({"database": (codes, one)}).failed
+    few = codes[30:]  # 7 of 10, and no label has as many
+    assert believe.codes_collapsed({"database": (few, labels[:10])}).figure == 0.7
+    assert believe.codes_collapsed({"database": (few, one[:10])}).figure == 0.7
     assert believe.codes_collapsed({"database": (codes[2:], labels[2:])}).figure < 0.93

@@ -43,7 +43,14 @@ def test_a_curve_never_rises_and_begins_each_run_at_the_last():
 
 def test_what_is_known_counts_at_its_epsilon_and_above_and_not_below():
     known = {"8/255": reached([0.1, 0.9], [True, False]), "0.02": reached([0.8, 0.3])}
-    found = curve(["4/255", "8/255", "16/255"], lambda *_: reached([0.5, 0.5]), known)
+    asked = []
+
+    def run(*arguments):
+        asked.append(arguments)
+        return reached([0.5, 0.5])
+
+    found = curve(["4/255", "8/255", "16/255"], run, known)
+    assert asked == [("4/255", None), ("16/255", "4/255")]  # 8/255 is known
     assert found["4/255"].ap.tolist() == pytest.approx([0.5, 0.5])  # 0.02 is 5.1/255
     assert found["8/255"].ap.tolist() == pytest.approx([0.1, 0.3])
     assert found["16/255"].ap.tolist() == pytest.approx([0.1, 0.3])

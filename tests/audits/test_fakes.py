@@ -7,7 +7,7 @@ from lightning_hash.attacks import APGD, HAG, SAAT, AlphaSchedule, Hinge, Noise,
 from lightning_hash.audits import believe
 from lightning_hash.audits.copies import COPIES, drawn_anew
 from lightning_hash.codes.code_set import plain_code_set
-from lightning_hash.commands.attack import attack_encoded
+from lightning_hash.engine.attack_run import attack_encoded
 from lightning_hash.functional import RankingOptions, average_precision, sign_code
 from lightning_hash.modules import AttackModule
 from lightning_hash.victims import Victim
