@@ -34,16 +34,13 @@ AIMED = [m.name for m in SHORT.members if m.targeted]
 def network(bits=12, width=16):
     with torch.random.fork_rng():
         torch.manual_seed(4)
-        return nn.Sequential(
-            nn.Conv2d(3, width, 8, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(bits)
-        ).eval()
+        layers = nn.Conv2d(3, width, 8, stride=4), nn.ReLU(), nn.Flatten()
+        return nn.Sequential(*layers, nn.Linear(width * 49, bits)).eval()
 
 
 @pytest.fixture(scope="module")
 def model():
-    made = network()
-    made(torch.zeros(1, 3, 32, 32))
-    return made
+    return network()
 
 
 def data(labels=True):
@@ -245,6 +242,7 @@ def test_a_victim_that_gives_codes_is_searched_alone(model, tmp_path):
     assert threat.untargeted.members[0].attack["oracle"]["shows"] == "codes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", THREATS)
 def test_threat_models(name, model, tmp_path):
     card = audited(model, tmp_path, threats=read_threats([name]), n_queries=3)
@@ -320,7 +318,7 @@ def test_tensors_that_do_not_go_together(model, queries, database, message):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["linf-9"], "threats: 'linf-9' is no threat model; did you mean"),
+        (["linf-9"], "threats: 'linf-9' is no threat model"),
         ([], "threats must be one or several different names"),
         (["linf-8", "linf-8"], "threats must be one or several different names"),
     ],
@@ -332,4 +330,4 @@ def test_names_of_threats(names, message):
 
 def test_several_victims_are_audited_one_by_one(model, tmp_path):
     with pytest.raises(ValueError, match="an audit is of one, got 2; audit each by itself"):
-        audited([model, model], tmp_path)
+        audited([Victim(model, bits=12), Victim(network(width=8), bits=12)], tmp_path)
