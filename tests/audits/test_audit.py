@@ -124,7 +124,8 @@ def test_the_card_is_in_the_folder(whole):
         each.name for each in place.iterdir()
     }
     assert read_card(place).queries == card.queries
-    assert len(card.pictures) == 6
+    harmed = [q for q in card.queries if q.worst["linf-8"][1] != "clean"]
+    assert len(card.pictures) == len(harmed) > 0
     assert card.sentence in (place / "card.html").read_text().replace("&#39;", "'")
 
 
