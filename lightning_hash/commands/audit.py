@@ -68,7 +68,7 @@ def make_parser() -> OneLineParser:
         help="as of attack: a checkpoint of fit, or {source: ..., ...}",
     )  # fmt: skip
     parser.add_subclass_arguments(HashDataModule, "data", required=False)
-    parser.set_defaults(VERBS["audit"].defaults)
+    parser.set_defaults(dict(VERBS["audit"].defaults))
     parser.add_argument("--ranking", type=RankingOptions, default=RankingOptions())
     for name, option in OPTIONS.items():
         if option.type is bool:

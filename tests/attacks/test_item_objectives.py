@@ -190,6 +190,10 @@ def test_a_query_without_others_is_named():
         PTA().reference(known(logits, codes, labels, one_hot(1, 1, 1, 1, 1), one_hot(*[2] * 5)))
     with pytest.raises(ValueError, match="RankedItems needs a target, a label and an index"):
         PTA().reference(Known(logits))
+    whole = vars(state)
+    for name in ("labels", "target_labels", "index", "database", "voters"):  # each is needed
+        with pytest.raises(ValueError, match="RankedItems needs a target, a label and an index"):
+            PTA().reference(Known(**{**whole, name: None}))
 
 
 @pytest.mark.parametrize(

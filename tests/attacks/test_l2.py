@@ -128,9 +128,17 @@ def test_what_is_moved_until_it_is_as_long_as_the_radius_stays():
 
 def test_a_ball_between_the_levels_holds_none_and_the_nearest_to_the_clean_values_are_taken():
     """Twenty values half way between two levels: every image is a length of 2.24 levels away."""
-    inputs = torch.full((1, 1, 1, 20), 100.5 / 255, dtype=torch.float64)
-    rounded = L2(2 / 255).round_to_8bit(inputs + 0.3 / 255, inputs)
-    assert (rounded == 100).all()  # to even; the nearest to the change would be 101
+    inputs = torch.full((1, 1, 1, 20), 101.5 / 255, dtype=torch.float64)
+    rounded = L2(2 / 255).round_to_8bit(inputs - 0.3 / 255, inputs)
+    assert (rounded == 102).all()  # to even; the nearest to the change would be 101
+
+
+def test_no_more_is_moved_than_is_needed():
+    """Of four values rounded to 1 level each the two nearest to 0 go back: 2 < 1.52^2 < 3."""
+    inputs = torch.full((1, 1, 1, 4), 100 / 255)
+    change = torch.tensor([[[[0.9, 0.6, 0.8, 0.7]]]])
+    rounded = L2(float(change.norm()) / 255).round_to_8bit(inputs + change / 255, inputs)
+    assert rounded.flatten().tolist() == [101, 100, 101, 100]
 
 
 def test_rounding_is_inside_the_ball_of_the_declared_space():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lightning_hash.attacks import (
+    APGD,
     HAG,
     AlphaSchedule,
     AnchorCode,
@@ -16,6 +17,7 @@ from lightning_hash.attacks import (
     Noise,
     PerQuery,
     Queries,
+    RateDecay,
     Search,
     SignStep,
     TargetChoice,
@@ -129,3 +131,9 @@ def test_what_has_no_gradient_chooses_no_frames():
 def test_lbfgs_is_for_one_loss():
     with pytest.raises(ValueError, match="step: LBFGS needs one loss for all queries"):
         recipe(step=torch.optim.LBFGS).check()
+
+
+def test_a_rate_falls_where_the_step_has_one():
+    recipe(rate=RateDecay()).check()  # SignStep has
+    with pytest.raises(ValueError, match="rate: APGD has no rate lr that could decay"):
+        recipe(rate=RateDecay(), step=APGD).check()
