@@ -46,6 +46,7 @@ def strips(
     return [
         _strip(query, query.worst[name], source, database, runs, folder)
         for query in card.worst_queries(SHOWN)
+        if query.worst[name][1] in runs  # else no attack has harmed it
     ]
 
 
