@@ -110,7 +110,8 @@ class Judge:
         reached = {}
         for number in gradients:
             run = runs[number]
-            if run is not None:
+            # A loss that has no slope far away says nothing of the victim.
+            if run is not None and not members[number].objective().clamps:
                 flat = set(run.flat)
                 reached[members[number].name] = [int(each) not in flat for each in run.index]
         found = [believe.zero_gradient(threat.name, reached)]
