@@ -43,9 +43,16 @@ def model():
     return network()
 
 
+class Named(TensorData):
+    """Items that have paths, as those of lists and folders."""
+
+    def paths_of(self, split):
+        return tuple(f"{split}/{number}.png" for number in range(len(self.dataset(split))))
+
+
 def data(labels=True):
     parts = (QUERIES, DATABASE)
-    return TensorData(*((each.images, each.labels if labels else None) for each in parts))
+    return Named(*((each.images, each.labels if labels else None) for each in parts))
 
 
 def audited(model, folder, source=None, **options):
@@ -58,7 +65,9 @@ def audited(model, folder, source=None, **options):
 @pytest.fixture(scope="module")
 def whole(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
-    return folder, audited(model, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightning_hash.audits.judge.ITEMS", 20)  # fewer than the database has
+        return folder, audited(model, folder)
 
 
 def ap_of_pngs(model, folder, threat, member, index, labels):
@@ -105,6 +114,7 @@ def test_targets_are_those_of_one_draw(whole):
             key: drawn[key]["target"] for key in drawn
         }.items()
     for query in card.queries:
+        assert query.path == f"query/{query.index}.png"
         assert query.target
         assert query.target != query.label
     side = card.threats[0].targeted
