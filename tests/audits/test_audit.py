@@ -62,12 +62,18 @@ def audited(model, folder, source=None, **options):
         return Audit(as_victim(model), source or data(), wanted, folder, make).run()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_items():
+    """Judge copies with random weights on fewer items than the database has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightning_hash.audits.judge.ITEMS", 20)
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("audit")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightning_hash.audits.judge.ITEMS", 20)  # fewer than the database has
-        return folder, audited(model, folder)
+    return folder, audited(model, folder)
 
 
 def ap_of_pngs(model, folder, threat, member, index, labels):
