@@ -144,8 +144,10 @@ class Runner:
         asked: dict[str, Any],
         options: dict[str, Any],
     ) -> None:
+        items = self.databases.ranked if member.targeted else self.databases.database
+        own = member.arguments(threat, self.victim, start_seed, len(items))
         module = AttackModule(
-            self.victim, **member.arguments(threat, self.victim, start_seed), **options,
+            self.victim, **own, **options,
             targets=self.targets, n_queries=None, query_index=list(queries),
             batch_size=self.batch_size, ranking=self.ranking, seed=self.seed, kernels=self.kernels,
             evaluate_at=[], name=member.name,

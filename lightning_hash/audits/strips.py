@@ -15,7 +15,7 @@ from lightning_hash.engine.callbacks.figures import retrieval_strip
 from lightning_hash.engine.callbacks.retrieval_images import still_of, stills_of
 from lightning_hash.functional import from_8bit, hamming_distance, shares_label
 from lightning_hash.reports.page import Picture
-from lightning_hash.results.card import Card, QueryResult
+from lightning_hash.results.card import CLEAN_QUERY, Card, QueryResult
 
 SHOWN, TOP = 6, 8
 DPI = 110
@@ -38,15 +38,19 @@ def strips(
         folder: of that threat, with the images of each member.
 
     Returns:
-        At most six strips; none of inputs that are no colour images.
+        At most six strips, of queries that an attack has harmed; none of inputs that are no colour
+        images.
     """
     if card.input_shape[-3:-2] != (3,) or card.threats[0].untargeted is None:
         return []
     name = card.threats[0].name
+    harmed = [
+        query
+        for query in card.worst_queries(len(card.queries))
+        if query.worst[name][1] != CLEAN_QUERY
+    ]
     return [
-        _strip(query, query.worst[name], source, database, runs, folder)
-        for query in card.worst_queries(SHOWN)
-        if query.worst[name][1] in runs  # else no attack has harmed it
+        _strip(query, query.worst[name], source, database, runs, folder) for query in harmed[:SHOWN]
     ]
 
 

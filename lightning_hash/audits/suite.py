@@ -19,10 +19,12 @@ from lightning_hash.attacks import (
     Oracle,
     Square,
 )
+from lightning_hash.attacks.oracle import Shows
 from lightning_hash.audits.threats import Threat
 from lightning_hash.victims.victim import Victim
 
 K = 10  # ranks in which something relevant must be left
+TOP = 100  # items that are retrieved, where an adversary sees distances or ids
 QUICK = "-quick"
 
 
@@ -52,13 +54,16 @@ class Member:
     starts_at_random: bool = False
     needs_negatives: bool = False
 
-    def arguments(self, threat: Threat, victim: Victim, start_seed: int | None) -> dict[str, Any]:
+    def arguments(
+        self, threat: Threat, victim: Victim, start_seed: int | None, n_items: int
+    ) -> dict[str, Any]:
         """Return the arguments of the AttackModule that decide the perturbations.
 
         Args:
             threat: budget, and what is seen.
             victim: one that gives codes shows a search no more.
             start_seed: of a random start; the member's own start where it is ``None``.
+            n_items: of the database, of which at most so many are shown.
         """
         found = {"objective": self.objective(), "epsilon": threat.epsilon, **self.options}
         if threat.norm == "l2":
@@ -66,8 +71,12 @@ class Member:
         if self.starts_at_random or start_seed is not None:
             found["start_seed"] = start_seed or 0
         if self.searches:
-            shows = "logits" if threat.white_box else threat.sees
-            found["oracle"] = Oracle("codes" if victim.gives_codes and threat.white_box else shows)  # type: ignore[arg-type]
+            shows: Shows = "logits"
+            if threat.sees != "gradients":
+                shows = threat.sees
+            elif victim.gives_codes:
+                shows = "codes"
+            found["oracle"] = Oracle(shows, top=min(TOP, n_items))
         return found
 
 
