@@ -175,7 +175,11 @@ class Judge:
         )
         rows = order[:ITEMS].sort().values
         some = replace(
-            items, codes=items.codes[rows], labels=items.labels[rows], index=items.index[rows]
+            items,
+            codes=items.codes[rows],
+            labels=items.labels[rows],
+            index=items.index[rows],
+            paths=(),
         )
         splits = {"query": self.queries, "database": some.index.tolist()}
 
