@@ -17,7 +17,7 @@ import torch
 from lightning_hash._version import __version__
 from lightning_hash.attacks import TargetChoice
 from lightning_hash.audits.beyond import Beyond, points, strongest_by_apgd
-from lightning_hash.audits.curve import Reached, epsilons_of
+from lightning_hash.audits.curve import Reached, check_epsilons, epsilons_of
 from lightning_hash.audits.judge import Judge
 from lightning_hash.audits.member_run import (
     MakeTrainer,
@@ -99,7 +99,7 @@ class Audit:
         tell: takes a line about each attack that has ended.
 
     Raises:
-        ValueError: if several victims are given as one.
+        ValueError: if several victims are given as one, or the curve has no such epsilons.
     """
 
     def __init__(
@@ -114,6 +114,8 @@ class Audit:
         if victim.members:
             msg = f"victim: an audit is of one, got {len(victim.members)}; audit each by itself"
             raise ValueError(msg)
+        for threat in wanted.threats:
+            check_epsilons(wanted.curve or (), threat.norm)
         self.victim, self.data, self.wanted, self.root = victim, data, wanted, root
         self.make_trainer, self.tell = make_trainer, tell
         self.labelled = True

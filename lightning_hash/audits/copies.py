@@ -37,6 +37,32 @@ def drawn_anew(network: nn.Module, seed: int) -> nn.Module | None:
     return found
 
 
+def estimate_statistics(network: nn.Module, passed: Callable[[], object]) -> None:
+    """Let batch norms take their running statistics from a batch, as training would.
+
+    With those they begin with, deep networks of random weights give one code to all items, which
+    any network is better than.
+
+    Args:
+        network: in eval mode, which it is in again.
+        passed: passes a batch through it.
+    """
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+    ]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None  # the mean of what is passed, with no part of what was there
+        norm.train()
+    with torch.no_grad():
+        passed()
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
 def _reset(module: nn.Module) -> Callable[[], object] | None:
     found = getattr(module, "reset_parameters", None)
     return found if callable(found) else None

@@ -53,6 +53,25 @@ def epsilons_of(norm: Literal["linf", "l2"], epsilon: str) -> tuple[str, ...]:
     return tuple(f"{_size(epsilon) * level / 8:g}" for level in EPSILONS)
 
 
+def check_epsilons(epsilons: Sequence[str], norm: Literal["linf", "l2"]) -> None:
+    """Refuse epsilons that no curve can have, before anything is attacked.
+
+    Args:
+        epsilons: numbers or fractions.
+        norm: of the threat.
+
+    Raises:
+        ValueError: if one is no epsilon of this norm, or two are equal.
+    """
+    try:
+        for epsilon in epsilons:
+            parse_epsilon(epsilon, largest=1.0 if norm == "linf" else torch.inf)
+        _rising(epsilons)
+    except ValueError as error:
+        msg = f"curve: {error}"
+        raise ValueError(msg) from error
+
+
 def unit_of(norm: Literal["linf", "l2"], epsilon: str) -> float:
     """Return the epsilon of one of :data:`LEVELS` levels, in [0, 1] units.
 

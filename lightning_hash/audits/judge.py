@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lightning_hash.attacks import parse_epsilon
 from lightning_hash.audits import believe
-from lightning_hash.audits.copies import COPIES, drawn_anew
+from lightning_hash.audits.copies import COPIES, drawn_anew, estimate_statistics
 from lightning_hash.audits.member_run import MemberRun, Runner, order_of
 from lightning_hash.audits.suite import Member
 from lightning_hash.audits.threat_run import Scored
@@ -192,6 +193,9 @@ class Judge:
             if network is None:
                 break
             victim = Victim(network.to(self.device))
+            first = _loaded(self.runner, "database", splits["database"][: self.runner.batch_size])
+            parts = [part.to(self.device) for part in first]
+            estimate_statistics(network, partial(victim, *parts))
             codes = [self._codes(victim, split, index) for split, index in splits.items()]
             copies.append(ap(*codes))
         kept = ~clean.isnan()

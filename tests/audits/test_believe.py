@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lightning_hash.audits import believe
-from lightning_hash.audits.copies import drawn_anew
+from lightning_hash.audits.copies import drawn_anew, estimate_statistics
 from lightning_hash.functional import RankingOptions
 from lightning_hash.models import build_model
 from tests.conftest import TinyNet
@@ -191,6 +191,20 @@ def test_copies_have_other_weights_and_leave_all_as_it_was():
     assert drawn_anew(torch.nn.ReLU(), 0) is None
     assert drawn_anew(torch.jit.script(torch.nn.Linear(2, 2)), 0) is None
     assert drawn_anew(TinyNet(), 0) is not None
+
+
+def test_batch_norms_take_their_statistics_from_a_batch():
+    network = build_model("convnet", bits=8).eval()
+    images = torch.rand(6, 3, 16, 16)
+    first = network.extractor[0](network.normalize(images))
+    estimate_statistics(network, lambda: network(images))
+    norm = network.extractor[1]
+    torch.testing.assert_close(norm.running_mean, first.mean(dim=(0, 2, 3)))
+    assert norm.momentum == 0.1
+    assert not any(module.training for module in network.modules())
+    statistics = norm.running_mean.clone()
+    network(images * 0)
+    assert torch.equal(norm.running_mean, statistics)
 
 
 def test_clean_map_at_chance():

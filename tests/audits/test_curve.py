@@ -1,11 +1,14 @@
 """MAP against epsilon, and the smallest epsilon of each query."""
 
+import re
+
 import pytest
 import torch
 
 from lightning_hash.audits.curve import (
     Bisection,
     Reached,
+    check_epsilons,
     curve,
     epsilons_of,
     level_of,
@@ -60,6 +63,22 @@ def test_what_is_known_counts_at_its_epsilon_and_above_and_not_below():
 def test_epsilons_of_a_curve_differ():
     with pytest.raises(ValueError, match=r"must differ, got 4/255 and 0.01568627450980392"):
         curve(["4/255", "0.01568627450980392"], lambda *_: reached([0.5]))
+
+
+@pytest.mark.parametrize(
+    ("epsilons", "norm", "message"),
+    [
+        (["x"], "linf", "curve: epsilon must be a number or a fraction such as '10/255', got 'x'"),
+        (["4/255", "8"], "linf", "curve: epsilon must be in (0, 1] in pixel space, got 8"),
+        (["0"], "l2", "curve: epsilon must be positive and finite, got 0"),
+        (["1", "2/2"], "linf", "curve: epsilons of a curve must differ, got 1 and 2/2"),
+    ],
+)
+def test_epsilons_that_no_curve_has(epsilons, norm, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_epsilons(epsilons, norm)
+    check_epsilons(["0.1", "3"], "l2")
+    check_epsilons((), "linf")
 
 
 def test_epsilons_without_a_choice():

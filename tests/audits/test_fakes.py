@@ -1,11 +1,13 @@
 """Planted fakes: victims that look robust and are not, each caught by the check of its kind."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from lightning_hash.attacks import APGD, HAG, SAAT, AlphaSchedule, Hinge, Noise, Square
 from lightning_hash.audits import believe
-from lightning_hash.audits.copies import COPIES, drawn_anew
+from lightning_hash.audits.copies import COPIES, drawn_anew, estimate_statistics
 from lightning_hash.codes.code_set import plain_code_set
 from lightning_hash.engine.attack_run import attack_encoded
 from lightning_hash.functional import RankingOptions, average_precision, sign_code
@@ -80,8 +82,10 @@ class Bench:
         return believe.outputs(lambda a, b: self.victim(self.inputs[a:b]), len(self.inputs))
 
     def weights(self):
-        copies = [drawn_anew(self.network, seed) for seed in range(COPIES)]
-        found = [self.codes_of(Victim(copy.eval())) for copy in copies]
+        copies = [drawn_anew(self.network, seed).eval() for seed in range(COPIES)]
+        for copy in copies:
+            estimate_statistics(copy, partial(copy, self.inputs))
+        found = [self.codes_of(Victim(copy)) for copy in copies]
         return believe.random_weights(self.clean, [self.ap(*each) for each in found])
 
     def checks(self):
@@ -129,8 +133,8 @@ def test_no_check_fails_of_an_honest_victim(honest, tmp_path):
 
 
 def fake(kind, network):
-    if kind is fakes.Flat:
-        return fakes.Flat(network, Gratings(40, 1).images.float() / 255)
+    if kind in (fakes.Flat, fakes.untrained):
+        return kind(network, Gratings(40, 1).images.float() / 255)
     return kind(network)
 
 

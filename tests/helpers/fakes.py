@@ -92,10 +92,13 @@ class Flat(Fake):
         self.requires_grad_(requires_grad=False)
 
 
-def untrained(network: nn.Module) -> nn.Module:
-    """Return a copy of a network with random weights."""
+def untrained(network: nn.Module, images: Tensor) -> nn.Module:
+    """Return a copy of a network with random weights, whose batch norms know the images."""
     found = copy.deepcopy(network)
     for module in found.modules():
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()
-    return found
+    found.train()
+    for _ in range(50):
+        found(images)
+    return found.eval().requires_grad_(requires_grad=False)
