@@ -369,6 +369,8 @@ def _quiet() -> Iterator[None]:
 def _ordered(items: CodeSet) -> CodeSet:
     """Return items in the order of the database, by which ties may be broken."""
     order = torch.argsort(items.index)
+    paths = tuple(items.paths[row] for row in order.tolist()) if items.paths else ()
     return replace(
-        items, codes=items.codes[order], labels=items.labels[order], index=items.index[order]
-    )
+        items, codes=items.codes[order], labels=items.labels[order], index=items.index[order],
+        paths=paths,
+    )  # fmt: skip

@@ -110,7 +110,8 @@ class Judge:
         reached = {}
         for number in gradients:
             run = runs[number]
-            if run is not None:
+            # A loss that has no slope far away says nothing of the victim.
+            if run is not None and not members[number].objective().clamps:
                 flat = set(run.flat)
                 reached[members[number].name] = [int(each) not in flat for each in run.index]
         found = [believe.zero_gradient(threat.name, reached)]
@@ -173,7 +174,11 @@ class Judge:
         )
         rows = order[:ITEMS].sort().values
         some = replace(
-            items, codes=items.codes[rows], labels=items.labels[rows], index=items.index[rows]
+            items,
+            codes=items.codes[rows],
+            labels=items.labels[rows],
+            index=items.index[rows],
+            paths=(),
         )
         splits = {"query": self.queries, "database": some.index.tolist()}
 

@@ -236,6 +236,7 @@ def test_objectives_say_what_they_need():
         no_code = ("pta", "sdha", "sdha-targeted", "feature", "feature-shift")
         assert needs.is_code == (objective.name not in no_code)
         assert objective.flat_at_clean == (objective.name == "feature-shift")
+        assert objective.clamps == (objective.name == "pta")
 
 
 def test_voters_are_known():

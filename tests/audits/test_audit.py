@@ -43,9 +43,16 @@ def model():
     return network()
 
 
+class Named(TensorData):
+    """Items that have paths, as those of lists and folders."""
+
+    def paths_of(self, split):
+        return tuple(f"{split}/{number}.png" for number in range(len(self.dataset(split))))
+
+
 def data(labels=True):
     parts = (QUERIES, DATABASE)
-    return TensorData(*((each.images, each.labels if labels else None) for each in parts))
+    return Named(*((each.images, each.labels if labels else None) for each in parts))
 
 
 def audited(model, folder, source=None, **options):
@@ -53,6 +60,14 @@ def audited(model, folder, source=None, **options):
     wanted = Wanted(**{**made, **options})
     with quiet_trainers(accelerator="cpu") as make:
         return Audit(as_victim(model), source or data(), wanted, folder, make).run()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_items():
+    """Judge copies with random weights on fewer items than the database has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightning_hash.audits.judge.ITEMS", 20)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +120,7 @@ def test_targets_are_those_of_one_draw(whole):
             key: drawn[key]["target"] for key in drawn
         }.items()
     for query in card.queries:
+        assert query.path == f"query/{query.index}.png"
         assert query.target
         assert query.target != query.label
     side = card.threats[0].targeted

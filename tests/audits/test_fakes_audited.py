@@ -80,8 +80,7 @@ def test_the_card_of_a_fake_names_it(kind, honest, tmp_path):
 @pytest.mark.slow
 def test_the_card_of_a_victim_that_is_flat_at_clean_images(honest, tmp_path):
     card = audited(fake(fakes.Flat, honest), tmp_path, longer=True, curve=())
-    assert "restarts" in failed(card), card.checks
-    assert "zero-gradient" not in failed(card)
+    assert failed(card) == {"restarts"}, card.checks
 
 
 @pytest.mark.slow

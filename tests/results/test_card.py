@@ -177,7 +177,9 @@ class TestFiles:
         with pytest.raises(ValueError, match=r"must have the mean that the card says, 0\.004"):
             write_card(tmp_path, card(queries=(wrong, *others)))
         wrong = dataclasses.replace(first, worst={"linf-8": (0.0, "nobody")})
-        with pytest.raises(ValueError, match="worst_by must be a member of the card, got 'nobody'"):
+        with pytest.raises(
+            ValueError, match="worst_by must be a member of the card or 'clean', got 'nobody'"
+        ):
             write_card(tmp_path, card(queries=(wrong, *others)))
         wrong = dataclasses.replace(first, members={"linf-8/nobody": 0.0})
         with pytest.raises(ValueError, match="members must be of the card, got 'linf-8/nobody'"):
@@ -233,7 +235,10 @@ BAD = [
     (f"{SIDE}.worst.value", 0.5, f"{SIDE}.worst.value must be at most that of hag, 0.012, got 0.5"),
     ("threats.0.targeted.worst.value", 0.5, "value must be at least that of apgd-anchor, 0.7"),
     (f"{SIDE}.members.0.won", 90, f"{SIDE}.members: together they must have won at most 100"),
-    (f"{SIDE}.members.0.name", "worst", "name must not be one of worst, worst_by, best, best_by"),
+    (
+        f"{SIDE}.members.0.name", "worst",
+        "name must not be one of clean, worst, worst_by, best, best_by",
+    ),
     (f"{SIDE}.members.0.name", "square", "members must have different names, got 'square' twice"),
     (f"{SIDE}.members.0.warnings", [1], f"{SIDE}.members.0.warnings.0 must be str, got 1"),
     (f"{SIDE}.members.0.attack", {"a": DEEP}, "is nested too deeply"),

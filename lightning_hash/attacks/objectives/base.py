@@ -25,6 +25,8 @@ class Objective(Part, nn.Module, ABC):
             victim's Conv2d outputs are for perturbed images and for the perturbation alone.
         flat_at_clean: whether its gradient is 0 at the clean query, so that an attack must begin
             elsewhere.
+        clamps: whether its gradient is 0 where codes are far from what it compares with, whatever
+            the victim.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Objective(Part, nn.Module, ABC):
     iterative: bool = True
     compares_layers: bool = False
     flat_at_clean: bool = False
+    clamps: bool = False
 
     @abstractmethod
     def forward(self, logits: Tensor, reference: Tensor, alpha: float) -> Tensor:

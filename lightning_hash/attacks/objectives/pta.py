@@ -34,6 +34,7 @@ class PTA(Objective):
     """
 
     name = "pta"
+    clamps = True
 
     def __init__(
         self, positives: int = 75, negatives: int = 300, temperature: float = 0.1, seed: int = 0
