@@ -21,6 +21,7 @@ from lightning_hash.__main__ import main
 from lightning_hash.commands.help import verb_help
 from lightning_hash.commands.score import score
 from lightning_hash.commands.table import VERBS
+from lightning_hash.functional import RankingOptions
 from lightning_hash.reports.published import published
 from lightning_hash.results.card_files import write_card
 from lightning_hash.sweeps import read_plan
@@ -280,6 +281,7 @@ def test_every_option_that_a_page_names_exists():
     words = "\n".join([*(verb_help(v) for v in VERBS if VERBS[v].model), *sources])
     known = set(re.findall(r"--([a-z][\w-]*(?:\.\w+)?)", words)) | FREE
     known |= {option for verb in VERBS.values() for option in verb.options}
+    known |= {f"ranking.{name}" for name in inspect.signature(RankingOptions).parameters}
     known |= {name for verb in ("score",) for name in inspect.signature(score).parameters}
     of_data = {
         name
