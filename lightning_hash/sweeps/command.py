@@ -29,11 +29,14 @@ def command_of(
         ValueError: if the sweep file itself gives it.
     """
     line = [sys.executable, "-m", "lightning_hash", run.verb]
-    over = [] if trainer is None or run.verb == "transfer" else [str(trainer)]
+    lists = run.verb in ("transfer", "audit")  # verbs with options of several words
+    over = [] if trainer is None or lists else [str(trainer)]
     for config in (*run.configs, *over):
         line += ["--config", no_option(config)]
     for name, value in run.options.items():
-        if isinstance(value, list) and run.verb == "transfer":
+        if value is True and run.verb == "audit":
+            line.append(f"--{name}")
+        elif isinstance(value, list) and lists:
             line += [f"--{name}", *(no_option(str(_plain(inner, root))) for inner in value)]
         else:
             plain = _plain(value, root)
@@ -49,7 +52,9 @@ def command_of(
         line += ["--checkpoints", no_option(str(root / "checkpoints"))]
         last = folder / "last.ckpt"
         line += ["--ckpt_path", no_option(str(last))] if last.is_file() else []
-    elif any(folder.rglob("last.ckpt")):  # of several, an attack finds the newest whole one
+    elif run.verb != "audit" and any(
+        folder.rglob("last.ckpt")
+    ):  # of several, an attack finds the newest whole one
         line += ["--ckpt_path", "last"]
     return line
 

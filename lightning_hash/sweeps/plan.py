@@ -23,7 +23,7 @@ class Template:
     """A run with ``{names}`` in place of values.
 
     Attributes:
-        verb: ``fit``, ``attack`` or ``transfer``.
+        verb: ``fit``, ``attack``, ``transfer`` or ``audit``.
         config: configs, the later over the earlier.
         options: dotted option names and values. A value ``@NAME`` is what the run NAME makes with
             the same values; ``@NAME bits=64 seed=1`` with others.

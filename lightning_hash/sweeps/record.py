@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_hash.results.card import Card
+from lightning_hash.results.card_files import CARD, TABLE, read_card
 from lightning_hash.results.rows import ResultRow, read_results
 from lightning_hash.results.runs import has_ended, stopped_at
 from lightning_hash.results.settings import canonical, differences
@@ -18,6 +20,10 @@ from lightning_hash.utils.places import check_inside
 from lightning_hash.utils.versions import version_of
 from lightning_hash.utils.whole_file import write_whole
 
+OUTPUTS = {
+    "attack": ("results.json", "perturbations.safetensors"), "transfer": ("results.json",),
+    "audit": (CARD, TABLE),
+}  # fmt: skip
 CHOOSING = ("query_index", "anchors", "queries")  # options that may be files of indices
 
 
@@ -41,7 +47,7 @@ def log_of(run: Run, root: Path) -> Path:
 
 
 def made_by(run: Run, root: Path) -> Path:
-    """Return what other runs take: the checkpoint that a fit has tested, an attack's run folder.
+    """Return what a run has made: the checkpoint that a fit has tested, or a run's folder.
 
     That of a fit is its best epoch, or the last where no validation was asked for.
     """
@@ -49,6 +55,9 @@ def made_by(run: Run, root: Path) -> Path:
     if run.verb == "fit":
         best, last = folder / "best.ckpt", folder / "last.ckpt"
         return last if last.is_file() and not best.is_file() else best
+    if run.verb == "audit":
+        cards = [path.parent for path in folder.glob(f"version_*/{CARD}")]
+        return max(cards, key=version_of, default=folder)
     # An attack that was killed has rows of its milestones only.
     found = {path.parent: _rows(path) for path in folder.rglob("results.json")}
     ended = {place: stopped_at(rows) is None for place, rows in found.items() if has_ended(rows)}
@@ -135,9 +144,7 @@ def complete(run: Run, root: Path) -> None:
             other settings than when this configuration was finished before.
     """
     made = made_by(run, root)
-    files = [made] if run.verb == "fit" else [made / "results.json"]
-    if run.verb == "attack":
-        files.append(made / "perturbations.safetensors")
+    files = [made] if run.verb == "fit" else [made / name for name in OUTPUTS[run.verb]]
     outputs = {path.relative_to(root).as_posix(): _sha256(path) for path in files}
     missing = [name for name, content in outputs.items() if content is None]
     if missing:
@@ -145,8 +152,11 @@ def complete(run: Run, root: Path) -> None:
         raise FileNotFoundError(msg)
     settings = None
     if run.verb != "fit":
-        path = made / "results.json"
-        settings = _settings_of(read_results(path), run, path)
+        path = files[0]
+        if run.verb == "audit":
+            settings = _settings_of_card(read_card(path))
+        else:
+            settings = _settings_of(read_results(path), run, path)
         before = _record(run, root).get("settings")
         if before is not None:
             _compare(before, settings, path, _path(run, root))
@@ -192,6 +202,17 @@ def _settings_of(rows: Sequence[ResultRow], run: Run, path: Path) -> dict[str, A
         "attack": made if run.verb == "transfer" else next(iter(made), None),
         "data": rows[0].data, "ranking": rows[0].ranking,
     }  # fmt: skip
+
+
+def _settings_of_card(card: Card) -> dict[str, Any]:
+    """Return what an audit's card was made with."""
+    attacks = {
+        f"{threat.name}/{member.name}": member.attack
+        for threat in card.threats
+        for side in (threat.untargeted, threat.targeted)
+        for member in (side.members if side is not None else ())
+    }
+    return {"attack": attacks, "suite": card.suite, "data": card.data, "ranking": card.ranking}
 
 
 def _compare(before: Any, settings: dict[str, Any], path: Path, record: Path) -> None:

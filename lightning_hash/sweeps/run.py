@@ -9,20 +9,20 @@ from typing import Any
 
 from lightning_hash.utils.configs import read_config
 
-VERBS = ("fit", "attack", "transfer")
+VERBS = ("fit", "attack", "transfer", "audit")
 DIGITS = 12  # of the fingerprint: 2^48 values
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A fit, an attack or a transfer with all its options.
+    """A fit, an attack, a transfer or an audit with all its options.
 
     Attributes:
         title: what it is, for people.
         verb: one of VERBS.
         configs: YAML files, the later over the earlier.
         options: dotted names and values that go over the files. A run among the values, or in a
-            list of them, stands for what it makes: a checkpoint or a run folder.
+            list of them, stands for what it makes: a checkpoint or a folder.
 
     Example:
         >>> small, large = (Run("victim", "fit", (), {"model.bits": bits}) for bits in (16, 32))

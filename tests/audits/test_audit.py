@@ -348,3 +348,19 @@ def test_names_of_threats(names, message):
 def test_several_victims_are_audited_one_by_one(model, tmp_path):
     with pytest.raises(ValueError, match="an audit is of one, got 2; audit each by itself"):
         audited([Victim(model, bits=12), Victim(network(width=8), bits=12)], tmp_path)
+
+
+def test_tasks_of_an_array_share_an_audit(model, whole, tmp_path):
+    """A task for each threat, and a last one that finds both finished; as one that runs both."""
+    threats = read_threats(["linf-2", "codes-1000"])
+    options = {"threats": threats, "suite": SHORT, "curve": (), "batch_size": 4, "n_queries": 3}
+    with quiet_trainers(accelerator="cpu") as make:
+        for threat in threats:
+            task = Audit(as_victim(model), data(), Wanted(**options), tmp_path / "array", make)
+            assert task.run([threat.name]) is None
+            assert not (task.folder / "card.json").exists()
+    card = audited(model, tmp_path / "array", **options)
+    assert [place.name for place in (tmp_path / "array").glob("version_*")] == ["version_0"]
+    assert [threat.name for threat in card.threats] == ["linf-2", "codes-1000"]
+    at_once = audited(model, tmp_path / "at_once", **options)
+    assert without_seconds(at_once) == without_seconds(card)
