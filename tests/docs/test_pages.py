@@ -21,6 +21,7 @@ from lightning_hash.__main__ import main
 from lightning_hash.commands.help import verb_help
 from lightning_hash.commands.score import score
 from lightning_hash.commands.table import VERBS
+from lightning_hash.functional import RankingOptions
 from lightning_hash.reports.published import published
 from lightning_hash.results.card_files import write_card
 from lightning_hash.sweeps import read_plan
@@ -47,6 +48,7 @@ OTHERS = (
 # The networks of the examples are large, and their weights a download.
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
 ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
+AUDIT = ["--quick", "--n_queries=2", "--curve"]
 ARGPARSED = (
     "demo", "report", "leaderboard", "sweep", "score", "check_data", "transfer", "cli", "run_verb",
 )  # fmt: skip
@@ -60,6 +62,7 @@ SHORTER = (
     ("max_epochs=100", "max_epochs=2"),
     ("iterations=100", "iterations=2"),
     ("SamplePhotos()", "SamplePhotos(n_train=100, n_query=20, n_database=200)"),
+    ("audit(model, queries, database)", "audit(model, queries, database, quick=True, curve=())"),
     ("AnchorCode(), step", "AnchorCode(), n_queries=2, step"),
 )
 
@@ -72,20 +75,22 @@ def shorten(verb: str, words: list[str]) -> list[str]:
         return [*words, "--data.train=20 per class from all"] if own else words
     if verb == "transfer":
         return [*words, "--accelerator", "cpu"]
+    more, processor = {"fit": FIT, "attack": ATTACK}.get(verb, []), "--trainer.accelerator=cpu"
+    if verb == "audit":
+        more, processor = AUDIT, "--accelerator=cpu"
     given = {word.partition("=")[0] for word in words}
     small: list[str] = []
     if "--data.folder" in given:  # 40 pictures of each class are fewer than the default draws
         small = ["--data.train=20 per class from all"]
     elif not any(word.startswith("--data") for word in given):
         small = SMALL_DATA
-    more = {"fit": FIT, "attack": ATTACK}.get(verb, [])
     if verb == "fit" and "configs/fit/demo_video.yaml" in words:  # a network of its own
         more = [option for option in more if not option.startswith("--model")]
     if "--trust" in given and verb == "fit":
         more = ["--trainer.max_epochs=1"]
     if "--trainer.devices" in words:  # several processes have a test of their own
         words[words.index("--trainer.devices") + 1] = "1"
-    return [*words, *small, *more, "--trainer.accelerator=cpu"]
+    return [*words, *small, *more, processor]
 
 
 def check_parsed(words: list[str], place: str) -> None:
@@ -115,7 +120,7 @@ def run_command(words: list[str], place: str) -> None:
         assert Path(words[words.index("--output") + 1]).exists(), place
     elif verb in ("report", "leaderboard"):
         assert Path(lines[-1].split(": ")[-1]).exists(), place
-    elif verb in ("fit", "attack", "transfer"):
+    elif verb in ("fit", "attack", "audit", "transfer"):
         assert Path(lines[-1]).exists(), place
 
 
@@ -276,6 +281,7 @@ def test_every_option_that_a_page_names_exists():
     words = "\n".join([*(verb_help(v) for v in VERBS if VERBS[v].model), *sources])
     known = set(re.findall(r"--([a-z][\w-]*(?:\.\w+)?)", words)) | FREE
     known |= {option for verb in VERBS.values() for option in verb.options}
+    known |= {f"ranking.{name}" for name in inspect.signature(RankingOptions).parameters}
     known |= {name for verb in ("score",) for name in inspect.signature(score).parameters}
     of_data = {
         name
