@@ -51,9 +51,11 @@ from lightning_hash.results.card import (
 from lightning_hash.results.card_files import CARD
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.json_text import read_json
+from lightning_hash.utils.numbers import check_seed
 from lightning_hash.utils.versions import take_version, version_of
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.borrow import borrowed
+from lightning_hash.victims.kernels import read_kernels
 from lightning_hash.victims.victim import Victim
 
 SETTINGS, LOCK = "audit.json", ".lock"
@@ -75,6 +77,9 @@ class Wanted:
         checkpoint_every: iterations between two checkpoints of a member; ``None`` is once a minute.
         curve: epsilons of the curve of MAP; those of :func:`epsilons_of` where it is ``None``.
         smallest: whether the smallest epsilon of each query is looked for.
+
+    Raises:
+        ValueError: if a number is out of its range, or kernels are unknown.
     """
 
     threats: Sequence[Threat]
@@ -87,6 +92,15 @@ class Wanted:
     checkpoint_every: int | None = None
     curve: Sequence[str] | None = None
     smallest: bool = False
+
+    def __post_init__(self) -> None:
+        check_seed("seed", self.seed)
+        read_kernels(self.kernels)
+        for name in ("n_queries", "batch_size", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                msg = f"{name} must be at least 1, got {value}"
+                raise ValueError(msg)
 
 
 class Audit:
@@ -154,7 +168,7 @@ class Audit:
         wanted, data = self.wanted, self.data
         data.prepare_data()
         data.setup("predict")
-        n_queries = wanted.n_queries or wanted.suite.n_queries
+        n_queries = wanted.suite.n_queries if wanted.n_queries is None else wanted.n_queries
         drawn = QueryData(data, n_queries, wanted.batch_size, wanted.seed)
         drawn.setup("predict")
         self.chosen: list[int] = [int(index) for index in drawn.queries.indices]

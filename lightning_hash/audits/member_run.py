@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lightning_hash.attacks import Noise, TargetChoice
@@ -26,12 +26,14 @@ from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.gradient_watch import flat_queries
 from lightning_hash.results.rows import ResultRow, read_results
 from lightning_hash.utils.distributed import gather_objects
+from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.settings import settings_of
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.victim import Victim
 
 ENDED = "member.json"
+COLUMNS = "index", "codes_8bit", "clean_codes", "labels", "target_labels", "anchor_codes"
 MakeTrainer = Callable[..., pl.Trainer]
 NOISE = Member(name="noise", objective=Noise, iterations=0)
 
@@ -195,28 +197,48 @@ def _read(place: Path, asked: dict[str, Any]) -> MemberRun:
     """Read what an attack has left.
 
     Raises:
-        ValueError: if it is another attack.
+        ValueError: if it is another attack, or a file is damaged; names it.
     """
-    said = read_json(place / ENDED, "what was attacked", "remove the folder and run it again")
-    if said["asked"] != json.loads(json.dumps(asked)):
+    remedy = f"remove {place} and run the audit again"
+    file = place / ENDED
+    said = read_json(file, str(file), remedy)
+    flat = said.get("flat") if isinstance(said, dict) else None
+    if not isinstance(flat, list) or not all(type(each) is int for each in flat):
+        msg = f"{file} does not say which queries no gradient reached; {remedy}"
+        raise ValueError(msg)
+    if said.get("asked") != json.loads(json.dumps(asked)):
         msg = (
             f"{place} holds another attack than this audit runs; remove the folder, or give "
             "another --name"
         )
         raise ValueError(msg)
-    tensors: dict[str, Tensor] = {}
-    with safe_open(place / "codes.safetensors", framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 - no mapping
-            tensors[name] = file.get_tensor(name)
-    order = {index: row for row, index in enumerate(tensors["index"].tolist())}
-    rows = torch.tensor([order[index] for index in asked["queries"]])
-    tensors = {name: tensor[rows] for name, tensor in tensors.items()}
+    tensors = _read_codes(place / "codes.safetensors", asked["queries"], remedy)
     return MemberRun(
         rows=tuple(read_results(place / "results.json")),
         index=tensors["index"], codes=tensors["codes_8bit"], clean_codes=tensors["clean_codes"],
         labels=tensors["labels"], target_labels=tensors.get("target_labels"),
-        anchor_codes=tensors.get("anchor_codes"), flat=tuple(said["flat"]),
+        anchor_codes=tensors.get("anchor_codes"), flat=tuple(flat),
     )  # fmt: skip
+
+
+def _read_codes(path: Path, queries: Sequence[int], remedy: str) -> dict[str, Tensor]:
+    """Read codes and labels of an attack's queries, in their order."""
+    check_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            known = {name: file.get_tensor(name) for name in COLUMNS if name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        msg = f"{path} cannot be read ({error}); {remedy}"
+        raise ValueError(msg) from error
+    whole = all(name in known for name in COLUMNS[:4]) and sorted(queries) == sorted(
+        known["index"].flatten().tolist()
+    )
+    if not whole or {len(each) for each in known.values()} != {len(queries)}:
+        msg = f"{path} does not hold codes and labels of the {len(queries)} queries; {remedy}"
+        raise ValueError(msg)
+    rows = {index: row for row, index in enumerate(known["index"].tolist())}
+    order = torch.tensor([rows[index] for index in queries])
+    return {name: tensor[order] for name, tensor in known.items()}
 
 
 def order_of(run: MemberRun, queries: Sequence[int]) -> Tensor:
