@@ -1,6 +1,7 @@
 """The audit: all members of the suite on one victim, and the card."""
 
 import datetime
+import fcntl
 import json
 import math
 import time
@@ -47,6 +48,7 @@ from lightning_hash.results.card import (
     Side,
     ThreatResult,
 )
+from lightning_hash.results.card_files import CARD
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.versions import take_version, version_of
@@ -54,7 +56,7 @@ from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.victim import Victim
 
-SETTINGS = "audit.json"
+SETTINGS, LOCK = "audit.json", ".lock"
 ANCHORS = 9  # items of an anchor set (DHTA), where there are as many
 
 
@@ -120,8 +122,12 @@ class Audit:
         self.make_trainer, self.tell = make_trainer, tell
         self.labelled = True
 
-    def run(self) -> AuditCard:
+    def run(self, only: Sequence[str] = ()) -> AuditCard | None:
         """Run what is left of the audit and return its card; all processes call it together.
+
+        Args:
+            only: names of threats, whose attacks alone are run; there is no card then, until a run
+                without finds all attacks finished. So tasks of an array share an audit.
 
         Raises:
             ValueError: if victim, data or options do not go together.
@@ -137,7 +143,10 @@ class Audit:
             self.attacked: dict[str, ThreatRun] = {}
             self.checks: list[Check] = []
             for threat in self.wanted.threats:
-                threats.append(self._threat(threat))
+                if not only or threat.name in only:
+                    threats.append(self._threat(threat))
+            if only:
+                return None
             return self._card(threats, time.monotonic() - started)
 
     def _prepare(self) -> None:
@@ -182,28 +191,30 @@ class Audit:
         return OwnResults(self.data, self.chosen, labels), Databases(labelled, None, "database")
 
     def _find_folder(self) -> Path:
-        """Return the newest folder of an unfinished audit with these settings, or a new one."""
+        """Return the newest folder of an unfinished audit with these settings, or a new one.
+
+        One process at a time looks, so that the tasks of an array that start at once share one.
+        """
         found = None
         if self.trainer.is_global_zero:
-            settings = json.loads(json.dumps(self.settings()))
-            versions = sorted(self.root.glob("version_*"), key=version_of, reverse=True)
-            open_ones = (
-                place
-                for place in versions
-                if (place / SETTINGS).is_file() and not (place / "card.json").is_file()
-            )
-            remedy = "remove the folder"
-            same = (
-                place
-                for place in open_ones
-                if read_json(place / SETTINGS, "what was asked", remedy) == settings
-            )
-            found = next(same, None)
-            if found is None:
-                found = take_version(self.root, 1 + max(map(version_of, versions), default=-1))
-                write_whole(found / SETTINGS, json.dumps(settings, indent=1).encode())
+            self.root.mkdir(parents=True, exist_ok=True)
+            with (self.root / LOCK).open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                found = self._folder_of(json.loads(json.dumps(self.settings())))
         chosen: Path = gather_objects(found)[0]
         return chosen
+
+    def _folder_of(self, settings: dict[str, Any]) -> Path:
+        versions = sorted(self.root.glob("version_*"), key=version_of, reverse=True)
+        for place in versions:
+            file = place / SETTINGS
+            if not file.is_file() or (place / CARD).is_file():
+                continue
+            if read_json(file, "what was asked", "remove the folder") == settings:
+                return place
+        found = take_version(self.root, 1 + max(map(version_of, versions), default=-1))
+        write_whole(found / SETTINGS, json.dumps(settings, indent=1).encode())
+        return found
 
     def settings(self) -> dict[str, Any]:
         """Return all that the numbers of every threat depend on, as JSON."""

@@ -89,6 +89,11 @@ def _audit(parser: OneLineParser, options: Any) -> int:
         kernels=options.kernels, checkpoint_every=options.checkpoint_every,
         curve=options.curve, smallest=options.smallest,
     )  # fmt: skip
+    only = [] if options.only is None else [each.name for each in read_threats(options.only)]
+    others = [name for name in only if name not in options.threats]
+    if others:
+        msg = f"--only must name some of --threats {' '.join(options.threats)}, got {others[0]!r}"
+        raise ValueError(msg)
     victim = as_victim(options.model.victim)
     root = Path(options.runs) / name
     check_inside(root, Path(options.runs), "give --runs another folder")
@@ -97,7 +102,13 @@ def _audit(parser: OneLineParser, options: Any) -> int:
     seed_everything(options.seed, verbose=False)
     make_trainer = _trainer_maker(options.accelerator, options.devices)
     audit = Audit(victim, made.data, wanted, root, make_trainer, _tell)
-    card = audit.run()
+    card = audit.run(only)
+    if card is None:
+        if _is_first():
+            print(
+                visible(f"{', '.join(only)} of {audit.folder}: no card before all threats are run")
+            )
+        return 0
     if _is_first() and volume() is not Volume.QUIET:
         for threat in card.threats:
             print_table(_table(threat))
@@ -240,4 +251,6 @@ def audit(
     )  # fmt: skip
     victim = as_victim(model, trust=trust)
     with TemporaryDirectory() as place, quiet_trainers(accelerator=accelerator) as make_trainer:
-        return Audit(victim, data, wanted, Path(folder or place), make_trainer).run()
+        card = Audit(victim, data, wanted, Path(folder or place), make_trainer).run()
+        assert card is not None  # all threats were run
+        return card

@@ -129,6 +129,10 @@ _AUDIT = {
     "checkpoint_every": Option(
         "iterations between two checkpoints of an attack; once a minute by default", type=int | None
     ),
+    "only": Option(
+        "run the attacks of these of the threats and write no card, as a task of an array; the "
+        "same command without it finds them finished", nargs="+", type=str,
+    ),
     "runs": _RUNS,
     "name": Option(
         "the card goes to RUNS/audit/NAME/version_N; the same command goes on where it was killed",

@@ -52,9 +52,8 @@ def command_of(
         line += ["--checkpoints", no_option(str(root / "checkpoints"))]
         last = folder / "last.ckpt"
         line += ["--ckpt_path", no_option(str(last))] if last.is_file() else []
-    elif run.verb != "audit" and any(
-        folder.rglob("last.ckpt")
-    ):  # of several, an attack finds the newest whole one
+    elif run.verb != "audit" and any(folder.rglob("last.ckpt")):
+        # Of several, an attack finds the newest whole one; an audit goes on by itself.
         line += ["--ckpt_path", "last"]
     return line
 

@@ -23,7 +23,7 @@ set -euo pipefail
 
 
 def slurm_script(runs: Sequence[Run], command: Sequence[str]) -> str:
-    """Return a script that submits runs as job arrays: fits, then what needs them, then what needs that.
+    """Return a script that submits runs as job arrays, each array behind what it needs.
 
     Args:
         runs: those to submit, each behind those of them that it needs.
