@@ -393,7 +393,7 @@ def test_yaml_of_ones_own_lists_sweep_and_victim(tmp_path, monkeypatch):
     lists = next(b["data"] for b in blocks if "folder" in b.get("data", {}).get("init_args", {}))
     module = getattr(data, lists["class_path"])(**lists["init_args"])
     assert module.choices["query"].count == 2100
-    sweep = next(block for block in blocks if "runs" in block)
+    sweep = next(block for block in blocks if "dhta" in block.get("runs", {}))
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep))
     monkeypatch.chdir(tmp_path)
     assert len(read_plan([Path("sweep.yaml")], "full")) == 2 * 3 + 2 * 2 * 3
