@@ -9,7 +9,8 @@ from pytorch_lightning.cli import LightningCLI
 
 import lightning_hash
 from lightning_hash.__main__ import main
-from lightning_hash.commands import transfer
+from lightning_hash.commands import audit, transfer
+from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.cli import HashCLI
 from lightning_hash.results.rows import read_results
 from lightning_hash.sweeps import read_plan
@@ -20,6 +21,7 @@ ROOT = Path(lightning_hash.__file__).parent.parent
 STUDIES = [Path("configs/studies/cifar10.yaml")]
 FRAMES = [Path("configs/studies/frames.yaml")]
 FAMILIES = [Path("configs/studies/attack_families.yaml")]
+AUDITS = [Path("configs/studies/audits.yaml")]
 EXPERIMENTS = sorted(
     Path("configs/papers").joinpath(p.name) for p in ROOT.glob("configs/papers/*.yaml")
 )
@@ -196,6 +198,23 @@ def test_full_size_runs_are_taken_by_the_program(tmp_path, monkeypatch):
             continue
         with pytest.raises(StoppedError):
             HashCLI(arguments[0], arguments[1:])
+
+
+def test_the_audits_are_of_two_networks_four_losses_and_two_lengths(tmp_path):
+    runs = read_plan(AUDITS, "full")
+    audits = [run for run in runs if run.verb == "audit"]
+    victims = [run.options["model.victim"].configuration["options"]["model"] for run in audits]
+    assert len(audits) == 8
+    assert len({run.digest for run in runs}) == 16
+    for option, count in (("backbone", 2), ("bits", 2), ("loss", 4)):
+        assert len({str(victim[option]) for victim in victims}) == count
+    parser = audit.make_parser()
+    for run in audits:
+        with checked_class_paths():
+            taken = parser.parse_args(command_of(run, tmp_path)[4:])
+        assert taken.data.class_path == "lightning_hash.data.FolderDataModule"
+        assert taken.threats == ["linf-8"]
+        assert not taken.quick
 
 
 SMALL = """
