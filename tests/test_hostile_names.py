@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lightning_hash.__main__ import main
 from lightning_hash.commands.notices import show_visibly
-from lightning_hash.engine.callbacks.retrieved import _label_names
+from lightning_hash.engine.callbacks.retrieved import label_names
 from lightning_hash.utils.escapes import terminal, visible
 from lightning_hash.utils.places import LONGEST, check_inside, check_name
 
@@ -126,7 +126,7 @@ def test_names_of_labels_come_apart_again():
     import torch
 
     names = ["a|b", "c\\", "d"]
-    (joined,) = _label_names(torch.tensor([[1, 1, 1]]), names)
+    (joined,) = label_names(torch.tensor([[1, 1, 1]]), names)
     assert joined == r"a\|b|c\\|d"
     parts = re.findall(r"(?:\\.|[^|\\])+", joined)
     assert [re.sub(r"\\(.)", r"\1", part) for part in parts] == names

@@ -21,6 +21,7 @@ from lightning_hash.audits.beyond import Beyond, points, strongest_by_apgd
 from lightning_hash.audits.curve import Reached, check_epsilons, epsilons_of
 from lightning_hash.audits.judge import Judge
 from lightning_hash.audits.member_run import (
+    CONFIG,
     MakeTrainer,
     Runner,
 )
@@ -52,6 +53,7 @@ from lightning_hash.results.card_files import CARD
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.numbers import check_seed
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.versions import take_version, version_of
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.borrow import borrowed
@@ -113,6 +115,7 @@ class Audit:
         root: folder of all audits of this name.
         make_trainer: makes a Trainer of keyword arguments, those of Lightning's.
         tell: takes a line about each attack that has ended.
+        config: text of config.yaml, of the audit and of each attack.
 
     Raises:
         ValueError: if several victims are given as one, or the curve has no such epsilons.
@@ -126,6 +129,7 @@ class Audit:
         root: Path,
         make_trainer: MakeTrainer,
         tell: Callable[[str], None] = lambda line: None,
+        config: str | None = None,
     ) -> None:
         if victim.members:
             msg = f"victim: an audit is of one, got {len(victim.members)}; audit each by itself"
@@ -133,7 +137,7 @@ class Audit:
         for threat in wanted.threats:
             check_epsilons(wanted.curve or (), threat.norm)
         self.victim, self.data, self.wanted, self.root = victim, data, wanted, root
-        self.make_trainer, self.tell = make_trainer, tell
+        self.make_trainer, self.tell, self.config = make_trainer, tell, config
         self.labelled = True
 
     def run(self, only: Sequence[str] = ()) -> AuditCard | None:
@@ -192,7 +196,7 @@ class Audit:
             victim=self.victim, data=data, databases=self.databases, folder=self.folder,
             make_trainer=self.make_trainer, targets=self.choice or TargetChoice(1),
             ranking=wanted.ranking, batch_size=wanted.batch_size, seed=wanted.seed,
-            kernels=wanted.kernels, checkpoint_every=wanted.checkpoint_every,
+            kernels=wanted.kernels, checkpoint_every=wanted.checkpoint_every, config=self.config,
         )  # fmt: skip
 
     def _by_own_results(self, trainer: Any) -> tuple[HashDataModule, Databases]:
@@ -227,6 +231,8 @@ class Audit:
             if read_json(file, "what was asked", "remove the folder") == settings:
                 return place
         found = take_version(self.root, 1 + max(map(version_of, versions), default=-1))
+        if self.config is not None:
+            write_whole(found / CONFIG, utf8(self.config))
         write_whole(found / SETTINGS, json.dumps(settings, indent=1).encode())
         return found
 
@@ -281,10 +287,13 @@ class Audit:
             if not targeted:
                 beyond = self._beyond(threat, scored)
         asked = [member.iterations for member in members if member.searches]
+        sees = threat.sees
+        if threat.white_box and not self._has_gradient:
+            sees = "codes" if self.victim.gives_codes else "logits"
         return ThreatResult(
-            name=threat.name, norm=threat.norm, epsilon=threat.epsilon, sees=threat.sees,
-            questions=None if threat.white_box else max(asked), untargeted=sides[0],
-            targeted=sides[1], **beyond,
+            name=threat.name, norm=threat.norm, epsilon=threat.epsilon, sees=sees,
+            questions=None if sees == "gradients" else max(asked, default=None),
+            untargeted=sides[0], targeted=sides[1], **beyond,
         )  # fmt: skip
 
     def _judge(self, attacked: ThreatRun) -> None:

@@ -105,8 +105,13 @@ class Judge:
         """
         members, runs = scored.members, scored.runs
         gradients = [number for number, member in enumerate(members) if not member.searches]
-        if not threat.white_box or not gradients:
+        if not threat.white_box:
             return []
+        if not gradients:
+            if self.runner.victim.gives_codes:  # by its kind, which the card says
+                return []
+            none = [False] * len(self.queries)
+            return [believe.zero_gradient(threat.name, {"any attack that takes one": none})]
         targeted = scored.targeted
         reached = {}
         for number in gradients:

@@ -29,10 +29,11 @@ from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.utils.json_text import read_json
 from lightning_hash.utils.settings import settings_of
+from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.victim import Victim
 
-ENDED = "member.json"
+ENDED, CONFIG = "member.json", "config.yaml"
 COLUMNS = "index", "codes_8bit", "clean_codes", "labels", "target_labels", "anchor_codes"
 MakeTrainer = Callable[..., pl.Trainer]
 NOISE = Member(name="noise", objective=Noise, iterations=0)
@@ -85,6 +86,7 @@ class Runner:
         kernels: as in :class:`lightning_hash.AttackModule`.
         checkpoint_every: iterations between two checkpoints; once a minute where it is ``None``.
         images: how many adversarial images each attack writes.
+        config: text of its config.yaml, in which ``transfer`` finds the data.
     """
 
     victim: Victim
@@ -99,6 +101,7 @@ class Runner:
     kernels: str = "auto"
     checkpoint_every: int | None = None
     images: int | None = None
+    config: str | None = None
 
     def run(
         self,
@@ -169,6 +172,8 @@ class Runner:
         # Of a search and of noise nobody asks for a gradient.
         flat = flat_queries(module.attacks) if member.iterations and not member.searches else []
         if trainer.is_global_zero:
+            if self.config is not None:
+                write_whole(place / CONFIG, utf8(self.config))
             text = json.dumps({"asked": asked, "flat": flat})
             write_whole(place / ENDED, text.encode())
             shutil.rmtree(place / "checkpoints", ignore_errors=True)

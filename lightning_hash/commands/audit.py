@@ -101,7 +101,8 @@ def _audit(parser: OneLineParser, options: Any) -> int:
     ready_folder(root, "run folder", "give another with --runs FOLDER")
     seed_everything(options.seed, verbose=False)
     make_trainer = _trainer_maker(options.accelerator, options.devices)
-    audit = Audit(victim, made.data, wanted, root, make_trainer, _tell)
+    config = parser.dump(options, skip_check=True)
+    audit = Audit(victim, made.data, wanted, root, make_trainer, _tell, config)
     card = audit.run(only)
     if card is None:
         if _is_first():

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lightning_hash.results.tables import with_error
 
 DIGITS = 3
-Sees = Literal["gradients", "codes", "distances", "ids"]
+Sees = Literal["gradients", "logits", "codes", "distances", "ids"]
 
 
 CLEAN_QUERY = "clean"  # stands for an attack, where none did worse than to leave a query alone

@@ -6,7 +6,10 @@ from typing import NamedTuple
 from lightning_hash.results.card_parts import Check, Side, ThreatResult
 
 QUICK = "-quick"  # ends the name of a suite's short form
-_SEEN = {"codes": "codes alone", "distances": "distances alone", "ids": "ids alone"}
+_SEEN = {
+    "logits": "logits without gradients", "codes": "codes alone", "distances": "distances alone",
+    "ids": "ids alone",
+}  # fmt: skip
 
 
 class Protocol(NamedTuple):

@@ -257,6 +257,28 @@ def test_a_victim_that_gives_codes_is_searched_alone(model, tmp_path):
     assert [member.name for member in threat.untargeted.members] == ["square"]
     assert [member.name for member in threat.targeted.members] == ["square-targeted"]
     assert threat.untargeted.members[0].attack["oracle"]["shows"] == "codes"
+    assert (threat.sees, threat.questions) == ("codes", 5)
+    assert "by an attacker who sees codes alone and asks 5 times a query" in card.sentence
+    assert "zero-gradient" not in {check.name for check in card.failed}
+
+
+def test_a_network_that_cuts_its_gradient_is_searched_and_doubted(model, tmp_path):
+    class Cut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, images):
+            return self.inner(images).detach()
+
+    card = audited(Cut(), tmp_path)
+    (threat,) = card.threats
+    assert [member.name for member in threat.untargeted.members] == ["square"]
+    assert threat.untargeted.members[0].attack["oracle"]["shows"] == "logits"
+    assert threat.sees == "logits"
+    cut = [check for check in card.failed if check.name == "zero-gradient"]
+    assert [check.figure for check in cut] == [1.0, 1.0]  # of both sides
+    assert "logits without gradients" in card.sentence
 
 
 @pytest.mark.slow

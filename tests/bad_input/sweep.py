@@ -19,7 +19,7 @@ WRONG = {
     "verb": (
         "runs.v.verb",
         "test",
-        "runs, v: verb must be one of fit, attack, transfer, got 'test'",
+        "runs, v: verb must be one of fit, attack, transfer, audit, got 'test'",
     ),
     "config_text": ("runs.v.config", "fit/hag", "runs, v: config must be a list of files"),
     "config_number": (

@@ -219,7 +219,7 @@ BAD = [
     ("threats.0", 3, "threats.0 must be a mapping, got 3"),
     ("threats.0.name", "a/../b", "threats.0.name must be at most 100 letters"),
     ("threats.0.norm", "l1", "threats.0.norm must be linf or l2, got 'l1'"),
-    ("threats.0.sees", ["ids"], "threats.0.sees must be gradients or codes"),
+    ("threats.0.sees", ["ids"], "threats.0.sees must be gradients or logits"),
     ("threats.0.epsilon", "8/0", "threats.0.epsilon must be a positive number such as 8/255"),
     ("threats.0.epsilon", "1e999999999", "threats.0.epsilon must be a positive number"),
     ("threats.0.epsilon", "0", "threats.0.epsilon must be a positive number"),
