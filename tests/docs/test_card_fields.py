@@ -21,7 +21,7 @@ def test_every_field_has_its_type_and_its_meaning():
         assert all(len(said) > 8 for said in meanings(part).values())
     text = PAGE.read_text()
     assert "| `se` | number or null | its standard error over the queries;" in text
-    assert "| `sees` | `gradients` or `codes` or `distances` or `ids` | what" in text
+    assert "| `sees` | `gradients` or `logits` or `codes` or `distances` or `ids` | what" in text
     assert "| `untargeted` | [Side](#side) or null | MAP;" in text
     assert "| `smallest` | list of number or null | per query" in text
     assert kind_of(tuple[float, str]) == "pair of number and text"
