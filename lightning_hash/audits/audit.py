@@ -242,7 +242,7 @@ class Audit:
         return {
             "suite": wanted.suite.name, "queries": self.chosen, "seed": wanted.seed,
             "batch_size": wanted.batch_size, "ranking": asdict(wanted.ranking),
-            "kernels": wanted.kernels, **self.protocol,
+            "kernels": wanted.kernels, "version": __version__, **self.protocol,
         }  # fmt: skip
 
     def _choose_targets(self, asked: QueryData) -> TargetChoice | None:
