@@ -11,9 +11,10 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.table import Table
 from torch import Tensor
 
-from lightning_hash.audits.audit import Audit, Wanted
+from lightning_hash.audits.audit import Audit
 from lightning_hash.audits.suite import V1, V1_QUICK
 from lightning_hash.audits.threats import DEFAULT, read_threats
+from lightning_hash.audits.wanted import Wanted
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.one_line import OneLineParser

@@ -11,8 +11,9 @@ from torchvision.io import decode_image
 
 import lightning_hash
 from lightning_hash.audits import suite
-from lightning_hash.audits.audit import Audit, Wanted
+from lightning_hash.audits.audit import Audit
 from lightning_hash.audits.threats import THREATS, read_threats
+from lightning_hash.audits.wanted import Wanted
 from lightning_hash.codes.code_set import plain_code_set
 from lightning_hash.data.tensor_data import TensorData
 from lightning_hash.engine.trainer import quiet_trainers
