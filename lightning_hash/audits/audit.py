@@ -34,8 +34,8 @@ from lightning_hash.engine.callbacks.retrieved import label_names
 from lightning_hash.engine.encode_splits import encode_splits
 from lightning_hash.modules.chance import chance_of
 from lightning_hash.modules.databases import Databases, choose_target_database
-from lightning_hash.modules.preparation import check_targets
 from lightning_hash.modules.protocol import data_settings, victim_settings
+from lightning_hash.modules.target_loader import check_targets
 from lightning_hash.reports.audit_card import AuditCard
 from lightning_hash.results.card import (
     Card,

@@ -11,12 +11,7 @@ from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.data.queries import QueryData
 from lightning_hash.modules.databases import Databases, open_oracle
-from lightning_hash.modules.preparation import (
-    CleanPass,
-    TargetLoader,
-    check_databases,
-    have_targets,
-)
+from lightning_hash.modules.preparation import CleanPass, check_databases
 from lightning_hash.modules.starts import begin_batches
 from lightning_hash.modules.surrogates import (
     SurrogateAttack,
@@ -26,6 +21,7 @@ from lightning_hash.modules.surrogates import (
     seen_by,
     surrogate_settings,
 )
+from lightning_hash.modules.target_loader import TargetLoader, have_targets
 from lightning_hash.modules.victim_pass import Context
 from lightning_hash.utils.settings import settings_of
 from lightning_hash.victims.victim import Victim
