@@ -27,7 +27,7 @@ LOSSES = {
         PairwiseLoss, HashNetLoss, DPSHLoss, DCHLoss, DeepVideoLoss, CSQLoss, GreedyHashLoss
     )
 }  # fmt: skip
-VERBS = ("test", "encode", "transfer", "report")
+VERBS = ("test", "encode", "transfer", "report", "audit")
 PRESETS = [path.stem for path in sorted((ROOT / "configs" / "attack").glob("*.yaml"))]
 SMALL = [*SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5"]
 
@@ -101,6 +101,10 @@ def check_verb(verb):
                 "--accelerator", place.accelerator,
             ],
             "report": ["report", "runs/attack", "--output", "report"],
+            "audit": [
+                "audit", *SMALL_DATA, "--quick", "--n_queries=6", "--batch_size=4",
+                "--curve", "4/255", "--accelerator", place.accelerator,
+            ],
         }  # fmt: skip
         command(*lines[verb])
         return "ended with 0"
