@@ -8,6 +8,7 @@ from typing import Any
 from lightning_hash.audits.member_run import CONFIG
 from lightning_hash.results.card_files import CARD
 from lightning_hash.utils.json_text import read_json
+from lightning_hash.utils.places import check_no_way_out
 from lightning_hash.utils.text_files import utf8
 from lightning_hash.utils.versions import take_version, version_of
 from lightning_hash.utils.whole_file import write_whole
@@ -27,9 +28,10 @@ def take_folder(root: Path, settings: dict[str, Any], config: str | None) -> Pat
 
     Raises:
         OSError: if a file cannot be read or written.
-        ValueError: if an ``audit.json`` is damaged.
+        ValueError: if an ``audit.json`` is damaged, or a link leads out of the folder.
     """
     root.mkdir(parents=True, exist_ok=True)
+    check_no_way_out(root)
     with (root / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         versions = sorted(root.glob("version_*"), key=version_of, reverse=True)
