@@ -111,7 +111,8 @@ class Audit:
                     threats.append(self._threat(threat))
             if only:
                 return None
-            return self._card(threats, time.monotonic() - started)
+            before = sum(self.runner.before.values())
+            return self._card(threats, before + time.monotonic() - started)
 
     def _prepare(self) -> None:
         """Encode the database, draw the queries, find the folder, choose the targets."""
