@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what __getattr__ returns, for type checkers and editors
     from lightning_hash.engine.trainer import HashTrainer
     from lightning_hash.modules.attack_module import AttackModule
     from lightning_hash.modules.hash_module import HashModule
+    from lightning_hash.reports.audit_card import AuditCard
     from lightning_hash.victims.victim import load_victim
 
 # Where each public name stands; it is imported, with torch and Lightning, when first asked for.
@@ -21,6 +22,7 @@ _PLACES = {
     "attack": "lightning_hash.commands.api",
     "Attacked": "lightning_hash.commands.api",
     "audit": "lightning_hash.commands.audit",
+    "AuditCard": "lightning_hash.reports.audit_card",
     "encode": "lightning_hash.commands.encode",
     "score": "lightning_hash.commands.score",
     "load_victim": "lightning_hash.victims.victim",
@@ -32,6 +34,7 @@ _PLACES = {
 __all__ = [
     "AttackModule",
     "Attacked",
+    "AuditCard",
     "HashModule",
     "HashTrainer",
     "__version__",
