@@ -8,6 +8,13 @@ from lightning_hash.metrics.hamming import (
     HammingPrecision,
     TargetedHammingMAP,
 )
+from lightning_hash.metrics.matching import (
+    BitFlipRate,
+    CollisionRate,
+    DetectionRate,
+    FalseMatchRate,
+    RecallAtOne,
+)
 from lightning_hash.metrics.per_query import MeanByIndex, PerQueryMetric
 from lightning_hash.metrics.query_metric import QueryMetric, Score
 from lightning_hash.metrics.ssim import SSIM
@@ -15,7 +22,11 @@ from lightning_hash.metrics.ssim import SSIM
 __all__ = [
     "SSIM",
     "AttackMetrics",
+    "BitFlipRate",
     "CandidateMetric",
+    "CollisionRate",
+    "DetectionRate",
+    "FalseMatchRate",
     "HammingMAP",
     "HammingMetric",
     "HammingPrecision",
@@ -24,6 +35,7 @@ __all__ = [
     "PerQueryMetric",
     "QueryMetric",
     "RankPercentile",
+    "RecallAtOne",
     "Score",
     "TargetedHammingMAP",
 ]
