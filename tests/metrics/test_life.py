@@ -36,7 +36,7 @@ RANKED = {
     "map-stable": lambda **kw: HammingMAP(4, "relevant", "skip", "stable", **kw),
     "t-map": lambda **kw: TargetedHammingMAP(**kw),
     "precision": lambda **kw: HammingPrecision(n=7, **kw),
-    "detection": lambda **kw: DetectionRate(0, **kw),
+    "detection": lambda **kw: DetectionRate(1, **kw),
     "recall-at-1": RecallAtOne,
 }
 PER_QUERY = {
