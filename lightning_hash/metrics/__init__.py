@@ -11,6 +11,7 @@ from lightning_hash.metrics.hamming import (
 from lightning_hash.metrics.matching import (
     BitFlipRate,
     CollisionRate,
+    CollisionSuccess,
     DetectionRate,
     FalseMatchRate,
     RecallAtOne,
@@ -25,6 +26,7 @@ __all__ = [
     "BitFlipRate",
     "CandidateMetric",
     "CollisionRate",
+    "CollisionSuccess",
     "DetectionRate",
     "FalseMatchRate",
     "HammingMAP",

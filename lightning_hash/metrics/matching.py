@@ -12,6 +12,12 @@ from lightning_hash.metrics.hamming import HammingMetric
 from lightning_hash.metrics.per_query import PerQueryMetric
 
 
+def _check_threshold(threshold: int) -> None:
+    if isinstance(threshold, bool) or threshold < 0:
+        msg = f"threshold must be a number of bits from 0 on, got {threshold}"
+        raise ValueError(msg)
+
+
 class _AtThreshold(HammingMetric):
     """Base of what is counted within T bits.
 
@@ -26,9 +32,7 @@ class _AtThreshold(HammingMetric):
     what: str
 
     def __init__(self, threshold: int, **kwargs: Any) -> None:
-        if isinstance(threshold, bool) or threshold < 0:
-            msg = f"threshold must be a number of bits from 0 on, got {threshold}"
-            raise ValueError(msg)
+        _check_threshold(threshold)
         super().__init__(**kwargs)
         self.threshold = threshold
         self.name = f"{self.what}_at_{threshold}"
@@ -116,6 +120,32 @@ class CollisionRate(HammingMetric):
         """Return whether an item that is not relevant is 0 bits away."""
         others = chunk.items - chunk.hits
         return (others[:, 0] > 0).double().masked_fill(others.sum(dim=1) == 0, math.nan)
+
+
+class CollisionSuccess(PerQueryMetric):
+    """Share of the queries within T bits of the code that a targeted attack is to reach.
+
+    The name is ``collision_at_T``. Not measured of untargeted attacks.
+
+    Args:
+        threshold: T, the largest distance at which two codes match, not negative.
+        kwargs: those of torchmetrics.Metric.
+
+    Raises:
+        ValueError: if T is negative.
+    """
+
+    higher_is_better = True
+
+    def __init__(self, threshold: int, **kwargs: Any) -> None:
+        _check_threshold(threshold)
+        super().__init__(**kwargs)
+        self.threshold = threshold
+        self.name = f"collision_at_{threshold}"
+
+    def values(self, codes: Tensor, goal: Tensor) -> Tensor:
+        """Return whether each code is within T bits of its goal, ``(B,)``."""
+        return ((codes != goal).sum(dim=1) <= self.threshold).double()
 
 
 class BitFlipRate(PerQueryMetric):

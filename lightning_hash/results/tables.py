@@ -28,7 +28,7 @@ LABELS = {
     "collision_rate": "exact collisions",
     "bit_flip_rate": "bit flips",
 }
-RATES = {"detection": "detection rate", "false_match": "false matches"}
+RATES = {"detection": "detection rate", "false_match": "false matches", "collision": "collision"}
 WIDEST = 1000
 SHORT = 16  # letters of a label that a narrow terminal keeps in one line
 
