@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from lightning_hash.__main__ import main
+from lightning_hash.codes.code_files import read_codes, write_codes
+from lightning_hash.codes.code_set import plain_code_set
 from lightning_hash.commands.score import score
 from lightning_hash.functional import RankingOptions
 
@@ -85,6 +87,16 @@ def test_lists_of_hashes(tmp_path):
         rows = score(str(tmp_path / "query.hex"), str(tmp_path / database), match_at=0)
         found = {row.metric: row.value for row in rows}
         assert (found["map"], found["detection_at_0"], found["collision_rate"]) == (1, 1, 0)
+    read = read_codes(tmp_path / "query.hex")
+    for name in ("again.hex", "again.b64"):
+        write_codes(tmp_path / name, read)
+        assert torch.equal(read_codes(tmp_path / name).codes, read.codes)
+        assert torch.equal(read_codes(tmp_path / name).labels, read.labels)
+    assert (tmp_path / "again.hex").read_text() == "80\n0f\n"
+    odd = plain_code_set(read.codes[:, :7], read.labels)
+    with pytest.raises(ValueError, match="7 bits are no whole bytes"):
+        write_codes(tmp_path / "odd.hex", odd)
+    assert not (tmp_path / "odd.hex").exists()
 
 
 def test_command(files, capsys):

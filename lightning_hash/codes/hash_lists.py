@@ -55,6 +55,25 @@ def read_hashes(path: Path) -> Tensor:
     return torch.from_numpy(np.unpackbits(packed, axis=1).astype(np.int8) * 2 - 1)
 
 
+def written_hashes(codes: Tensor, path: Path) -> bytes:
+    """Write codes as :func:`read_hashes` reads them.
+
+    Args:
+        codes: ``(N, K)`` of -1/+1.
+        path: ``.hex`` or ``.b64``.
+
+    Raises:
+        ValueError: if K is no multiple of 8.
+    """
+    if codes.shape[1] % 8:
+        msg = f"codes {path}: {codes.shape[1]} bits are no whole bytes; write .safetensors or .txt"
+        raise ValueError(msg)
+    rows = np.packbits(codes.cpu().numpy() > 0, axis=1)
+    if path.suffix == ".hex":
+        return b"".join(binascii.hexlify(row.tobytes()) + b"\n" for row in rows)
+    return b"".join(base64.b64encode(row.tobytes()) + b"\n" for row in rows)
+
+
 def _bytes(text: str, path: Path, number: int) -> bytes:
     kind = "hexadecimal" if path.suffix == ".hex" else "base64"
     try:
