@@ -28,6 +28,7 @@ from lightning_hash.audits.threats import Threat
 from lightning_hash.audits.wanted import Wanted
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.group_labels import SAME_GROUP
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.attack_run import find_databases
 from lightning_hash.engine.callbacks.retrieved import label_names
@@ -251,6 +252,12 @@ class Audit:
             found["smallest"] = beyond.smallest({threat.epsilon: own, **reached})
         return found
 
+    @property
+    def _relevance(self) -> str:
+        if not self.labelled:
+            return "clean"
+        return "groups" if self.data.relevance == SAME_GROUP else "labels"
+
     @cached_property
     def _has_gradient(self) -> bool:
         """Whether the victim's outputs depend on its inputs in a way that autograd knows."""
@@ -299,7 +306,7 @@ class Audit:
         chance = chance_of(attacked.noise.labels, self.databases.database.labels, wanted.ranking)
         card = Card(
             suite=wanted.suite.name, victim=row.victim, data=row.data,
-            ranking={**row.ranking, "relevance": "labels" if self.labelled else "clean"},
+            ranking={**row.ranking, "relevance": self._relevance},
             run={
                 "version": __version__, "seconds": round(seconds, 1), "devices": row.run["devices"],
                 "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -76,7 +76,7 @@ def run_attack(
         if candidates:
             check_candidates(data, module.recipe, module.evaluation.ranking, target)
         target = "database" if candidates else choose_target_database(target, datamodule)
-        if module.recipe.reference.targeted:
+        if module.recipe.reference.targeted and module.recipe.reference.has_label:
             check_targets(data, module.recipe.targets, target)
         needs_train = module.recipe.reference.needs_train and not module.roles.apart
         databases = find_databases(

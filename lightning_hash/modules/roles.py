@@ -117,12 +117,13 @@ class Roles:
         Returns:
             Whether every query of every process has a target.
         """
-        choice, targeted = self.recipe.targets, self.recipe.reference.targeted
-        self.scored_loader = TargetLoader(self._of_victim, choice, targeted=targeted)
+        choice, reference = self.recipe.targets, self.recipe.reference
+        kind = {"targeted": reference.targeted, "labelled": reference.has_label}
+        self.scored_loader = TargetLoader(self._of_victim, choice, **kind)
         self.loader, self.scored = self.scored_loader, self.scored_loader.load(self.data)
         self.batches = self.scored
         if self.apart:
-            self.loader = TargetLoader(self.databases, choice, targeted=targeted)
+            self.loader = TargetLoader(self.databases, choice, **kind)
             self.batches = seen_by(self.loader, self.scored)
         return have_targets(self.scored)
 

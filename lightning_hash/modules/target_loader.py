@@ -21,12 +21,19 @@ class TargetLoader:
         databases: whose items vote for targets; ``None`` gives none.
         choice: how targets are chosen.
         targeted: whether an attack needs them: their lack is then an error, otherwise a warning.
+        labelled: whether targets are of labels; if not, none is chosen.
     """
 
     def __init__(
-        self, databases: Databases | None, choice: TargetChoice, *, targeted: bool
+        self,
+        databases: Databases | None,
+        choice: TargetChoice,
+        *,
+        targeted: bool,
+        labelled: bool = True,
     ) -> None:
         self.databases, self.choice, self.targeted = databases, choice, targeted
+        self.labelled = labelled
         self._one: dict[torch.device, Targets] = {}  # that of all items, where they are
 
     def queries(
@@ -58,7 +65,7 @@ class TargetLoader:
         return [self.queries(*data.load_batch(number)) for number in data.local_batches]
 
     def _targets(self, labels: Tensor, index: Tensor) -> Targets | None:
-        if self.databases is None:
+        if self.databases is None or not self.labelled:
             return None
         own, (split, voters) = self.databases.query_labels(labels), self.databases.targets
         candidates = {"among": "query set"} if split == "query" else {}
