@@ -5,7 +5,7 @@ import hashlib
 import pytest
 import torch
 
-from lightning_hash.attacks import APGD, Hinge, KnownHashes, Square
+from lightning_hash.attacks import APGD, Hinge, KnownHashes, Oracle, Square
 from lightning_hash.attacks.references import Known
 from lightning_hash.commands.attack import run_attack
 from lightning_hash.metrics import CollisionSuccess
@@ -108,6 +108,29 @@ def test_an_attack_reaches_them(step, batch_size, file, tmp_path, blobs):
     assert row["attack"]["reference"]["choose"] == "nearest"
     assert row["n_finished"] == sum(int(queries.done.sum()) for queries in module.batches) > 0
     assert rows_of(scores, metric="t_map") == []
+
+
+def test_an_adversary_who_sees_codes_alone(file, tmp_path, blobs):
+    """Square then minimises the Hamming distance to the hash."""
+    options = {"step": Square, "objective": Hinge(targeted=True), "epsilon": 0.5}
+    reference = KnownHashes(file)
+    module = make(oracle=Oracle("codes"), reference=reference, **options)
+    scores = run_attack(trainer(tmp_path, 30), module, blobs)
+    before, after = (
+        torch.cat([(codes(queries) != queries.goal).sum(dim=1) for queries in module.batches])
+        for codes in (lambda q: q.clean_codes, lambda q: coded(module, q))
+    )
+    assert after.sum() < before.sum()  # Square begins with stripes, which may be worse
+    assert rows_of(scores, "hinge-targeted")[-1]["attack"]["oracle"]["shows"] == "codes"
+    ids = make(oracle=Oracle("ids"), reference=reference, **options)
+    with pytest.raises(ValueError, match="needs logits, which ids hide"):
+        run_attack(trainer(tmp_path / "ids", 1), ids, blobs)
+
+
+def coded(module, queries):
+    (number,) = (n for n, each in enumerate(module.batches) if each is queries)
+    with torch.no_grad():
+        return torch.where(module.victim.network(module.perturbed(number)) > 0, 1.0, -1.0)
 
 
 def test_an_untargeted_attack_has_no_goal(tmp_path, blobs):
