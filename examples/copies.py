@@ -1,4 +1,4 @@
-"""Photographs, and copies of them as they travel: ``python -m copies FOLDER``."""
+"""Photographs, and copies of them as they travel: ``python examples/copies.py FOLDER``."""
 
 import sys
 from pathlib import Path
