@@ -87,7 +87,9 @@ def ridge_regression(codes: Tensor, labels: Tensor, ridge: float) -> Tensor:
     # Sums of whole numbers are exact in float32 up to 2^24 items.
     square, right = (codes.T @ codes).double(), (codes.T @ labels.float()).double()
     eye = torch.eye(len(square), dtype=square.dtype, device=square.device)
-    return torch.linalg.solve(square + ridge * eye, right)
+    # solve_ex, since solve waits for the device to say that a matrix has no inverse; this one has.
+    classifier: Tensor = torch.linalg.solve_ex(square + ridge * eye, right)[0]
+    return classifier
 
 
 def discrete_codes(logits: Tensor, labels: Tensor, classifier: Tensor, weight: float) -> Tensor:
