@@ -34,8 +34,8 @@ pytestmark = [
 def _losses():
     """Return losses and whether they have a bank."""
     alone = [
-        GreedyHashLoss(), BiHalfLoss(), HyP2Loss(), OrthoHashLoss(), DPNLoss(), DTSHLoss(),
-        DSHLoss(), IDHNLoss(), DSDHLoss(eta=1.0),
+        GreedyHashLoss(), BiHalfLoss(gamma=0.3), HyP2Loss(), OrthoHashLoss(), DPNLoss(),
+        DTSHLoss(margin=0.0), DSHLoss(), IDHNLoss(), DSDHLoss(eta=1.0),
     ]  # fmt: skip
     return [(loss, False) for loss in alone] + [(HashNetLoss(), True), (DSDHLoss(eta=1.0), True)]
 
