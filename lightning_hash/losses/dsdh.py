@@ -117,5 +117,6 @@ def discrete_codes(logits: Tensor, labels: Tensor, classifier: Tensor, weight: f
     codes = torch.zeros_like(pull)
     for _ in range(SWEEPS):
         for bit in range(codes.shape[1]):
-            codes[:, bit] = sign_code(pull[:, bit] - codes @ gram[:, bit]).double()
+            rest = torch.addmv(pull[:, bit], codes, gram[:, bit], alpha=-1)
+            codes[:, bit] = torch.where(rest > 0, 1.0, -1.0).to(codes.dtype)
     return codes.to(logits.dtype)

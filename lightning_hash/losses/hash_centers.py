@@ -65,7 +65,7 @@ def hash_centers(
 
 
 def _toss(num_classes: int, bits: int, seed: int, *, apart: bool) -> Tensor:
-    """Toss coins until no two centres are equal and, where asked for, their mean distance is K/2."""
+    """Toss coins until no two centres are equal and, if asked for, K / 2 apart on average."""
     generator = torch.Generator().manual_seed(seed)
     pairs = num_classes * (num_classes - 1) // 2
     hopeless = num_classes > 2**bits or pairs > HOPELESS * 2**bits

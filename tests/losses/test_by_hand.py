@@ -207,7 +207,9 @@ def test_dsdh_codes():
             flipped = codes.clone()
             flipped[:, bit] *= -1
             assert (cost(codes) <= cost(flipped) + 1e-9).all()
-    assert torch.equal(discrete_codes(logits, labels, wide, 1e6), torch.where(logits > 0, 1.0, -1.0))
+    assert torch.equal(
+        discrete_codes(logits, labels, wide, 1e6), torch.where(logits > 0, 1.0, -1.0)
+    )
     assert not torch.equal(discrete_codes(logits, labels, wide, 0.0), codes)
 
 

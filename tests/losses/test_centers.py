@@ -35,7 +35,15 @@ def test_distance_of_mdshc_is_that_of_the_authors_code():
 
 @pytest.mark.parametrize(
     ("classes", "bits", "expected"),
-    [(196, 32, 10), (200, 64, 23), (100, 48, 17), (40, 16, 5), (20, 6, 2), (16, 4, 1), (1, 5, None)],
+    [
+        (196, 32, 10),
+        (200, 64, 23),
+        (100, 48, 17),
+        (40, 16, 5),
+        (20, 6, 2),
+        (16, 4, 1),
+        (1, 5, None),
+    ],
 )
 def test_separated_centres_keep_their_distance(classes, bits, expected):
     centers = separated_centers(classes, bits, seed=1)
@@ -114,5 +122,7 @@ def test_thresholds_of_hyp2():
     [(10, 4, r"of 10 bits has bits \[8, 12, "), (64, 4097, "of 64 bits of up to 4096 classes")],
 )
 def test_thresholds_that_nobody_has(bits, classes, words):
-    with pytest.raises(ValueError, match=rf"{words}.*got bits = {bits} and num_classes = {classes}"):
+    with pytest.raises(
+        ValueError, match=rf"{words}.*got bits = {bits} and num_classes = {classes}"
+    ):
         code_threshold(bits, classes)

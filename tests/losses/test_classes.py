@@ -15,7 +15,8 @@ from lightning_hash.losses import (
     hash_centers,
 )
 from tests.helpers.logits import batch
-from tests.reference import class_losses, losses as oracle
+from tests.reference import class_losses
+from tests.reference import losses as oracle
 
 
 def built(loss, bits, classes):

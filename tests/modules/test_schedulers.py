@@ -33,9 +33,12 @@ OFFICIAL = {  # steps of the training, its epochs, (starts, gamma), the authors'
     # IDHN's exponential_decay, staircase: 0.5 ** (step // 500), 3,125 steps.
     "idhn": (3125, 3125, ([f"{4 * n}/25" for n in range(1, 7)], 0.5), lambda i: 0.5 ** (i // 500)),
     # DSH's solver: multistep at 60,000 and 65,000 of 70,000.
-    "dsh": (70_000, 70_000, (["60/70", "65/70"], 0.1), lambda i: 0.1 ** sum(
-        i >= step for step in (60_000, 65_000)
-    )),
+    "dsh": (
+        70_000,
+        70_000,
+        (["60/70", "65/70"], 0.1),
+        lambda i: 0.1 ** sum(i >= step for step in (60_000, 65_000)),
+    ),
 }
 
 
