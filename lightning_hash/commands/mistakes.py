@@ -239,7 +239,7 @@ class _Look:
         if deepest.depth > depth:
             raise deepest
         lists = [m for m in members if own_type(m) is list]
-        inside = lists and classes_of(get_args(lists[0])[0])
+        inside = any(classes_of(each) for kind in lists[:1] for each in get_args(kind)[:1])
         if inside and isinstance(value, yaml.ScalarNode) and not classes:
             self._check(name, lists[0], value, depth)
         if classes and not (lists and isinstance(value, yaml.SequenceNode)):

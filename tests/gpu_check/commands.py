@@ -8,12 +8,20 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from lightning_hash.losses import (
+    BiHalfLoss,
     CSQLoss,
     DCHLoss,
     DeepVideoLoss,
+    DPNLoss,
     DPSHLoss,
+    DSDHLoss,
+    DSHLoss,
+    DTSHLoss,
     GreedyHashLoss,
     HashNetLoss,
+    HyP2Loss,
+    IDHNLoss,
+    OrthoHashLoss,
     PairwiseLoss,
 )
 from lightning_hash.modules import AttackModule, HashModule
@@ -24,7 +32,8 @@ from tests.helpers.commands import SMALL_DATA
 LOSSES = {
     each.__name__: each
     for each in (
-        PairwiseLoss, HashNetLoss, DPSHLoss, DCHLoss, DeepVideoLoss, CSQLoss, GreedyHashLoss
+        PairwiseLoss, HashNetLoss, DPSHLoss, DCHLoss, DeepVideoLoss, CSQLoss, GreedyHashLoss,
+        OrthoHashLoss, DPNLoss, HyP2Loss, DTSHLoss, DSHLoss, IDHNLoss, BiHalfLoss, DSDHLoss,
     )
 }  # fmt: skip
 VERBS = ("test", "encode", "transfer", "report", "audit")
