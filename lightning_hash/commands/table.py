@@ -236,6 +236,12 @@ VERBS = {
         "retrieve from a database of codes with images: distances, table, JSON, picture",
         f"{_HERE}.search", options=_SEARCH, trust=True, takes="IMAGE ...",
     ),
+    "robustness": Verb(
+        "how far harmless transforms (JPEG, resize, crop, ...) move the codes of a data set",
+        f"{_HERE}.robustness", "run_robustness", f"{_MODULES}.encoder.Encoder", {},
+        {**_DEMO_DATA, "trainer.devices": 1, "trainer.logger": False},
+        trust=True,
+    ),
     "report": Verb("make tables, figures and one page of finished runs", f"{_HERE}.report"),
     "leaderboard": Verb(
         "make one sortable page of the cards of many audited victims", f"{_HERE}.leaderboard"

@@ -94,7 +94,7 @@ def test_folders_are_listed_in_order(tmp_path):
 def test_what_is_no_image_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="image folder .*empty holds no images"):
+    with pytest.raises(ValueError, match=r"image folder .*empty holds no images"):
         find_images([tmp_path / "empty"])
     with pytest.raises(FileNotFoundError, match=r"image .*absent\.png does not exist"):
         find_images([tmp_path / "absent.png"])
