@@ -15,6 +15,7 @@ from lightning_hash.utils.escapes import figure_text
 KEPT, CHANGED, PLAIN = "#0072b2", "#d55e00", "#888888"
 CAPTION = 22  # letters in a line of a caption
 DPI = 110
+NARROWEST = 4.4  # inches, for the title
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,16 @@ def search_figure(rows: Sequence[tuple[Tile, Sequence[Tile]]], title: str) -> Fi
         frame, and any other an orange one.
     """
     columns = 1 + max(len(results) for _, results in rows)
-    figure = Figure(figsize=(1.25 * columns + 0.9, 1.75 * len(rows) + 0.75))
+    figure = Figure(figsize=(max(NARROWEST, 1.25 * columns + 0.9), 1.75 * len(rows) + 0.9))
     FigureCanvasAgg(figure)
     note = "blue: the first image retrieves it too, orange: it does not"
     figure.suptitle(
-        figure_text(f"{title}; {note}" if len(rows) > 1 else title),
-        fontsize=9, x=0.01, y=0.995, ha="left", va="top",
+        figure_text(f"{title}\n{note}" if len(rows) > 1 else title),
+        fontsize=8, x=0.01, y=0.995, ha="left", va="top",
     )  # fmt: skip
     grid = figure.add_gridspec(
         len(rows), columns + 1, width_ratios=[1.25, 0.12, *[1] * (columns - 1)], left=0.01,
-        right=0.99, wspace=0.12, hspace=0.42, top=1 - 0.42 / figure.get_figheight(),
+        right=0.99, wspace=0.12, hspace=0.42, top=1 - 0.55 / figure.get_figheight(),
         bottom=0.42 / figure.get_figheight(),
     )  # fmt: skip
     for number, (sent, results) in enumerate(rows):
