@@ -1,5 +1,6 @@
 """What images retrieve: by the verb and from Python."""
 
+import io
 import json
 
 import numpy as np
@@ -192,3 +193,28 @@ def test_the_help_shows_what_stands_behind_the_verb(capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("usage: lightning_hash search IMAGE ... [options]")
     assert VERBS["search"].options["model.victim"].default == DEFAULT_VICTIM
+
+
+def test_texts_of_others_command_no_terminal_and_no_picture(photos):
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from lightning_hash.reports.search_answer import Items, answer_rows, answer_table
+
+    own = read_codes(photos / "db.safetensors")
+    paths = ("\x1b[31mred", "$x^2$", "[bold]b\n", *own.paths[3:])
+    items = Items(replace(own, paths=paths))
+    files = sorted((photos / "photos").rglob("*.png"))[:3]
+    found = search(Corners(), files, own, top_k=1, accelerator="cpu")
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(answer_table(files, found, items, "[red]db"))
+    printed = console.export_text()
+    assert "\\x1b[31mred" in printed
+    assert "[bold]b\\n" in printed
+    assert "[red]db" in printed
+    labels = [
+        axes.get_xlabel() for axes in search_figure(answer_rows(files, found, items), "a").axes
+    ]
+    assert "d = 0\n\\\\x1b[31mred".replace("\\\\", "\\") in labels
+    assert "d = 0\n\\$x^2\\$" in labels
