@@ -58,10 +58,10 @@ def test_help_has_a_line_for_every_verb(capsys):
     assert capsys.readouterr().out == printed
     for verb in (
         "demo", "fit", "test", "encode", "attack", "check-data", "score", "sweep", "transfer",
-        "report", "leaderboard", "audit",
+        "report", "leaderboard", "audit", "search", "robustness",
     ):  # fmt: skip
         assert re.search(rf"^  {verb} +{re.escape(VERBS[verb].help)}$", printed, re.MULTILINE)
-    assert len(VERBS) == 12
+    assert len(VERBS) == 14
 
 
 @pytest.mark.parametrize("verb", ["demo", "score", "report", "sweep", "leaderboard"])
@@ -125,14 +125,14 @@ def test_verbs_on_files_import_no_lightning(verb):
 def test_public_names():
     assert sorted(dir(lightning_hash)) == sorted(
         ["attack", "Attacked", "encode", "score", "load_victim", "HashModule", "AttackModule",
-         "HashTrainer", "report", "audit", "__version__"]
+         "HashTrainer", "report", "audit", "search", "__version__"]
     )  # fmt: skip
     for name in dir(lightning_hash):
         assert getattr(lightning_hash, name) is not None
     assert lightning_hash.HashTrainer.__name__ == "HashTrainer"
     assert lightning_hash.encode.__module__ == "lightning_hash.commands.encode"
-    with pytest.raises(AttributeError, match="no attribute 'search'"):
-        lightning_hash.search  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'recall'"):
+        lightning_hash.recall  # noqa: B018
 
 
 def test_each_verb_has_what_the_table_says():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.codes.code_values import to_codes
+from lightning_hash.codes.code_values import ReadCodes, to_codes
 from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
 from lightning_hash.codes.hash_lists import HASH_SUFFIXES, read_hashes, written_hashes
 from lightning_hash.codes.packed_file import packed, read_packed
@@ -134,6 +134,8 @@ def open_codes(
     bits: int | None = None,
     threshold: float | None = None,
     side: Side | None = None,
+    *,
+    labelled: bool = True,
 ) -> CodeFile:
     """Read a file of codes, whoever made it; what is done to its values is said.
 
@@ -147,6 +149,7 @@ def open_codes(
         bits: K, where a row could be cut at several places, or bits are packed.
         threshold: above which a value is a bit of +1; by default a rule says so.
         side: which of the arrays of one file are meant.
+        labelled: whether there must be labels; otherwise codes without get labels of no column.
 
     Returns:
         The codes.
@@ -194,6 +197,8 @@ def open_codes(
             raise ValueError(msg)
     elif inside is not None:
         given = inside
+    elif labels is None and not labelled and not label_path(place).is_file():
+        return _unlabelled(read, place, str(path))
     else:
         beside = label_path(place)
         given = read_labels(beside, path, side) if labels is None else labels.numpy()
@@ -211,6 +216,16 @@ def open_codes(
         torch.from_numpy(np.ascontiguousarray(codes)), rows, str(path), place.name,
         threshold=read.threshold, read_as=read.read_as,
     )  # fmt: skip
+
+
+def _unlabelled(read: ReadCodes, place: Path, name: str) -> CodeFile:
+    """Return codes whose items have no labels."""
+    if read.read_as is not None:
+        warnings.warn(f"codes {name}: {read.read_as}", stacklevel=3)
+    none = np.zeros((len(read.codes), 0), np.uint8)
+    return CodeFile(
+        read.codes, none, name, place.name, threshold=read.threshold, read_as=read.read_as
+    )
 
 
 def read_labels(path: Path, codes: Path, side: Side | None = None) -> NDArray[Any]:

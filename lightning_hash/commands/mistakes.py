@@ -103,6 +103,8 @@ class _Look:
     def typed(self, given: Given | str) -> None:
         """Look at a word of the command line."""
         if isinstance(given, str):
+            if any(not action.option_strings for action in self.parser._actions):
+                return  # one of the words that the verb takes
             msg = f"{given!r} stands behind no option; {instead_of(given)}"
             raise MistakeError(msg)
         action = given.action

@@ -9,7 +9,7 @@ from lightning_hash.functional.frames import frame_mask, largest_frames
 from lightning_hash.functional.hamming import hamming_distance
 from lightning_hash.functional.label_codes import center_code, mainstay_code, majority_code
 from lightning_hash.functional.labels import pairwise_similarity, shares_label
-from lightning_hash.functional.matching import MatchCurve, match_curve, random_match_rate
+from lightning_hash.functional.matching import MatchCurve, match_curve
 from lightning_hash.functional.options import RankingOptions
 from lightning_hash.functional.perceptibility import linf, perceptibility
 from lightning_hash.functional.precision import (
@@ -19,6 +19,7 @@ from lightning_hash.functional.precision import (
     retrieval_curves,
 )
 from lightning_hash.functional.ranking import Measure, RankedChunk, make_ranking, measure
+from lightning_hash.functional.thresholds import random_match_rate
 
 __all__ = [
     "MatchCurve",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_hash.functional.ranking import Measure, RankedChunk, Ranking, measure, running_counts
+from lightning_hash.functional.thresholds import random_match_rate
 
 
 def detected(chunk: RankedChunk) -> Tensor:
@@ -36,27 +37,6 @@ def recall_at_one(chunk: RankedChunk) -> Tensor:
         float64 ``(q,)`` in [0, 1]; NaN for a query without a relevant item.
     """
     return chunk.hits_at(1).masked_fill(chunk.n_relevant == 0, math.nan)
-
-
-def random_match_rate(bits: int, threshold: int) -> float:
-    """Return how many pairs of random codes lie within a threshold, P(Binomial(K, 1/2) <= T).
-
-    Args:
-        bits: K, at least 1.
-        threshold: T in [0, K].
-
-    Raises:
-        ValueError: if an argument is out of its range.
-
-    Example:
-        >>> random_match_rate(4, 1)  # 1 + 4 of 16
-        0.3125
-    """
-    if bits < 1 or not 0 <= threshold <= bits:
-        msg = f"threshold must be from 0 to the {bits} bits of a code, got {threshold}"
-        raise ValueError(msg)
-    within: int = sum(math.comb(bits, distance) for distance in range(threshold + 1))
-    return within / (1 << bits)
 
 
 @dataclass(frozen=True)
@@ -105,7 +85,7 @@ def match_curve(ranking: Ranking) -> MatchCurve:
 tensor([0.2500, 0.7500, 1.0000], dtype=torch.float64))
     """
     found, false = measure(ranking, [Measure(detected), Measure(false_matches)])
-    chance = [random_match_rate(ranking.bits, t) for t in range(ranking.bits + 1)]
+    chance = [random_match_rate(t, ranking.bits) for t in range(ranking.bits + 1)]
     return MatchCurve(
         detection=found.nanmean(dim=0), false_matches=false.nanmean(dim=0),
         random=torch.tensor(chance, dtype=torch.float64),

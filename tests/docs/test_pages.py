@@ -75,7 +75,10 @@ def shorten(verb: str, words: list[str]) -> list[str]:
         return [*words, "--data.train=20 per class from all"] if own else words
     if verb == "transfer":
         return [*words, "--accelerator", "cpu"]
-    more, processor = {"fit": FIT, "attack": ATTACK}.get(verb, []), "--trainer.accelerator=cpu"
+    if verb == "search":  # among what a shortened encode has written
+        return [*words, *(SMALL_DATA if "--data" in words else []), "--accelerator=cpu"]
+    short = {"fit": FIT, "attack": ATTACK, "robustness": ["--n_queries=3"]}
+    more, processor = short.get(verb, []), "--trainer.accelerator=cpu"
     if verb == "audit":
         more, processor = AUDIT, "--accelerator=cpu"
     given = {word.partition("=")[0] for word in words}
@@ -120,7 +123,9 @@ def run_command(words: list[str], place: str) -> None:
         assert Path(words[words.index("--output") + 1]).exists(), place
     elif verb in ("report", "leaderboard"):
         assert Path(lines[-1].split(": ")[-1]).exists(), place
-    elif verb in ("fit", "attack", "audit", "transfer"):
+    elif verb == "search":
+        assert "--picture" not in words or Path(lines[-1]).exists(), place
+    elif verb in ("fit", "attack", "audit", "transfer", "robustness"):
         assert Path(lines[-1]).exists(), place
 
 

@@ -36,7 +36,7 @@ LOSSES = {
         OrthoHashLoss, DPNLoss, HyP2Loss, DTSHLoss, DSHLoss, IDHNLoss, BiHalfLoss, DSDHLoss,
     )
 }  # fmt: skip
-VERBS = ("test", "encode", "transfer", "report", "audit")
+VERBS = ("test", "encode", "search", "robustness", "transfer", "report", "audit")
 PRESETS = [path.stem for path in sorted((ROOT / "configs" / "attack").glob("*.yaml"))]
 SMALL = [*SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5"]
 
@@ -105,6 +105,14 @@ def check_verb(verb):
         lines = {
             "test": ["test", *SMALL_DATA, *place.trainer],
             "encode": ["encode", *SMALL_DATA, *place.trainer, "--output=codes.safetensors"],
+            "search": [  # after encode, with images of the attack
+                "search", "--codes=codes.safetensors", "runs/attack/hag/version_0/images",
+                "--accelerator", place.accelerator, "--format=json",
+            ],
+            "robustness": [
+                "robustness", *SMALL_DATA, *place.trainer, "--n_queries=4",
+                "--transforms=[jpeg, flip]",
+            ],
             "transfer": [
                 "transfer", "--perturbations", "runs/attack/hag", "--victims", VICTIM,
                 "--accelerator", place.accelerator,

@@ -89,13 +89,13 @@ def test_the_threshold_for_a_rate_of_false_matches():
 
 def test_pdqs_threshold_in_random_codes():
     """P(Binomial(256, 1/2) <= 31) is about 1.4e-37: no chance match, as PDQ's paper assumes."""
-    rate = random_match_rate(256, 31)
+    rate = random_match_rate(31, 256)
     assert rate == sum(math.comb(256, i) for i in range(32)) / 2**256
     assert 1e-38 < rate < 1e-36
     assert random_match_rate(64, 64) == 1
     for bits, threshold in ((64, 65), (64, -1), (0, 0)):
         with pytest.raises(ValueError, match=f"got {threshold}"):
-            random_match_rate(bits, threshold)
+            random_match_rate(threshold, bits)
 
 
 def test_the_first_item():
