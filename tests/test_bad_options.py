@@ -90,6 +90,18 @@ def test_other_mappings_part_by_part(capsys):
     assert printed(f"fit {backbone}", capsys)["model"]["backbone"] == expected
 
 
+def test_parts_of_a_network_that_a_config_describes(capsys):
+    line = "fit --config fit/orthohash.yaml --model.backbone.init_args.features resnet18"
+    path = "lightning_hash.models.BatchNormNetwork"
+    found = printed(line, capsys)["model"]["backbone"]
+    assert found == {"class_path": path, "init_args": {"features": "resnet18"}}
+    whole = f"fit --config fit/orthohash.yaml --model.backbone {{class_path: {path}}}"
+    whole = whole.replace(" {", ' "{').replace("}", '}"')
+    assert printed(whole, capsys)["model"]["backbone"] == {"class_path": path}
+    named = "fit --config fit/orthohash.yaml --model.backbone convnet"
+    assert printed(named, capsys)["model"]["backbone"] == "convnet"
+
+
 def test_the_later_of_two_values_holds_but_lists_are_not_replaced(capsys):
     assert printed("fit --model.bits 8 --model.bits 16", capsys)["model"]["bits"] == 16
 

@@ -108,6 +108,10 @@ class CenterLoss(ClassLoss):
         centers = hash_centers(num_classes, bits, self.seed, self.center_rule)
         self.register_buffer("centers", centers)
 
+    @abstractmethod
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss of logits ``(B, K)`` and labels ``(B, C)`` of 0/1."""
+
 
 def mean_of_labelled(values: Tensor, labels: Tensor) -> Tensor:
     """Average over the items that have a label; 0 if none has.

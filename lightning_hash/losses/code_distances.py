@@ -42,10 +42,11 @@ def code_threshold(bits: int, num_classes: int) -> float:
     dimension = max(1, (num_classes - 1).bit_length())
     row = DISTANCES.get(bits, ())
     if dimension > len(row):
-        known = f"of up to {2 ** len(row)} classes" if row else f"has bits {sorted(DISTANCES)}"
+        known = ", ".join(map(str, DISTANCES))
         msg = (
-            f"HyP2Loss: the table of codes of {bits} bits {known}, got bits = {bits} and "
-            f"num_classes = {num_classes}; give the cosine, such as --model.loss.threshold 0.1"
+            f"bits = {bits}: HyP2Loss has no threshold for {num_classes} classes, its table has "
+            f"{known} bits and up to 4096 classes, but at most 2^bits; give the cosine, such as "
+            "--model.loss.threshold 0.1"
         )
         raise ValueError(msg)
     return 1 - 2 * row[dimension - 1] / bits

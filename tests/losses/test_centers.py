@@ -117,12 +117,7 @@ def test_thresholds_of_hyp2():
             assert sum(math.ceil(d / 2**i) for i in range(k)) <= bits
 
 
-@pytest.mark.parametrize(
-    ("bits", "classes", "words"),
-    [(10, 4, r"of 10 bits has bits \[8, 12, "), (64, 4097, "of 64 bits of up to 4096 classes")],
-)
-def test_thresholds_that_nobody_has(bits, classes, words):
-    with pytest.raises(
-        ValueError, match=rf"{words}.*got bits = {bits} and num_classes = {classes}"
-    ):
+@pytest.mark.parametrize(("bits", "classes"), [(10, 4), (64, 4097), (8, 257)])
+def test_thresholds_that_nobody_has(bits, classes):
+    with pytest.raises(ValueError, match=rf"bits = {bits}: HyP2Loss has no .* {classes} classes"):
         code_threshold(bits, classes)

@@ -216,7 +216,7 @@ def test_built_once_and_for_one_shape(name):
         (lambda: HyP2Loss(beta=-1), "beta must not be negative"),
         (lambda: HyP2Loss(threshold=1.1), r"threshold must be a cosine in \[-1, 1\], got 1.1"),
         (lambda: HyP2Loss(threshold=-1.1), "threshold must be a cosine"),
-        (lambda: HyP2Loss().build(10, 3), "table of codes of 10 bits has bits"),
+        (lambda: HyP2Loss().build(10, 3), "bits = 10: HyP2Loss has no threshold"),
         (lambda: BiHalfLoss(gamma=-1), "gamma must not be negative"),
         (lambda: CSQLoss(num_classes=0).build(4), "num_classes must be at least 1, got 0"),
         (lambda: CSQLoss().build(0, 3), "bits must be at least 1, got 0"),

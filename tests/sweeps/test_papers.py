@@ -1,13 +1,17 @@
 """The experiments of the papers: what they ask for, and that the program takes it."""
 
+import inspect
 import json
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from pytorch_lightning.cli import LightningCLI
+from torch import nn
 
 import lightning_hash
+from lightning_hash import losses
 from lightning_hash.__main__ import main
 from lightning_hash.commands import audit, transfer
 from lightning_hash.commands.class_paths import checked_class_paths
@@ -22,6 +26,7 @@ STUDIES = [Path("configs/studies/cifar10.yaml")]
 FRAMES = [Path("configs/studies/frames.yaml")]
 FAMILIES = [Path("configs/studies/attack_families.yaml")]
 AUDITS = [Path("configs/studies/audits.yaml")]
+LOSSES = [Path("configs/studies/losses.yaml")]
 EXPERIMENTS = sorted(
     Path("configs/papers").joinpath(p.name) for p in ROOT.glob("configs/papers/*.yaml")
 )
@@ -215,6 +220,24 @@ def test_the_audits_are_of_two_networks_four_losses_and_two_lengths(tmp_path):
         assert taken.data.class_path == "lightning_hash.data.FolderDataModule"
         assert taken.threats == ["linf-8"]
         assert not taken.quick
+
+
+@pytest.mark.parametrize("scale", ["full", "demo"])
+def test_the_study_of_losses_has_every_loss_at_one_budget(scale):
+    runs = read_plan(LOSSES, scale)
+    fits = [run.configuration["options"] for run in runs if run.verb == "fit"]
+    concrete = {
+        name for name, each in vars(losses).items()
+        if isinstance(each, type) and issubclass(each, nn.Module) and not inspect.isabstract(each)
+    }  # fmt: skip
+    found = Counter(str(each["model"]["loss"]).rpartition(".")[2] for each in fits)
+    assert found == {name: 6 if name == "OrthoHashLoss" else 3 for name in concrete}
+    assert {each["seed_everything"] for each in fits} == {0, 1, 2}
+    assert {str(each.get("trainer")) for each in fits} == {
+        "{'max_epochs': 12}" if scale == "full" else "None"
+    }
+    scored = [run.options["model.victim"].digest for run in runs if run.verb == "attack"]
+    assert sorted(scored) == sorted(run.digest for run in runs if run.verb == "fit")
 
 
 SMALL = """
