@@ -230,7 +230,8 @@ def _load(
     if isinstance(own_bits, int) and bits not in (None, own_bits):
         msg = f"victim {source}: bits = {bits}, the network has {own_bits}; leave bits out"
         raise ValueError(msg)
-    return Victim(foreign, name, bits, name=source)
+    known = own_bits if bits is None and isinstance(own_bits, int) else bits
+    return Victim(foreign, name, known, name=source)
 
 
 def _function(

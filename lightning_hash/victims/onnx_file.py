@@ -9,6 +9,7 @@ or from files beside it.
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,7 @@ from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.foreign_files import check_file, check_pixels, check_size
 from lightning_hash.utils.json_text import brief
 from lightning_hash.utils.nearest import offer
+from lightning_hash.victims.onnx_older import NEWEST, as_known
 
 PACKAGES = ("onnx", "onnx2torch", "onnxruntime")
 FLOATS = ("FLOAT", "DOUBLE", "FLOAT16")
@@ -41,6 +43,7 @@ class OnnxGraph:
 
     Attributes:
         model: a ``ModelProto`` of plain names, with the types and shapes of its values.
+        known: the same in operators that onnx2torch knows; nodes keep their names.
         sha256: of all of it, weights and attributes included.
         nodes: what the file calls each node, with its operator, by the name here.
         size: height and width of its images in the order of the file; ``None`` where any will do.
@@ -50,6 +53,7 @@ class OnnxGraph:
     """
 
     model: Any
+    known: Any
     sha256: bytes
     nodes: Mapping[str, str]
     size: tuple[int | None, int | None]
@@ -118,7 +122,12 @@ class _Reader:
             raise self.fail(msg)
         output = self._output(graph, output_node)
         nodes = _leading_to(graph.node, output)
-        self._check_operators(nodes, version)
+        self._check_nodes(nodes)
+        made = Counter(value for node in graph.node for value in node.output if value)
+        twice = next((value for value, count in made.items() if count > 1), None)
+        if twice is not None:
+            msg = f"two nodes make the value {brief(visible(twice))}; export it anew"
+            raise self.fail(msg)
         return self._written_anew(graph, nodes, output, version)
 
     def _parse(self) -> Any:
@@ -161,24 +170,27 @@ class _Reader:
             raise self.fail(msg)
         return found.pop()
 
-    def _check_operators(self, nodes: Sequence[Any], version: int) -> None:
+    def _check_nodes(self, nodes: Sequence[Any]) -> None:
+        """Refuse operators that are not ONNX's own, before anything looks at them."""
+        for node in nodes:
+            own = node.domain in OWN_DOMAINS and self.onnx.defs.has(node.op_type, "")
+            if not own:
+                domain = f" of the domain {brief(visible(node.domain))}" if node.domain else ""
+                msg = (
+                    f"node {_said(node)}{domain} is an operator that ONNX does not define, and "
+                    "that may read files; export it without"
+                )
+                raise self.fail(msg)
+
+    def _check_converters(self, nodes: Sequence[Any], version: int) -> None:
+        """Refuse operators that onnx2torch does not know."""
         find = need("onnx2torch.node_converters").get_converter
         strange: set[str] = set()
         for node in nodes:
-            kind = visible(node.op_type)
-            if node.domain not in OWN_DOMAINS:
-                msg = (
-                    f"node {_said(node)} is of the domain {brief(visible(node.domain))}, an "
-                    "operator that ONNX does not define and that may read files; export it without"
-                )
-                raise self.fail(msg)
             try:
                 find(node.op_type, version, "")
             except NotImplementedError:
-                strange.add(kind)
-            for attribute in node.attribute:
-                if attribute.ref_attr_name or self._field(attribute) is None:
-                    strange.add(f"{kind} with {brief(visible(attribute.name))}")
+                strange.add(node.op_type)
         if strange:
             msg = (
                 f"onnx2torch turns no {', '.join(sorted(strange))} of opset {version} into "
@@ -217,20 +229,18 @@ class _Reader:
             while outputs and outputs[-1] not in needed:  # such as the mask of a dropout
                 outputs.pop()
             for place, value in enumerate(outputs):
-                if not value:
-                    continue
-                if value in renamed:
-                    msg = f"node {_said(node)} makes {brief(visible(value))} a second time"
-                    raise self.fail(msg)
-                renamed[value] = f"value_{number}_{place}"
-            new = fresh.node.add(op_type=node.op_type, name=called)
+                if value:
+                    renamed[value] = f"value_{number}_{place}"
             try:
-                new.input.extend(renamed[value] for value in node.input)
+                taken = [renamed[value] for value in node.input]
             except KeyError as error:
                 msg = f"node {_said(node)} stands before what it takes; export it anew"
                 raise self.fail(msg) from error
-            new.output.extend(renamed[value] for value in outputs)
-            new.attribute.extend(self._attribute(attribute) for attribute in node.attribute)
+            plain = helper.make_node(
+                node.op_type, taken, [renamed[value] for value in outputs], called
+            )
+            plain.attribute.extend(self._attribute(node, each) for each in node.attribute)
+            fresh.node.append(plain)
         batch, channels, size, number_type = self._images(inputs[0])
         shape = [batch or "batch", channels, *size]
         if self.layout == "NHWC":
@@ -240,11 +250,24 @@ class _Reader:
         opsets = [helper.make_opsetid("", version)]
         form = max(LEAST_WRITTEN, helper.find_min_ir_version_for(opsets))
         model = helper.make_model(fresh, opset_imports=opsets, ir_version=form)
-        content = model.SerializeToString(deterministic=True)
+        content = model.SerializeToString(deterministic=True) + self.layout.encode()
+        model = self._typed(model, said)
+        known = self._typed(self._known(model, version), said)
+        self._check_converters(known.graph.node, known.opset_import[0].version)
         return OnnxGraph(
-            self._typed(model, said), hashlib.sha256(content + self.layout.encode()).digest(), said,
-            size, channels, batch, self._kind(number_type).lower(),
+            model, known, hashlib.sha256(content).digest(), said, size, channels, batch,
+            self._kind(number_type).lower(),
         )  # fmt: skip
+
+    def _known(self, model: Any, version: int) -> Any:
+        try:
+            return as_known(model)
+        except Exception as error:  # of C++
+            msg = (
+                f"its opset {version} cannot be written as {NEWEST}, which onnx2torch knows "
+                f"({_first_line(error)}); export it with opset_version={NEWEST}"
+            )
+            raise self.fail(msg) from error
 
     def _images(
         self, value: Any
@@ -290,16 +313,18 @@ class _Reader:
         kinds = self.onnx.TensorProto.DataType
         return str(kinds.Name(number)) if number in kinds.values() else f"type {number}"
 
-    def _field(self, attribute: Any) -> str | None:
-        """Return the field that holds an attribute's value; ``None`` if it is no plain value."""
-        kinds = self.onnx.AttributeProto.AttributeType
-        known = attribute.type in kinds.values()
-        return ATTRIBUTES.get(kinds.Name(attribute.type)) if known else None
-
-    def _attribute(self, attribute: Any) -> Any:
+    def _attribute(self, node: Any, attribute: Any) -> Any:
         """Return an attribute with its value and nothing else."""
+        kinds = self.onnx.AttributeProto.AttributeType
+        known = attribute.type in kinds.values() and not attribute.ref_attr_name
+        field = ATTRIBUTES.get(kinds.Name(attribute.type)) if known else None
+        if field is None:
+            msg = (
+                f"node {_said(node)} has {brief(visible(attribute.name))}, which is no plain value "
+                "(a graph within the graph?); export it without"
+            )
+            raise self.fail(msg)
         plain = self.onnx.AttributeProto(name=attribute.name, type=attribute.type)
-        field = str(self._field(attribute))
         value = getattr(attribute, field)
         if field == "t":
             plain.t.CopyFrom(self._tensor(value, ""))
@@ -380,7 +405,7 @@ class _Reader:
         except Exception as error:  # of several types, some of C++
             msg = f"it contradicts itself ({_first_line(error)}); export it anew"
             raise self.fail(msg) from error
-        origin = {value: said[node.name] for node in model.graph.node for value in node.output}
+        origin = {v: said.get(n.name, n.op_type) for n in model.graph.node for v in n.output}
         for value in (*typed.graph.value_info, *typed.graph.output):
             dimensions = [max(d.dim_value, 1) for d in value.type.tensor_type.shape.dim]
             made = f"{self.called}: what {visible(origin.get(value.name, value.name))} makes"

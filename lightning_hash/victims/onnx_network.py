@@ -134,7 +134,7 @@ def load_onnx(
     graph = read_onnx(path, layout, output_node)
     linear = None if head is None else read_head(head)
     try:
-        converted = need("onnx2torch").convert(graph.model)
+        converted = need("onnx2torch").convert(graph.known)
     except Exception as error:  # what its converters do not know ends in many types
         msg = f"{called}: onnx2torch cannot convert it ({_first_line(error)})"
         raise ValueError(msg) from error
