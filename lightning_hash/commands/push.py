@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_hash._version import __version__
 from lightning_hash.results.rows import ResultRow, read_results
 from lightning_hash.results.runs import RESULTS, latest_version
-from lightning_hash.results.tables import metric_label
+from lightning_hash.results.tables import format_epsilon, metric_label
 from lightning_hash.utils.escapes import markdown
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
@@ -164,8 +164,10 @@ def _card(
     for name, value in _validated(content):
         yield f"| validation | {markdown(name)} | {value:.4f} |"
     for row in rows:
-        budget = row.get("attack.budget.epsilon")
-        said = row.name if budget is None else f"{row.name}, epsilon {budget:.4g}"
+        budget = row.get("attack.budget") or {}
+        said = row.name
+        if budget.get("epsilon") is not None:
+            said += f", epsilon {format_epsilon(budget['epsilon'], budget.get('space'))}"
         rounded = ", 8-bit" if row.quantized else ""
         yield f"| {markdown(said)}{rounded} | {markdown(metric_label(row))} | {row.value:.4f} |"
     if settings:
