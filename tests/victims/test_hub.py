@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import lightning_hash
 from lightning_hash.__main__ import main
-from lightning_hash.victims import load_foreign, load_victim
+from lightning_hash.victims import as_victim, load_foreign, load_victim
 from tests.helpers.commands import SMALL_ATTACK
 from tests.helpers.fake_hub import COMMIT, hub_in, uploads_to
 
@@ -49,7 +49,7 @@ def there(pushed, tmp_path, monkeypatch):
 
 
 def refusal(source=SOURCE, error=ValueError, **options):
-    with pytest.raises(error, match=f"^victim {source}") as raised:
+    with pytest.raises(error, match=rf"^(victim {source}|backbone: )") as raised:
         load_foreign(source, **options)
     assert "\n" not in str(raised.value)
     return str(raised.value)
@@ -64,6 +64,7 @@ def test_pushed_and_pulled_it_is_the_same_victim(there, demo_victim):
     images = torch.rand(2, 3, 64, 64)
     assert torch.equal(theirs(images), own(images))
     assert load_foreign(f"{SOURCE}@v1", bits=own.bits).sha256 == own.sha256
+    assert as_victim(SOURCE).name == theirs.name
 
 
 def test_both_files_are_of_one_commit(there):
