@@ -12,7 +12,7 @@ from torch.fx import GraphModule, Interpreter, Node
 
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.foreign_files import check_file
-from lightning_hash.victims.onnx_file import INPUT, OnnxGraph, need, read_onnx
+from lightning_hash.victims.onnx_file import INPUT, PACKAGES, OnnxGraph, need, read_onnx
 
 Layout = Literal["NCHW", "NHWC"]
 TOLERANCE = 1e-3  # of the output's largest value
@@ -129,7 +129,10 @@ def load_onnx(
     if layout not in get_args(Layout):
         msg = f"{called}: layout must be one of {', '.join(get_args(Layout))}, got {layout!r}"
         raise ValueError(msg)
-    for package in ("onnx", "onnx2torch", "onnxruntime"):
+    if not path.is_file():
+        msg = f"{called} does not exist; give the path of an ONNX file"
+        raise FileNotFoundError(msg)
+    for package in PACKAGES:
         need(package)
     graph = read_onnx(path, layout, output_node)
     linear = None if head is None else read_head(head)
