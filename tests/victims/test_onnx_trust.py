@@ -86,6 +86,7 @@ def test_values_elsewhere_are_not(folder, location):
     [
         ({"offset": -4}, "should have 120 bytes at -4"),
         ({"offset": "x"}, "no number"),
+        ({"length": 60}, "of which it names 60"),
         ({"length": 10**15}, "of which it names 1,000,000,000,000,000"),
         ({"location": "a\0b"}, "is a folder"),
         ({"location": "pipe"}, "is a named pipe"),
