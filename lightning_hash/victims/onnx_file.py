@@ -8,7 +8,6 @@ or from files beside it.
 
 import hashlib
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from lightning_hash.utils.foreign_files import check_file, check_pixels, check_s
 from lightning_hash.utils.json_text import brief
 from lightning_hash.utils.nearest import offer
 from lightning_hash.victims.onnx_older import NEWEST, as_known
+from lightning_hash.victims.onnx_tensors import FLOATS, TensorReader
 
 PACKAGES = ("onnx", "onnx2torch", "onnxruntime")
-FLOATS = ("FLOAT", "DOUBLE", "FLOAT16")
-NUMBERS = (*FLOATS, "INT8", "INT16", "INT32", "INT64", "UINT8", "BOOL")
 # Kinds of attributes that are values, and the field that holds each.
 ATTRIBUTES = {
     "FLOAT": "f", "INT": "i", "STRING": "s", "TENSOR": "t",
@@ -100,6 +98,7 @@ class _Reader:
     def __init__(self, path: Path, layout: str) -> None:
         self.path, self.layout, self.called = path, layout, f"victim {path}"
         self.onnx = need("onnx")
+        self.tensors = TensorReader(path, self.called, self.onnx)
 
     def fail(self, what: str) -> ValueError:
         return ValueError(f"{self.called}: {what}")
@@ -220,7 +219,7 @@ class _Reader:
         fresh = helper.make_graph([], "victim", [], [])
         for number, (name, tensor) in enumerate(constants.items()):
             renamed[name] = f"weight_{number}"
-            fresh.initializer.append(self._tensor(tensor, renamed[name]))
+            fresh.initializer.append(self.tensors.read(tensor, renamed[name]))
         said: dict[str, str] = {}
         for number, node in enumerate(nodes):
             called = f"node_{number}_{node.op_type}"
@@ -256,7 +255,7 @@ class _Reader:
         self._check_converters(known.graph.node, known.opset_import[0].version)
         return OnnxGraph(
             model, known, hashlib.sha256(content).digest(), said, size, channels, batch,
-            self._kind(number_type).lower(),
+            self.tensors.kind(number_type).lower(),
         )  # fmt: skip
 
     def _known(self, model: Any, version: int) -> Any:
@@ -275,7 +274,7 @@ class _Reader:
         """Return batch, channels, size and type of the images that the file says it takes."""
         declared = value.type.tensor_type
         number = declared.elem_type
-        kind = self._kind(number)
+        kind = self.tensors.kind(number)
         if kind not in FLOATS:
             msg = (
                 f"it takes images of {kind.lower()}, through which no gradient comes back; export "
@@ -309,10 +308,6 @@ class _Reader:
             raise self.fail(msg) from error
         return batch, channels, (height, width), number
 
-    def _kind(self, number: int) -> str:
-        kinds = self.onnx.TensorProto.DataType
-        return str(kinds.Name(number)) if number in kinds.values() else f"type {number}"
-
     def _attribute(self, node: Any, attribute: Any) -> Any:
         """Return an attribute with its value and nothing else."""
         kinds = self.onnx.AttributeProto.AttributeType
@@ -327,75 +322,12 @@ class _Reader:
         plain = self.onnx.AttributeProto(name=attribute.name, type=attribute.type)
         value = getattr(attribute, field)
         if field == "t":
-            plain.t.CopyFrom(self._tensor(value, ""))
+            plain.t.CopyFrom(self.tensors.read(value, ""))
         elif field.endswith("s") and field != "s":
             getattr(plain, field).extend(value)
         else:
             setattr(plain, field, value)
         return plain
-
-    def _tensor(self, tensor: Any, name: str) -> Any:
-        """Return a tensor with its values in it, whatever file they came from."""
-        helper, kinds = self.onnx.numpy_helper, self.onnx.TensorProto
-        called = brief(visible(tensor.name))
-        kind = self._kind(tensor.data_type)
-        if kind not in NUMBERS:
-            msg = f"tensor {called} holds {kind.lower()}; {', '.join(NUMBERS).lower()} are read"
-            raise self.fail(msg)
-        shape = list(tensor.dims)
-        item = self.onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-        size = math.prod(shape) * item
-        if min(shape, default=0) < 0:
-            msg = f"tensor {called} has the shape {shape}"
-            raise self.fail(msg)
-        check_size(size, f"{self.called}: tensor {called}")
-        plain = kinds()
-        plain.CopyFrom(tensor)
-        if tensor.data_location == kinds.EXTERNAL:
-            plain = kinds(dims=shape, data_type=tensor.data_type)
-            plain.raw_data = self._outside(tensor, size, called)
-        try:
-            values = helper.to_array(plain)
-            if list(values.shape) != shape:
-                msg = f"{values.size} values"
-                raise ValueError(msg)
-        except (ValueError, TypeError) as error:
-            msg = f"tensor {called} of the shape {shape} does not hold as many values; truncated?"
-            raise self.fail(msg) from error
-        return helper.from_array(values, name)
-
-    def _outside(self, tensor: Any, size: int, called: str) -> bytes:
-        """Read a tensor's values from a file beside this one."""
-        told = {entry.key: entry.value for entry in tensor.external_data}
-        location = told.get("location", "")
-        folder = Path(os.path.realpath(self.path.parent))
-        place = Path(os.path.realpath(folder / location)) if "\0" not in location else folder
-        if not location or Path(location).is_absolute() or not place.is_relative_to(folder):
-            msg = (
-                f"tensor {called} lies in {brief(visible(location))}, outside of the model's "
-                "folder; such files are not read. Copy them (cp -L) into one folder if they are "
-                "the model's"
-            )
-            raise self.fail(msg)
-        shown = f"{self.called}: its file {visible(location)}"
-        check_file(place, shown)
-        if not place.is_file():
-            msg = f"{shown} does not exist; copy it into the folder of the model"
-            raise FileNotFoundError(msg)
-        try:
-            offset, length = int(told.get("offset") or 0), int(told.get("length") or size)
-        except ValueError as error:
-            msg = f"tensor {called} has an offset or length that is no number"
-            raise self.fail(msg) from error
-        if offset < 0 or length != size or offset + length > place.stat().st_size:
-            msg = (
-                f"tensor {called} should have {size:,} bytes at {offset:,}; {visible(location)} "
-                f"has {place.stat().st_size:,}, of which it names {length:,}: truncated?"
-            )
-            raise self.fail(msg)
-        with place.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
 
     def _typed(self, model: Any, said: Mapping[str, str]) -> Any:
         """Return the model with the types and shapes of its values, which must fit into memory."""
