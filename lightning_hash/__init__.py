@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # what __getattr__ returns, for type checkers and editors
     from lightning_hash.commands.api import Attacked, attack
     from lightning_hash.commands.audit import audit
     from lightning_hash.commands.encode import encode
+    from lightning_hash.commands.push import push_to_hub
     from lightning_hash.commands.report import report
     from lightning_hash.commands.score import score
     from lightning_hash.commands.search import search
@@ -31,6 +32,7 @@ _PLACES = {
     "HashModule": "lightning_hash.modules.hash_module",
     "AttackModule": "lightning_hash.modules.attack_module",
     "HashTrainer": "lightning_hash.engine.trainer",
+    "push_to_hub": "lightning_hash.commands.push",
     "report": "lightning_hash.commands.report",
 }
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "audit",
     "encode",
     "load_victim",
+    "push_to_hub",
     "report",
     "score",
     "search",

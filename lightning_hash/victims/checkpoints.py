@@ -76,6 +76,35 @@ def read_checkpoint(
         said = ", but a state dict" if state else ""
         msg = f"{called} is not a checkpoint of lightning_hash{said}; {instead}"
         raise ValueError(msg)
+    check_entry(entry, kind, called, maker, checkpoint, needs)
+    if kind == "victim":
+        check_finite(checkpoint["state_dict"], called, maker)
+    found: dict[str, Any] = checkpoint
+    return found
+
+
+def check_entry(
+    entry: Mapping[str, Any],
+    kind: str,
+    called: str,
+    maker: str,
+    checkpoint: Mapping[str, Any] | None = None,
+    needs: Sequence[str] = (),
+) -> None:
+    """Refuse what is not our own entry of a checkpoint, of this kind and version.
+
+    Args:
+        entry: as it stands in the file.
+        kind: as in :func:`read_checkpoint`.
+        called: what to call the file.
+        maker: the command that makes such a file.
+        checkpoint: all that the file holds.
+        needs: parts that it must have.
+
+    Raises:
+        ValueError: if the entry is of another kind or version, lacks something, or describes no
+            network.
+    """
     if entry.get("kind") != kind:
         saved = entry.get("kind")
         msg = (
@@ -92,7 +121,7 @@ def read_checkpoint(
         )
         raise ValueError(msg)
     missing = [name for name in ENTRIES[kind] if name not in entry]
-    missing += [name for name in needs if name not in checkpoint]
+    missing += [name for name in needs if name not in (checkpoint or {})]
     if missing:
         msg = (
             f"{called} has no {', '.join(missing)}: it was saved by another version of this "
@@ -101,15 +130,21 @@ def read_checkpoint(
         raise ValueError(msg)
     if kind == "victim":
         _check_network(entry, called, maker)
-    broken = [k for k, v in checkpoint["state_dict"].items() if not _is_finite(v)]
-    if broken and kind == "victim":
+
+
+def check_finite(state: Mapping[str, Any], called: str, maker: str) -> None:
+    """Refuse weights that are not finite.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    broken = [name for name, value in state.items() if not _is_finite(value)]
+    if broken:
         msg = (
             f"{called} holds values that are not finite ({broken[0]}); make it anew with: {maker}, "
             "at a lower learning rate"
         )
         raise ValueError(msg)
-    found: dict[str, Any] = checkpoint
-    return found
 
 
 def _check_network(entry: Mapping[str, Any], called: str, maker: str) -> None:

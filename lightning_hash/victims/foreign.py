@@ -19,9 +19,13 @@ from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.exported import load_exported
 from lightning_hash.victims.functions import CodeFunction
 from lightning_hash.victims.graph_devices import free_script
+from lightning_hash.victims.hub import HUB, load_from_hub
+from lightning_hash.victims.onnx_network import Layout, load_onnx
 from lightning_hash.victims.state_dict_victim import network_of_state_dict
 from lightning_hash.victims.victim import Output, Victim, as_float32, check_output
 
+ONNX = ".onnx"
+Channels = Literal["RGB", "BGR"]
 LARGEST_TANH = 1 - 1e-6  # float32 holds it; its logit is 7.25
 
 
@@ -37,9 +41,11 @@ class ForeignNetwork(nn.Module):
             probabilities of the bits, as they are of tanh(H) = 2p - 1. Outputs within 1e-6 of an
             end count as 1e-6 from it; their gradient passes as that of the nearest such value.
         bits: K, which tells the outputs from what else the network may return.
+        channels: the order of the channels that it expects, ``"RGB"`` or ``"BGR"``; ``mean`` and
+            ``std`` are in this order too.
 
     Raises:
-        ValueError: if ``std`` is not positive or ``output`` is unknown.
+        ValueError: if ``std`` is not positive, or ``output`` or ``channels`` unknown.
 
     Example:
         >>> network = ForeignNetwork(nn.Sequential(nn.Flatten(), nn.Tanh()), output="tanh")
@@ -49,6 +55,7 @@ class ForeignNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    order: Tensor | None
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class ForeignNetwork(nn.Module):
         std: Sequence[float] = (1.0,),
         output: Output = "logits",
         bits: int | None = None,
+        channels: Channels = "RGB",
     ) -> None:
         super().__init__()
         if len(mean) != len(std) or not mean or min(std) <= 0:
@@ -68,10 +76,15 @@ class ForeignNetwork(nn.Module):
                 f"{output!r}"
             )
             raise ValueError(msg)
+        if channels not in get_args(Channels):
+            msg = f"channels must be one of {', '.join(get_args(Channels))}, got {channels!r}"
+            raise ValueError(msg)
         self.network, self.output, self.bits = network, output, bits
         self._looked = False
         self.register_buffer("mean", torch.tensor(list(mean)))
         self.register_buffer("std", torch.tensor(list(std)))
+        # A buffer, so that the fingerprint tells one order from the other.
+        self.register_buffer("order", torch.tensor([2, 1, 0]) if channels == "BGR" else None)
 
     def forward(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         """Return the logits ``(B, K)`` of inputs ``(B, C, H, W)`` or ``(B, T, C, H, W)`` in [0, 1].
@@ -81,8 +94,7 @@ class ForeignNetwork(nn.Module):
             ValueError: if there are lengths and the network takes none, or what the first batch
                 gives is not what ``output`` says.
         """
-        normalized = (inputs - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
-        outputs = call_network(self.network, normalized, *lengths)
+        outputs = call_network(self.network, self.normalize(inputs), *lengths)
         if not (isinstance(outputs, Tensor) and outputs.is_floating_point()):
             name = public_name(type(self.network))
             outputs = read_logits(outputs, len(inputs), self.bits, name)
@@ -96,38 +108,56 @@ class ForeignNetwork(nn.Module):
         inside = signs + (signs.clamp(-LARGEST_TANH, LARGEST_TANH) - signs).detach()
         return torch.atanh(inside)
 
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """Return inputs ``(B, ..., C, H, W)`` in [0, 1] as the network expects them."""
+        if self.order is not None:
+            inputs = inputs.index_select(-3, self.order)
+        return (inputs - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+
 
 def load_foreign(
     source: str,
     backbone: str | None = None,
     bits: int | None = None,
-    preprocess: str | Mapping[str, Sequence[float]] = "imagenet",
+    preprocess: str | Mapping[str, Any] = "imagenet",
     output: Output | Literal["codes"] = "logits",
+    output_node: str | None = None,
+    layout: Layout | None = None,
+    head: str | None = None,
     *,
     trust: bool = False,
 ) -> Victim:
     """Load a victim that others trained.
 
-    State dicts are read without unpickling anything, and of exported programs a graph of torch's
-    operators and tensors; what else there is runs code of others and needs ``trust``.
+    State dicts are read without unpickling anything, and of exported programs and ONNX files a
+    graph of known operators and tensors; what else there is runs code of others and needs
+    ``trust``.
 
     Args:
         source: ``module:function`` that returns an nn.Module when it is called; a TorchScript file
             (``.ts``, ``.torchscript``, ``.pt``); an exported program (``.pt2``), exported in eval
-            mode, with the batch as a dynamic dimension; or a state dict (``.pth``, ``.pt``,
-            ``.safetensors``) of a named backbone whose last layer has ``bits`` units, as in DHTA's,
-            DeepHash-pytorch's, HashNet's, CgAT's and SAAT's models; see
+            mode, with the batch as a dynamic dimension; an ONNX file (``.onnx``), see
+            :func:`lightning_hash.victims.load_onnx`; ``hf-hub:owner/name`` or
+            ``hf-hub:owner/name@revision``, a checkpoint of this project that
+            :func:`lightning_hash.push_to_hub` has put on the Hugging Face hub; or a state dict
+            (``.pth``, ``.pt``, ``.safetensors``) of a named backbone whose last layer has ``bits``
+            units, as in DHTA's, DeepHash-pytorch's, HashNet's, CgAT's and SAAT's models; see
             :func:`lightning_hash.victims.state_dict_victim.network_of_state_dict`.
         backbone: the backbone of a state dict; other sources have their own.
         bits: K of a state dict; of other sources what their network must return.
         preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
-            ``"none"`` for inputs in [0, 1], or ``{"mean": [...], "std": [...]}``. Epsilon stays in
-            [0, 1] whatever stands here. Not with ``output: codes``.
+            ``"none"`` for inputs in [0, 1], or ``{"mean": [...], "std": [...]}``, with
+            ``"channels": "BGR"`` where it expects that order, in which mean and std then are.
+            Epsilon stays in [0, 1] whatever stands here. Not with ``output: codes``.
         output: what it returns: ``"logits"``, ``"tanh"`` of them, or their ``"sigmoid"``. With
             ``"codes"`` the source is itself a function from 8-bit images to codes, see
             :class:`lightning_hash.victims.CodeFunction`; it has no gradient. The network of a state
             dict is built here, up to its logits: whatever its own code returned, nothing has to be
             undone, and ``"logits"`` stands in the rows.
+        output_node: of an ONNX file: a node, or a value between two nodes, whose output is taken.
+        layout: of an ONNX file's images, ``"NCHW"``, the default, or ``"NHWC"``.
+        head: of an ONNX file: a safetensors file with ``weight`` ``(K, D)`` and perhaps ``bias``
+            ``(K,)``, such as a PCA, through which the output goes.
         trust: let the source run code: functions, TorchScript, exported programs with more in them
             than a graph and tensors.
 
@@ -139,25 +169,36 @@ def load_foreign(
         ValueError: if the source cannot be imported or read, does not fit, or needs trust.
     """
     with trusting(trust):
-        return _load(source, backbone, bits, preprocess, output)
+        return _load(
+            source, backbone, bits, preprocess, output,
+            {"output_node": output_node, "layout": layout, "head": head},
+        )  # fmt: skip
 
 
 def _load(
     source: str,
     backbone: str | None,
     bits: int | None,
-    preprocess: str | Mapping[str, Sequence[float]],
+    preprocess: str | Mapping[str, Any],
     output: Output | Literal["codes"],
+    of_onnx: Mapping[str, Any],
 ) -> Victim:
+    onnx = Path(source).suffix == ONNX and not source.startswith(HUB)
+    for name, value in of_onnx.items():
+        if value is not None and not onnx:
+            msg = f"victim {source}: {name} goes with an ONNX file (.onnx); leave it out"
+            raise ValueError(msg)
+    if source.startswith(HUB):
+        return _of_hub(source, backbone, bits, preprocess, output)
     if output == "codes":
         return _function(source, backbone, bits, preprocess)
-    mean, std = _normalisation(preprocess)
+    normalisation = _normalisation(preprocess)
     path, built = Path(source), False
     own = ":" in source and not path.exists()
     if not own:
         check_file(path, f"victim {source}")
     script = path.suffix in (".ts", ".torchscript") or _is_script(path)
-    if backbone is not None and (own or script or path.suffix == ".pt2"):
+    if backbone is not None and (own or script or path.suffix in (".pt2", ONNX)):
         msg = (
             f"victim {source}: backbone {backbone} goes with a state dict; this source has its own "
             "network: leave backbone out"
@@ -169,6 +210,10 @@ def _load(
         network, name = _script(path), path.name
     elif path.suffix == ".pt2":
         network, name = load_exported(path), path.name
+    elif onnx:
+        # Compared on what it will see.
+        normalize = ForeignNetwork(nn.Identity(), **normalisation).normalize
+        network, name = load_onnx(path, **_of_onnx(of_onnx), normalize=normalize), path.name
     else:
         if backbone is None or bits is None:
             msg = f"victim {source}: a state dict needs backbone and bits, got {backbone}, {bits}"
@@ -177,7 +222,7 @@ def _load(
         # The wrapper normalises.
         own_network.mean, own_network.std = torch.zeros(3), torch.ones(3)
         network, name, built = own_network, backbone, True
-    foreign = ForeignNetwork(network, mean, std, output, bits).eval()
+    foreign = ForeignNetwork(network, output=output, bits=bits, **normalisation).eval()
     if built:
         foreign.output = "logits"
     foreign.requires_grad_(requires_grad=False)
@@ -185,16 +230,17 @@ def _load(
     if isinstance(own_bits, int) and bits not in (None, own_bits):
         msg = f"victim {source}: bits = {bits}, the network has {own_bits}; leave bits out"
         raise ValueError(msg)
-    return Victim(foreign, name, bits, name=source)
+    known = own_bits if bits is None and isinstance(own_bits, int) else bits
+    return Victim(foreign, name, known, name=source)
 
 
 def _function(
     source: str,
     backbone: str | None,
     bits: int | None,
-    preprocess: str | Mapping[str, Sequence[float]],
+    preprocess: str | Mapping[str, Any],
 ) -> Victim:
-    if ":" not in source or Path(source).exists():
+    if ":" not in source or Path(source).exists() or Path(source).suffix == ONNX:
         msg = f"victim {source}: output: codes goes with a function, module:function; leave it out"
         raise ValueError(msg)
     if backbone is not None or preprocess not in ("imagenet", "none"):
@@ -207,20 +253,47 @@ def _function(
     return Victim(CodeFunction(_imported(source), source), source, bits, name=source)
 
 
-def _normalisation(
-    preprocess: str | Mapping[str, Sequence[float]],
-) -> tuple[Sequence[float], Sequence[float]]:
+def _of_hub(
+    source: str,
+    backbone: str | None,
+    bits: int | None,
+    preprocess: str | Mapping[str, Any],
+    output: Output | Literal["codes"],
+) -> Victim:
+    own = {"backbone": (backbone, None), "output": (output, "logits")}
+    own["preprocess"] = (preprocess, "imagenet")  # type: ignore[assignment]
+    for name, (value, default) in own.items():
+        if value != default:
+            msg = f"victim {source}: {name} goes with models of others; leave it out"
+            raise ValueError(msg)
+    victim = load_from_hub(source)
+    if bits not in (None, victim.bits):
+        msg = f"victim {source}: bits = {bits}, the network has {victim.bits}; leave bits out"
+        raise ValueError(msg)
+    return victim
+
+
+def _of_onnx(options: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in options.items() if value is not None}
+    return {**given, **({"head": Path(given["head"])} if "head" in given else {})}
+
+
+def _normalisation(preprocess: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of :class:`ForeignNetwork` that normalise."""
     if preprocess == "imagenet":
-        return IMAGENET_MEAN, IMAGENET_STD
+        return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     if preprocess == "none":
-        return (0.0,), (1.0,)
+        return {}
     if (
         isinstance(preprocess, Mapping)
-        and set(preprocess) == {"mean", "std"}
-        and all(map(_are_numbers, preprocess.values()))
+        and {"mean", "std"} <= set(preprocess) <= {"mean", "std", "channels"}
+        and all(_are_numbers(preprocess[name]) for name in ("mean", "std"))
     ):
-        return preprocess["mean"], preprocess["std"]
-    msg = f"preprocess must be imagenet, none or {{mean: [...], std: [...]}}, got {preprocess!r}"
+        return dict(preprocess)
+    msg = (
+        "preprocess must be imagenet, none or {mean: [...], std: [...]}, with channels: BGR where "
+        f"that is the order, got {preprocess!r}"
+    )
     raise ValueError(msg)
 
 

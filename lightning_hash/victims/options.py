@@ -36,7 +36,7 @@ def check_victim_options(given: Mapping[str, Any], load: Callable[..., Any]) -> 
     if "source" not in given:
         msg = f"victim: source is missing beside {', '.join(map(str, given)) or 'nothing'}; give it"
         raise ValueError(msg)
-    for name in ("source", "backbone", "output"):
+    for name in ("source", "backbone", "output", "output_node", "layout", "head"):
         value = given.get(name)
         if not isinstance(value, str) and (value is not None or name == "source"):
             msg = f"victim.{name} must be a text, got {value!r}"

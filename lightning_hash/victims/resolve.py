@@ -8,6 +8,7 @@ from torch import nn
 from lightning_hash.utils.trust import check_no_grant, needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.foreign import load_foreign
+from lightning_hash.victims.hub import HUB, load_from_hub
 from lightning_hash.victims.joint import join_victims
 from lightning_hash.victims.options import check_victim_options
 from lightning_hash.victims.victim import Victim, load_victim
@@ -22,7 +23,7 @@ def as_victim(given: Any, *, trust: bool = False) -> Victim:
     """Turn what the user gave into a victim; a module of the user's is not changed.
 
     Args:
-        given: the path of a checkpoint of ``fit``; the options of
+        given: the path of a checkpoint of ``fit``, or ``hf-hub:owner/name``; the options of
             :func:`lightning_hash.victims.load_foreign`; a HashModule; or any nn.Module that turns
             inputs in [0, 1] into ``(B, K)`` logits; or a list of these, which are joined.
         trust: let a file or function that is named run code, see
@@ -45,6 +46,8 @@ def _resolve(given: Any) -> Victim:
         return given
     if isinstance(given, (list, tuple)):
         return join_victims([_resolve(member) for member in given])
+    if isinstance(given, str) and given.startswith(HUB):
+        return load_from_hub(given)
     if isinstance(given, (str, Path)):
         return load_victim(given)
     if isinstance(given, dict):

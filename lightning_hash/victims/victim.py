@@ -1,11 +1,11 @@
 """The victim of an attack: a hash model in eval mode, and what identifies it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from zipfile import ZipFile
 
 import torch
@@ -254,30 +254,49 @@ def load_victim(path: str | Path, *, trust: bool = False) -> Victim:
     """
     path = Path(path)
     checkpoint = read_checkpoint(path, "victim", "python -m lightning_hash fit")
-    entry = checkpoint[CHECKPOINT_KEY]
-    backbone = entry["backbone"]
-    if isinstance(backbone, dict) and "weights" in (backbone.get("init_args") or {}):
-        # The checkpoint has the weights; those that the training began with may be gone.
-        backbone = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
-    with trusting(trust):
-        network = build_network(backbone, entry["bits"])
     prefix = "network."
     state = {
         key.removeprefix(prefix): value
         for key, value in checkpoint["state_dict"].items()
         if key.startswith(prefix)
     }
-    called = f"victim {path}: its weights do not fit {entry['backbone']} of {entry['bits']} bits"
-    check_shapes(state, network.state_dict(), called)
+    name = f"{path.resolve().parent.name}/{path.name}"  # most are a folder's best.ckpt
+    return build_victim(checkpoint[CHECKPOINT_KEY], state, f"victim {path}", name, trust=trust)
+
+
+def build_victim(
+    entry: Mapping[str, Any], state: Mapping[str, Any], called: str, name: str, *, trust: bool
+) -> Victim:
+    """Build the network that our own entry of a checkpoint describes, with its weights.
+
+    Args:
+        entry: see :func:`lightning_hash.victims.checkpoints.check_entry`.
+        state: the network's state dict.
+        called: what to call the file in an error.
+        name: the victim's.
+        trust: let it name a class of any module, which is imported.
+
+    Returns:
+        The victim, on the CPU, frozen.
+
+    Raises:
+        ValueError: if the weights do not fit, or it names a class that needs trust.
+    """
+    backbone = entry["backbone"]
+    if isinstance(backbone, dict) and "weights" in (backbone.get("init_args") or {}):
+        # The checkpoint has the weights; those that the training began with may be gone.
+        backbone = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
+    with trusting(trust):
+        network = build_network(backbone, entry["bits"])
+    said = f"{called}: its weights do not fit {entry['backbone']} of {entry['bits']} bits"
+    check_shapes(state, network.state_dict(), said)
     network.load_state_dict(state)
     network.eval().requires_grad_(requires_grad=False)
-    name = backbone_name(entry["backbone"], network)
-    called = f"{path.resolve().parent.name}/{path.name}"  # most are a folder's best.ckpt
     return Victim(
         network,
-        name,
+        backbone_name(entry["backbone"], network),
         entry["bits"],
         entry["loss"],
-        name=called,
+        name=name,
         selected_on=entry.get("selected_on"),
     )

@@ -11,6 +11,24 @@ ENCODE = f"encode {WITH_DATA} --output {{tmp}}/o.npy --model.victim"
 GOOD = f"encode {WITH_DATA} --model.victim {{tmp}}/v.ckpt"
 STATE = "{{source: {{tmp}}/states/{}.pth, backbone: convnet, bits: 8}}"
 
+GOOD_STATE = "source: {tmp}/states/good.pth, backbone: convnet, bits: 8"
+SOURCES = {
+    "{source: {tmp}/absent.onnx}": ("victim {tmp}/absent.onnx does not exist",),
+    "{source: {tmp}/states, layout: NHWC}": ("layout goes with an ONNX file (.onnx)", "leave it"),
+    "{source: {tmp}/a.onnx, layout: CHW}": ("layout must be one of NCHW, NHWC", "'CHW'"),
+    "{source: {tmp}/a.onnx, backbone: convnet}": ("backbone convnet goes with a state dict",),
+    "{source: {tmp}/a.onnx, head: 3}": ("victim.head must be a text, got 3",),
+    "{source: {tmp}/a.onnx, output: codes}": ("output: codes goes with a function",),
+    f"{{{GOOD_STATE}, head: a.safetensors}}": ("head goes with an ONNX file (.onnx)",),
+    f"{{{GOOD_STATE}, preprocess: {{mean: [0], std: [1], channels: GBR}}}}": (
+        "channels must be one of RGB, BGR",
+        "'GBR'",
+    ),
+    '{source: "hf-hub:small"}': ("a repository of the hub is owner/name, got", "small"),
+    '{source: "hf-hub:a/b@"}': ("behind @ stands a branch, a tag or a commit",),
+    '{source: "hf-hub:a/b", backbone: convnet}': ("backbone goes with models of others",),
+}
+
 
 def prepare(folder: Path) -> None:
     checkpoints(folder / "ckpt", folder / "v.ckpt")
@@ -31,6 +49,7 @@ CASES: list[Case] = [
         (f"{ENCODE} '{STATE.format(name)}'", 1, (f"states/{name}.pth", words))
         for name, words in OF_STATES.items()
     ),
+    *((f"{ENCODE} '{options}'", 1, words) for options, words in SOURCES.items()),
     (f"{ENCODE} {{tmp}}/attack.ckpt", 1, ("kind 'attack', not 'victim'",)),
     (f"{ENCODE} {{tmp}}/absent.ckpt", 1, ("victim {tmp}/absent.ckpt does not exist",)),
     *(

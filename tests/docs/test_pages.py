@@ -154,6 +154,10 @@ def files(tmp_path_factory):
     return folder
 
 
+# What a page needs beside the package, by the name of the page.
+EXTRAS = {"onnx": ("onnx", "onnx2torch", "onnxruntime")}
+
+
 def runnable(page: Path) -> bool:
     return any(b.language in ("python", "shell") for b in BLOCKS if b.page == page)
 
@@ -163,6 +167,8 @@ def runnable(page: Path) -> bool:
     "page", [p for p in PAGES if runnable(p)], ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_page_runs_from_top_to_bottom(page, files, with_victim, monkeypatch):
+    for package in EXTRAS.get(page.stem, ()):
+        pytest.importorskip(package, reason=f"pip install '.[{page.stem}]'")
     for name in ("photos", "videos", "runs"):
         shutil.copytree(files / name, with_victim / name)
     monkeypatch.syspath_prepend(with_victim)
