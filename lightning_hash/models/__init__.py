@@ -1,7 +1,17 @@
 """Hash models: [0, 1] in, logits H(x) out."""
 
 from lightning_hash.models.backbones import BACKBONES, build_model
+from lightning_hash.models.closed_form import ITQ, LSH, PCA, ClosedForm
 from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.video import VideoNetwork
 
-__all__ = ["BACKBONES", "HashNetwork", "VideoNetwork", "build_model"]
+__all__ = [
+    "BACKBONES",
+    "ITQ",
+    "LSH",
+    "PCA",
+    "ClosedForm",
+    "HashNetwork",
+    "VideoNetwork",
+    "build_model",
+]

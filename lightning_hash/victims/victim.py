@@ -260,7 +260,7 @@ def load_victim(path: str | Path, *, trust: bool = False) -> Victim:
         # The checkpoint has the weights; those that the training began with may be gone.
         backbone = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
     with trusting(trust):
-        network = build_network(backbone, entry["bits"])
+        network = build_network(backbone, entry["bits"], None, entry.get("architecture"))
     prefix = "network."
     state = {
         key.removeprefix(prefix): value
