@@ -22,6 +22,12 @@ from lightning_hash.commands.given import (
     given_options,
     may_be_shared,
 )
+from lightning_hash.commands.inputs import (
+    fill_inputs,
+    inputs_of_backbone,
+    inputs_of_entry,
+    inputs_of_victim,
+)
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import PROGRAM, VERBS
@@ -153,6 +159,12 @@ class HashCLI(LightningCLI):
                 saved["weights"] = entry["settings"]["model"]["weights"]
             check_network(self._given, self.config["model"], saved, path)
             self.config = parser.parse_object({"model": network}, self.config)
+            inputs = inputs_of_entry(entry, f"ckpt_path: victim {path}")
+        elif self._model_class is HashModule:
+            inputs = inputs_of_backbone(self.config["model"]["backbone"])
+        else:
+            inputs = inputs_of_victim(self.config["model"]["victim"])
+        fill_inputs(self.config["data"], self._given, inputs)
 
     def _parse_given(self, parser: LightningArgumentParser, args: list[str]) -> dict[str, Any]:
         """Return what the user gave, nested, and the data, which the parser requires."""

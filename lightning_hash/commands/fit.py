@@ -44,7 +44,8 @@ def run_fit(
     """Train a hash model, and test its best epoch, or the last where none was validated.
 
     A ``head`` of the model is computed first; with ``max_epochs`` 0 that is all, and what is saved
-    as best.ckpt. Where the model caches the features of frames, they are computed first and trained on.
+    as best.ckpt. Where the model caches the features of frames, they are computed first and
+    trained on.
 
     Args:
         trainer: runs the training.

@@ -157,7 +157,7 @@ def principal_components(features: Tensor, bits: int) -> Tensor:
             f"items with {width} features, got {bits}; take fewer, or head LSH"
         )
         raise ValueError(msg)
-    _, vectors = torch.linalg.eigh(features.T @ features / items)
+    vectors: Tensor = torch.linalg.eigh(features.T @ features / items)[1]
     found = vectors[:, -bits:].flip(1)
     largest = found.gather(0, found.abs().argmax(dim=0, keepdim=True))
     return found * largest.sign()
@@ -176,4 +176,5 @@ def random_rotation(bits: int, generator: torch.Generator) -> Tensor:
     """
     normal = torch.randn(bits, bits, generator=generator, dtype=torch.float64)
     rotation, upper = torch.linalg.qr(normal)
-    return rotation * upper.diagonal().sign()
+    found: Tensor = rotation * upper.diagonal().sign()
+    return found

@@ -14,9 +14,17 @@ from lightning_hash.models.pretrained import (
     unknown_name,
     weights_file,
 )
+from lightning_hash.utils.json_text import brief
 
 PREFIX = "timm/"
 HUB = "hf-hub:"
+# What a description from elsewhere may say: a network's shape and inputs, but no file, address or
+# object.
+CONFIG = ("architecture", "tag", "classifier", "first_conv", "num_classes", "input_size",
+          "fixed_input_size", "interpolation", "crop_pct", "crop_mode", "pool_size", "mean",
+          "std")  # fmt: skip
+NOT_ARGUMENTS = ("pretrained", "checkpoint", "cache_dir", "features_only", "num_classes",
+                 "scriptable", "exportable", "no_jit", "in_chans")  # fmt: skip
 
 
 def build_timm(
@@ -53,11 +61,16 @@ def build_timm(
             "in the name: timm/NAME.TAG) or the path of a .safetensors or .pth file"
         )
         raise ValueError(msg)
-    source = _described(timm, backbone) if architecture is None else dict(architecture)
-    options = {**source["arguments"], "num_classes": 0}
-    options["pretrained"] = weights == "DEFAULT"
+    source: Mapping[str, Any]
+    if backbone.startswith(f"{PREFIX}{HUB}"):
+        given = _described(timm, backbone) if architecture is None else architecture
+        source = _checked(timm, given, backbone)
+    else:
+        source = _described(timm, backbone)
+    options = {**source["arguments"], "num_classes": 0, "pretrained": weights == "DEFAULT"}
     if source["config"] is not None:
-        options["pretrained_cfg"] = source["config"]
+        place = {"hf_hub_id": backbone.removeprefix(PREFIX + HUB), "source": "hf-hub"}
+        options["pretrained_cfg"] = {**source["config"], **place}
     try:
         network = _create(timm, source["name"], options)
     except OSError as error:
@@ -72,7 +85,7 @@ def build_timm(
         network,
         nn.Linear(width, bits),
         _preprocessing(timm, network.pretrained_cfg),
-        source if backbone.startswith(f"{PREFIX}{HUB}") else None,
+        dict(source) if source["config"] is not None else None,
         pretrained=weights is not None,
     )
 
@@ -89,7 +102,9 @@ def timm_preprocessing(backbone: str) -> Preprocessing:
     timm = _timm(backbone)
     source = _described(timm, backbone)
     config = source["config"]
-    if config is None:
+    if config is not None:
+        config = _checked(timm, source, backbone)["config"]
+    else:
         config = timm.get_pretrained_cfg(source["name"]).to_dict()
     return _preprocessing(timm, config)
 
@@ -119,6 +134,37 @@ def _described(timm: Any, backbone: str) -> dict[str, Any]:
         known = timm.list_pretrained(f"{base}.*") or timm.list_models()
         raise unknown_name(backbone, name, PREFIX, known)
     return {"name": name, "arguments": {}, "config": None}
+
+
+def _checked(timm: Any, source: Any, backbone: str) -> dict[str, Any]:
+    """Return a description from the hub or a checkpoint, of what may stand in it.
+
+    Raises:
+        ValueError: if it is none, or its arguments name files or are no plain values.
+    """
+    parts = [source.get(k) for k in ("name", "arguments", "config")] if _is_dict(source) else []
+    plain = len(parts) == 3 and _is_dict(parts[1]) and _is_dict(parts[2]) and _is_plain(parts[1])
+    known = plain and isinstance(parts[0], str) and ":" not in parts[0] and timm.is_model(parts[0])
+    bad = [name for name in (parts[1] if plain else ()) if str(name).startswith(NOT_ARGUMENTS)]
+    if not known or bad:
+        what = f"its arguments may not name {bad[0]!r}" if bad else f"{brief(source)} is none"
+        msg = f"backbone {backbone}: its description must be that of a network of timm; {what}"
+        raise ValueError(msg)
+    name, arguments, config = parts
+    kept = {key: config[key] for key in CONFIG if key in config and _is_plain(config[key])}
+    return {"name": name, "arguments": dict(arguments), "config": kept}
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _create(timm: Any, name: str, options: dict[str, Any]) -> Any:

@@ -21,8 +21,8 @@ from lightning_hash.functional.options import RankingOptions
 from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, PairwiseLoss
 from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.metrics.rows import by_index
-from lightning_hash.models.closed_form import ClosedForm
 from lightning_hash.models.build import backbone_name, build_network, fits_memory
+from lightning_hash.models.closed_form import ClosedForm
 from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.outputs import read_logits
 from lightning_hash.models.pretrained import PretrainedNetwork
@@ -65,8 +65,9 @@ class HashModule(pl.LightningModule):
 
     Args:
         backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101, timm/NAME,
-            open_clip/NAME) or ``{class_path: package.Class, init_args: {...}}`` for an nn.Module that turns inputs in
-            [0, 1] into ``(B, bits)`` logits; one of another package needs ``--trust``.
+            open_clip/NAME) or ``{class_path: package.Class, init_args: {...}}`` for an nn.Module
+            that turns inputs in [0, 1] into ``(B, bits)`` logits; one of another package needs
+            ``--trust``.
         bits: code length K.
         weights: pretrained weights of a named backbone, or of a class that takes them: ``DEFAULT``
             or a torchvision name (downloaded), or the path of a .pth or .safetensors file; nothing
