@@ -43,8 +43,7 @@ def test_pca_by_hand():
 
 def test_a_rotation_spreads_the_variance_and_keeps_distances(features):
     plain, turned = (
-        logits(features, *PCA(rotate=rotate, seed=1).solve(features, 4))
-        for rotate in (False, True)
+        logits(features, *PCA(rotate=rotate, seed=1).solve(features, 4)) for rotate in (False, True)
     )
     torch.testing.assert_close(torch.cdist(plain, plain), torch.cdist(turned, turned))
     share = [float(each.var(0).max() / each.var(0).sum()) for each in (plain, turned)]
@@ -91,7 +90,9 @@ def test_logits_are_centred_and_of_unit_size(head, features):
     weight, bias = head().solve(features.float(), 5)
     assert (weight.shape, bias.shape, weight.dtype) == ((5, 6), (5,), torch.float64)
     found = logits(features.float(), weight, bias)
-    torch.testing.assert_close(found.mean(0), torch.zeros(5, dtype=torch.float64), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        found.mean(0), torch.zeros(5, dtype=torch.float64), atol=1e-6, rtol=0
+    )
     assert float(found.square().mean()) == pytest.approx(1.0)
 
 
