@@ -1,8 +1,6 @@
 """Size and interpolation of the data, where the victim's network says what it was made for."""
 
-import inspect
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +21,15 @@ def fill_inputs(data: Any, given: Mapping[str, Any], wanted: Mapping[str, Any]) 
         given: what the user gave, by dotted name (:func:`lightning_hash.commands.given_options`).
         wanted: ``size`` and ``interpolation``; nothing where nobody says.
     """
-    path = getattr(data, "class_path", None)
-    if path is None or not wanted:
-        return
-    module, _, name = path.rpartition(".")
-    takes = inspect.signature(getattr(import_module(module), name)).parameters
+    options = getattr(data, "init_args", None) or {}
     new = {
         option: wanted[option]
         for option in NAMES
-        if option in takes and wanted.get(option) is not None and f"data.{option}" not in given
-        and not (option == "size" and "data.resize" in given)
+        if option in options and wanted.get(option) not in (None, options[option])
+        and f"data.{option}" not in given and not (option == "size" and "data.resize" in given)
     }  # fmt: skip
-    new = {option: value for option, value in new.items() if data.init_args[option] != value}
     for option, value in new.items():
-        data.init_args[option] = value
+        options[option] = value
     if new:
         said = " ".join(f"--data.{option} {value}" for option, value in new.items())
         rank_zero_info(f"data: {said}, as the network was made for or trained with")

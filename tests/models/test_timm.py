@@ -122,10 +122,8 @@ def test_weights_of_a_file_arrive_and_its_classifier_does_not(backbone, timm, tm
     assert network.pretrained
     torch.save({"model": {f"module.{k}": v for k, v in given.items()}}, tmp_path / "w.pth")
     again = build_model(backbone, 8, str(tmp_path / "w.pth"))
-    assert torch.equal(
-        next(again.extractor.parameters()),
-        given[next(iter(dict(again.extractor.named_parameters())))],
-    )
+    name, parameter = next(again.extractor.named_parameters())
+    assert torch.equal(parameter, given[name])
 
 
 def test_a_file_of_another_network(timm, tmp_path):
