@@ -38,6 +38,7 @@ from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.models.timm_networks import HUB, PREFIX
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.escapes import shell, visible
@@ -154,6 +155,8 @@ class HashCLI(LightningCLI):
             entry, described = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
             # No more than its network: other options are the user's.
             network = {name: described[name] for name in _NETWORK if name in described}
+            if str(network.get("backbone")).startswith(f"{PREFIX}{HUB}"):
+                network.setdefault("architecture", {})  # the hub is not asked for a checkpoint
             saved = {name: entry[name] for name in ("backbone", "bits")}
             if entry.get("settings") is not None:
                 saved["weights"] = entry["settings"]["model"]["weights"]
@@ -226,6 +229,6 @@ class HashCLI(LightningCLI):
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml
-_NETWORK = ("backbone", "bits", "weights")
+_NETWORK = ("backbone", "bits", "weights", "architecture")
 # Whether they change anything is known once the options are parsed.
 _LATE = (("attack", LEARNED_ON), ("fit", "trainer.limit_predict_batches"))

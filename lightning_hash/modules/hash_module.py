@@ -93,6 +93,8 @@ class HashModule(pl.LightningModule):
         metrics: further metrics, logged under their names: subclasses of
             :class:`lightning_hash.metrics.HammingMetric` that are judged by the query's own label,
             and of :class:`lightning_hash.metrics.PerQueryMetric` that look at codes and labels.
+        architecture: of a backbone on the Hugging Face hub, what a checkpoint has kept of its
+            description, so that nothing is downloaded.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -112,12 +114,13 @@ class HashModule(pl.LightningModule):
         head: ClosedForm | None = None,
         ranking: RankingOptions = RankingOptions(),
         metrics: Sequence[QueryMetric] = (),
+        architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         check_weight("pretrained_lr_scale", pretrained_lr_scale)
         self.backbone, self.bits = backbone, bits
         with fits_memory(bits):
-            self.network = build_network(backbone, bits, weights)
+            self.network = build_network(backbone, bits, weights, architecture)
         own = getattr(self.network, "bits", bits)
         if isinstance(own, int) and own != bits:
             msg = f"bits = {bits}, but the network {backbone_name(backbone)} has {own}; give {own}"
@@ -446,6 +449,8 @@ class HashModule(pl.LightningModule):
             "bits": self.bits,
             "weights": None,
         }
+        if getattr(self.network, "architecture", None) is not None:
+            checkpoint["hyper_parameters"]["architecture"] = self.network.architecture
 
     def _inputs(self) -> dict[str, Any] | None:
         """Return size and interpolation of the images of the training, where known."""

@@ -260,7 +260,8 @@ def load_victim(path: str | Path, *, trust: bool = False) -> Victim:
         # The checkpoint has the weights; those that the training began with may be gone.
         backbone = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
     with trusting(trust):
-        network = build_network(backbone, entry["bits"], None, entry.get("architecture"))
+        # Without a description, a backbone on the hub is refused: no checkpoint causes a download.
+        network = build_network(backbone, entry["bits"], None, entry.get("architecture") or {})
     prefix = "network."
     state = {
         key.removeprefix(prefix): value

@@ -8,9 +8,11 @@ from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lightning_hash.__main__ import main
 from lightning_hash.models import build_model
 from lightning_hash.models.backbones import preprocessing_of
 from lightning_hash.victims import Victim, borrowed, load_foreign, load_victim
+from tests.helpers.commands import SMALL_DATA
 
 VIT, RESNET = "timm/test_vit.r160_in1k", "timm/test_resnet"
 
@@ -220,6 +222,24 @@ def test_a_network_of_the_hub_loads_again_without_it(hub, tmp_path):
         build_model(HUB, 8)
 
 
+@pytest.mark.slow
+def test_a_checkpoint_of_the_hub_is_tested_and_trained_further_without_it(
+    hub, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    small = [*SMALL_DATA, "--data.size=32", "--trainer.accelerator=cpu", "--name=hub"]
+    fit = ["fit", f"--model.backbone={HUB}", "--model.bits=8", *small]
+    assert main([*fit, "--trainer.max_epochs=1", "--model.lr_scheduler=null"]) == 0
+    hub[0][0] = None
+    assert main(["test", *small]) == 0
+    more = [
+        "--trainer.max_epochs=2",
+        "--model.lr_scheduler=null",
+        "--ckpt_path=checkpoints/hub/last.ckpt",
+    ]
+    assert main(["fit", "--model.bits=8", *small, *more]) == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -229,17 +249,22 @@ def test_a_network_of_the_hub_loads_again_without_it(hub, tmp_path):
         ({"name": "nonsense"}, "is none"),
         ({"arguments": 3}, "is none"),
         ({"config": None}, "is none"),
+        (None, "is none"),
     ],
 )
 def test_a_description_cannot_name_files_or_objects(changes, said, hub, tmp_path):
     network = build_model(HUB, 8)
-    bad = {**network.architecture, **changes}
+    bad = None if changes is None else {**network.architecture, **changes}
     path = save_checkpoint(network, tmp_path / "v.ckpt", architecture=bad)
+    described, asked = hub
+    asked.clear()
     with pytest.raises(ValueError, match="must be that of a network of timm") as error:
         load_victim(path)
     assert said in str(error.value)
-    described, _ = hub
-    if isinstance(changes.get("arguments"), dict):  # the hub is no more trusted
+    assert asked == []
+    if changes is not None and isinstance(
+        changes.get("arguments"), dict
+    ):  # the hub is no more trusted
         described[2] = changes["arguments"]
         with pytest.raises(ValueError, match="may not name"):
             build_model(HUB, 8)
