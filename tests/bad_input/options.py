@@ -86,7 +86,7 @@ CASES: list[Case] = [
     ("fit --model.metrics HammingMAP", 2, ("must be a list", "[HammingMAP]")),
     ("fit --model.backbone resnet19", 1, ("--model.backbone 'resnet19'", "resnet18")),
     ("fit --model.backbone resnet19", 1, ("known: convnet", "timm/NAME", "source: model.onnx")),
-    ("fit --model.head PCAA", 2, ("--model.head: there is no 'PCAA'", "ITQ, LSH, PCA")),
+    ("fit --model.head PCAA", 2, ("--model.head: there is no 'PCAA'", "PCA, ITQ, LSH")),
     ("fit --data SamplePhoto", 2, ("--data: there is no 'SamplePhoto'", "are: SamplePhotos, ")),
     ("fit --data ImageDataModule", 2, ("--data", "CSVDataModule")),
     ("fit --data ListDataModule", 2, ("ListDataModule needs folder", "--data.folder=VALUE")),
