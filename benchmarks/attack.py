@@ -14,6 +14,7 @@ import sys
 import warnings
 from contextlib import ExitStack
 from functools import partial
+from importlib.util import find_spec
 
 import torch
 from torch import nn
@@ -39,6 +40,7 @@ CASES = (
     ("vgg11", 224, 8, 4, 1),
     ("vgg16", 224, 8, 2, 1),
     ("resnet50", 224, 8, 2, 1),
+    ("timm/vit_tiny_patch16_224", 224, 8, 4, 1),
 )
 # Network, side, queries per batch, iterations, each in a process of its own.
 GROWTH = (
@@ -240,11 +242,16 @@ def growth(cases, options):
         print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
+def installed(names):
+    """Leave out the networks of libraries that are missing."""
+    return [n for n in names if "/" not in n or find_spec(n.partition("/")[0]) is not None]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--networks", nargs="+", default=[case[0] for case in CASES])
+    parser.add_argument("--networks", nargs="+", default=installed([case[0] for case in CASES]))
     add_device(parser)
     parser.add_argument("--batch", type=int, help="Queries per batch, in place of the case's.")
     parser.add_argument("--quick", action="store_true", help="One network, few queries, one round.")

@@ -305,6 +305,7 @@ def test_recipes_have_the_batches_of_their_papers():
     found = {path.stem: yaml.safe_load(path.read_text()) for path in CONFIGS.glob("fit/*.yaml")}
     demo = found.pop("demo_video")
     assert demo["data"] == {"class_path": "lightning_hash.data.SampleClips"}
+    assert all("data" not in found.pop(name) for name in ("pca", "itq", "lsh"))  # no training
     assert {name: recipe["data"] for name, recipe in found.items()} == {
         name: {"init_args": {"batch_size": size}} for name, size in BATCHES.items()
     }

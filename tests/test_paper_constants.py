@@ -392,6 +392,21 @@ TABLE = {
         ("DSDH DSDH.m: maxIter", "trainer.max_epochs", 150),
         ("DSDH train.m", f"{DATA}.batch_size", 128),
     ],
+    "fit/pca": [
+        ("Hashing-Baseline 3: PCA, a random rotation, signs", "model.head", "PCA"),
+        ("Hashing-Baseline 3", "model.head.init_args.rotate", True),
+        ("Hashing-Baseline: no training", "trainer.max_epochs", 0),
+        ("Hashing-Baseline: frozen", "model.pretrained_lr_scale", 0.0),
+    ],
+    "fit/itq": [
+        ("ITQ 3.1", "model.head", "ITQ"), ("ITQ 3.1: 50", "model.head.init_args.iterations", 50),
+        ("ITQ: of given features", "model.pretrained_lr_scale", 0),
+        ("ITQ", "trainer.max_epochs", 0),
+    ],
+    "fit/lsh": [
+        ("Charikar 3", "model.head", "LSH"), ("Charikar", "trainer.max_epochs", 0),
+        ("Charikar: of given features", "model.pretrained_lr_scale", 0),
+    ],
     "data/coco_hag": [
         ("HAG IV-A", f"{DATA}.train", "10000 from all"), ("HAG IV-C", f"{DATA}.size", 224),
         ("HAG IV-A", f"{DATA}.query", "200 from all"),

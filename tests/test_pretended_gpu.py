@@ -65,6 +65,12 @@ def test_an_iteration_waits_for_nothing(seen, preset):
         assert 50 < found["operations"] < {**most, "nes": 1500}.get(preset, 200)
 
 
+def test_a_hash_layer_is_computed_and_trained_on_frozen_features(seen):
+    found = seen("head")
+    assert found["moved"] > 0.01
+    assert found["step"] == {}
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_runs(seen, verb):
     seen(f"verb {verb}")

@@ -1,6 +1,6 @@
 """``python -m lightning_hash audit``: how robust is this system, and can the answer be believed?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +17,8 @@ from lightning_hash.audits.threats import DEFAULT, read_threats
 from lightning_hash.audits.wanted import Wanted
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
+from lightning_hash.commands.given import given_options
+from lightning_hash.commands.inputs import fill_inputs, inputs_of_victim
 from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
@@ -55,9 +57,11 @@ def main(arguments: list[str]) -> int:
     """
     parser = make_parser()
     with checked_class_paths():
-        options = parser.parse_args(with_data_class(arguments))
+        line = with_data_class(arguments)
+        options = parser.parse_args(line)
+        given = given_options(parser.parse_args(line, defaults=False).as_dict())
         with options_named(parser, arguments):
-            return _audit(parser, options)
+            return _audit(parser, options, given)
 
 
 def make_parser() -> OneLineParser:
@@ -79,10 +83,11 @@ def make_parser() -> OneLineParser:
     return parser
 
 
-def _audit(parser: OneLineParser, options: Any) -> int:
+def _audit(parser: OneLineParser, options: Any, given: Mapping[str, Any]) -> int:
     check_trainer_values({name: options[name] for name in ("accelerator", "devices")}, "")
     suite = V1_QUICK if options.quick else V1
     name = f"audit/{check_name(options.name, '--name')}"
+    fill_inputs(options.data, given, inputs_of_victim(options.model.victim))
     made = parser.instantiate_classes(options)
     wanted = Wanted(
         threats=read_threats(options.threats), suite=suite, n_queries=options.n_queries,

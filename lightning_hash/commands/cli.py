@@ -22,6 +22,12 @@ from lightning_hash.commands.given import (
     given_options,
     may_be_shared,
 )
+from lightning_hash.commands.inputs import (
+    fill_inputs,
+    inputs_of_backbone,
+    inputs_of_entry,
+    inputs_of_victim,
+)
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import PROGRAM, VERBS
@@ -32,6 +38,7 @@ from lightning_hash.engine.full_disk import names_the_disk
 from lightning_hash.engine.launched import check_launched, launched
 from lightning_hash.engine.stops import stopped_early
 from lightning_hash.engine.trainer import HashTrainer
+from lightning_hash.models.timm_networks import HUB, PREFIX
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.hash_module import HashModule
 from lightning_hash.utils.escapes import shell, visible
@@ -148,11 +155,19 @@ class HashCLI(LightningCLI):
             entry, described = checkpoint[CHECKPOINT_KEY], checkpoint["hyper_parameters"]
             # No more than its network: other options are the user's.
             network = {name: described[name] for name in _NETWORK if name in described}
+            if str(network.get("backbone")).startswith(f"{PREFIX}{HUB}"):
+                network.setdefault("architecture", {})  # the hub is not asked for a checkpoint
             saved = {name: entry[name] for name in ("backbone", "bits")}
             if entry.get("settings") is not None:
                 saved["weights"] = entry["settings"]["model"]["weights"]
             check_network(self._given, self.config["model"], saved, path)
             self.config = parser.parse_object({"model": network}, self.config)
+            inputs = inputs_of_entry(entry, f"ckpt_path: victim {path}")
+        elif self._model_class is HashModule:
+            inputs = inputs_of_backbone(self.config["model"]["backbone"])
+        else:
+            inputs = inputs_of_victim(self.config["model"]["victim"])
+        fill_inputs(self.config["data"], self._given, inputs)
 
     def _parse_given(self, parser: LightningArgumentParser, args: list[str]) -> dict[str, Any]:
         """Return what the user gave, nested, and the data, which the parser requires."""
@@ -214,6 +229,6 @@ class HashCLI(LightningCLI):
 
 
 _PLACES = ("logger", "default_root_dir")  # of config.yaml
-_NETWORK = ("backbone", "bits", "weights")
+_NETWORK = ("backbone", "bits", "weights", "architecture")
 # Whether they change anything is known once the options are parsed.
 _LATE = (("attack", LEARNED_ON), ("fit", "trainer.limit_predict_batches"))

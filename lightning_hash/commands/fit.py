@@ -27,6 +27,7 @@ from lightning_hash.engine.callbacks import (
 )
 from lightning_hash.modules.frame_encoder import cache_frames
 from lightning_hash.modules.hash_module import HashModule
+from lightning_hash.modules.head_fit import fit_head
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.places import check_inside, check_no_way_out
 from lightning_hash.utils.whole_file import ready_folder
@@ -42,7 +43,9 @@ def run_fit(
 ) -> None:
     """Train a hash model, and test its best epoch, or the last where none was validated.
 
-    Where the model caches the features of frames, they are computed first and trained on.
+    A ``head`` of the model is computed first; with ``max_epochs`` 0 that is all, and what is saved
+    as best.ckpt. Where the model caches the features of frames, they are computed first and
+    trained on.
 
     Args:
         trainer: runs the training.
@@ -66,6 +69,8 @@ def run_fit(
     writes = last is not None and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", 0)
     folder = last.path.parent if last is not None and writes else None
     with _alone(folder), exact_arithmetic():
+        if ckpt_path is None and not getattr(trainer, "fast_dev_run", False):
+            fit_head(model, datamodule, trainer)
         datamodule.cached = cache_frames(model, datamodule, trainer)
         try:
             trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
@@ -76,7 +81,10 @@ def run_fit(
         if trainer.limit_test_batches == 0:
             rank_zero_info("trainer.limit_test_batches = 0: nothing is tested")
             return
-        tested, instead = gather_objects(_to_test(trainer, last))[0]
+        if model.head is not None and last is not None and trainer.max_epochs == 0:
+            tested, instead = _save_untrained(trainer, last), None
+        else:
+            tested, instead = gather_objects(_to_test(trainer, last))[0]
         if instead is not None:
             rank_zero_warn(f"no validated epoch is kept: {instead}")
         trainer.test(
@@ -168,6 +176,16 @@ def _to_test(trainer: pl.Trainer, last: LastEpoch | None) -> tuple[str | None, s
         "the weights are tested as the training has left them; a best.ckpt of this name, where "
         "there is one, is of another training"
     )
+
+
+def _save_untrained(trainer: pl.Trainer, last: LastEpoch) -> str:
+    """Save a model whose hash layer was computed and not trained; no epoch of it is picked."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, KeepEarlier):
+            callback.look(trainer)
+    path = last.path.with_name("best.ckpt")
+    trainer.save_checkpoint(path, weights_only=False)
+    return str(path)
 
 
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:

@@ -1,26 +1,20 @@
-"""Hash models on torchvision's networks."""
+"""Hash models on the networks of torchvision, timm and open_clip."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torchvision.models
-from pytorch_lightning.utilities import rank_zero_info
 from torch import nn
 
+from lightning_hash.models import open_clip_towers, timm_networks
 from lightning_hash.models.convnet import convnet
 from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.pooling import AdaptiveAveragePool
-from lightning_hash.models.state_dicts import (
-    LAYER,
-    SUFFIXES,
-    find_by_name,
-    read_state_dict,
-    said_of_match,
-    torchvision_name,
-    unused_names,
-)
+from lightning_hash.models.pretrained import PREFIXES, WAYS, Preprocessing
+from lightning_hash.models.state_dicts import SUFFIXES, torchvision_name
+from lightning_hash.models.weight_files import load_weights
 
 TORCHVISION = (
     "alexnet",
@@ -31,18 +25,27 @@ TORCHVISION = (
 BACKBONES = ("convnet", *TORCHVISION)
 
 
-def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNetwork:
+def build_model(
+    backbone: str,
+    bits: int,
+    weights: str | None = None,
+    architecture: Mapping[str, Any] | None = None,
+) -> HashNetwork:
     """Build a hash model.
 
     Args:
-        backbone: ``convnet`` or a torchvision network: alexnet, vgg11/13/16/19 and their ``_bn``,
-            resnet18/34/50/101. The last layer of its classifier is replaced by K units, everything
-            before it stays.
+        backbone: ``convnet``; a torchvision network: alexnet, vgg11/13/16/19 and their ``_bn``,
+            resnet18/34/50/101; ``timm/NAME``, see
+            :func:`lightning_hash.models.timm_networks.build_timm`; or ``open_clip/NAME``, see
+            :func:`lightning_hash.models.open_clip_towers.build_open_clip`. The last layer of its
+            classifier is replaced by K units, everything before it stays.
         bits: K.
         weights: ``None`` (random, nothing is downloaded), a torchvision name such as ``DEFAULT`` or
             ``IMAGENET1K_V1`` (downloaded by torchvision), or the path of a state dict of the
             torchvision network (``.pth``, ``.pt``, ``.bin``, ``.ckpt``, ``.tar``,
-            ``.safetensors``), behind any one prefix; its last layer is left out.
+            ``.safetensors``), behind any one prefix; its last layer is left out. Of ``timm/`` and
+            ``open_clip/`` as their functions take it.
+        architecture: of a checkpoint whose backbone is described on the Hugging Face hub.
 
     Returns:
         The model: inputs ``(B, 3, H, W)`` in [0, 1], logits ``(B, K)``.
@@ -57,14 +60,18 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
         >>> build_model("convnet", bits=16)(torch.rand(2, 3, 64, 64)).shape
         torch.Size([2, 16])
     """
-    if backbone not in BACKBONES:
+    if backbone not in BACKBONES and not backbone.startswith(PREFIXES):
         near = difflib.get_close_matches(backbone, BACKBONES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        msg = f"backbone {backbone!r} is unknown; {hint}known: {', '.join(BACKBONES)}"
+        msg = f"backbone {backbone!r} is unknown; {hint}known: {', '.join(BACKBONES)}, {WAYS}"
         raise ValueError(msg)
     if bits < 1:
         msg = f"bits must be at least 1, got {bits}"
         raise ValueError(msg)
+    if backbone.startswith(timm_networks.PREFIX):
+        return timm_networks.build_timm(backbone, bits, weights, architecture)
+    if backbone.startswith(open_clip_towers.PREFIX):
+        return open_clip_towers.build_open_clip(backbone, bits, weights)
     if backbone == "convnet":
         if weights is not None:
             msg = f"weights: convnet has no pretrained weights, got {weights!r}"
@@ -75,7 +82,10 @@ def build_model(backbone: str, bits: int, weights: str | None = None) -> HashNet
     names = None if from_file or weights is None else _weights_enum(backbone, weights)
     network = constructor(weights=names)
     if from_file:
-        _load_file(network, Path(str(weights)), backbone)
+        load_weights(
+            network, Path(str(weights)), backbone, (last_layer(network),),
+            lambda name: torchvision_name(name, backbone),
+        )  # fmt: skip
     pool = getattr(network, "avgpool", None)
     if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size != (1, 1):
         network.avgpool = AdaptiveAveragePool(pool.output_size)
@@ -119,22 +129,17 @@ def _without_last_layer(network: nn.Module) -> tuple[nn.Module, int]:
     return network, layer.in_features
 
 
-def _load_file(network: nn.Module, path: Path, backbone: str) -> None:
-    given, last = read_state_dict(path, "weights", backbone), last_layer(network)
-    own = {k: v for k, v in network.state_dict().items() if not k.startswith(f"{last}.")}
-    source = f"weights {path} do not fit {backbone}"
-    found = find_by_name(given, own, lambda name: torchvision_name(name, backbone), source)
-    # The classifier stays where it is, and so do a program's buffers and what wraps the network.
-    unused = unused_names(given, found.names.values())
-    names = {key: torchvision_name(key.removeprefix(found.prefix), backbone) for key in unused}
-    layers = {
-        key for key, name in names.items()
-        if key.startswith(found.prefix) and key.rpartition(".")[2] in LAYER
-        and not name.startswith((f"{last}.", "hash_layer."))
-    }  # fmt: skip
-    if found.missing or found.shapes or layers:
-        msg = f"{source}: {found.difference(given, {*given} - layers)}"
-        raise ValueError(msg)
-    tensors = {name: given[key] for name, key in found.names.items()}
-    network.load_state_dict({**network.state_dict(), **tensors})
-    rank_zero_info(f"weights {path}: {said_of_match('name', found.prefix, unused)}")
+def preprocessing_of(backbone: str) -> Preprocessing | None:
+    """Return what a backbone was made for, without building it; ``None`` where nobody says.
+
+    Args:
+        backbone: as :func:`build_model` takes it.
+
+    Raises:
+        ValueError: if its library is missing or does not know it.
+    """
+    if backbone.startswith(timm_networks.PREFIX):
+        return timm_networks.timm_preprocessing(backbone)
+    if backbone.startswith(open_clip_towers.PREFIX):
+        return open_clip_towers.open_clip_preprocessing(backbone)
+    return None

@@ -1,7 +1,7 @@
 """Networks from their descriptions."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,7 +32,10 @@ def fits_memory(bits: int) -> Iterator[None]:
 
 
 def build_network(
-    backbone: str | dict[str, Any], bits: int, weights: str | None = None
+    backbone: str | dict[str, Any],
+    bits: int,
+    weights: str | None = None,
+    architecture: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Build a network from its description.
 
@@ -44,6 +47,7 @@ def build_network(
             argument ``bits`` or ``weights`` is given it, unless ``init_args`` has it.
         bits: code length K.
         weights: as in :func:`build_model`.
+        architecture: as there.
 
     Returns:
         The network, on the CPU.
@@ -53,7 +57,7 @@ def build_network(
             ``nn.Module``, or ``weights`` are given to a class that takes none.
     """
     if isinstance(backbone, str):
-        return build_model(backbone, bits, weights)
+        return build_model(backbone, bits, weights, architecture)
     unknown = sorted(set(backbone) - {"class_path", "init_args"})
     if unknown:
         msg = (

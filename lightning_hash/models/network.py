@@ -1,7 +1,7 @@
 """The shape of every hash model: normalise, extract features, hash."""
 
 import inspect
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class HashNetwork(nn.Module):
         bits: K.
         mean: ``(3,)`` buffer.
         std: ``(3,)`` buffer.
+        frozen: whether the layers before the hash layer are neither trained nor change in training.
 
     Example:
         >>> network = HashNetwork("pixels", nn.Flatten(), nn.Linear(12, 8))
@@ -48,6 +49,7 @@ class HashNetwork(nn.Module):
         super().__init__()
         self.backbone, self.bits, self.pretrained = backbone, hash_layer.out_features, pretrained
         self.extractor, self.hash_layer = features, hash_layer
+        self.frozen = False
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("std", torch.tensor(std))
 
@@ -79,6 +81,20 @@ class HashNetwork(nn.Module):
         """
         logits: Tensor = self.hash_layer(self.features(inputs))
         return logits
+
+    def freeze(self) -> None:
+        """Keep what :meth:`pretrained_parameters` names, and statistics of batch norms, as is."""
+        self.frozen = True
+        for parameter in self.pretrained_parameters():
+            parameter.requires_grad = False
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; frozen layers stay in eval mode."""
+        super().train(mode)
+        if self.frozen:
+            self.extractor.eval()
+        return self
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return the parameters before the hash layer."""

@@ -1,5 +1,7 @@
 """Hash models of clips: a CNN for each frame, an LSTM over time, a hash layer (DHTA 4.3)."""
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -60,7 +62,13 @@ class VideoNetwork(HashNetwork):
         extractor.frames.requires_grad_(train_frames)
         self.train()  # Lightning starts a training in the mode that the model is in
 
-    def train(self, mode: bool = True) -> "VideoNetwork":
+    def freeze(self) -> None:
+        """Keep the network of a frame as it is."""
+        self.train_frames = False
+        self.extractor.frames.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
         """Set the mode; a network of a frame that is not trained keeps its statistics."""
         super().train(mode)
         if not self.train_frames:

@@ -22,8 +22,10 @@ from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, Pairwise
 from lightning_hash.metrics import AttackMetrics, QueryMetric
 from lightning_hash.metrics.rows import by_index
 from lightning_hash.models.build import backbone_name, build_network, fits_memory
+from lightning_hash.models.closed_form import ClosedForm
 from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.outputs import read_logits
+from lightning_hash.models.pretrained import PretrainedNetwork
 from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
@@ -62,9 +64,10 @@ class HashModule(pl.LightningModule):
     which stands in the checkpoint that was picked by it.
 
     Args:
-        backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101) or
-            ``{class_path: package.Class, init_args: {...}}`` for an nn.Module that turns inputs in
-            [0, 1] into ``(B, bits)`` logits; one of another package needs ``--trust``.
+        backbone: a name (convnet, alexnet, vgg11 ... vgg19_bn, resnet18 ... resnet101, timm/NAME,
+            open_clip/NAME) or ``{class_path: package.Class, init_args: {...}}`` for an nn.Module
+            that turns inputs in [0, 1] into ``(B, bits)`` logits; one of another package needs
+            ``--trust``.
         bits: code length K.
         weights: pretrained weights of a named backbone, or of a class that takes them: ``DEFAULT``
             or a torchvision name (downloaded), or the path of a .pth or .safetensors file; nothing
@@ -81,11 +84,17 @@ class HashModule(pl.LightningModule):
         lr_scheduler: called with the optimizer and the number of steps of the whole training;
             stepped after every batch; ``None`` keeps the rate fixed, as both papers do.
         pretrained_lr_scale: learning rate of the layers before the hash layer, as a fraction of the
-            hash layer's (and the loss's own parameters').
+            hash layer's (and the loss's own parameters'); 0 freezes them and keeps them in eval
+            mode.
+        head: computes the hash layer from the features of the training set before the training: a
+            :class:`lightning_hash.models.closed_form.ClosedForm`. With ``max_epochs: 0`` that is
+            the whole training.
         ranking: how MAP, precision at N and every other ranked metric are computed.
         metrics: further metrics, logged under their names: subclasses of
             :class:`lightning_hash.metrics.HammingMetric` that are judged by the query's own label,
             and of :class:`lightning_hash.metrics.PerQueryMetric` that look at codes and labels.
+        architecture: of a backbone on the Hugging Face hub, what a checkpoint has kept of its
+            description, so that nothing is downloaded.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -102,14 +111,16 @@ class HashModule(pl.LightningModule):
         optimizer: Callable[[Iterable[Any]], Optimizer] | None = None,
         lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         pretrained_lr_scale: float = 1.0,
+        head: ClosedForm | None = None,
         ranking: RankingOptions = RankingOptions(),
         metrics: Sequence[QueryMetric] = (),
+        architecture: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         check_weight("pretrained_lr_scale", pretrained_lr_scale)
         self.backbone, self.bits = backbone, bits
         with fits_memory(bits):
-            self.network = build_network(backbone, bits, weights)
+            self.network = build_network(backbone, bits, weights, architecture)
         own = getattr(self.network, "bits", bits)
         if isinstance(own, int) and own != bits:
             msg = f"bits = {bits}, but the network {backbone_name(backbone)} has {own}; give {own}"
@@ -130,12 +141,22 @@ class HashModule(pl.LightningModule):
         self.cached_sha256: str | None = None
         self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
         self.lr_scheduler = lr_scheduler
-        self.pretrained_lr_scale = pretrained_lr_scale
+        self.pretrained_lr_scale, self.head = pretrained_lr_scale, head
+        if isinstance(self.network, HashNetwork):
+            if pretrained_lr_scale == 0:
+                self.network.freeze()
+        elif head is not None or pretrained_lr_scale == 0:
+            said = "pretrained_lr_scale 0" if head is None else f"head {type(head).__name__}"
+            msg = (
+                f"{said} goes with a named backbone, whose hash layer is known; got "
+                f"{backbone_name(backbone)}"
+            )
+            raise ValueError(msg)
         self._settings = {
             "model": model_settings(
                 backbone, bits, weights, self.loss, self.optimizer,
                 code_bank=code_bank, pretrained_lr_scale=pretrained_lr_scale, ranking=ranking,
-                metrics=list(metrics),
+                metrics=list(metrics), **({} if head is None else {"head": head}),
             )
         }  # fmt: skip
         self.metrics = AttackMetrics(ranking, metrics)
@@ -184,9 +205,14 @@ class HashModule(pl.LightningModule):
             self.network,
             backbone_name(self.backbone, self.network),
             self.bits,
-            type(self.loss).__name__,
+            self._loss_name(),
             selected_on=self.selected_on,
         )
+
+    def _loss_name(self) -> str:
+        """Return the loss's name; that of the head where nothing was trained after it."""
+        trained = self._trainer is None or self._trainer.max_epochs != 0
+        return type(self.loss if self.head is None or trained else self.head).__name__
 
     def setup(self, stage: str) -> None:
         """Make what the loss keeps for each class, before a checkpoint is loaded into it.
@@ -198,7 +224,7 @@ class HashModule(pl.LightningModule):
         if stage == "test":
             check_pass_trainer(self.trainer, stage)
         elif stage == "fit":
-            check_fit_trainer(self.trainer)
+            check_fit_trainer(self.trainer, computes=self.head is not None)
             self._settings |= run_settings(self.trainer)
             self._before = None
         given: Any = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -302,7 +328,9 @@ class HashModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Make the optimizer, with a lower rate for pretrained layers, and the scheduler."""
         network = self.network
-        if self.pretrained_lr_scale == 1.0:
+        if self.pretrained_lr_scale == 0 and isinstance(network, HashNetwork):
+            optimizer = self.optimizer([*network.new_parameters(), *self.loss.parameters()])
+        elif self.pretrained_lr_scale == 1.0:
             optimizer = self.optimizer([*network.parameters(), *self.loss.parameters()])
         elif not isinstance(network, HashNetwork):
             msg = (
@@ -406,10 +434,13 @@ class HashModule(pl.LightningModule):
             "program": __version__,
             "backbone": self.backbone,
             "bits": self.bits,
-            "loss": type(self.loss).__name__,
+            "loss": self._loss_name(),
             "settings": self._settings if "trainer" in self._settings else None,
             "selected_on": self._trainer and selected_on(self.trainer, self._validated),
         }
+        if isinstance(self.network, PretrainedNetwork):
+            entry = checkpoint[CHECKPOINT_KEY]
+            entry["architecture"], entry["inputs"] = self.network.architecture, self._inputs()
         checkpoint["seed"] = self._seed
         if self._bank is not None:
             checkpoint["code_bank"] = self._bank.state()
@@ -419,6 +450,15 @@ class HashModule(pl.LightningModule):
             "bits": self.bits,
             "weights": None,
         }
+        if getattr(self.network, "architecture", None) is not None:
+            checkpoint["hyper_parameters"]["architecture"] = self.network.architecture
+
+    def _inputs(self) -> dict[str, Any] | None:
+        """Return size and interpolation of the images of the training, where known."""
+        data = None if self._trainer is None else getattr(self._trainer, "datamodule", None)
+        if not isinstance(data, HashDataModule) or not hasattr(data, "train_set"):
+            return None
+        return {"size": data.input_shape[-1], "interpolation": data.interpolation}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the seed and the code bank of the training; a test needs the network alone.

@@ -153,7 +153,7 @@ def check_pass_trainer(trainer: pl.Trainer, stage: str) -> None:
     _check_callbacks(trainer, (BatchSizeFinder,))
 
 
-def check_fit_trainer(trainer: pl.Trainer) -> None:
+def check_fit_trainer(trainer: pl.Trainer, *, computes: bool = False) -> None:
     """Refuse a Trainer that would validate a training on a part of the database.
 
     How it trains is the user's choice and stands in the checkpoint. ``fast_dev_run`` keeps no
@@ -161,6 +161,7 @@ def check_fit_trainer(trainer: pl.Trainer) -> None:
 
     Args:
         trainer: runs the training.
+        computes: whether the model computes its hash layer, so that no epoch is needed.
 
     Raises:
         ValueError: naming the option, its value and the remedy.
@@ -168,7 +169,7 @@ def check_fit_trainer(trainer: pl.Trainer) -> None:
     if getattr(trainer, "fast_dev_run", False):
         rank_zero_info("trainer.fast_dev_run: val/map is of single batches, and no victim is kept")
         return
-    _refuse(trainer, _FIT)
+    _refuse(trainer, [rule for rule in _FIT if not (computes and rule.option == "max_epochs")])
 
 
 def _refuse(trainer: pl.Trainer, rules: Sequence[_Rule]) -> None:

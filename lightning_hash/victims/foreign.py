@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_hash.models.network import IMAGENET_MEAN, IMAGENET_STD, call_network
 from lightning_hash.models.outputs import read_logits
+from lightning_hash.models.pretrained import PretrainedNetwork
 from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.utils.settings import public_name
 from lightning_hash.utils.trust import needs_trust, trusting
@@ -147,8 +148,9 @@ def load_foreign(
         bits: K of a state dict; of other sources what their network must return.
         preprocess: what the network expects: ``"imagenet"``'s mean and standard deviation,
             ``"none"`` for inputs in [0, 1], or ``{"mean": [...], "std": [...]}``, with
-            ``"channels": "BGR"`` where it expects that order, in which mean and std then are.
-            Epsilon stays in [0, 1] whatever stands here. Not with ``output: codes``.
+            ``"channels": "BGR"`` where it expects that order, in which mean and std then are. Of a
+            state dict of a ``timm/`` or ``open_clip/`` backbone the default is what that was made
+            for. Epsilon stays in [0, 1] whatever stands here. Not with ``output: codes``.
         output: what it returns: ``"logits"``, ``"tanh"`` of them, or their ``"sigmoid"``. With
             ``"codes"`` the source is itself a function from 8-bit images to codes, see
             :class:`lightning_hash.victims.CodeFunction`; it has no gradient. The network of a state
@@ -219,6 +221,9 @@ def _load(
             msg = f"victim {source}: a state dict needs backbone and bits, got {backbone}, {bits}"
             raise ValueError(msg)
         own_network = network_of_state_dict(path, backbone, bits)
+        if isinstance(own_network, PretrainedNetwork) and preprocess == "imagenet":
+            own_mean, own_std = own_network.mean.tolist(), own_network.std.tolist()
+            normalisation = {**normalisation, "mean": own_mean, "std": own_std}
         # The wrapper normalises.
         own_network.mean, own_network.std = torch.zeros(3), torch.ones(3)
         network, name, built = own_network, backbone, True

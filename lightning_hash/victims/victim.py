@@ -287,7 +287,8 @@ def build_victim(
         # The checkpoint has the weights; those that the training began with may be gone.
         backbone = {**backbone, "init_args": {**backbone["init_args"], "weights": None}}
     with trusting(trust):
-        network = build_network(backbone, entry["bits"])
+        # Without a description, a backbone on the hub is refused: no checkpoint causes a download.
+        network = build_network(backbone, entry["bits"], None, entry.get("architecture") or {})
     said = f"{called}: its weights do not fit {entry['backbone']} of {entry['bits']} bits"
     check_shapes(state, network.state_dict(), said)
     network.load_state_dict(state)

@@ -48,6 +48,7 @@ OTHERS = (
 # The networks of the examples are large, and their weights a download.
 FIT = ["--trainer.max_epochs=1", "--model.backbone=convnet", "--model.weights=null"]
 ATTACK = ["--trainer.max_epochs=2", "--model.n_queries=2"]  # each query is drawn as a strip
+LIBRARIES, UNTRAINED = ("timm/", "open_clip/"), ("fit/pca", "fit/itq", "fit/lsh")
 AUDIT = ["--quick", "--n_queries=2", "--curve"]
 ARGPARSED = (
     "demo", "report", "leaderboard", "sweep", "score", "check_data", "transfer", "cli", "run_verb",
@@ -85,10 +86,14 @@ def shorten(verb: str, words: list[str]) -> list[str]:
     small: list[str] = []
     if "--data.folder" in given:  # 40 pictures of each class are fewer than the default draws
         small = ["--data.train=20 per class from all"]
-    elif not any(word.startswith("--data") for word in given):
+    elif not any(word.startswith("--data") for word in given - {"--data.size"}):
         small = SMALL_DATA
     if verb == "fit" and "configs/fit/demo_video.yaml" in words:  # a network of its own
         more = [option for option in more if not option.startswith("--model")]
+    if verb == "fit" and any(word.startswith(LIBRARIES) for word in words):
+        more = [option for option in more if not option.startswith("--model.backbone")]
+    if verb == "fit" and any(word in UNTRAINED for word in words):
+        more = [option for option in more if not option.startswith("--trainer.max_epochs")]
     if "--trust" in given and verb == "fit":
         more = ["--trainer.max_epochs=1"]
     if "--trainer.devices" in words:  # several processes have a test of their own
@@ -172,6 +177,8 @@ def test_page_runs_from_top_to_bottom(page, files, with_victim, monkeypatch):
     for name in ("photos", "videos", "runs"):
         shutil.copytree(files / name, with_victim / name)
     monkeypatch.syspath_prepend(with_victim)
+    if page.name == "backbones.md":
+        pytest.importorskip("timm", reason="pip install '.[timm]'")
     names: dict[str, object] = {"__name__": "page"}
     printed = None
     for block in (b for b in BLOCKS if b.page == page):

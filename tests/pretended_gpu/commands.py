@@ -6,7 +6,9 @@ from unittest.mock import patch
 
 import torch
 
+from lightning_hash.models import ITQ
 from lightning_hash.modules import AttackModule, HashModule
+from lightning_hash.modules.head_fit import fit_head
 from tests.gpu_check import commands
 from tests.gpu_check.small import command, photos, rows_in, trainer
 from tests.pretended_gpu.device import WAITS
@@ -44,6 +46,20 @@ def check_fit(place):
 def check_loss(name, bank=False):
     return lambda place: fitted(place, photos(batch_size=25), loss=commands.LOSSES[name](),
                                 code_bank=bank)  # fmt: skip
+
+
+def check_head(place):
+    """Compute a hash layer, then train it on frozen features."""
+    data = photos(batch_size=25)
+    torch.manual_seed(0)
+    model = HashModule("convnet", 16, head=ITQ(iterations=5), pretrained_lr_scale=0.0)
+    run = trainer(place, EPOCHS, limit_val_batches=0)
+    before = model.network.hash_layer.weight.detach().clone()
+    fit_head(model, data, run)
+    moved = (model.network.hash_layer.weight.detach().cpu() - before).abs().max()
+    with steps_of(HashModule, EPOCHS):
+        run.fit(model, datamodule=data)
+    return {"moved": float(moved), "step": WAITS.during("step")}  # fmt: skip
 
 
 def fitted(place, data, network="convnet", **options):
@@ -91,6 +107,7 @@ def check_verb(verb):
 CHECKS = [
     *((f"loss {name}", check_loss(name)) for name in commands.LOSSES),
     ("loss HashNetLoss with a bank", check_loss("HashNetLoss", bank=True)),
+    ("head", check_head),
     *((f"preset {preset}", check_preset(preset)) for preset in commands.PRESETS),
     *((f"verb {verb}", check_verb(verb)) for verb in commands.VERBS),
 ]

@@ -32,13 +32,14 @@ class KeepEarlier(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look before the best epoch is saved."""
         if not trainer.sanity_checking:
-            self._look(trainer)
+            self.look(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look before an epoch is saved that was not validated."""
-        self._look(trainer)
+        self.look(trainer)
 
-    def _look(self, trainer: pl.Trainer) -> None:
+    def look(self, trainer: pl.Trainer) -> None:
+        """Move what is there, once, before the first checkpoint of this training is saved."""
         if self._looked or not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
             return
         self._looked = True

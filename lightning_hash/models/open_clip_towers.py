@@ -1,0 +1,127 @@
+"""Hash models on the image towers of open_clip."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from lightning_hash.models.pretrained import (
+    Preprocessing,
+    PretrainedNetwork,
+    filter_of,
+    load_pretrained_file,
+    missing_package,
+    unknown_name,
+    weights_file,
+)
+
+PREFIX = "open_clip/"
+
+
+def build_open_clip(backbone: str, bits: int, weights: str | None = None) -> PretrainedNetwork:
+    """Build a hash model on the image tower of a network of open_clip.
+
+    Args:
+        backbone: ``open_clip/NAME``, such as ``open_clip/ViT-B-32``.
+        bits: K.
+        weights: ``None`` (random), a tag of the name such as ``laion2b_s34b_b79k`` or ``DEFAULT``
+            for its first (downloaded by open_clip), or the path of a state dict in open_clip's
+            names, of the whole network or of its image tower.
+
+    Returns:
+        The model; its hash layer sees the image's embedding, which is not normalised.
+
+    Raises:
+        FileNotFoundError: if the file of weights does not exist.
+        ValueError: if open_clip is missing or does not know the name, or the weights do not fit.
+    """
+    clip, name = _open_clip(backbone)
+    file = weights_file(weights)
+    tag = None if file is not None else _tag(clip, name, backbone, weights)
+    with _quiet():
+        try:
+            network = clip.create_model(name, pretrained=tag, pretrained_text=False)
+        except (OSError, RuntimeError, ImportError) as error:
+            said = " ".join(str(error).split())
+            msg = (
+                f"backbone {backbone}, weights {weights}: open_clip fails ({said:.300}); give "
+                "null for random weights, or a local file with --model.weights FILE"
+            )
+            raise ValueError(msg) from error
+    tower = network.visual
+    if file is not None:
+        load_pretrained_file(tower, file, backbone, ())
+    width = int(clip.get_model_config(name)["embed_dim"])
+    return PretrainedNetwork(
+        backbone,
+        tower,
+        nn.Linear(width, bits),
+        _preprocessing(clip, name, tag),
+        pretrained=weights is not None,
+    )
+
+
+def open_clip_preprocessing(backbone: str) -> Preprocessing:
+    """Return what a tower of open_clip was made for, without building it.
+
+    Args:
+        backbone: as :func:`build_open_clip` takes it.
+
+    Raises:
+        ValueError: if open_clip is missing or does not know the name.
+    """
+    clip, name = _open_clip(backbone)
+    return _preprocessing(clip, name, None)
+
+
+def _open_clip(backbone: str) -> tuple[Any, str]:
+    try:
+        import open_clip
+    except ImportError as error:
+        raise missing_package(backbone, "open_clip", error) from error
+    name = backbone.removeprefix(PREFIX)
+    if name not in open_clip.list_models():
+        raise unknown_name(backbone, name, PREFIX, open_clip.list_models())
+    return open_clip, name
+
+
+def _tag(clip: Any, name: str, backbone: str, weights: str | None) -> str | None:
+    tags: list[str] = clip.list_pretrained_tags_by_model(name)
+    if weights == "DEFAULT" and tags:
+        return tags[0]
+    if weights is not None and weights not in tags:
+        msg = (
+            f"weights {weights!r} are unknown for {backbone}; give null, "
+            f"{', '.join(['DEFAULT', *tags]) if tags else 'for it has no others,'} or the path of "
+            "a .safetensors or .pth file"
+        )
+        raise ValueError(msg)
+    return weights
+
+
+def _preprocessing(clip: Any, name: str, tag: str | None) -> Preprocessing:
+    """Return that of a tag of weights; by default of the name's first."""
+    tags = clip.list_pretrained_tags_by_model(name)
+    config = clip.get_pretrained_cfg(name, tag or tags[0]) if tags else {}
+    size = clip.get_model_config(name)["vision_cfg"].get("image_size", 224)
+    return Preprocessing(
+        size=int(size[-1] if isinstance(size, list | tuple) else size),
+        interpolation=filter_of(config.get("interpolation", "bicubic")),
+        mean=tuple(map(float, config.get("mean", clip.OPENAI_DATASET_MEAN))),
+        std=tuple(map(float, config.get("std", clip.OPENAI_DATASET_STD))),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep open_clip from warning of random weights, and from giving the root logger a handler."""
+    root = logging.getLogger()
+    handlers, disabled = list(root.handlers), root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        root.handlers[:] = handlers
