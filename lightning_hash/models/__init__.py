@@ -1,7 +1,8 @@
 """Hash models: [0, 1] in, logits H(x) out."""
 
 from lightning_hash.models.backbones import BACKBONES, build_model
+from lightning_hash.models.batch_norm import BatchNormNetwork
 from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.video import VideoNetwork
 
-__all__ = ["BACKBONES", "HashNetwork", "VideoNetwork", "build_model"]
+__all__ = ["BACKBONES", "BatchNormNetwork", "HashNetwork", "VideoNetwork", "build_model"]

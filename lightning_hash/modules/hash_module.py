@@ -118,7 +118,8 @@ class HashModule(pl.LightningModule):
         if code_bank and not isinstance(self.loss, PairLoss):
             msg = (
                 "code_bank goes with a loss over pairs (PairwiseLoss, HashNetLoss, DPSHLoss, "
-                f"DCHLoss), got {type(self.loss).__name__}"
+                "DCHLoss, DeepVideoLoss, DSHLoss, IDHNLoss, DSDHLoss), got "
+                f"{type(self.loss).__name__}"
             )
             raise ValueError(msg)
         self.code_bank = code_bank
