@@ -59,6 +59,7 @@ bench: $(STAMP)
 	$(PY) -m benchmarks.questions $(BENCH)
 	$(PY) -m benchmarks.clips $(BENCH)
 	$(PY) -m benchmarks.evaluator $(BENCH)
+	$(PY) -m benchmarks.search $(BENCH)
 	$(PY) -m benchmarks.encoder $(BENCH)
 	$(PY) -m benchmarks.list_loading
 

@@ -11,9 +11,11 @@ if TYPE_CHECKING:  # what __getattr__ returns, for type checkers and editors
     from lightning_hash.commands.encode import encode
     from lightning_hash.commands.report import report
     from lightning_hash.commands.score import score
+    from lightning_hash.commands.search import search
     from lightning_hash.engine.trainer import HashTrainer
     from lightning_hash.modules.attack_module import AttackModule
     from lightning_hash.modules.hash_module import HashModule
+    from lightning_hash.reports.audit_card import AuditCard
     from lightning_hash.victims.victim import load_victim
 
 # Where each public name stands; it is imported, with torch and Lightning, when first asked for.
@@ -21,8 +23,10 @@ _PLACES = {
     "attack": "lightning_hash.commands.api",
     "Attacked": "lightning_hash.commands.api",
     "audit": "lightning_hash.commands.audit",
+    "AuditCard": "lightning_hash.reports.audit_card",
     "encode": "lightning_hash.commands.encode",
     "score": "lightning_hash.commands.score",
+    "search": "lightning_hash.commands.search",
     "load_victim": "lightning_hash.victims.victim",
     "HashModule": "lightning_hash.modules.hash_module",
     "AttackModule": "lightning_hash.modules.attack_module",
@@ -32,6 +36,7 @@ _PLACES = {
 __all__ = [
     "AttackModule",
     "Attacked",
+    "AuditCard",
     "HashModule",
     "HashTrainer",
     "__version__",
@@ -41,6 +46,7 @@ __all__ = [
     "load_victim",
     "report",
     "score",
+    "search",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name, misspelt ones too

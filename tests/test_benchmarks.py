@@ -86,6 +86,7 @@ def test_a_table_of_a_gpu_names_tf32(monkeypatch):
             ["--quick"],
             ["| convnet | 2 | 3 | 64 |", "| the features in their files"],
         ),
+        ("search", ["--quick"], ["| 1 | 64 | ours, packed search", "| 2 | 1 | ours"]),
         ("encoder", ["--quick", "--workers", "0"], ["run_encode", "JPEG files"]),
     ],
 )

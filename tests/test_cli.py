@@ -59,10 +59,10 @@ def test_help_has_a_line_for_every_verb(capsys):
     assert capsys.readouterr().out == printed
     for verb in (
         "demo", "fit", "test", "encode", "attack", "check-data", "score", "sweep", "transfer",
-        "report", "leaderboard", "audit",
+        "report", "leaderboard", "audit", "search", "robustness",
     ):  # fmt: skip
         assert re.search(rf"^  {verb} +{re.escape(VERBS[verb].help)}$", printed, re.MULTILINE)
-    assert len(VERBS) == 12
+    assert len(VERBS) == 14
 
 
 @pytest.mark.parametrize("verb", ["demo", "score", "report", "sweep", "leaderboard"])
@@ -126,14 +126,14 @@ def test_verbs_on_files_import_no_lightning(verb):
 def test_public_names():
     assert sorted(dir(lightning_hash)) == sorted(
         ["attack", "Attacked", "encode", "score", "load_victim", "HashModule", "AttackModule",
-         "HashTrainer", "report", "audit", "__version__"]
+         "HashTrainer", "report", "audit", "search", "__version__"]
     )  # fmt: skip
     for name in dir(lightning_hash):
         assert getattr(lightning_hash, name) is not None
     assert lightning_hash.HashTrainer.__name__ == "HashTrainer"
     assert lightning_hash.encode.__module__ == "lightning_hash.commands.encode"
-    with pytest.raises(AttributeError, match="no attribute 'search'"):
-        lightning_hash.search  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'recall'"):
+        lightning_hash.recall  # noqa: B018
 
 
 def test_each_verb_has_what_the_table_says():
@@ -245,17 +245,30 @@ def test_every_fit_config(there, config):
         "dch": (0.01, 0.9, 5e-4, "DCHLoss", 48, 1),
         "csq": (0.001, None, 0.0, "CSQLoss", 64, 2),
         "greedyhash": (0.001, 0.9, 5e-4, "GreedyHashLoss", 48, 3),
+        "orthohash": (0.0001, None, 5e-4, "OrthoHashLoss", 64, 1),
+        "dpn": (0.0001, 0.9, 5e-4, "DPNLoss", 64, 1),
+        "hyp2": (0.02, 0.9, 5e-4, "HyP2Loss", 48, 1),
+        "dtsh": (0.0045, 0.0, 5.556e-5, "DTSHLoss", 48, 1),
+        "dsh": (0.001, 0.9, 0.004, "DSHLoss", 12, 1),
+        "mdshc": (1e-5, 0, 1e-5, "CSQLoss", 16, 2),
+        "idhn": (0.001, None, 0.0, "IDHNLoss", 48, 1),
+        "bihalf": (0.0001, None, 5e-4, "BiHalfLoss", 64, 2),
+        "dsdh": (0.02, 0.0, 2.5e-4, "DSDHLoss", 48, 1),
     }[config.stem]
     starts = [each.get("initial_lr", each["lr"]) for each in (group[0], group[-1])]
     assert (starts[-1], group[-1].get("momentum")) == (rate, momentum)
     assert group[-1]["weight_decay"] == decay
-    assert starts[0] == pytest.approx(rate * {"hashnet": 0.1, "dch": 0.1, "csq": 0.01}.get(
-        config.stem, 1
-    ))  # fmt: skip
-    fallen = {"hashnet": 0.5**4, "dpsh": 0.1**2, "csq": 0.7**8, "greedyhash": 0.1}
+    scale = {"hashnet": 0.1, "dch": 0.1, "csq": 0.01, "orthohash": 0.1, "hyp2": 0.5, "idhn": 0.01,
+             "bihalf": 0.0}  # fmt: skip
+    assert starts[0] == pytest.approx(rate * scale.get(config.stem, 1))
+    fallen = {
+        "hashnet": 0.5**4, "dpsh": 0.1**2, "csq": 0.7**8, "greedyhash": 0.1, "orthohash": 0.1,
+        "dpn": 0.1, "hyp2": 0.5**9, "dtsh": 0.6667**4, "dsh": 0.1**2, "idhn": 0.5**6, "bihalf": 0.1,
+        "dsdh": 1e-4,
+    }  # fmt: skip
     assert group[-1]["lr"] == pytest.approx(rate * fallen.get(config.stem, 1))
     assert (entry["loss"], entry["bits"], checkpoint["global_step"]) == (loss, bits, steps)
-    assert ("code_bank" in checkpoint) == (config.stem == "dpsh")
+    assert ("code_bank" in checkpoint) == (config.stem in ("dpsh", "dsdh"))
 
 
 def test_loss_by_name_and_a_test_that_names_none(there):

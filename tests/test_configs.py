@@ -296,7 +296,8 @@ def test_an_option_holds_wherever_it_stands(capsys):
 
 BATCHES = {
     "hag": 24, "dhta": 24, "hashnet": 36, "csq": 64, "dch": 256, "dpsh": 128, "greedyhash": 32,
-    "dhta_video": 100,
+    "dhta_video": 100, "orthohash": 256, "dpn": 256, "hyp2": 100, "dtsh": 128, "dsh": 200,
+    "mdshc": 64, "idhn": 128, "bihalf": 64, "dsdh": 128,
 }  # fmt: skip
 
 

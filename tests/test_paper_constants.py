@@ -294,6 +294,119 @@ TABLE = {
         ("Charikar 3", "model.head", "LSH"), ("Charikar", "trainer.max_epochs", 0),
         ("Charikar: of given features", "model.pretrained_lr_scale", 0),
     ],
+    "fit/orthohash": [
+        ("OrthoHash models/alexnet.py", "model.backbone", "BatchNormNetwork"),
+        ("OrthoHash main.py", "model.backbone.init_args.features", "alexnet"),
+        ("OrthoHash main.py: --nbit", "model.bits", 64), ("OrthoHash", LOSS, "OrthoHashLoss"),
+        ("OrthoHash main.py: --scale", f"{LOSS}.init_args.scale", 8.0),
+        ("OrthoHash main.py: --margin", f"{LOSS}.init_args.margin", 0.2),
+        ("OrthoHash main.py", OPTIMIZER, "Adam"),
+        ("OrthoHash main.py: --lr", f"{OPTIMIZER}.init_args.lr", 1e-4),
+        ("OrthoHash main.py", f"{OPTIMIZER}.init_args.weight_decay", 5e-4),
+        ("OrthoHash train_hashing.py: backbone_lr_scale", "model.pretrained_lr_scale", 0.1),
+        ("OrthoHash main.py: epochs * 0.8", f"{DECAY}.init_args.starts", [0.8]),
+        ("OrthoHash main.py", f"{DECAY}.init_args.gamma", 0.1),
+        ("OrthoHash main.py: --epochs", "trainer.max_epochs", 100),
+        ("OrthoHash main.py: --bs", f"{DATA}.batch_size", 256),
+    ],
+    "fit/dpn": [
+        ("DPN main.py: --arch", "model.backbone", "alexnet"), ("DPN", LOSS, "DPNLoss"),
+        ("DPN main.py: --nbit", "model.bits", 64), ("DPN main.py", OPTIMIZER, "SGD"),
+        ("DPN main.py: --margin", f"{LOSS}.init_args.margin", 1.0),
+        ("DPN main.py: --lr", f"{OPTIMIZER}.init_args.lr", 1e-4),
+        ("DPN main.py", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("DPN main.py", f"{OPTIMIZER}.init_args.weight_decay", 5e-4),
+        ("DPN main.py: epochs * 0.5", f"{DECAY}.init_args.starts", [0.5]),
+        ("DPN main.py", f"{DECAY}.init_args.gamma", 0.1),
+        ("DPN main.py: --epochs", "trainer.max_epochs", 200),
+        ("DPN main.py: --bs", f"{DATA}.batch_size", 256),
+    ],
+    "fit/hyp2": [
+        ("HyP2 config.py: --backbone", "model.backbone", "alexnet"), ("HyP2", LOSS, "HyP2Loss"),
+        ("HyP2 config.py: --hash_bit", "model.bits", 48), ("HyP2 retrieval.py", OPTIMIZER, "SGD"),
+        ("HyP2 config.py: --beta", f"{LOSS}.init_args.beta", 0.5),
+        ("HyP2 config.py: codetable.xlsx", f"{LOSS}.init_args.threshold", None),
+        ("HyP2 config.py: --rate 0.02", f"{OPTIMIZER}.init_args.lr", 0.02),
+        ("HyP2 config.py: feature_rate 0.01", "model.pretrained_lr_scale", 0.01 / 0.02),
+        ("HyP2 retrieval.py", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("HyP2 retrieval.py", f"{OPTIMIZER}.init_args.weight_decay", 5e-4),
+        ("HyP2 retrieval.py: step_size=10", f"{DECAY}.init_args.starts",
+         [n / 10 for n in range(1, 10)]),
+        ("HyP2 retrieval.py", f"{DECAY}.init_args.gamma", 0.5),
+        ("HyP2 config.py: --epochs", "trainer.max_epochs", 100),
+        ("HyP2 config.py: --batch_size", f"{DATA}.batch_size", 100),
+    ],
+    "fit/dtsh": [
+        ("DTSH", LOSS, "DTSHLoss"), ("DTSH train_triplet.m: codelens / 2",
+         f"{LOSS}.init_args.margin", None),
+        ("DTSH DTSH.m: 5 * 1e-4, a sum of 22,500 doubled over 5,000",
+         f"{OPTIMIZER}.init_args.lr", 5e-4 * 2 * 22_500 / 5000),
+        ("DTSH update.m: none", f"{OPTIMIZER}.init_args.momentum", 0.0),
+        ("DTSH DTSH.m: stepsize 20 of 100", f"{DECAY}.init_args.starts", [0.2, 0.4, 0.6, 0.8]),
+        ("DTSH DTSH.m: maxIter", "trainer.max_epochs", 100),
+        ("DTSH train_triplet.m", f"{DATA}.batch_size", 128),
+    ],
+    "fit/dsh": [
+        ("DSH", LOSS, "DSHLoss"), ("DSH train_test.prototxt: num_output", "model.bits", 12),
+        ("DSH train_test.prototxt: 24, 2 K", f"{LOSS}.init_args.margin", None),
+        ("DSH train_test.prototxt: tradeoff", f"{LOSS}.init_args.penalty_weight", 0.01),
+        ("DSH solver.prototxt", f"{OPTIMIZER}.init_args.lr", 0.001),
+        ("DSH solver.prototxt", f"{OPTIMIZER}.init_args.momentum", 0.9),
+        ("DSH solver.prototxt", f"{OPTIMIZER}.init_args.weight_decay", 0.004),
+        ("DSH solver.prototxt: 60000, 65000 of 70000", f"{DECAY}.init_args.starts",
+         [60_000 / 70_000, 65_000 / 70_000]),
+        ("DSH solver.prototxt", f"{DECAY}.init_args.gamma", 0.1),
+        ("DSH: 70,000 iterations of 200 of 50,000", "trainer.max_epochs", 70_000 * 200 // 50_000),
+        ("DSH train_test.prototxt", f"{DATA}.batch_size", 200),
+    ],
+    "fit/mdshc": [
+        ("MDSHC optimizeAccel.py", f"{LOSS}.init_args.center_rule", "mdshc"),
+        ("MDSHC utils.py: lambda", f"{LOSS}.init_args.quantization_weight", 1e-4),
+        ("MDSHC utils.py", "model.bits", 16), ("MDSHC utils.py", OPTIMIZER, "RMSprop"),
+        ("MDSHC utils.py", f"{OPTIMIZER}.init_args.lr", 1e-5),
+        ("MDSHC utils.py", f"{OPTIMIZER}.init_args.weight_decay", 1e-5),
+        ("MDSHC utils.py", f"{DATA}.batch_size", 64), ("MDSHC train_CUB.py", DECAY, None),
+        ("MDSHC Net.py", "model.backbone", "resnet50"),
+    ],
+    "fit/idhn": [
+        ("IDHN alexnet.py", "model.backbone", "alexnet"), ("IDHN", LOSS, "IDHNLoss"),
+        ("IDHN train-flickr.sh: --num_bit", "model.bits", 48),
+        ("IDHN train.py: --belta", f"{LOSS}.init_args.beta", 5.0),
+        ("IDHN train.py: --gama", f"{LOSS}.init_args.gamma", 0.1),
+        ("IDHN train.py: --alpha", f"{LOSS}.init_args.quantization_weight", 0.1),
+        ("IDHN train.py: --lr", f"{OPTIMIZER}.init_args.lr", 1e-3),
+        ("IDHN train.py: learning_rate * 0.01", "model.pretrained_lr_scale", 0.01),
+        ("IDHN train.py", OPTIMIZER, "Adam"),
+        ("IDHN train.py: --decay_step 500", f"{DECAY}.init_args.starts",
+         [500 * n / 3125 for n in range(1, 7)]),
+        ("IDHN train.py: --decay_rate", f"{DECAY}.init_args.gamma", 0.5),
+        ("IDHN train-flickr.sh", "trainer.max_epochs", 100),
+        ("IDHN train-flickr.sh", f"{DATA}.batch_size", 128),
+    ],
+    "fit/bihalf": [
+        ("FIRe default.yaml", "model.backbone", "alexnet"), ("BiHalf", LOSS, "BiHalfLoss"),
+        ("BiHalf Cifar10_I.py: gamma", f"{LOSS}.init_args.gamma", 6.0),
+        ("FIRe default.yaml: nbit", "model.bits", 64), ("FIRe default.yaml", OPTIMIZER, "Adam"),
+        ("FIRe default.yaml", f"{OPTIMIZER}.init_args.lr", 1e-4),
+        ("FIRe default.yaml", f"{OPTIMIZER}.init_args.weight_decay", 5e-4),
+        ("FIRe default.yaml: backbone_lr_scale", "model.pretrained_lr_scale", 0.0),
+        ("FIRe default.yaml: step_size", f"{DECAY}.init_args.starts", [0.8]),
+        ("FIRe default.yaml: lr_decay_rate", f"{DECAY}.init_args.gamma", 0.1),
+        ("FIRe default.yaml", "trainer.max_epochs", 100),
+        ("FIRe default.yaml", f"{DATA}.batch_size", 64),
+    ],
+    "fit/dsdh": [
+        ("DSDH", LOSS, "DSDHLoss"), ("DSDH train.m: half of 1", f"{LOSS}.init_args.mu", 1 / 2),
+        ("DSDH train.m: half of lambda", f"{LOSS}.init_args.nu", 0.1 / 2),
+        ("DSDH main.m: half of eta", f"{LOSS}.init_args.eta", 55 / 2),
+        ("DSDH train.m: U", "model.code_bank", True),
+        ("DSDH DSDH.m: logspace(-2,...), twice", f"{OPTIMIZER}.init_args.lr", 2 * 1e-2),
+        ("DSDH update.m: half", f"{OPTIMIZER}.init_args.weight_decay", 5e-4 / 2),
+        ("DSDH update.m: none", f"{OPTIMIZER}.init_args.momentum", 0.0),
+        ("DSDH DSDH.m: logspace(-2,-6)", f"{DECAY}.init_args.last", 1e-6 / 1e-2),
+        ("DSDH DSDH.m: maxIter", "trainer.max_epochs", 150),
+        ("DSDH train.m", f"{DATA}.batch_size", 128),
+    ],
     "data/coco_hag": [
         ("HAG IV-A", f"{DATA}.train", "10000 from all"), ("HAG IV-C", f"{DATA}.size", 224),
         ("HAG IV-A", f"{DATA}.query", "200 from all"),
@@ -376,12 +489,20 @@ def test_defaults_are_the_papers():
     from lightning_hash.attacks import HAG, AlphaSchedule, HAGCode, TargetChoice
     from lightning_hash.functional import RankingOptions
     from lightning_hash.losses import (
+        BiHalfLoss,
         CSQLoss,
         DCHLoss,
         DeepVideoLoss,
+        DPNLoss,
         DPSHLoss,
+        DSDHLoss,
+        DSHLoss,
+        DTSHLoss,
         GreedyHashLoss,
         HashNetLoss,
+        HyP2Loss,
+        IDHNLoss,
+        OrthoHashLoss,
     )
 
     assert HAG().threshold == HAGCode().threshold == 0.5  # HAG IV-F, main.py: threshold = 0.5
@@ -396,6 +517,17 @@ def test_defaults_are_the_papers():
     assert DPSHLoss().eta == 10.0  # DPSH_CIFAR_10_demo.py: lamda
     assert GreedyHashLoss().penalty_weight == 0.1  # cifar1.py
     assert (DCHLoss().gamma, DCHLoss().quantization_weight) == (20.0, 0.1)  # gamma of DCH's script
+    ortho, dtsh, dsdh, idhn = OrthoHashLoss(), DTSHLoss(), DSDHLoss(), IDHNLoss()
+    assert (ortho.scale, ortho.margin, ortho.margin_type) == (8.0, 0.2, "cosine")  # main.py
+    assert ortho.center_rule == "random"  # main.py: --codebook-method B
+    assert (DPNLoss().margin, DPNLoss().center_rule) == (1.0, "random")  # main.py of DPN
+    assert (HyP2Loss().beta, HyP2Loss().threshold) == (0.5, None)  # config.py of HyP2
+    assert dtsh.margin is None  # K / 2, DTSH.m: codelens / 2
+    assert dtsh.quantization_weight == 100 / (50 * 50 * 9)  # DTSH.m: eta, train_triplet.m: M1, M2
+    assert (DSHLoss().margin, DSHLoss().penalty_weight) == (None, 0.01)  # train_test.prototxt
+    assert (idhn.beta, idhn.gamma, idhn.quantization_weight) == (5.0, 0.1, 0.1)  # train.py of IDHN
+    assert BiHalfLoss().gamma == 6.0  # Cifar10_I.py
+    assert (dsdh.mu, dsdh.nu, dsdh.eta) == (1.0, 0.1, 55.0)  # train.m, main.m of DSDH
     assert HashNetLoss().alpha is None  # 10 / K, train.py
     assert HashNetLoss().stages == 50  # network.py: 10,000 iterations, step_size 200
 

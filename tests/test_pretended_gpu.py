@@ -148,8 +148,8 @@ def test_branches_of_an_exported_program_run_on_the_device(seen):
 @pytest.mark.parametrize("share", ["backward", "half", "forward"])
 def test_memory_that_runs_out_halves_the_batch(seen, share, kernels):
     found = seen(f"memory {share}, {kernels}")
-    # What is fastest may be bfloat16, which needs half of it.
-    assert found["halved"] >= (0 if kernels == "fastest" and share == "half" else 1)
+    # The fastest kernels are another processor's own: with less memory than those of the peak.
+    assert found["halved"] >= (0 if kernels == "fastest" else 1)
     assert found["differ"] <= 1e-6
     assert found["left"] == 0
     if found["at_a_time"] is not None:  # parts add up gradients of the whole batch: four queries

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from lightning_hash.__main__ import main
+from lightning_hash.codes.code_files import read_codes, write_codes
+from lightning_hash.codes.code_set import plain_code_set
 from lightning_hash.commands.score import score
 from lightning_hash.functional import RankingOptions
 
@@ -46,6 +48,55 @@ def test_values_by_hand(files):
     assert all((row.name, row.victim["bits"], row.data) == ("dhta", 3, data) for row in rows)
     # The standard error of a mean of two is half of what they differ.
     assert {row.metric: row.se for row in rows}["map"] == pytest.approx((first - second) / 2)
+
+
+def test_near_duplicates_by_hand(files, capsys):
+    """Relevant items are 0 and 2 bits from query 0, others 1 and 3; from query 1 the reverse."""
+    arguments = [
+        f"--query={files}/query_code.txt", f"--database={files}/database_code.txt",
+        "--match_at=[0,1]", f"--match_curve={files}/curve.csv",
+    ]  # fmt: skip
+    assert main(["score", *arguments, "--json"]) == 0
+    rows = {row["metric"]: row["value"] for row in json.loads(capsys.readouterr().out)}
+    assert rows["detection_at_0"] == rows["recall_at_1"] == rows["collision_rate"] == 0.5
+    assert (rows["detection_at_1"], rows["false_match_at_0"], rows["false_match_at_1"]) == (
+        1.0, 0.25, 0.5,
+    )  # fmt: skip
+    lines = (files / "curve.csv").read_text().splitlines()
+    assert lines == [
+        "threshold,detection,false_matches,random_false_matches", "0,0.5,0.25,0.125",
+        "1,1.0,0.5,0.5", "2,1.0,0.75,0.875", "3,1.0,1.0,1.0",
+    ]  # fmt: skip
+    assert main(["score", *arguments]) == 0
+    printed = capsys.readouterr().out
+    for label in ("detection rate at 1", "false matches at 0", "recall@1", "exact collisions"):
+        assert label in printed
+    assert main(["score", *arguments[:2], f"--match_curve={files}/curve.png"]) == 0
+    assert (files / "curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_lists_of_hashes(tmp_path):
+    """The first digit of a hash is its first bits: 8 is 1000."""
+    (tmp_path / "query.hex").write_text("80\n\n# two\n0F  # of photo.png\n")
+    (tmp_path / "query_label.txt").write_text("1 0\n0 1\n")
+    (tmp_path / "known.b64").write_text("gA==\nDw==\n")  # 0x80, 0x0f
+    (tmp_path / "signs.txt").write_text("-1 -1 -1 -1 1 1 1 1\n1 -1 -1 -1 -1 -1 -1 -1\n")
+    for name, labels in (("known", "1 0\n0 1\n"), ("signs", "0 1\n1 0\n")):
+        (tmp_path / f"{name}_label.txt").write_text(labels)
+    for database in ("known.b64", "signs.txt"):
+        rows = score(str(tmp_path / "query.hex"), str(tmp_path / database), match_at=0)
+        found = {row.metric: row.value for row in rows}
+        assert (found["map"], found["detection_at_0"], found["collision_rate"]) == (1, 1, 0)
+    read = read_codes(tmp_path / "query.hex")
+    for name in ("again.hex", "again.b64"):
+        write_codes(tmp_path / name, read)
+        assert torch.equal(read_codes(tmp_path / name).codes, read.codes)
+        assert torch.equal(read_codes(tmp_path / name).labels, read.labels)
+    assert (tmp_path / "again.hex").read_text() == "80\n0f\n"
+    odd = plain_code_set(read.codes[:, :7], read.labels)
+    with pytest.raises(ValueError, match="7 bits are no whole bytes"):
+        write_codes(tmp_path / "odd.hex", odd)
+    assert not (tmp_path / "odd.hex").exists()
 
 
 def test_command(files, capsys):

@@ -8,6 +8,7 @@ from lightning_hash.attacks.budget import Budget, EpsilonSpace, LInf, parse_epsi
 from lightning_hash.attacks.draws import query_generator
 from lightning_hash.attacks.inputs import DiverseInputs
 from lightning_hash.attacks.item_codes import LabelItems, RankedItems
+from lightning_hash.attacks.known_hashes import KnownHashes
 from lightning_hash.attacks.l2 import L2
 from lightning_hash.attacks.objectives import (
     HAG,
@@ -94,6 +95,7 @@ __all__ = [
     "Hinge",
     "JointObjective",
     "Known",
+    "KnownHashes",
     "LInf",
     "LabelItems",
     "MainstayCodes",

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from lightning_hash.attacks.budget import Budget
 from lightning_hash.attacks.inputs import DiverseInputs
+from lightning_hash.attacks.known_hashes import KnownHashes
 from lightning_hash.attacks.objectives import JointObjective, Objective
 from lightning_hash.attacks.oracle import Oracle
 from lightning_hash.attacks.perturbations import Perturbation
@@ -255,7 +256,8 @@ class Recipe:
             raise ValueError(msg)
         if self.oracle.shows == "logits":
             return
-        if type(self.reference) not in (CleanLogits, AnchorCodes):
+        hashes = isinstance(self.reference, KnownHashes) and self.oracle.shows == "codes"
+        if type(self.reference) not in (CleanLogits, AnchorCodes) and not hashes:
             msg = (
                 f"oracle: objective {self.objective.name} needs logits, which {self.oracle.shows} "
                 "hide; give one that leaves the clean code (HAG, Hinge) or reaches the anchor code "

@@ -62,6 +62,7 @@ class Reference(Part, ABC):
 
     Attributes:
         targeted: whether it is that of a target, which the attack is to reach.
+        has_label: whether a target has a label; if not, none is drawn and there is no t-MAP.
         sees: whether it consists of ``"logits"`` or codes, or of ``"features"``.
         is_code: whether it is one code for each query, which success is then measured by; otherwise
             the anchor code is the goal of a targeted attack.
@@ -73,6 +74,7 @@ class Reference(Part, ABC):
     """
 
     targeted: bool = False
+    has_label: bool = True
     sees: Sight = "logits"
     is_code: bool = True
     needs_database: bool = False

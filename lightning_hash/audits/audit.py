@@ -1,14 +1,13 @@
 """The audit: all members of the suite on one victim, and the card."""
 
 import datetime
-import fcntl
 import json
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,28 +18,25 @@ from lightning_hash._version import __version__
 from lightning_hash.attacks import TargetChoice
 from lightning_hash.audits.beyond import Beyond, points, strongest_by_apgd
 from lightning_hash.audits.curve import Reached, check_epsilons, epsilons_of
+from lightning_hash.audits.folder import take_folder
 from lightning_hash.audits.judge import Judge
-from lightning_hash.audits.member_run import (
-    CONFIG,
-    MakeTrainer,
-    Runner,
-)
+from lightning_hash.audits.member_run import MakeTrainer, Runner
 from lightning_hash.audits.own_results import OwnResults, labels_by_results
 from lightning_hash.audits.strips import strips
-from lightning_hash.audits.suite import V1, Suite
 from lightning_hash.audits.threat_run import Scored, ThreatRun
 from lightning_hash.audits.threats import Threat
+from lightning_hash.audits.wanted import Wanted
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.group_labels import SAME_GROUP
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.attack_run import find_databases
 from lightning_hash.engine.callbacks.retrieved import label_names
 from lightning_hash.engine.encode_splits import encode_splits
-from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.chance import chance_of
 from lightning_hash.modules.databases import Databases, choose_target_database
-from lightning_hash.modules.preparation import check_targets
 from lightning_hash.modules.protocol import data_settings, victim_settings
+from lightning_hash.modules.target_loader import check_targets
 from lightning_hash.reports.audit_card import AuditCard
 from lightning_hash.results.card import (
     Card,
@@ -49,60 +45,11 @@ from lightning_hash.results.card import (
     Side,
     ThreatResult,
 )
-from lightning_hash.results.card_files import CARD
 from lightning_hash.utils.distributed import gather_objects
-from lightning_hash.utils.json_text import read_json
-from lightning_hash.utils.numbers import check_seed
-from lightning_hash.utils.text_files import utf8
-from lightning_hash.utils.versions import take_version, version_of
-from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.borrow import borrowed
-from lightning_hash.victims.kernels import read_kernels
 from lightning_hash.victims.victim import Victim
 
-SETTINGS, LOCK = "audit.json", ".lock"
 ANCHORS = 9  # items of an anchor set (DHTA), where there are as many
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is audited, and how.
-
-    Attributes:
-        threats: threat models, the first of which the card's sentence is about.
-        suite: the version of the suite.
-        n_queries: queries, drawn by ``seed``; the suite's number where it is ``None``.
-        seed: of the draws.
-        batch_size: queries at a time.
-        ranking: options of MAP and t-MAP.
-        kernels: what the iterations run on, as in :class:`lightning_hash.AttackModule`.
-        checkpoint_every: iterations between two checkpoints of a member; ``None`` is once a minute.
-        curve: epsilons of the curve of MAP; those of :func:`epsilons_of` where it is ``None``.
-        smallest: whether the smallest epsilon of each query is looked for.
-
-    Raises:
-        ValueError: if a number is out of its range, or kernels are unknown.
-    """
-
-    threats: Sequence[Threat]
-    suite: Suite = V1
-    n_queries: int | None = None
-    seed: int = 0
-    batch_size: int = 100
-    ranking: RankingOptions = field(default_factory=RankingOptions)
-    kernels: str = "auto"
-    checkpoint_every: int | None = None
-    curve: Sequence[str] | None = None
-    smallest: bool = False
-
-    def __post_init__(self) -> None:
-        check_seed("seed", self.seed)
-        read_kernels(self.kernels)
-        for name in ("n_queries", "batch_size", "checkpoint_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                msg = f"{name} must be at least 1, got {value}"
-                raise ValueError(msg)
 
 
 class Audit:
@@ -165,7 +112,8 @@ class Audit:
                     threats.append(self._threat(threat))
             if only:
                 return None
-            return self._card(threats, time.monotonic() - started)
+            before = sum(self.runner.before.values())
+            return self._card(threats, before + time.monotonic() - started)
 
     def _prepare(self) -> None:
         """Encode the database, draw the queries, find the folder, choose the targets."""
@@ -209,32 +157,12 @@ class Audit:
         return OwnResults(self.data, self.chosen, labels), Databases(labelled, None, "database")
 
     def _find_folder(self) -> Path:
-        """Return the newest folder of an unfinished audit with these settings, or a new one.
-
-        One process at a time looks, so that the tasks of an array that start at once share one.
-        """
+        """Return the folder of this audit, the same in all processes."""
         found = None
         if self.trainer.is_global_zero:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with (self.root / LOCK).open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                found = self._folder_of(json.loads(json.dumps(self.settings())))
+            found = take_folder(self.root, json.loads(json.dumps(self.settings())), self.config)
         chosen: Path = gather_objects(found)[0]
         return chosen
-
-    def _folder_of(self, settings: dict[str, Any]) -> Path:
-        versions = sorted(self.root.glob("version_*"), key=version_of, reverse=True)
-        for place in versions:
-            file = place / SETTINGS
-            if not file.is_file() or (place / CARD).is_file():
-                continue
-            if read_json(file, "what was asked", "remove the folder") == settings:
-                return place
-        found = take_version(self.root, 1 + max(map(version_of, versions), default=-1))
-        if self.config is not None:
-            write_whole(found / CONFIG, utf8(self.config))
-        write_whole(found / SETTINGS, json.dumps(settings, indent=1).encode())
-        return found
 
     def settings(self) -> dict[str, Any]:
         """Return all that the numbers of every threat depend on, as JSON."""
@@ -324,6 +252,12 @@ class Audit:
             found["smallest"] = beyond.smallest({threat.epsilon: own, **reached})
         return found
 
+    @property
+    def _relevance(self) -> str:
+        if not self.labelled:
+            return "clean"
+        return "groups" if self.data.relevance == SAME_GROUP else "labels"
+
     @cached_property
     def _has_gradient(self) -> bool:
         """Whether the victim's outputs depend on its inputs in a way that autograd knows."""
@@ -372,7 +306,7 @@ class Audit:
         chance = chance_of(attacked.noise.labels, self.databases.database.labels, wanted.ranking)
         card = Card(
             suite=wanted.suite.name, victim=row.victim, data=row.data,
-            ranking={**row.ranking, "relevance": "labels" if self.labelled else "clean"},
+            ranking={**row.ranking, "relevance": self._relevance},
             run={
                 "version": __version__, "seconds": round(seconds, 1), "devices": row.run["devices"],
                 "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -121,11 +121,11 @@ def black_box_beats_gradients(
         targeted: whether higher is worse for the victim.
     """
     gain = (after - gradients) if targeted else (gradients - after)
-    figure, error = _mean(gain)
+    figure, error = _bound(gain)
     metric = "raises t-MAP" if targeted else "lowers MAP"
     return _check(
         "black-box-beats-gradients", threat, figure,
-        f"Square {metric} by {figure:.4f}{error} beyond what the gradients reached",
+        f"Square {metric} by {float(gain.mean()):.4f}{error} beyond what the gradients reached",
         "gradients are masked: the worst case by gradients is no bound; look at zero-gradient, and "
         "attack the victim without what masks them",
     )  # fmt: skip
@@ -373,16 +373,12 @@ def _unknown(name: str, threat: str | None, why: str) -> Check:
     )  # fmt: skip
 
 
-def _mean(values: Tensor) -> tuple[float, str]:
-    """Return the mean over the queries, and its standard error as text behind it."""
-    mean, error = float(values.double().mean()), _error(values)
-    return mean, "" if error is None else f" (standard error {error:.4f})"
-
-
 def _bound(values: Tensor) -> tuple[float, str]:
-    """Return what the mean over the queries is at least: two standard errors below it."""
-    mean, text = _mean(values)
-    return mean - ERRORS * (_error(values) or 0.0), text
+    """Return two standard errors below the mean over the queries, and the error as text."""
+    mean, error = float(values.double().mean()), _error(values)
+    if error is None:
+        return mean, ""
+    return mean - ERRORS * error, f" (standard error {error:.4f})"
 
 
 def _error(values: Tensor) -> float | None:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,8 @@ class Runner:
         checkpoint_every: iterations between two checkpoints; once a minute where it is ``None``.
         images: how many adversarial images each attack writes.
         config: text of its config.yaml, in which ``transfer`` finds the data.
+        before: seconds that each attack took which had ended before, by its folder; 0 of one that
+            was run here.
     """
 
     victim: Victim
@@ -102,6 +104,7 @@ class Runner:
     checkpoint_every: int | None = None
     images: int | None = None
     config: str | None = None
+    before: dict[Path, float] = field(default_factory=dict)
 
     def run(
         self,
@@ -135,9 +138,12 @@ class Runner:
             "queries": list(queries), "member": member.name, "iterations": member.iterations,
             "start_seed": start_seed, "more": settings_of(options),
         }  # fmt: skip
-        if not _agree((place / ENDED).is_file()):
+        here = not _agree((place / ENDED).is_file())
+        if here:
             self._attack(place, threat, member, queries, start_seed, asked, options)
-        return _read(place, asked)
+        run = _read(place, asked)
+        self.before.setdefault(place, 0.0 if here else float(run.last.run["seconds"]))
+        return run
 
     def _attack(
         self,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_hash.codes.code_set import CodeSet
-from lightning_hash.codes.code_values import to_codes
+from lightning_hash.codes.code_values import ReadCodes, to_codes
 from lightning_hash.codes.foreign import Side, label_width, pick_array, pick_labels, upright
+from lightning_hash.codes.hash_lists import HASH_SUFFIXES, read_hashes, written_hashes
 from lightning_hash.codes.packed_file import packed, read_packed
 from lightning_hash.utils.array_files import read_arrays
 from lightning_hash.utils.array_names import ARRAY_SUFFIXES, TEXT, split_name
@@ -22,8 +23,9 @@ from lightning_hash.utils.label_values import same_columns, to_labels
 from lightning_hash.utils.whole_file import write_whole
 
 CodeForm = Literal["auto", "labelled", "signs"]
-SUFFIXES = (".safetensors", ".txt", ".npy")
-_READABLE = ", ".join(dict.fromkeys(s for s in (*SUFFIXES, *ARRAY_SUFFIXES) if s))
+SUFFIXES = (".safetensors", ".txt", ".npy", *HASH_SUFFIXES)
+READABLE = (".safetensors", *ARRAY_SUFFIXES, *HASH_SUFFIXES)
+_READABLE = ", ".join(dict.fromkeys(s for s in (*SUFFIXES, *READABLE) if s))
 # How the repositories call codes, and what stands in its place in the name of the label file.
 CODE_WORDS, LABEL_WORDS = ("hashcode", "binary", "codes", "code", "hash"), ("label", "labels")
 
@@ -33,13 +35,14 @@ def write_codes(path: Path, codes: CodeSet, form: CodeForm = "auto") -> None:
 
     Args:
         path: by its suffix: ``.safetensors``, our own, with packed bits and all that the codes were
-            made with; ``.npy``, codes of -1/1 beside a ``..._label.npy``; ``.txt``.
+            made with; ``.npy``, codes of -1/1 beside a ``..._label.npy``; ``.txt``; ``.hex`` and
+            ``.b64``, a list of hashes beside a ``..._label.txt`` of rows of 0/1.
         codes: what to write.
         form: of a ``.txt``: ``"labelled"``, rows of ``label... code...`` as DHTA has them, or
             ``"signs"``, rows of -1/1 alone as ProS-GAN has them; ``"auto"`` is the first.
 
     Raises:
-        ValueError: if the suffix is none of these.
+        ValueError: if the suffix is none of these, or codes of a list of hashes are no whole bytes.
         OSError: if the file cannot be written.
     """
     check_suffix(path)
@@ -48,10 +51,13 @@ def write_codes(path: Path, codes: CodeSet, form: CodeForm = "auto") -> None:
     elif path.suffix == ".npy":
         write_whole(label_path(path), _npy(codes.labels.numpy()))
         write_whole(path, _npy(codes.codes.numpy()))
+    elif path.suffix in HASH_SUFFIXES:
+        lines = written_hashes(codes.codes, path)
+        write_whole(label_path(path), _rows([codes.labels.to(torch.int8)]))
+        write_whole(path, lines)
     else:
         parts = [codes.codes] if form == "signs" else [codes.labels.to(torch.int8), codes.codes]
-        rows = torch.cat(parts, dim=1).tolist()
-        write_whole(path, "".join(" ".join(map(str, row)) + "\n" for row in rows).encode())
+        write_whole(path, _rows(parts))
 
 
 def check_suffix(path: Path) -> None:
@@ -128,18 +134,22 @@ def open_codes(
     bits: int | None = None,
     threshold: float | None = None,
     side: Side | None = None,
+    *,
+    labelled: bool = True,
 ) -> CodeFile:
     """Read a file of codes, whoever made it; what is done to its values is said.
 
     Args:
         path: our own ``.safetensors``; or what :func:`lightning_hash.utils.array_files.read_arrays`
             reads, whose values :func:`lightning_hash.codes.code_values.to_codes` turns into codes:
-            codes alone, also ``(K, N)``, or in text rows of ``label... code...`` (DHTA).
+            codes alone, also ``(K, N)``, or in text rows of ``label... code...`` (DHTA); or a list
+            of hashes, see :func:`lightning_hash.codes.hash_lists.read_hashes`.
             ``FILE:NAME`` is one of several arrays.
         labels: as in :func:`read_codes`.
         bits: K, where a row could be cut at several places, or bits are packed.
         threshold: above which a value is a bit of +1; by default a rule says so.
         side: which of the arrays of one file are meant.
+        labelled: whether there must be labels; otherwise codes without get labels of no column.
 
     Returns:
         The codes.
@@ -152,7 +162,7 @@ def open_codes(
     if bits is not None and bits < 1:
         msg = f"bits must be at least 1, got {bits}"
         raise ValueError(msg)
-    if place.suffix not in (".safetensors", *ARRAY_SUFFIXES):
+    if place.suffix not in READABLE:
         msg = f"codes {place}: a code file ends in {_READABLE}, got {place.suffix!r}"
         raise ValueError(msg)
     check_file(place, f"codes {place}")
@@ -167,7 +177,8 @@ def open_codes(
         if isinstance(labels, Path):
             _check_same(own.labels.numpy(), to_labels(read_labels(labels, path), str(labels)), path)
         return CodeFile(own.codes, own.labels.numpy(), str(path), own=own)
-    arrays = read_arrays(place)
+    is_hashes = place.suffix in HASH_SUFFIXES
+    arrays = {"": read_hashes(place).numpy()} if is_hashes else read_arrays(place)
     values = pick_array(arrays, place, name, side, labels=False)
     inside = None if isinstance(labels, Path) else pick_labels(arrays, side)
     if place.suffix in TEXT:
@@ -186,6 +197,8 @@ def open_codes(
             raise ValueError(msg)
     elif inside is not None:
         given = inside
+    elif labels is None and not labelled and not label_path(place).is_file():
+        return _unlabelled(read, place, str(path))
     else:
         beside = label_path(place)
         given = read_labels(beside, path, side) if labels is None else labels.numpy()
@@ -203,6 +216,16 @@ def open_codes(
         torch.from_numpy(np.ascontiguousarray(codes)), rows, str(path), place.name,
         threshold=read.threshold, read_as=read.read_as,
     )  # fmt: skip
+
+
+def _unlabelled(read: ReadCodes, place: Path, name: str) -> CodeFile:
+    """Return codes whose items have no labels."""
+    if read.read_as is not None:
+        warnings.warn(f"codes {name}: {read.read_as}", stacklevel=3)
+    none = np.zeros((len(read.codes), 0), np.uint8)
+    return CodeFile(
+        read.codes, none, name, place.name, threshold=read.threshold, read_as=read.read_as
+    )
 
 
 def read_labels(path: Path, codes: Path, side: Side | None = None) -> NDArray[Any]:
@@ -243,7 +266,13 @@ def label_path(path: Path) -> Path:
             head, _, tail = path.name.rpartition(word)
             names = [path.with_name(f"{head}{label}{tail}") for label in LABEL_WORDS]
             return next((name for name in names if name.is_file()), names[0])
-    return path.with_name(f"{path.stem}_label{path.suffix}")
+    suffix = ".txt" if path.suffix in HASH_SUFFIXES else path.suffix
+    return path.with_name(f"{path.stem}_label{suffix}")
+
+
+def _rows(parts: list[Tensor]) -> bytes:
+    rows = torch.cat(parts, dim=1).tolist()
+    return "".join(" ".join(map(str, row)) + "\n" for row in rows).encode()
 
 
 def _check_same(own: NDArray[Any], given: NDArray[Any], path: Path) -> None:

@@ -11,9 +11,10 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.table import Table
 from torch import Tensor
 
-from lightning_hash.audits.audit import Audit, Wanted
+from lightning_hash.audits.audit import Audit
 from lightning_hash.audits.suite import V1, V1_QUICK
 from lightning_hash.audits.threats import DEFAULT, read_threats
+from lightning_hash.audits.wanted import Wanted
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
 from lightning_hash.commands.given import given_options
@@ -32,7 +33,7 @@ from lightning_hash.reports.audit_card import AuditCard
 from lightning_hash.results.card import ThreatResult
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.escapes import terminal, visible
-from lightning_hash.utils.places import check_inside, check_name, check_no_way_out
+from lightning_hash.utils.places import check_inside, check_name
 from lightning_hash.utils.progress import shows_bars
 from lightning_hash.utils.volume import Volume, volume
 from lightning_hash.utils.whole_file import ready_folder
@@ -102,7 +103,6 @@ def _audit(parser: OneLineParser, options: Any, given: Mapping[str, Any]) -> int
     victim = as_victim(options.model.victim)
     root = Path(options.runs) / name
     check_inside(root, Path(options.runs), "give --runs another folder")
-    check_no_way_out(root)
     ready_folder(root, "run folder", "give another with --runs FOLDER")
     seed_everything(options.seed, verbose=False)
     make_trainer = _trainer_maker(options.accelerator, options.devices)

@@ -38,6 +38,7 @@ UNUSED: Mapping[str, Mapping[str, str]] = {
     },
     "test": {**_TRAINING, **_TEST, **_NO_FIT, **_NO_PREDICT},
     "encode": {**_TRAINING, **_NO_FIT, **_NO_TEST},
+    "robustness": {**_TRAINING, **_NO_FIT, **_NO_TEST},
     "attack": _TRAINING,
 }
 # What a shared perturbation reads, which learns on the training items.

@@ -56,8 +56,8 @@ def verb_help(verb: str) -> str:
     presets = f"Presets of --config: {', '.join(names)}."
     last = f"{_LAST}{_TRUST if entry.trust else ''} {HELP} {presets}"
     parser = ArgumentParser(
-        prog=prog, usage=f"{prog} [options]", description=f"{entry.help}.", epilog=last,
-        add_help=False,
+        prog=prog, usage=" ".join(filter(None, (prog, entry.takes, "[options]"))),
+        description=f"{entry.help}.", epilog=last, add_help=False,
     )  # fmt: skip
     run, add = parser.add_argument_group("run"), _Adder(entry.defaults)
     add(run, "config", "FILE", None, "YAML with options, or the name of a preset; may be repeated")

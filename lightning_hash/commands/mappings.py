@@ -19,6 +19,8 @@ class MappingAction(ActionTypeHint):
         """Take a value, or a part of one by its dotted name."""
         if len(args) == 4 and isinstance(args[3], str):
             args = self._whole(*args)
+            if isinstance(args[1].get(self.dest), dict):
+                args[1][self.dest] = None  # jsonargparse takes a mapping of a class for a namespace
         return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def _whole(self, parser: Any, given: Any, value: Any, typed: str) -> tuple[Any, ...]:

@@ -103,6 +103,8 @@ class _Look:
     def typed(self, given: Given | str) -> None:
         """Look at a word of the command line."""
         if isinstance(given, str):
+            if any(not action.option_strings for action in self.parser._actions):
+                return  # one of the words that the verb takes
             msg = f"{given!r} stands behind no option; {instead_of(given)}"
             raise MistakeError(msg)
         action = given.action
@@ -239,7 +241,7 @@ class _Look:
         if deepest.depth > depth:
             raise deepest
         lists = [m for m in members if own_type(m) is list]
-        inside = lists and classes_of(get_args(lists[0])[0])
+        inside = any(classes_of(each) for kind in lists[:1] for each in get_args(kind)[:1])
         if inside and isinstance(value, yaml.ScalarNode) and not classes:
             self._check(name, lists[0], value, depth)
         if classes and not (lists and isinstance(value, yaml.SequenceNode)):

@@ -26,9 +26,11 @@ class OneLineParser(jsonargparse.ArgumentParser):
 
     Attributes:
         command_line: what a person typed, where :meth:`parse_args` gets something made of it.
+        optional: sections that may be missing.
     """
 
     command_line: Sequence[str] | None = None
+    optional: Sequence[str] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
@@ -45,6 +47,8 @@ class OneLineParser(jsonargparse.ArgumentParser):
             self.exit(2, f"error: {repeated} {said}; give all values behind one {repeated}\n")
         parsed = super().parse_args(args, *more, **kwargs)
         for group in self.groups or ():
+            if group in self.optional and parsed.get(group) is None:
+                continue
             if group in parsed and not isinstance(parsed[group], jsonargparse.Namespace):
                 self.error(f"{group} must be a mapping of options, got {parsed[group]!r}")
         return parsed

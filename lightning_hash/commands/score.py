@@ -14,7 +14,8 @@ from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
 from lightning_hash.codes.foreign import Side, upright
 from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.places import options_named
-from lightning_hash.functional import RankingOptions
+from lightning_hash.functional import RankingOptions, make_ranking
+from lightning_hash.functional.matching import match_curve as find_curve
 from lightning_hash.results.rows import ResultRow
 from lightning_hash.results.tables import metric_label, print_table
 from lightning_hash.utils.label_values import same_columns, to_labels
@@ -78,6 +79,8 @@ def score(
     clean: str | None = None,
     bits: int | None = None,
     threshold: float | None = None,
+    match_at: int | list[int] | None = None,
+    match_curve: str | None = None,
     ranking: RankingOptions = RankingOptions(),
     attack: str = "none",
 ) -> list[ResultRow]:
@@ -85,7 +88,8 @@ def score(
 
     Args:
         query: codes of the queries: ``.safetensors`` of ``encode``, ``.npy``, ``.npz``, ``.mat``,
-            ``.pt``, ``.csv`` or ``.txt``; ``FILE:NAME`` is one of several arrays.
+            ``.pt``, ``.csv`` or ``.txt``, where ``FILE:NAME`` is one of several arrays; or a list
+            of hashes, ``.hex`` or ``.b64``, one a line.
         database: codes of the database.
         query_labels: a file of 0/1 rows or class numbers, for codes that stand alone.
         database_labels: the same for the database.
@@ -94,6 +98,11 @@ def score(
         bits: K, where a row of labels and code could be cut at several places, or bits are packed.
         threshold: above which a value is a bit of +1, for real values; by default 0 where there are
             negative ones, and 0.5 where all are in [0, 1].
+        match_at: the distance T, or several as ``[10,31]``, up to which two codes match in a search
+            for near-duplicates: adds detection rate and false matches at each, recall@1 and exact
+            collisions.
+        match_curve: a ``.csv`` with these rates at every T, or a ``.png`` that draws them beside
+            the rate of false matches of random codes.
         ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
@@ -112,8 +121,13 @@ def score(
         >>> rows[0].metric, rows[0].value
         ('map', 1.0)
     """
-    from lightning_hash.metrics import AttackMetrics  # seconds, which --help need not wait for
+    # Seconds, which --help need not wait for.
+    from lightning_hash.metrics import AttackMetrics
+    from lightning_hash.metrics.matching import matching_metrics
+    from lightning_hash.reports.match_curve import check_curve, write_curve
 
+    if match_curve is not None:
+        check_curve(Path(match_curve))
     files = {
         "query": _open(query, query_labels, bits, threshold, "query"),
         "database": _open(database, database_labels, bits, threshold, "database"),
@@ -132,7 +146,8 @@ def score(
     columns = same_columns(labels)
     _check_widths(columns)
     sent, ranked = (files[side].code_set(columns[places[side]]) for side in ("query", "database"))
-    metrics = AttackMetrics(ranking)
+    thresholds = [match_at] if isinstance(match_at, int) else match_at or []
+    metrics = AttackMetrics(ranking, matching_metrics(thresholds, ranked.bits))
     metrics.set_database(ranked.codes, ranked.labels, ranked.index)
     known = ["database"]
     targets = before = None
@@ -150,6 +165,9 @@ def score(
     metrics.update(sent.codes, sent.labels, sent.index, clean_codes=before, target_labels=targets)
     with watched("ranking"):
         scores = metrics.compute(metrics.names(known))
+    if match_curve is not None:
+        ranking_of = make_ranking(sent.codes, ranked.codes, sent.labels, ranked.labels)
+        write_curve(Path(match_curve), find_curve(ranking_of))
     mappings: dict[str, Any] = {
         "attack": None if attack == "none" else {"name": attack},
         "victim": {

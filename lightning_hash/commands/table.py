@@ -42,6 +42,7 @@ class Verb(NamedTuple):
         options: further options, by name.
         defaults: dotted names of options, and what they are where the user says nothing.
         trust: whether it takes ``--trust``.
+        takes: the words behind the verb that belong to no option, as its help shows them.
     """
 
     help: str
@@ -51,9 +52,11 @@ class Verb(NamedTuple):
     options: Mapping[str, Option] = {}
     defaults: Mapping[str, Any] = {}
     trust: bool = False
+    takes: str = ""
 
 
 _HERE = "lightning_hash.commands"
+_VICTIM = "checkpoints/demo/best.ckpt"
 _MODULES = "lightning_hash.modules"
 _DEMO_DATA = {"data": {"class_path": "lightning_hash.data.SamplePhotos"}}
 _RUNS = Option("folder under which runs are written", "runs")
@@ -141,6 +144,37 @@ _AUDIT = {
     "accelerator": _TRANSFER["accelerator"],
     "devices": _TRANSFER["devices"],
 }  # fmt: skip
+_SEARCH = {
+    "model.victim": Option(
+        "as of attack: a checkpoint of fit, or {source: ..., ...}", _VICTIM, Any
+    ),
+    "codes": Option("the database: a file of codes, of encode or of others", required=True),
+    "top_k": Option("results per image", 10, int),
+    "index": Option(
+        "faiss, packed, or auto: faiss where it is installed; the results are the same", "auto"
+    ),
+    "format": Option("what is printed: table or json", "table"),
+    "picture": Option(
+        "PNG of the images and of what comes back; of two images both", type=str | None
+    ),
+    "data": Option(
+        "the data that the codes are of: its images and class names; its options are --data.OPTION"
+    ),
+    "root": Option("folder that the paths in the codes are relative to", type=str | None),
+    "size": Option(
+        "side of the network's input in pixels, where neither codes nor data say how images are "
+        "read", type=int | None,
+    ),
+    "resize": Option("pixels to resize to before a centre crop of size", type=int | None),
+    "keep_aspect": Option("resize the shorter side", False, bool),
+    "interpolation": Option("bilinear, bicubic or nearest", type=str | None),
+    "labels": Option("file of labels, for codes of others that stand alone", type=str | None),
+    "threshold": Option(
+        "above which a value of codes of others is a bit of +1, for real values",
+        type=float | None,
+    ),
+    "accelerator": _TRANSFER["accelerator"],
+}  # fmt: skip
 VERBS = {
     "demo": Verb(
         "train a victim on photographs of scikit-image, attack it, print one table", f"{_HERE}.demo"
@@ -198,6 +232,16 @@ VERBS = {
         f"{_HERE}.transfer", options=_TRANSFER, trust=True,
     ),
     "score": Verb("compute MAP and t-MAP of codes in files", f"{_HERE}.score"),
+    "search": Verb(
+        "retrieve from a database of codes with images: distances, table, JSON, picture",
+        f"{_HERE}.search", options=_SEARCH, trust=True, takes="IMAGE ...",
+    ),
+    "robustness": Verb(
+        "how far harmless transforms (JPEG, resize, crop, ...) move the codes of a data set",
+        f"{_HERE}.robustness", "run_robustness", f"{_MODULES}.encoder.Encoder", {},
+        {**_DEMO_DATA, "trainer.devices": 1, "trainer.logger": False},
+        trust=True,
+    ),
     "report": Verb("make tables, figures and one page of finished runs", f"{_HERE}.report"),
     "leaderboard": Verb(
         "make one sortable page of the cards of many audited victims", f"{_HERE}.leaderboard"

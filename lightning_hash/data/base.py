@@ -71,6 +71,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
         cached: data sets that stand for splits in training and validation, by the split's name.
         open_set: a second database, of classes that no training item has; ``None`` without.
         open_class_names: one name per label column of the open set, whose labels are its own.
+        relevance: what makes an item relevant to a query, as result rows say it.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -86,6 +87,7 @@ class HashDataModule(pl.LightningDataModule, ABC):
     n_leaked: int | None = None
     open_set: Dataset[Item] | None = None
     open_class_names: Sequence[str] = ()
+    relevance: str = "shares a label"
 
     def __init__(
         self,

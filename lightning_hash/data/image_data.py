@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_hash.data.augment import FlipShift
 from lightning_hash.data.base import OPEN_SET, SPLITS, HashDataModule
 from lightning_hash.data.clips import ClipFiles, ClipReading, Short
+from lightning_hash.data.group_labels import SAME_GROUP, with_group_labels
 from lightning_hash.data.images import ImageFiles, Interpolation, image_transform, real_paths
 from lightning_hash.data.list_sources import one_naming
 from lightning_hash.data.lists import one_hot, read_names
@@ -23,6 +24,7 @@ from lightning_hash.data.validation import SelectedOn
 # Columns from which on class numbers of which most are not used get none.
 COLUMNS = 10_000
 OnBadImage = Literal["error", "skip"]
+RelevantBy = Literal["label", "group"]
 
 
 class ImageDataModule(HashDataModule):
@@ -51,7 +53,9 @@ class ImageDataModule(HashDataModule):
         stride: every which frame of a clip is taken.
         short: what becomes of clips of fewer frames, ``"pad"`` or ``"repeat"``.
         group: regular expression for paths: items for which its groups match the same were cut from
-            one recording.
+            one recording, or are copies of one image.
+        relevance: ``"label"``, or ``"group"``: relevant to a query are the other items of its
+            group, whatever the labels say, as in a search for near-duplicates.
         size: side of the network's input in pixels.
         resize: pixels to resize to before the centre crop; ``None`` resizes to ``size``.
         keep_aspect: resize the shorter side and keep the aspect ratio.
@@ -93,6 +97,7 @@ class ImageDataModule(HashDataModule):
         stride: int = 1,
         short: Short = "pad",
         group: str | None = None,
+        relevance: RelevantBy = "label",
         size: int = 224,
         resize: int | None = None,
         keep_aspect: bool = False,
@@ -110,6 +115,14 @@ class ImageDataModule(HashDataModule):
         if on_bad_image not in ("error", "skip"):
             msg = f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}"
             raise ValueError(msg)
+        if relevance not in ("label", "group"):
+            msg = f"relevance must be 'label' or 'group', got {relevance!r}"
+            raise ValueError(msg)
+        if relevance == "group":
+            if open_set is not None:
+                msg = f"relevance: group has no open set of other classes, got open_set {open_set}"
+                raise ValueError(msg)
+            self.relevance = SAME_GROUP
         texts = {"train": train, "query": query, "database": database}
         self.choices = {split: parse_choice(split, text) for split, text in texts.items()}
         self.folder, self.strip_prefix = Path(folder), strip_prefix
@@ -162,6 +175,8 @@ class ImageDataModule(HashDataModule):
             tables = {name: table.grouped(self.group) for name, table in tables.items()}
         tables, self.class_names = _with_columns(tables, self.given_names)
         splits = choose(self.choices, tables, self.seed)
+        if self.relevance == SAME_GROUP:
+            splits, self.class_names = with_group_labels(splits)
         if self.open_choice is not None:
             splits[OPEN_SET] = self._open_table(self.open_choice)
         sets = {split: self._files(table) for split, table in splits.items()}

@@ -19,9 +19,10 @@ from lightning_hash.modules.candidates import check_candidates
 from lightning_hash.modules.databases import Databases, TargetDatabase, choose_target_database
 from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.modules.learned import check_training_split, load_learned
-from lightning_hash.modules.preparation import check_strategy, check_targets
+from lightning_hash.modules.preparation import check_strategy
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.modules.surrogates import needs_codes, try_surrogates
+from lightning_hash.modules.target_loader import check_targets
 from lightning_hash.modules.trainer_check import check_attack_trainer
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.versions import version_of
@@ -75,7 +76,7 @@ def run_attack(
         if candidates:
             check_candidates(data, module.recipe, module.evaluation.ranking, target)
         target = "database" if candidates else choose_target_database(target, datamodule)
-        if module.recipe.reference.targeted:
+        if module.recipe.reference.targeted and module.recipe.reference.has_label:
             check_targets(data, module.recipe.targets, target)
         needs_train = module.recipe.reference.needs_train and not module.roles.apart
         databases = find_databases(

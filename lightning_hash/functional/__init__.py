@@ -9,6 +9,7 @@ from lightning_hash.functional.frames import frame_mask, largest_frames
 from lightning_hash.functional.hamming import hamming_distance
 from lightning_hash.functional.label_codes import center_code, mainstay_code, majority_code
 from lightning_hash.functional.labels import pairwise_similarity, shares_label
+from lightning_hash.functional.matching import MatchCurve, match_curve
 from lightning_hash.functional.options import RankingOptions
 from lightning_hash.functional.perceptibility import linf, perceptibility
 from lightning_hash.functional.precision import (
@@ -18,8 +19,10 @@ from lightning_hash.functional.precision import (
     retrieval_curves,
 )
 from lightning_hash.functional.ranking import Measure, RankedChunk, make_ranking, measure
+from lightning_hash.functional.thresholds import random_match_rate
 
 __all__ = [
+    "MatchCurve",
     "Measure",
     "RankedChunk",
     "RankingOptions",
@@ -39,6 +42,7 @@ __all__ = [
     "mainstay_code",
     "majority_code",
     "make_ranking",
+    "match_curve",
     "mean_average_precision",
     "measure",
     "pairwise_similarity",
@@ -46,6 +50,7 @@ __all__ = [
     "precision_at",
     "precision_at_n_curve",
     "precision_recall_curve",
+    "random_match_rate",
     "retrieval_curves",
     "shares_label",
     "sign_code",

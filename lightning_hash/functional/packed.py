@@ -36,10 +36,10 @@ class PackedRanking:
         database_labels: Tensor,
     ) -> None:
         self.size, self.bits = database_codes.shape
-        self.queries = _words(query_codes)
-        self.database = _words(database_codes)
-        self.query_labels = _words(query_labels)
-        self.database_labels = _words(database_labels)
+        self.queries = packed_words(query_codes)
+        self.database = packed_words(database_codes)
+        self.query_labels = packed_words(query_labels)
+        self.database_labels = packed_words(database_labels)
         short = np.uint8 if self.bits < 256 else np.uint16
         self._distance: NDArray[Any] = np.empty(self.size, short)
         self._relevant = np.empty(self.size, bool)
@@ -121,7 +121,7 @@ class PackedRanking:
         return np.concatenate([inside, at])
 
 
-def _words(values: Tensor) -> NDArray[Any]:
+def packed_words(values: Tensor) -> NDArray[Any]:
     """Pack ``(n, C)``, of which 1 is set, into words ``(W, n)`` of 32 bits, or 64 where C > 32."""
     items, width = values.shape
     kind, size = (np.uint32, 4) if width <= 32 else (np.uint64, 8)  # pragma: no mutate

@@ -2,7 +2,11 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
+
+from lightning_hash.losses.hash_centers import CenterRule, check_center_rule, hash_centers
+from lightning_hash.utils.numbers import check_seed
 
 
 class ClassLoss(nn.Module, ABC):
@@ -73,3 +77,61 @@ class ClassLoss(nn.Module, ABC):
                 f"of rows, got {tuple(logits.shape)} and {tuple(labels.shape)}"
             )
             raise ValueError(msg)
+
+
+class CenterLoss(ClassLoss):
+    """Base of losses that draw codes to a fixed centre of each class.
+
+    Args:
+        num_classes: width C of the labels; ``None`` takes it from the data.
+        center_rule: how the centres are chosen (:func:`lightning_hash.losses.hash_centers`).
+        seed: seed of the centres that are drawn.
+
+    Attributes:
+        centers: ``(C, K)`` of -1/+1, after :meth:`build`.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+
+    centers: Tensor
+
+    def __init__(self, num_classes: int | None, center_rule: CenterRule, seed: int) -> None:
+        super().__init__(num_classes)
+        check_center_rule(center_rule)
+        check_seed("seed", seed)
+        self.center_rule: CenterRule = center_rule
+        self.seed = seed
+
+    def make(self, bits: int, num_classes: int) -> None:
+        """Choose the centres."""
+        centers = hash_centers(num_classes, bits, self.seed, self.center_rule)
+        self.register_buffer("centers", centers)
+
+
+def mean_of_labelled(values: Tensor, labels: Tensor) -> Tensor:
+    """Average over the items that have a label; 0 if none has.
+
+    Args:
+        values: ``(B,)`` floating, finite.
+        labels: ``(B, C)`` of 0/1.
+
+    Returns:
+        Scalar.
+    """
+    labelled = (labels > 0).any(dim=1)
+    return (values * labelled).sum() / labelled.sum().clamp(min=1)
+
+
+def label_shares(labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Spread a target of 1 evenly over the labels of each item.
+
+    Args:
+        labels: ``(B, C)`` of 0/1.
+        dtype: floating type of the result.
+
+    Returns:
+        ``(B, C)``; the rows of items without a label are 0.
+    """
+    shares = labels.to(dtype)
+    return shares / shares.sum(dim=1, keepdim=True).clamp(min=1)

@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_hash.losses.classes import ClassLoss
-from lightning_hash.losses.hash_centers import hash_centers
-from lightning_hash.utils.numbers import check_seed, check_weight
+from lightning_hash.losses.classes import CenterLoss, mean_of_labelled
+from lightning_hash.losses.hash_centers import CenterRule
+from lightning_hash.utils.numbers import check_weight
 
 
-class CSQLoss(ClassLoss):
+class CSQLoss(CenterLoss):
     """Central similarity and quantisation (Yuan et al., CVPR 2020, 3.2).
 
     L = L_C + weight L_Q, with h = (tanh(H) + 1) / 2 and c in {0, 1}^K the centre of the item:
@@ -22,6 +22,8 @@ class CSQLoss(ClassLoss):
         num_classes: width C of the labels; ``None`` takes it from the data.
         quantization_weight: lambda_1, not negative; 0.05 in the authors' code.
         seed: seed of the centres that are not Hadamard's, and of the ties.
+        center_rule: how the centres are chosen (:func:`lightning_hash.losses.hash_centers`);
+            ``mdshc`` where there are more than 2 K classes, or K is no power of 2.
 
     Attributes:
         centers: ``(C, K)`` of -1/+1, after :meth:`build`.
@@ -37,21 +39,23 @@ class CSQLoss(ClassLoss):
         tensor(0.1787)
     """
 
-    centers: Tensor
     tie: Tensor
 
     def __init__(
-        self, num_classes: int | None = None, quantization_weight: float = 0.05, seed: int = 0
+        self,
+        num_classes: int | None = None,
+        quantization_weight: float = 0.05,
+        seed: int = 0,
+        center_rule: CenterRule = "csq",
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(num_classes, center_rule, seed)
         check_weight("quantization_weight", quantization_weight)
-        check_seed("seed", seed)
-        self.quantization_weight, self.seed = quantization_weight, seed
+        self.quantization_weight = quantization_weight
 
     def make(self, bits: int, num_classes: int) -> None:
         """Choose the centres."""
+        super().make(bits, num_classes)
         generator = torch.Generator().manual_seed(self.seed)
-        self.register_buffer("centers", hash_centers(num_classes, bits, self.seed))
         self.register_buffer("tie", torch.randint(0, 2, (bits,), generator=generator) * 2.0 - 1)
 
     def center_of(self, labels: Tensor) -> Tensor:
@@ -85,5 +89,4 @@ class CSQLoss(ClassLoss):
         similarity = F.binary_cross_entropy_with_logits(2 * logits, bits, reduction="none")
         quantization = torch.log(torch.cosh(torch.tanh(logits).abs() - 1))
         each = (similarity + self.quantization_weight * quantization).mean(dim=1)
-        labelled = (labels > 0).any(dim=1)
-        return (each * labelled).sum() / labelled.sum().clamp(min=1)
+        return mean_of_labelled(each, labels)

@@ -1,10 +1,9 @@
 """DPSH: maximum likelihood on pairs, and a penalty on what the sign takes away."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from lightning_hash.functional import sign_code
-from lightning_hash.losses.pairs import PairLoss
+from lightning_hash.losses.pairs import PairLoss, pair_likelihood
 from lightning_hash.utils.numbers import check_weight
 
 
@@ -37,7 +36,6 @@ class DPSHLoss(PairLoss):
 
     def of_pairs(self, logits: Tensor, others: Tensor, similar: Tensor) -> Tensor:
         """Compute J over the number of pairs."""
-        theta = logits @ others.T / 2
-        likelihood = (F.softplus(theta) - theta * similar).mean()
+        likelihood = pair_likelihood(logits, others, similar)
         distance = (sign_code(logits) - logits).square().sum(dim=1).mean()
         return likelihood + self.eta / len(others) * distance

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_hash.functional import sign_code
-from lightning_hash.losses.classes import ClassLoss
+from lightning_hash.losses.classes import ClassLoss, label_shares, mean_of_labelled
 from lightning_hash.utils.numbers import check_weight
 
 
@@ -64,8 +64,7 @@ class GreedyHashLoss(ClassLoss):
         codes = sign_code(logits).to(logits.dtype)
         # Adds an exact zero, through which the gradient passes.
         classes = self.classifier(codes + (logits - logits.detach()))
-        counts = labels.sum(dim=1, keepdim=True).to(logits.dtype)
-        target = labels.to(logits.dtype) / counts.clamp(min=1)
-        labelled = (counts > 0).sum().clamp(min=1)
-        entropy = F.cross_entropy(classes, target, reduction="sum") / labelled
-        return entropy + self.penalty_weight * (logits - codes).abs().pow(3).mean()
+        target = label_shares(labels, logits.dtype)
+        entropy = F.cross_entropy(classes, target, reduction="none")
+        penalty = (logits - codes).abs().pow(3).mean()
+        return mean_of_labelled(entropy, labels) + self.penalty_weight * penalty

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_hash.functional import shares_label
@@ -37,18 +38,62 @@ class PairLoss(nn.Module, ABC):
             raise ValueError(msg)
         if other_logits is None or other_labels is None:
             other_logits, other_labels = logits, labels
-        for codes, rows in ((logits, labels), (other_logits, other_labels)):
-            if codes.dim() != 2 or len(codes) != len(rows) or codes.shape[1] != logits.shape[1]:
-                msg = (
-                    "logits (B, K) and labels (B, C) must have one number of rows and one K, got "
-                    f"{tuple(codes.shape)} and {tuple(rows.shape)}"
-                )
-                raise ValueError(msg)
-        return self.of_pairs(logits, other_logits, shares_label(labels, other_labels))
+        check_rows(logits, labels)
+        check_rows(other_logits, other_labels, logits.shape[1])
+        return self.of_pairs(logits, other_logits, self.similarity(labels, other_labels))
+
+    def similarity(self, labels: Tensor, other_labels: Tensor) -> Tensor:
+        """Return what :meth:`of_pairs` hears of each pair's labels: whether one is shared.
+
+        Args:
+            labels: ``(B, C)`` of 0/1.
+            other_labels: ``(M, C)`` of 0/1.
+
+        Returns:
+            bool ``(B, M)``.
+        """
+        return shares_label(labels, other_labels)
 
     @abstractmethod
     def of_pairs(self, logits: Tensor, others: Tensor, similar: Tensor) -> Tensor:
-        """Compute the loss of logits ``(B, K)`` with others ``(M, K)``; similar is bool (B, M)."""
+        """Compute the loss of logits ``(B, K)`` with others ``(M, K)``; similar is (B, M)."""
+
+
+def check_rows(logits: Tensor, labels: Tensor, bits: int | None = None) -> None:
+    """Check the shapes of a batch.
+
+    Args:
+        logits: ``(B, K)``.
+        labels: ``(B, C)``.
+        bits: K, where it is known.
+
+    Raises:
+        ValueError: if they do not fit.
+    """
+    fits = logits.dim() == 2 and len(logits) == len(labels)
+    if not fits or (bits is not None and logits.shape[1] != bits):
+        msg = (
+            "logits (B, K) and labels (B, C) must have one number of rows and one K, got "
+            f"{tuple(logits.shape)} and {tuple(labels.shape)}"
+        )
+        raise ValueError(msg)
+
+
+def pair_likelihood(logits: Tensor, others: Tensor, similar: Tensor) -> Tensor:
+    """Return the negative log likelihood of pairs that DPSH introduced, a mean over the pairs.
+
+    log(1 + exp(Theta_ij)) - s_ij Theta_ij with Theta_ij = u_i u_j / 2, u = H.
+
+    Args:
+        logits: ``(B, K)`` floating.
+        others: ``(M, K)`` floating.
+        similar: bool ``(B, M)``, s.
+
+    Returns:
+        Scalar.
+    """
+    theta = logits @ others.T / 2
+    return (F.softplus(theta) - theta * similar).mean()
 
 
 def balanced_mean(values: Tensor, similar: Tensor) -> Tensor:

@@ -8,6 +8,14 @@ from lightning_hash.metrics.hamming import (
     HammingPrecision,
     TargetedHammingMAP,
 )
+from lightning_hash.metrics.matching import (
+    BitFlipRate,
+    CollisionRate,
+    CollisionSuccess,
+    DetectionRate,
+    FalseMatchRate,
+    RecallAtOne,
+)
 from lightning_hash.metrics.per_query import MeanByIndex, PerQueryMetric
 from lightning_hash.metrics.query_metric import QueryMetric, Score
 from lightning_hash.metrics.ssim import SSIM
@@ -15,7 +23,12 @@ from lightning_hash.metrics.ssim import SSIM
 __all__ = [
     "SSIM",
     "AttackMetrics",
+    "BitFlipRate",
     "CandidateMetric",
+    "CollisionRate",
+    "CollisionSuccess",
+    "DetectionRate",
+    "FalseMatchRate",
     "HammingMAP",
     "HammingMetric",
     "HammingPrecision",
@@ -24,6 +37,7 @@ __all__ = [
     "PerQueryMetric",
     "QueryMetric",
     "RankPercentile",
+    "RecallAtOne",
     "Score",
     "TargetedHammingMAP",
 ]

@@ -136,6 +136,7 @@ class AttackMetrics(MetricCollection):
         clean: Tensor | None = None,
         adversarial: Tensor | None = None,
         lengths: Tensor | None = None,
+        goal: Tensor | None = None,
     ) -> None:
         """Add queries. What is left out is not measured.
 
@@ -149,6 +150,7 @@ class AttackMetrics(MetricCollection):
             clean: ``(B, ...)`` clean inputs in [0, 1].
             adversarial: ``(B, ...)`` what was sent instead, in [0, 1].
             lengths: ``(B,)`` int, the frames of clips.
+            goal: ``(B, K)`` of -1/+1, the code that a targeted attack is to reach.
 
         Raises:
             ValueError: if a value or a shape is wrong.
@@ -156,7 +158,7 @@ class AttackMetrics(MetricCollection):
         columns = {
             "codes": codes, "labels": labels, "clean_codes": clean_codes,
             "target_labels": target_labels, "anchor_codes": anchor_codes, "clean": clean,
-            "adversarial": adversarial, "lengths": lengths,
+            "adversarial": adversarial, "lengths": lengths, "goal": goal,
         }  # fmt: skip
         known = {name: column for name, column in columns.items() if column is not None}
         self._holder("own").update(codes, labels, index)

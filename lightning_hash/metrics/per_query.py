@@ -14,7 +14,7 @@ from lightning_hash.metrics.query_metric import QueryMetric
 # What is known of a query: see AttackMetrics.update.
 QUERY_COLUMNS = (
     "codes", "labels", "index", "clean_codes", "target_labels", "anchor_codes", "clean",
-    "adversarial", "lengths",
+    "adversarial", "lengths", "goal",
 )  # fmt: skip
 
 

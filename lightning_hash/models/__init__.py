@@ -1,6 +1,7 @@
 """Hash models: [0, 1] in, logits H(x) out."""
 
 from lightning_hash.models.backbones import BACKBONES, build_model
+from lightning_hash.models.batch_norm import BatchNormNetwork
 from lightning_hash.models.closed_form import ITQ, LSH, PCA, ClosedForm
 from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.video import VideoNetwork
@@ -10,6 +11,7 @@ __all__ = [
     "ITQ",
     "LSH",
     "PCA",
+    "BatchNormNetwork",
     "ClosedForm",
     "HashNetwork",
     "VideoNetwork",

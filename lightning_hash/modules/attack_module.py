@@ -251,6 +251,7 @@ class AttackModule(pl.LightningModule):
         folder = self.trainer.log_dir  # all processes ask for it together
         self.run_folder = None if folder is None else Path(folder)
         self.evaluation.has_targets = self.roles.load()
+        self.evaluation.has_goal = self.recipe.reference.targeted and not self.roles.apart
         made = [self.recipe.start(queries) for queries in self.batches]
         self.shared = self.data.learns = made[0].shared
         self.perturbations = nn.ModuleList(made[:1] if self.shared else made)

@@ -58,6 +58,7 @@ class Evaluation(nn.Module):
         rows: the rows so far.
         doubts: what keeps these numbers from being believed, one line each; it stands in the rows.
         has_targets: whether every query has a target.
+        has_goal: whether every query has a code of this victim that the attack is to reach.
         makers: the victims that the perturbations are made on.
         elsewhere: whether these are other ones than are scored: the clean queries and the ceiling
             then have rows without ``transfer``.
@@ -79,7 +80,7 @@ class Evaluation(nn.Module):
         self.protocol: dict[str, Any] = {}
         self.rows: list[dict[str, Any]] = []
         self.doubts: list[str] = []
-        self.has_targets = self.has_database = self.elsewhere = self._looked = False
+        self.has_targets = self.has_goal = self.has_database = self.elsewhere = self._looked = False
 
     def attach(
         self,
@@ -184,6 +185,7 @@ class Evaluation(nn.Module):
                 clean=clean,
                 adversarial=adversarial,
                 lengths=queries.lengths,
+                goal=queries.goal[:, part].to(device) if self.has_goal else None,
             )
 
     def take(
@@ -214,6 +216,7 @@ class Evaluation(nn.Module):
         if self.elsewhere and (attack is None or attack["name"] == "anchor"):
             protocol["transfer"] = None
         known = {"database"} if self.has_database else set()
+        known |= {"goal"} if self.has_goal else set()
         if self.has_targets:
             known |= {"target_labels", "anchor_codes"}
             known |= {"target_database"} if self.has_database else set()

@@ -129,7 +129,8 @@ class HashModule(pl.LightningModule):
         if code_bank and not isinstance(self.loss, PairLoss):
             msg = (
                 "code_bank goes with a loss over pairs (PairwiseLoss, HashNetLoss, DPSHLoss, "
-                f"DCHLoss), got {type(self.loss).__name__}"
+                "DCHLoss, DeepVideoLoss, DSHLoss, IDHNLoss, DSDHLoss), got "
+                f"{type(self.loss).__name__}"
             )
             raise ValueError(msg)
         self.code_bank = code_bank
@@ -144,6 +145,13 @@ class HashModule(pl.LightningModule):
         if isinstance(self.network, HashNetwork):
             if pretrained_lr_scale == 0:
                 self.network.freeze()
+            layer = self.network.hash_layer
+            if head is not None and (type(layer) is not nn.Linear or layer.bias is None):
+                msg = (
+                    f"head {type(head).__name__} goes with a linear hash layer that has a bias; "
+                    f"that of {backbone_name(backbone)} is a {type(layer).__name__}"
+                )
+                raise ValueError(msg)
         elif head is not None or pretrained_lr_scale == 0:
             said = "pretrained_lr_scale 0" if head is None else f"head {type(head).__name__}"
             msg = (

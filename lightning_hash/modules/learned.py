@@ -13,7 +13,8 @@ from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.modules.evaluation import Evaluation, check_finite
-from lightning_hash.modules.preparation import CleanPass, TargetLoader
+from lightning_hash.modules.preparation import CleanPass
+from lightning_hash.modules.target_loader import TargetLoader
 
 LEAST = 2  # training items
 PREFIX = "train_"  # of metrics on training items

@@ -39,7 +39,7 @@ def protocol_of(
     return {
         "transfer": None,
         "data": data_settings(data, databases),
-        "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
+        "ranking": {"relevance": data.source.relevance, **dataclasses.asdict(ranking)},
         "run": {
             "kernels": None,
             "queries_at_a_time": None,  # fewer than a batch, once memory ran out

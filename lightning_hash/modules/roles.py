@@ -11,12 +11,7 @@ from lightning_hash.attacks.perturbations import Perturbation
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.data.queries import QueryData
 from lightning_hash.modules.databases import Databases, open_oracle
-from lightning_hash.modules.preparation import (
-    CleanPass,
-    TargetLoader,
-    check_databases,
-    have_targets,
-)
+from lightning_hash.modules.preparation import CleanPass, check_databases
 from lightning_hash.modules.starts import begin_batches
 from lightning_hash.modules.surrogates import (
     SurrogateAttack,
@@ -26,6 +21,7 @@ from lightning_hash.modules.surrogates import (
     seen_by,
     surrogate_settings,
 )
+from lightning_hash.modules.target_loader import TargetLoader, have_targets
 from lightning_hash.modules.victim_pass import Context
 from lightning_hash.utils.settings import settings_of
 from lightning_hash.victims.victim import Victim
@@ -121,12 +117,13 @@ class Roles:
         Returns:
             Whether every query of every process has a target.
         """
-        choice, targeted = self.recipe.targets, self.recipe.reference.targeted
-        self.scored_loader = TargetLoader(self._of_victim, choice, targeted=targeted)
+        choice, reference = self.recipe.targets, self.recipe.reference
+        kind = {"targeted": reference.targeted, "labelled": reference.has_label}
+        self.scored_loader = TargetLoader(self._of_victim, choice, **kind)
         self.loader, self.scored = self.scored_loader, self.scored_loader.load(self.data)
         self.batches = self.scored
         if self.apart:
-            self.loader = TargetLoader(self.databases, choice, targeted=targeted)
+            self.loader = TargetLoader(self.databases, choice, **kind)
             self.batches = seen_by(self.loader, self.scored)
         return have_targets(self.scored)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR
+from torch.optim.lr_scheduler import ExponentialLR, MultiStepLR, OneCycleLR
 
 from lightning_hash.utils.numbers import check_weight
 
@@ -88,3 +88,32 @@ class StepDecay(MultiStepLR):
             raise ValueError(msg)
         milestones = [max(1, round(place * total_steps)) for place in places]
         super().__init__(optimizer, milestones, gamma=gamma)
+
+
+class ExponentialDecay(ExponentialLR):
+    """torch's ExponentialLR in the form ``(optimizer, total_steps)`` that HashModule calls.
+
+    Args:
+        optimizer: every group's learning rate is multiplied.
+        total_steps: steps of the whole training.
+        last: rate of the last step, as a fraction of the first's, in (0, 1].
+
+    Raises:
+        ValueError: if ``last`` is out of its range.
+
+    Example:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        >>> schedule = ExponentialDecay(optimizer, 3, last=0.01)
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> schedule.get_last_lr()
+        [0.01...]
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, last: float = 1e-4) -> None:
+        if not 0 < last <= 1:
+            msg = f"last must be in (0, 1], got {last}"
+            raise ValueError(msg)
+        super().__init__(optimizer, gamma=last ** (1 / max(1, total_steps - 1)))

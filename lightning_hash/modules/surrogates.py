@@ -14,8 +14,9 @@ from lightning_hash.attacks.rules import prepare_rule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.modules.batch_attack import BatchAttack
 from lightning_hash.modules.databases import Databases
-from lightning_hash.modules.preparation import CleanPass, TargetLoader
+from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.protocol import victim_settings
+from lightning_hash.modules.target_loader import TargetLoader
 from lightning_hash.modules.victim_pass import Context, VictimPass
 from lightning_hash.victims.joint import member_bits, victim_names
 from lightning_hash.victims.resolve import as_victim

@@ -22,9 +22,9 @@ from lightning_hash.modules.perturbation_file import (
     read_protocol,
     read_scale,
 )
-from lightning_hash.modules.preparation import TargetLoader, have_targets
 from lightning_hash.modules.protocol import data_settings
 from lightning_hash.modules.score_module import ScoreModule
+from lightning_hash.modules.target_loader import TargetLoader, have_targets
 from lightning_hash.results.settings import differences
 from lightning_hash.utils.foreign_files import check_file
 from lightning_hash.victims.victim import Victim

@@ -44,9 +44,10 @@ class Card:
         suite: version of the suite, such as ``v1``; ``v1-quick`` is its short form.
         victim: as in result rows: ``name``, ``sha256``, ``backbone``, ``bits``, ``loss``, ...
         data: as in result rows: the data set, fingerprints and sizes of its splits.
-        ranking: as in result rows, with ``relevance``: ``labels``, or ``clean`` where a query's own
-            clean results stand for labels.
-        run: ``version``, ``date`` (ISO 8601, UTC), ``seconds``, ``devices``, ``kernels``.
+        ranking: as in result rows, with ``relevance``: ``labels``, ``groups``, or ``clean`` where a
+            query's own clean results stand for labels.
+        run: ``version``, ``date`` (ISO 8601, UTC), ``seconds`` (of the attacks that a killed audit
+            had ended too), ``devices``, ``kernels``.
         input_shape: of one query.
         chance: MAP of a ranking at random.
         threats: the first is the one that the sentence is about.

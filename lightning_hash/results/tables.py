@@ -24,7 +24,11 @@ LABELS = {
     "perceptibility": "perceptibility",
     "linf": "largest change",
     "ssim": "SSIM",
+    "recall_at_1": "recall@1",
+    "collision_rate": "exact collisions",
+    "bit_flip_rate": "bit flips",
 }
+RATES = {"detection": "detection rate", "false_match": "false matches", "collision": "collision"}
 WIDEST = 1000
 SHORT = 16  # letters of a label that a narrow terminal keeps in one line
 
@@ -36,6 +40,9 @@ def metric_label(row: ResultRow) -> str:
         return f"precision@{depth}"
     if row.metric == "in_top_k" and depth is not None:
         return f"in top {depth}"
+    rate, _, at = row.metric.rpartition("_at_")
+    if rate in RATES and at.isdecimal():
+        return f"{RATES[rate]} at {at}"
     return LABELS.get(row.metric, row.metric)
 
 

@@ -31,14 +31,15 @@ def test_the_worst_attack_says_whether_a_gradient_reaches_each_query():
     assert (none.figure, none.failed) == (None, False)
 
 
-@pytest.mark.parametrize(("last", "failed"), [(0.4921, False), (0.4919, True)])
-def test_square_may_find_two_thousandths(last, failed):
-    """The mean over four queries falls by .001975, and by .002025."""
-    gradients = torch.tensor([0.5, 0.0, 0.2, 0.1], dtype=torch.float64)
-    after = torch.tensor([last, 0.0, 0.2, 0.1], dtype=torch.float64)
+@pytest.mark.parametrize(("mean", "failed"), [(0.0026, False), (0.0027, True)])
+def test_square_may_find_two_thousandths_beyond_two_standard_errors(mean, failed):
+    """Gains of m + .0006 and m - .0006, twice each: the standard error is .0006 / sqrt(3)."""
+    gradients = torch.tensor([0.5, 0.4, 0.2, 0.1], dtype=torch.float64)
+    after = gradients - mean - torch.tensor([6, 6, -6, -6], dtype=torch.float64) / 10_000
     lower = believe.black_box_beats_gradients("linf-8", gradients, after)
-    assert lower.figure == pytest.approx((0.5 - last) / 4)
+    assert lower.figure == pytest.approx(mean - 2 * 0.0006 / 3**0.5)
     assert lower.failed == failed
+    assert f"lowers MAP by {mean} (standard error 0.0003)" in lower.said
     higher = believe.black_box_beats_gradients("linf-8", 1 - gradients, 1 - after, targeted=True)
     assert (higher.figure, higher.failed) == (pytest.approx(lower.figure), failed)
     assert "raises t-MAP" in higher.said

@@ -7,9 +7,10 @@ import torch
 
 import lightning_hash
 from lightning_hash.audits import believe
-from lightning_hash.audits.audit import Audit, Wanted
+from lightning_hash.audits.audit import Audit
 from lightning_hash.audits.suite import V1_QUICK
 from lightning_hash.audits.threats import read_threats
+from lightning_hash.audits.wanted import Wanted
 from lightning_hash.victims import Victim
 from tests.audits.test_fakes import CAUGHT, fake
 from tests.helpers import fakes

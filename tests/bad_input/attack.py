@@ -23,6 +23,7 @@ ATTACK = (
     "--model.kernels float32"
 )
 ON = f"{ATTACK} --model.victim {{tmp}}/v.ckpt"
+HASHES = f"{ON} --config attack/dhta --model.reference '{{class_path: KnownHashes, init_args: {{"
 DHTA = f"{ON} --config attack/dhta --model.targets.file"
 SIDE = f"{ON} --model.side candidate --model.objective AnchorCode"
 TEN = "--model.ranking.precision_n 10"
@@ -133,6 +134,8 @@ OTHERS = {
 
 
 def prepare(folder: Path) -> None:
+    (folder / "short.hex").write_text("0f0f\n")
+    (folder / "letter.hex").write_text("zz\n")
     checkpoints(folder / "ckpt", folder / "attack.ckpt")
     checkpoints(folder / "victims", folder / "v.ckpt")
     state_dicts(folder / "states", folder / "v.ckpt")
@@ -161,6 +164,11 @@ def prepare(folder: Path) -> None:
 
 
 CASES: list[Case] = [
+    (f"{HASHES}file: {{tmp}}/absent.hex}}}}'", 1, ("absent.hex does not exist", "a hash a line")),
+    (f"{HASHES}file: {{tmp}}/a.txt}}}}'", 1, ("a list of hashes ends in .hex or .b64",)),
+    (f"{HASHES}file: {{tmp}}/short.hex}}}}'", 1, ("hashes of 16 bits", "of one model")),
+    (f"{HASHES}file: {{tmp}}/letter.hex}}}}'", 1, ("letter.hex:1: 'zz' is no hexadecimal",)),
+    (f"{HASHES}file: {{tmp}}/short.hex, choose: far}}}}'", 1, ("choose must be one of", "far")),
     *((line, 1, (words,)) for line, words in SHARED.items()),
     *((line, 1, (words,)) for line, words in SURROGATES.items()),
     (

@@ -77,9 +77,30 @@ def prepare(folder: Path) -> None:
         "cell": f"1 0 0 {'1' * 200_000} -1\n",
     }.items():
         (folder / f"{name}.txt").write_text(text)
+    for name, lines in {
+        "no.hex": "# none\n\n", "odd.hex": "0f\n0f0\n", "letter.hex": "0f\n0g\n",
+        "ragged.hex": "0f\n0f0f\n", "ascii.hex": "\u00e4f\n", "bad.b64": "AA==\nA*==\n",
+        "nothing.b64": "====\n", "alone.hex": "0f\n" * 20,
+    }.items():  # fmt: skip
+        (folder / name).write_text(lines)
+    (folder / "utf16.hex").write_bytes("0f".encode("utf-16"))
 
 
 CASES: list[Case] = [
+    (f"{A} {{tmp}}/no.hex", 1, ("no.hex holds no hash", "one a line")),
+    (f"{A} {{tmp}}/odd.hex", 1, ("odd.hex:2: '0f0' is no hexadecimal hash", "one a line")),
+    (f"{A} {{tmp}}/letter.hex", 1, ("letter.hex:2: '0g' is no hexadecimal hash",)),
+    (f"{A} {{tmp}}/ascii.hex", 1, ("ascii.hex:1:", "is no hexadecimal hash")),
+    (f"{A} {{tmp}}/ragged.hex", 1, ("ragged.hex:2: 16 bits, the first hash has 8",)),
+    (f"{A} {{tmp}}/bad.b64", 1, ("bad.b64:2: 'A*==' is no base64 hash",)),
+    (f"{A} {{tmp}}/nothing.b64", 1, ("nothing.b64:1:", "'===='")),
+    (f"{A} {{tmp}}/utf16.hex", 1, ("utf16.hex is no UTF-8 text",)),
+    (f"{A} {{tmp}}/alone.hex", 1, ("hold no labels", "alone_label.txt does not exist")),
+    (f"{Q} {D} --match_at 9", 1, ("match_at must be different distances from 0 to 8", "got 9")),
+    (f"{Q} {D} --match_at=-1", 1, ("match_at must be different distances", "got -1")),
+    (f"{Q} {D} --match_at [2,2]", 1, ("match_at must be different distances", "got 2")),
+    (f"{Q} {D} --match_curve {{tmp}}/c.pdf", 1, ("c.pdf: must end in .csv or .png",)),
+    (f"{Q} {D} --match_curve {{tmp}}/absent/c.csv", 1, ("absent does not exist; make it",)),
     (
         f"{Q} --database {{tmp}}/64.safetensors",
         1,

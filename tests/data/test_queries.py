@@ -12,7 +12,7 @@ from lightning_hash.__main__ import main
 from lightning_hash.attacks import TargetChoice
 from lightning_hash.codes.code_files import read_codes
 from lightning_hash.data.queries import QueryData
-from lightning_hash.modules.preparation import check_targets
+from lightning_hash.modules.target_loader import check_targets
 
 VICTIM = ["--trust", "--model.victim={source: tests.victims.test_foreign:make_small}"]
 QUICK = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]

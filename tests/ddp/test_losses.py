@@ -8,7 +8,18 @@ import torch
 import torch.distributed as dist
 
 from lightning_hash.engine.trainer import HashTrainer
-from lightning_hash.losses import GreedyHashLoss, HashNetLoss
+from lightning_hash.losses import (
+    BiHalfLoss,
+    DPNLoss,
+    DSDHLoss,
+    DSHLoss,
+    DTSHLoss,
+    GreedyHashLoss,
+    HashNetLoss,
+    HyP2Loss,
+    IDHNLoss,
+    OrthoHashLoss,
+)
 from lightning_hash.modules import HashModule
 from lightning_hash.utils.trust import trusting
 from tests.conftest import BlobData
@@ -20,10 +31,19 @@ pytestmark = [
 ]
 
 
+def _losses():
+    """Return losses and whether they have a bank."""
+    alone = [
+        GreedyHashLoss(), BiHalfLoss(gamma=0.3), HyP2Loss(), OrthoHashLoss(), DPNLoss(),
+        DTSHLoss(margin=0.0), DSHLoss(), IDHNLoss(), DSDHLoss(eta=1.0),
+    ]  # fmt: skip
+    return [(loss, False) for loss in alone] + [(HashNetLoss(), True), (DSDHLoss(eta=1.0), True)]
+
+
 def _fits(world=1):
-    """Return the weights after nine steps, with a loss of parameters and with a bank."""
+    """Return the weights after nine steps with each loss, and the rows of the bank."""
     found = []
-    for loss, bank in ((GreedyHashLoss(), False), (HashNetLoss(), True)):
+    for loss, bank in _losses():
         pl.seed_everything(0, verbose=False)
         with trusting():
             module = HashModule(
@@ -64,6 +84,7 @@ def test_training_by_two_processes_is_that_of_one_with_the_global_batch():
             if rows is not None:
                 assert rows.shape == (60, 8)  # every process has the rows of both
                 torch.testing.assert_close(rows, expected_rows, rtol=0, atol=1e-3)
-    assert "loss.classifier.weight" in alone[0][0]
+    own = {name for state, _ in alone for name in state if name.startswith("loss.")}
+    assert own == {"loss.classifier.weight", "loss.classifier.bias", "loss.proxies", "loss.centers"}
     for state, _ in alone:
         assert max((state[f"network.{name}"] - start[name]).abs().max() for name in start) > 1e-2

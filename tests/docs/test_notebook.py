@@ -15,7 +15,7 @@ from tests.docs.notebook import NOTEBOOKS, read, run, run_cell
 from tests.docs.pages import ROOT
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-CLOSE = 0.02  # other releases of torch train a victim that is a little different
+CLOSE = 0.06  # other processors and releases of torch train a victim that is a little different
 
 
 def printed(notebook):
@@ -109,8 +109,8 @@ def stored(*texts):
 def test_an_output_that_fell_behind_is_noticed():
     held = stored("MAP 0.912 of 10 queries\n", "{'dhta'}\n")
     assert list(behind(held, held)) == []
-    assert list(behind(held, stored("MAP 0.920 of 10 queries\n", "{'dhta'}\n"))) == []
-    assert len(list(behind(held, stored("MAP 0.950 of 10 queries\n", "{'dhta'}\n")))) == 1
+    assert list(behind(held, stored("MAP 0.960 of 10 queries\n", "{'dhta'}\n"))) == []
+    assert len(list(behind(held, stored("MAP 0.980 of 10 queries\n", "{'dhta'}\n")))) == 1
     assert len(list(behind(held, stored("MAP 0.912 of 11 queries\n", "{'dhta'}\n")))) == 1
     assert len(list(behind(held, stored("MAP 0.912 of 10 queries\n", "{'hag'}\n")))) == 1
     assert len(list(behind(held, stored("MAP 0.912 of 10 queries\n")))) == 1

@@ -76,7 +76,10 @@ def shorten(verb: str, words: list[str]) -> list[str]:
         return [*words, "--data.train=20 per class from all"] if own else words
     if verb == "transfer":
         return [*words, "--accelerator", "cpu"]
-    more, processor = {"fit": FIT, "attack": ATTACK}.get(verb, []), "--trainer.accelerator=cpu"
+    if verb == "search":  # among what a shortened encode has written
+        return [*words, *(SMALL_DATA if "--data" in words else []), "--accelerator=cpu"]
+    short = {"fit": FIT, "attack": ATTACK, "robustness": ["--n_queries=3"]}
+    more, processor = short.get(verb, []), "--trainer.accelerator=cpu"
     if verb == "audit":
         more, processor = AUDIT, "--accelerator=cpu"
     given = {word.partition("=")[0] for word in words}
@@ -125,7 +128,9 @@ def run_command(words: list[str], place: str) -> None:
         assert Path(words[words.index("--output") + 1]).exists(), place
     elif verb in ("report", "leaderboard"):
         assert Path(lines[-1].split(": ")[-1]).exists(), place
-    elif verb in ("fit", "attack", "audit", "transfer"):
+    elif verb == "search":
+        assert "--picture" not in words or Path(lines[-1]).exists(), place
+    elif verb in ("fit", "attack", "audit", "transfer", "robustness"):
         assert Path(lines[-1]).exists(), place
 
 
@@ -397,7 +402,10 @@ def test_the_page_of_the_papers_has_their_numbers_and_ours():
 
 def test_yaml_of_ones_own_lists_sweep_and_victim(tmp_path, monkeypatch):
     blocks = [yaml.safe_load(block.code) for block in BLOCKS if block.language == "yaml"]
-    lists = next(b["data"] for b in blocks if "folder" in b.get("data", {}).get("init_args", {}))
+    own = [b["data"] for b in blocks if "folder" in b.get("data", {}).get("init_args", {})]
+    (lists,) = (each for each in own if each["class_path"].endswith("ListDataModule"))
+    for each in own:
+        getattr(data, each["class_path"])(**each["init_args"])
     module = getattr(data, lists["class_path"])(**lists["init_args"])
     assert module.choices["query"].count == 2100
     sweep = next(block for block in blocks if "dhta" in block.get("runs", {}))

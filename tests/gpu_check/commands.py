@@ -8,12 +8,20 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from lightning_hash.losses import (
+    BiHalfLoss,
     CSQLoss,
     DCHLoss,
     DeepVideoLoss,
+    DPNLoss,
     DPSHLoss,
+    DSDHLoss,
+    DSHLoss,
+    DTSHLoss,
     GreedyHashLoss,
     HashNetLoss,
+    HyP2Loss,
+    IDHNLoss,
+    OrthoHashLoss,
     PairwiseLoss,
 )
 from lightning_hash.modules import AttackModule, HashModule
@@ -24,10 +32,11 @@ from tests.helpers.commands import SMALL_DATA
 LOSSES = {
     each.__name__: each
     for each in (
-        PairwiseLoss, HashNetLoss, DPSHLoss, DCHLoss, DeepVideoLoss, CSQLoss, GreedyHashLoss
+        PairwiseLoss, HashNetLoss, DPSHLoss, DCHLoss, DeepVideoLoss, CSQLoss, GreedyHashLoss,
+        OrthoHashLoss, DPNLoss, HyP2Loss, DTSHLoss, DSHLoss, IDHNLoss, BiHalfLoss, DSDHLoss,
     )
 }  # fmt: skip
-VERBS = ("test", "encode", "transfer", "report")
+VERBS = ("test", "encode", "search", "robustness", "transfer", "report", "audit")
 PRESETS = [path.stem for path in sorted((ROOT / "configs" / "attack").glob("*.yaml"))]
 SMALL = [*SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5"]
 
@@ -96,11 +105,23 @@ def check_verb(verb):
         lines = {
             "test": ["test", *SMALL_DATA, *place.trainer],
             "encode": ["encode", *SMALL_DATA, *place.trainer, "--output=codes.safetensors"],
+            "search": [  # after encode, with images of the attack
+                "search", "--codes=codes.safetensors", "runs/attack/hag/version_0/images",
+                "--accelerator", place.accelerator, "--format=json",
+            ],
+            "robustness": [
+                "robustness", *SMALL_DATA, *place.trainer, "--n_queries=4",
+                "--transforms=[jpeg, flip]",
+            ],
             "transfer": [
                 "transfer", "--perturbations", "runs/attack/hag", "--victims", VICTIM,
                 "--accelerator", place.accelerator,
             ],
             "report": ["report", "runs/attack", "--output", "report"],
+            "audit": [
+                "audit", *SMALL_DATA, "--quick", "--n_queries=6", "--batch_size=4",
+                "--curve", "4/255", "--accelerator", place.accelerator,
+            ],
         }  # fmt: skip
         command(*lines[verb])
         return "ended with 0"

@@ -1,12 +1,21 @@
-"""CSQ and GreedyHash: losses that keep something per class."""
+"""Losses that keep something per class."""
 
 import math
 
 import pytest
 import torch
 
-from lightning_hash.losses import CSQLoss, GreedyHashLoss, hash_centers
+from lightning_hash.losses import (
+    BiHalfLoss,
+    CSQLoss,
+    DPNLoss,
+    GreedyHashLoss,
+    HyP2Loss,
+    OrthoHashLoss,
+    hash_centers,
+)
 from tests.helpers.logits import batch
+from tests.reference import class_losses
 from tests.reference import losses as oracle
 
 
@@ -26,9 +35,37 @@ def greedy(logits, labels, loss):
     return oracle.greedyhash(logits.detach().numpy(), labels.numpy(), weight, 0.3)
 
 
+def orthohash(**options):
+    def reference(logits, labels, loss):
+        centers = loss.centers.numpy()
+        return class_losses.orthohash(logits.detach().numpy(), labels.numpy(), centers, **options)
+
+    return reference
+
+
+def dpn(logits, labels, loss):
+    centers = loss.centers.numpy()
+    return class_losses.dpn(logits.detach().numpy(), labels.numpy(), centers, m=0.7)
+
+
+def hyp2(logits, labels, loss):
+    proxies = loss.proxies.detach().numpy()
+    return class_losses.hyp2(logits.detach().numpy(), labels.numpy(), proxies, -0.2, beta=0.3)
+
+
+def bihalf(logits, labels, loss):
+    weight, bias = (p.detach().numpy() for p in loss.classifier.parameters())
+    return class_losses.bihalf(logits.detach().numpy(), labels.numpy(), weight, bias)
+
+
 CASES = {
     "csq": (lambda: CSQLoss(quantization_weight=0.3), csq),
     "greedyhash": (lambda: GreedyHashLoss(penalty_weight=0.3), greedy),
+    "orthohash": (lambda: OrthoHashLoss(scale=5.0, margin=0.4), orthohash(s=5.0, m=0.4)),
+    "orthohash-arc": (lambda: OrthoHashLoss(margin_type="arc"), orthohash(arc=True)),
+    "dpn": (lambda: DPNLoss(margin=0.7), dpn),
+    "hyp2": (lambda: HyP2Loss(beta=0.3, threshold=-0.2), hyp2),
+    "bihalf": (BiHalfLoss, bihalf),
 }
 both = pytest.mark.parametrize("name", CASES)
 
@@ -56,6 +93,13 @@ def test_no_overflow_and_items_without_a_label(name, size):
         value.backward()
         assert value.isfinite()
         assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["csq", "orthohash", "orthohash-arc", "dpn", "hyp2"])
+def test_gradients(name):
+    loss = built(CASES[name][0](), 4, 3)
+    logits, labels = batch(6, 4, 3)
+    assert torch.autograd.gradcheck(lambda h: loss(h, labels), (logits.requires_grad_(),))
 
 
 def test_csq_gradient_and_that_unlabelled_items_have_none():
@@ -165,6 +209,15 @@ def test_built_once_and_for_one_shape(name):
     [
         (lambda: CSQLoss(quantization_weight=-1), "quantization_weight must not be negative"),
         (lambda: GreedyHashLoss(penalty_weight=-1), "penalty_weight must not be negative"),
+        (lambda: OrthoHashLoss(scale=0), "scale must be positive, got 0"),
+        (lambda: OrthoHashLoss(margin=-0.1), "margin must not be negative"),
+        (lambda: OrthoHashLoss(margin_type="x"), "margin_type must be cosine or arc, got 'x'"),
+        (lambda: DPNLoss(margin=0), "margin must be positive, got 0"),
+        (lambda: HyP2Loss(beta=-1), "beta must not be negative"),
+        (lambda: HyP2Loss(threshold=1.1), r"threshold must be a cosine in \[-1, 1\], got 1.1"),
+        (lambda: HyP2Loss(threshold=-1.1), "threshold must be a cosine"),
+        (lambda: HyP2Loss().build(10, 3), "table of codes of 10 bits has bits"),
+        (lambda: BiHalfLoss(gamma=-1), "gamma must not be negative"),
         (lambda: CSQLoss(num_classes=0).build(4), "num_classes must be at least 1, got 0"),
         (lambda: CSQLoss().build(0, 3), "bits must be at least 1, got 0"),
     ],
@@ -174,7 +227,10 @@ def test_wrong_arguments(act, message):
         act()
 
 
-@pytest.mark.parametrize("loss", [CSQLoss, GreedyHashLoss])
+@pytest.mark.parametrize(
+    "loss",
+    [CSQLoss, GreedyHashLoss, OrthoHashLoss, DPNLoss, BiHalfLoss, lambda: HyP2Loss(threshold=0.1)],
+)
 def test_one_bit_and_one_class_are_enough(loss):
     made = built(loss(), 1, 1)
     assert made(torch.zeros(1, 1).double(), torch.ones(1, 1)).isfinite()

@@ -1,4 +1,4 @@
-"""HashNet, DPSH and DCH: losses over pairs."""
+"""Losses over pairs."""
 
 import math
 
@@ -9,18 +9,27 @@ from lightning_hash.losses import (
     DCHLoss,
     DeepVideoLoss,
     DPSHLoss,
+    DSDHLoss,
+    DSHLoss,
     HashNetLoss,
+    IDHNLoss,
     PairwiseLoss,
     balanced_mean,
 )
 from tests.helpers.logits import batch
 from tests.reference import losses as oracle
+from tests.reference import pair_losses
 
+SOFT = {"beta": 3.0, "gamma": 0.4, "alpha": 0.3}
 CASES = {
     "hashnet": (HashNetLoss(alpha=0.7), lambda *a: oracle.hashnet(*a, alpha=0.7)),
     "dpsh": (DPSHLoss(eta=3.0), lambda *a: oracle.dpsh(*a, eta=3.0)),
     "deep_video": (DeepVideoLoss(2.0, 0.3), lambda *a: oracle.deep_video(*a, rho=2.0, balance=0.3)),
     "dch": (DCHLoss(5.0, 0.4), lambda *a: oracle.dch(*a, gamma=5.0, weight=0.4)),
+    "dsh": (DSHLoss(penalty_weight=0.3), lambda *a: pair_losses.dsh(*a, weight=0.3)),
+    "dsh-margin": (DSHLoss(margin=1.5), lambda *a: pair_losses.dsh(*a, margin=1.5)),
+    "idhn": (IDHNLoss(3.0, 0.4, 0.3), lambda *a: pair_losses.idhn(*a, **SOFT)),
+    "dsdh": (DSDHLoss(2.0, 0.5, 1.5), lambda *a: pair_losses.dsdh(*a, mu=2, nu=0.5, eta=1.5)),
 }
 both = pytest.mark.parametrize("name", CASES)
 CLOSE = {"abs": 1e-6, "rel": 1e-6}

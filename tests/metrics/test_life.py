@@ -15,9 +15,12 @@ from torchmetrics.utilities.exceptions import TorchMetricsUserError
 from lightning_hash.functional import RankingOptions
 from lightning_hash.metrics import (
     AttackMetrics,
+    BitFlipRate,
+    DetectionRate,
     HammingMAP,
     HammingPrecision,
     MeanByIndex,
+    RecallAtOne,
     TargetedHammingMAP,
 )
 from lightning_hash.metrics.per_query import (
@@ -33,6 +36,8 @@ RANKED = {
     "map-stable": lambda **kw: HammingMAP(4, "relevant", "skip", "stable", **kw),
     "t-map": lambda **kw: TargetedHammingMAP(**kw),
     "precision": lambda **kw: HammingPrecision(n=7, **kw),
+    "detection": lambda **kw: DetectionRate(1, **kw),
+    "recall-at-1": RecallAtOne,
 }
 PER_QUERY = {
     "mean": MeanByIndex,
@@ -41,6 +46,7 @@ PER_QUERY = {
     "to-anchor": HammingToAnchor,
     "perceptibility": Perceptibility,
     "linf": Linf,
+    "bit-flips": BitFlipRate,
 }
 KINDS = {**RANKED, **PER_QUERY}
 ranked = pytest.mark.parametrize("kind", RANKED)
@@ -474,5 +480,5 @@ def test_which_way_a_metric_is_better():
     ways = {name: make().higher_is_better for name, make in PER_QUERY.items()}
     assert ways == {
         "mean": None, "max": None, "to-clean": True, "to-anchor": False,
-        "perceptibility": False, "linf": False,
+        "perceptibility": False, "linf": False, "bit-flips": True,
     }  # fmt: skip

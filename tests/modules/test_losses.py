@@ -11,12 +11,20 @@ from torch.optim import SGD, Adam
 
 from lightning_hash.functional import RankingOptions
 from lightning_hash.losses import (
+    BiHalfLoss,
     CSQLoss,
     DCHLoss,
     DeepVideoLoss,
+    DPNLoss,
     DPSHLoss,
+    DSDHLoss,
+    DSHLoss,
+    DTSHLoss,
     GreedyHashLoss,
     HashNetLoss,
+    HyP2Loss,
+    IDHNLoss,
+    OrthoHashLoss,
     PairwiseLoss,
 )
 from lightning_hash.modules import HashModule
@@ -26,10 +34,13 @@ from tests.helpers.training import module, trainer
 LOSSES = {
     "pairwise": PairwiseLoss, "hashnet": HashNetLoss, "dpsh": DPSHLoss, "dch": DCHLoss,
     "deep_video": DeepVideoLoss, "csq": CSQLoss, "greedyhash": GreedyHashLoss,
+    "orthohash": OrthoHashLoss, "dpn": DPNLoss, "hyp2": HyP2Loss, "dtsh": DTSHLoss, "dsh": DSHLoss,
+    "idhn": IDHNLoss, "bihalf": BiHalfLoss, "dsdh": DSDHLoss,
 }  # fmt: skip
 SETTINGS = {
     **{name: {"loss": make} for name, make in LOSSES.items()},
     "bank": {"loss": HashNetLoss, "code_bank": True},
+    "dsdh-bank": {"loss": DSDHLoss, "code_bank": True},
 }
 
 
@@ -55,7 +66,7 @@ class SaveAt(Callback):
             trainer.save_checkpoint(self.path)
 
 
-@pytest.mark.parametrize("name", ["hashnet", "greedyhash", "bank"])
+@pytest.mark.parametrize("name", ["hashnet", "greedyhash", "bank", "hyp2", "dsdh-bank"])
 def test_resumed_training_repeats(name, tmp_path, blobs):
     def fit(seed, **options):
         torch.manual_seed(seed)
@@ -68,7 +79,7 @@ def test_resumed_training_repeats(name, tmp_path, blobs):
     whole, resumed = fit(0), fit(123, ckpt_path=tmp_path / "half.ckpt")
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=0)
-    if name == "bank":
+    if name.endswith("bank"):
         assert torch.equal(resumed._bank.rows()[0], whole._bank.rows()[0])
 
 

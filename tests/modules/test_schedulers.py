@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_hash.modules import OneCycle, StepDecay
+from lightning_hash.modules import ExponentialDecay, OneCycle, StepDecay
 
 
 def rates(schedule, steps, *, lr=1.0, scale=0.1):
@@ -28,6 +28,17 @@ OFFICIAL = {  # steps of the training, its epochs, (starts, gamma), the authors'
     "csq": (90 * 157, 90, ([f"{n}/9" for n in range(1, 9)], 0.7), lambda e: 0.7 ** (e // 10)),
     # DPSH's AdjustLearningRate: 0.1 ** (epoch // 50), set when that epoch has ended, 150 epochs.
     "dpsh": (150 * 40, 150, (["51/150", "101/150"], 0.1), lambda e: 0.1 ** (max(0, e - 1) // 50)),
+    # HyP2's StepLR: step_size=10, gamma=0.5, 100 epochs.
+    "hyp2": (100 * 40, 100, ([f"{n}/10" for n in range(1, 10)], 0.5), lambda e: 0.5 ** (e // 10)),
+    # IDHN's exponential_decay, staircase: 0.5 ** (step // 500), 3,125 steps.
+    "idhn": (3125, 3125, ([f"{4 * n}/25" for n in range(1, 7)], 0.5), lambda i: 0.5 ** (i // 500)),
+    # DSH's solver: multistep at 60,000 and 65,000 of 70,000.
+    "dsh": (
+        70_000,
+        70_000,
+        (["60/70", "65/70"], 0.1),
+        lambda i: 0.1 ** sum(i >= step for step in (60_000, 65_000)),
+    ),
 }
 
 
@@ -86,3 +97,20 @@ def test_a_peak_of_its_own_keeps_the_fractions_of_the_groups():
     found = rates(lambda optimizer: OneCycle(optimizer, 100, max_lr=2.0), 100, lr=0.5)
     assert max(high for _, high in found) == pytest.approx(2.0, rel=1e-3)
     assert max(low for low, _ in found) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_exponential_decay_is_the_authors_logspace():
+    """DSDH.m: logspace(-2, -6, 150), a rate an epoch; here one a step."""
+    found = rates(lambda optimizer: ExponentialDecay(optimizer, 150, last=1e-4), 150, lr=1e-2)
+    expected = torch.logspace(-2, -6, 150, dtype=torch.float64)
+    assert [high for _, high in found] == pytest.approx(expected.tolist())
+    assert [low for low, _ in found] == pytest.approx((0.1 * expected).tolist())
+    ends = rates(lambda optimizer: ExponentialDecay(optimizer, 8), 8)
+    assert (ends[0][1], ends[-1][1]) == pytest.approx((1.0, 1e-4))
+    assert rates(lambda optimizer: ExponentialDecay(optimizer, 1), 1)[0][1] == 1.0
+
+
+@pytest.mark.parametrize("last", [0.0, -1.0, 1.5])
+def test_wrong_ends(last):
+    with pytest.raises(ValueError, match=rf"last must be in \(0, 1\], got {last}"):
+        ExponentialDecay(torch.optim.SGD([torch.zeros(1)], 1.0), 10, last)

@@ -62,7 +62,7 @@ def test_the_metadata_are_complete(built):
     assert said["Description-Content-Type"] == "text/markdown"
     assert said["Requires-Python"] == ">=3.11"
     assert set(said.get_all("Provides-Extra")) == {
-        "video", "perceptual", "timm", "open-clip", "dev", "docs"
+        "video", "perceptual", "faiss", "timm", "open-clip", "dev", "docs"
     }  # fmt: skip
     assert dict(commands) == dict.fromkeys(
         ("lightning_hash", "lightning-hash"), "lightning_hash.__main__:command"

@@ -125,3 +125,35 @@ def precision_at(tied, n, ties):
     every = [stable] if ties == "stable" else list(orders(tied))
     cut = min(n, len(every[0]))
     return sum(Fraction(sum(order[:cut]), cut) for order in every) / len(every)
+
+
+def matches(query, query_labels, database, database_labels, threshold):
+    """Whether a relevant item is within the threshold, and the share of the others that is.
+
+    Facts of a near-duplicate search with PDQ: a match is a distance of at most T. ``None`` where
+    there is no relevant item, or no other.
+    """
+    near = [distance(query, item) <= threshold for item in database]
+    same = [relevant(query_labels, labels) for labels in database_labels]
+    found = any(a and b for a, b in zip(near, same, strict=True)) if any(same) else None
+    others = [a for a, b in zip(near, same, strict=True) if not b]
+    return found, Fraction(sum(others), len(others)) if others else None
+
+
+def first_is_relevant(query, query_labels, database, database_labels):
+    """Expected relevance of the first item over the orders of ties; ``None`` without relevant."""
+    if not any(relevant(query_labels, labels) for labels in database_labels):
+        return None
+    nearest = min(distance(query, item) for item in database)
+    first = [
+        relevant(query_labels, labels)
+        for item, labels in zip(database, database_labels, strict=True)
+        if distance(query, item) == nearest
+    ]
+    return Fraction(sum(first), len(first))
+
+
+def random_matches(bits, threshold):
+    """Share of all pairs of codes within the threshold, by counting every code against one."""
+    codes = itertools.product((-1, 1), repeat=bits)
+    return Fraction(sum(distance(c, (1,) * bits) <= threshold for c in codes), 2**bits)

@@ -1,0 +1,134 @@
+"""Groups in place of labels: the copies of an image are what is relevant to it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_hash.__main__ import main
+from lightning_hash.data.folder_data import FolderDataModule
+from lightning_hash.data.group_labels import with_group_labels
+from lightning_hash.data.table import Table
+
+PATTERN = r"(\w+)-"
+OPTIONS = {"query": "query", "database": "database", "train": "database", "size": 16}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Queries cat and dog; of the cat there are two copies, of the dog one, of owl and elk two."""
+    names = {
+        "query": ["cat-0", "dog-0"],
+        "database": ["cat-1", "dog-1", "elk-1", "owl-1", "cat-2", "elk-2", "yak-1"],
+    }
+    for split, own in names.items():
+        (tmp_path / split).mkdir()
+        for name in own:
+            seed = ["cat", "dog", "elk", "owl", "yak"].index(name[:3])
+            pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / split / f"{name}.png")
+    return tmp_path
+
+
+def test_labels_are_the_groups_of_two_or_more(photos):
+    data = FolderDataModule(str(photos), group=PATTERN, relevance="group", **OPTIONS)
+    data.setup("predict")
+    assert data.class_names == ["cat", "dog", "elk"]  # owl and yak are alone
+    assert data.labels_of("query").tolist() == [[1, 0, 0], [0, 1, 0]]
+    of = dict(zip(data.paths_of("database"), data.labels_of("database").tolist(), strict=True))
+    assert of == {
+        "database/cat-1.png": [1, 0, 0], "database/cat-2.png": [1, 0, 0],
+        "database/dog-1.png": [0, 1, 0], "database/elk-1.png": [0, 0, 1],
+        "database/elk-2.png": [0, 0, 1], "database/owl-1.png": [0, 0, 0],
+        "database/yak-1.png": [0, 0, 0],
+    }  # fmt: skip
+    assert data.relevance == "same group"
+
+
+def test_an_item_of_two_splits_is_one():
+    """A query that is in the database too is no copy of itself."""
+
+    def table(*names):
+        paths = [f"{name}.png" for name in names]
+        return Table(paths, np.zeros((len(paths), 0), np.uint8), "x").grouped(PATTERN)
+
+    query, database = table("cat-0", "dog-0"), table("cat-0", "dog-0", "dog-1")
+    done, names = with_group_labels({"query": query, "database": database})
+    assert names == ["dog"]
+    assert done["query"].labels.tolist() == [[0], [1]]
+    assert done["database"].labels.tolist() == [[0], [1], [1]]
+
+
+def test_classes_do_not_count(photos):
+    """Of one class folder, and of two groups: not relevant."""
+    for split in ("query", "database"):
+        (photos / split / "animals").mkdir()
+        for path in (photos / split).glob("*.png"):
+            path.rename(photos / split / "animals" / path.name)
+    labelled, grouped = (
+        FolderDataModule(str(photos), group=PATTERN, relevance=by, **OPTIONS)
+        for by in ("label", "group")
+    )
+    for data in (labelled, grouped):
+        data.setup("predict")
+    assert labelled.class_names == ["animals"]
+    assert grouped.class_names == ["cat", "dog", "elk"]
+    assert labelled.fingerprints() != grouped.fingerprints()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"relevance": "copy", "group": PATTERN}, "relevance must be 'label' or 'group', got 'cop"),
+        ({"relevance": "group"}, "needs the group of each item of train; give group, a regular"),
+        ({"relevance": "group", "group": r".*"}, "each of the 9 groups has one item alone"),
+        ({"relevance": "group", "group": r"(\d)x"}, "does not match"),
+        ({"relevance": "group", "group": PATTERN, "open_set": "all"}, "no open set of other class"),
+    ],
+)
+def test_wrong_options(photos, options, message):
+    with pytest.raises(ValueError, match=message):
+        FolderDataModule(str(photos), **options, **OPTIONS).setup("predict")
+
+
+HASH = """
+def mean_hash(images):
+    grey = images.mean(axis=3).reshape(len(images), 4, 4, 4, 4).mean(axis=(2, 4)).reshape(-1, 16)
+    return grey > grey.mean(axis=1, keepdims=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_hash_without_labels_from_folder_to_score(photos, monkeypatch, capsys):
+    """Copies are equal here, so that each is found at distance 0, and nothing else is."""
+    monkeypatch.chdir(photos)
+    monkeypatch.syspath_prepend(photos)
+    (photos / "mean.py").write_text(HASH)
+    data = [f"--data.{name}={value}" for name, value in OPTIONS.items()]
+    common = [
+        "--trust", "--data=FolderDataModule", f"--data.folder={photos}", *data,
+        f"--data.group={PATTERN}", "--data.relevance=group", "--trainer.accelerator=cpu",
+        "--model.victim={source: 'mean:mean_hash', output: codes}",
+    ]  # fmt: skip
+    for split in ("query", "database"):
+        line = ["encode", *common, f"--split={split}", f"--output={split}.safetensors"]
+        assert main(line) == 0
+    capsys.readouterr()
+    line = ["score", "--query=query.safetensors", "--database=database.safetensors"]
+    assert main([*line, "--match_at=0", "--json"]) == 0
+    rows = {row["metric"]: row["value"] for row in json.loads(capsys.readouterr().out)}
+    assert (rows["map"], rows["detection_at_0"], rows["recall_at_1"]) == (1, 1, 1)
+    assert (rows["false_match_at_0"], rows["collision_rate"]) == (0, 0)
+    attack = [
+        "attack", *common, "--config=attack/square.yaml", "--trainer.max_epochs=3",
+        "--model.metrics+=DetectionRate", "--model.metrics.threshold=0",
+        "--model.metrics+=BitFlipRate", "--name=square", "--model.oracle.shows=codes",
+    ]  # fmt: skip
+    assert main(attack) == 0
+    (file,) = (photos / "runs" / "attack" / "square").glob("version_*/results.json")
+    found = json.loads(file.read_text())
+    assert {row["ranking"]["relevance"] for row in found} == {"same group"}
+    clean = {r["metric"]: r["value"] for r in found if r["attack"] is None}
+    assert clean["detection_at_0"] == 1.0
+    assert "bit_flip_rate" in {row["metric"] for row in found}
