@@ -14,7 +14,7 @@ from lightning_hash.modules import HashModule
 from lightning_hash.results.rows import read_results
 from lightning_hash.victims import load_victim
 from tests.helpers.commands import SMALL_ATTACK, SMALL_DATA
-from tests.helpers.training import TINY, module
+from tests.helpers.training import module
 
 QUIET = ["--trainer.accelerator=cpu", "--trainer.logger=false"]
 FIT = ["fit", *SMALL_DATA, *QUIET]
@@ -99,7 +99,10 @@ def test_a_head_and_a_frozen_backbone_need_a_hash_layer_that_is_known():
         module(head=LSH())
     with pytest.raises(ValueError, match="pretrained_lr_scale 0 goes with a named backbone"):
         module(pretrained_lr_scale=0.0)
-    assert TINY["init_args"] == {"bits": 8}
+    normed = {"class_path": "lightning_hash.models.BatchNormNetwork",
+              "init_args": {"features": "convnet"}}  # fmt: skip
+    with pytest.raises(ValueError, match=r"head PCA goes with a linear hash layer .* Normalized"):
+        HashModule(normed, head=PCA())
 
 
 def test_settings_of_a_training_name_the_head():

@@ -34,7 +34,10 @@ class BatchNormNetwork(HashNetwork):
     def __init__(self, bits: int, features: str = "alexnet", weights: str | None = None) -> None:
         base = build_model(features, bits, weights)
         hash_layer = NormalizedLinear(base.hash_layer.in_features, bits)
-        super().__init__(f"{features}-bn", base.extractor, hash_layer, pretrained=base.pretrained)
+        mean, std = tuple(base.mean.tolist()), tuple(base.std.tolist())
+        super().__init__(
+            f"{features}-bn", base.extractor, hash_layer, mean, std, pretrained=base.pretrained
+        )
 
 
 class NormalizedLinear(nn.Linear):

@@ -57,7 +57,10 @@ class VideoNetwork(HashNetwork):
         extractor = ClipFeatures(image.extractor, image.hash_layer.in_features, hidden)
         hash_layer = nn.Linear(hidden, bits)
         hash_layer.weight.data.mul_(8)  # as convnet's: the LSTM's state is small
-        super().__init__(f"{frames}-lstm", extractor, hash_layer, pretrained=image.pretrained)
+        mean, std = tuple(image.mean.tolist()), tuple(image.std.tolist())
+        super().__init__(
+            f"{frames}-lstm", extractor, hash_layer, mean, std, pretrained=image.pretrained
+        )
         self.train_frames, self.chunk = train_frames, chunk
         extractor.frames.requires_grad_(train_frames)
         self.train()  # Lightning starts a training in the mode that the model is in

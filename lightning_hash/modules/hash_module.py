@@ -145,6 +145,13 @@ class HashModule(pl.LightningModule):
         if isinstance(self.network, HashNetwork):
             if pretrained_lr_scale == 0:
                 self.network.freeze()
+            layer = self.network.hash_layer
+            if head is not None and (type(layer) is not nn.Linear or layer.bias is None):
+                msg = (
+                    f"head {type(head).__name__} goes with a linear hash layer that has a bias; "
+                    f"that of {backbone_name(backbone)} is a {type(layer).__name__}"
+                )
+                raise ValueError(msg)
         elif head is not None or pretrained_lr_scale == 0:
             said = "pretrained_lr_scale 0" if head is None else f"head {type(head).__name__}"
             msg = (

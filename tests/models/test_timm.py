@@ -1,6 +1,7 @@
 import copy
 import sys
 from collections import Counter
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.nn.functional import interpolate
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_hash.__main__ import main
-from lightning_hash.models import build_model
+from lightning_hash.models import BatchNormNetwork, VideoNetwork, build_model
 from lightning_hash.models.backbones import preprocessing_of
 from lightning_hash.victims import Victim, borrowed, load_foreign, load_victim
 from tests.helpers.commands import SMALL_DATA
@@ -59,6 +60,13 @@ def test_preprocessing_is_that_of_the_name_and_tag(backbone, expected, timm):
         network = build_model(backbone, 8)
         assert network.preprocessing == expected
         assert network.mean.tolist() == [0.5] * 3
+
+
+@pytest.mark.parametrize("kind", [BatchNormNetwork, partial(VideoNetwork, hidden=4)])
+def test_networks_that_take_its_features_normalise_as_it_does(kind, timm):
+    name = "features" if kind is BatchNormNetwork else "frames"
+    network = kind(8, **{name: RESNET})
+    assert network.mean.tolist() == network.std.tolist() == [0.5] * 3
 
 
 def test_other_backbones_say_nothing_of_their_inputs():
