@@ -66,8 +66,7 @@ class DTSHLoss(nn.Module):
         margin = logits.shape[1] / 2 if self.margin is None else self.margin
         theta, similar = logits @ logits.T / 2, shares_label(labels, labels)
         itself = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-        # triplet[q, p, n]; of an item without a label everybody is a stranger, itself too.
-        triplet = (similar & ~itself)[:, :, None] & (~similar & ~itself)[:, None, :]
+        triplet = (similar & ~itself)[:, :, None] & ~similar[:, None, :]  # [q, p, n]
         cost = F.softplus(margin - (theta[:, :, None] - theta[:, None, :])) * triplet
         counts = triplet.sum(dim=(1, 2))
         each = cost.sum(dim=(1, 2)) / counts.clamp(min=1)
