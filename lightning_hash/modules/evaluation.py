@@ -174,6 +174,8 @@ class Evaluation(nn.Module):
             adversarial: ``(B, ...)`` the inputs that the codes belong to.
         """
         targets, device = queries.targets, codes.device
+        # Training items, on which a shared perturbation learns, have none.
+        goal = getattr(queries, "goal", None) if self.has_goal else None
         for score, part in self._scored:
             score.update(
                 codes[:, part],
@@ -185,7 +187,7 @@ class Evaluation(nn.Module):
                 clean=clean,
                 adversarial=adversarial,
                 lengths=queries.lengths,
-                goal=queries.goal[:, part].to(device) if self.has_goal else None,
+                goal=None if goal is None else goal[:, part].to(device),
             )
 
     def take(
@@ -216,7 +218,7 @@ class Evaluation(nn.Module):
         if self.elsewhere and (attack is None or attack["name"] == "anchor"):
             protocol["transfer"] = None
         known = {"database"} if self.has_database else set()
-        known |= {"goal"} if self.has_goal else set()
+        known |= {"goal"} if self.has_goal and not prefix else set()
         if self.has_targets:
             known |= {"target_labels", "anchor_codes"}
             known |= {"target_database"} if self.has_database else set()

@@ -197,6 +197,7 @@ DEFAULTS = {
     "attacks.inputs.DiverseInputs": {"probability": 0.5, "smallest": 0.9, "seed": 0},
     "attacks.item_codes.LabelItems": {"targeted": False},
     "attacks.item_codes.RankedItems": {"positives": 75, "negatives": 300, "seed": 0},
+    "attacks.known_hashes.KnownHashes": {"seed": 0},
     "attacks.objectives.candidate.CandidateAttack": {"targeted": True, "queries": 10, "seed": 0},
     "attacks.objectives.centers.CgAT": {"targeted": False},
     "attacks.objectives.centers.SAAT": {"targeted": False},

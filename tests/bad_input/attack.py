@@ -168,7 +168,11 @@ CASES: list[Case] = [
     (f"{HASHES}file: {{tmp}}/a.txt}}}}'", 1, ("a list of hashes ends in .hex or .b64",)),
     (f"{HASHES}file: {{tmp}}/short.hex}}}}'", 1, ("hashes of 16 bits", "of one model")),
     (f"{HASHES}file: {{tmp}}/letter.hex}}}}'", 1, ("letter.hex:1: 'zz' is no hexadecimal",)),
-    (f"{HASHES}file: {{tmp}}/short.hex, choose: far}}}}'", 1, ("choose must be one of", "far")),
+    (
+        f"{HASHES}file: {{tmp}}/short.hex, choose: far}}}}'",
+        2,
+        ("there is no 'far'", "nearest, drawn"),
+    ),
     *((line, 1, (words,)) for line, words in SHARED.items()),
     *((line, 1, (words,)) for line, words in SURROGATES.items()),
     (

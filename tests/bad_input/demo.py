@@ -34,7 +34,7 @@ CASES: list[Case] = [
     ("demo --runz x", 2, ("--runz: there is no such option; there are: --runs",)),
     ("demo {tmp}/data.yaml", 2, ("stands behind no option",)),
     ("demo fit", 2, ("'fit' stands behind no option",)),
-    ("demo --seed 3", 2, ("--seed is an option of audit, not of demo",)),
+    ("demo --seed 3", 2, ("--seed is an option of audit and robustness, not of demo",)),
     (
         "demo --name demo",
         2,
