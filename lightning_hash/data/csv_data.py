@@ -38,10 +38,13 @@ class CSVDataModule(ImageDataModule):
         names_column: the one column of label names instead; ``class_names`` gives the label columns
             and their order and is then needed.
         separator: what stands between label names.
+        group_column: the column that names an item's recording, or the image that it is a copy of;
+            it is no label, and stands in place of ``group``.
         options: as in :class:`ImageDataModule`.
 
     Raises:
-        ValueError: if both kinds of label columns are given, or names without ``class_names``.
+        ValueError: if both kinds of label columns are given, names without ``class_names``, or a
+            group twice.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class CSVDataModule(ImageDataModule):
         label_columns: list[str] | None = None,
         names_column: str | None = None,
         separator: str = ";",
+        group_column: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(folder, **options)
@@ -62,7 +66,10 @@ class CSVDataModule(ImageDataModule):
             raise ValueError(msg)
         self.path_column = path_column
         self.label_columns, self.names_column = label_columns, names_column
-        self.separator = separator
+        self.separator, self.group_column = separator, group_column
+        if group_column is not None and self.group is not None:
+            msg = f"group {self.group!r} and group_column {group_column!r} are two ways; give one"
+            raise ValueError(msg)
 
     def read(self, source: str) -> Table:
         """Read the table of a source."""
@@ -79,7 +86,7 @@ class CSVDataModule(ImageDataModule):
             there = sorted(path.name for path in self.folder.glob("*.csv"))
             msg = f"{file} does not exist; there is {', '.join(there) or 'no .csv file'}"
             raise FileNotFoundError(msg)
-        paths, lines, labels = [], [], []
+        paths, lines, labels, groups = [], [], [], []
         content = file.read_bytes()
         try:
             text = content.decode("utf-8-sig")
@@ -102,7 +109,9 @@ class CSVDataModule(ImageDataModule):
                 for row in reader:
                     paths.append(row[self.path_column])
                     lines.append(reader.line_num)
-                    own = self._labels(row, columns, f"{file}:{reader.line_num}")
+                    where = f"{file}:{reader.line_num}"
+                    own = self._labels(row, columns, where)
+                    groups.append(self._group(row, where))
                     labels.append(np.array(own, np.uint8))  # a list is eight times as large
             except csv.Error as error:
                 where = f"{file}:{reader.line_num + 1}"
@@ -118,7 +127,8 @@ class CSVDataModule(ImageDataModule):
             )
             raise ValueError(msg)
         rows = np.array(labels, np.uint8).reshape(len(paths), len(columns))
-        return Table(paths, rows, str(file), np.array(lines), columns)
+        known = groups if self.group_column else None
+        return Table(paths, rows, str(file), np.array(lines), columns, known)
 
     def _columns(
         self,
@@ -131,12 +141,13 @@ class CSVDataModule(ImageDataModule):
         if twice:
             msg = f"{file}:1: column {twice[0]!r} is there twice; a column must have its own name"
             raise ValueError(msg)
+        own = [] if self.group_column is None else [self.group_column]
         if self.names_column is not None:
             columns = list(names or [])
-            wanted = [self.path_column, self.names_column]
+            wanted = [self.path_column, self.names_column, *own]
         else:
             named = [name for name in header if name and not UNNAMED.fullmatch(name)]
-            found = [name for name in named if name != self.path_column]
+            found = [name for name in named if name not in (self.path_column, *own)]
             listed = names if names is not None and {*names} <= {*found} else found
             columns = label_columns or listed
             doubtful = [name for name in found if BOOKKEEPING.fullmatch(name.strip())]
@@ -147,7 +158,7 @@ class CSVDataModule(ImageDataModule):
                     f"[{', '.join(labels)}]"
                 )
                 raise ValueError(msg)
-            wanted = [self.path_column, *columns]
+            wanted = [self.path_column, *columns, *own]
         missing = [column for column in wanted if column not in header]
         if missing and len(header) == 1 and re.search(r"[;\t|]", header[0]):
             msg = f"{file}:1: columns are parted by commas, got {brief(header[0])}"
@@ -158,6 +169,13 @@ class CSVDataModule(ImageDataModule):
             msg = f"{file}:1: no column {missing[0]!r}; there is {shown or 'none'}"
             raise ValueError(msg)
         return columns
+
+    def _group(self, row: dict[str, str], where: str) -> str:
+        group = "" if self.group_column is None else row[self.group_column].strip()
+        if self.group_column is not None and not group:
+            msg = f"{where}: {self.group_column} is empty; name the group, each its own where alone"
+            raise ValueError(msg)
+        return group
 
     def _labels(self, row: dict[str, str], columns: list[str], where: str) -> list[int]:
         if None in row or None in row.values():

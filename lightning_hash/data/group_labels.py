@@ -30,7 +30,7 @@ def with_group_labels(splits: Mapping[str, Table]) -> tuple[dict[str, Table], li
         if table.groups is None:
             msg = (
                 f"relevance: group needs the group of each item of {split}; give group, a regular "
-                "expression for its path"
+                "expression for its path, or group_column of a CSV"
             )
             raise ValueError(msg)
         for path, group in zip(table.paths, table.groups, strict=True):

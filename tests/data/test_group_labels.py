@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from lightning_hash.__main__ import main
+from lightning_hash.data.csv_data import CSVDataModule
 from lightning_hash.data.folder_data import FolderDataModule
 from lightning_hash.data.group_labels import with_group_labels
 from lightning_hash.data.table import Table
@@ -90,6 +91,51 @@ def test_classes_do_not_count(photos):
 def test_wrong_options(photos, options, message):
     with pytest.raises(ValueError, match=message):
         FolderDataModule(str(photos), **options, **OPTIONS).setup("predict")
+
+
+def write_csv(folder, split, rows, header="path,source"):
+    (folder / f"{split}.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def test_a_column_of_groups(photos):
+    """A table without labels; the column is none."""
+    write_csv(photos, "q", ["query/cat-0.png,7", "query/dog-0.png, d"])
+    write_csv(photos, "d", ["database/cat-1.png,7", "database/dog-1.png,d", "database/yak-1.png,y"])
+    options = {"query": "q", "database": "d", "train": "d", "size": 16, "group_column": "source"}
+    data = CSVDataModule(str(photos), relevance="group", **options)
+    data.setup("predict")
+    assert data.class_names == ["7", "d"]
+    assert data.labels_of("query").tolist() == [[1, 0], [0, 1]]
+    assert data.labels_of("database").tolist() == [[1, 0], [0, 1], [0, 0]]
+    with pytest.raises(ValueError, match="are two ways; give one"):
+        CSVDataModule(str(photos), group="x", **options)
+
+
+def test_a_column_of_groups_beside_labels(photos):
+    rows = ["query/cat-0.png,1,a,0", "query/dog-0.png,0,b,1"]
+    write_csv(photos, "q", rows, "path,pet,source,loud")
+    data = CSVDataModule(str(photos), "path", query="q", database="q", train="q", size=16,
+                         group_column="source")  # fmt: skip
+    data.setup("predict")
+    assert data.class_names == ["pet", "loud"]
+    assert data.labels_of("query").tolist() == [[1, 0], [0, 1]]
+    assert data.query_set.table.groups == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["query/cat-0.png,"], r"q.csv:2: source is empty; name the group"),
+        (["query/cat-0.png"], r"q.csv:2: the row must have as many cells"),
+    ],
+)
+def test_wrong_columns_of_groups(rows, message, photos):
+    write_csv(photos, "q", rows)
+    options = {"query": "q", "database": "q", "train": "q"}
+    with pytest.raises(ValueError, match=message):
+        CSVDataModule(str(photos), group_column="source", **options).setup("predict")
+    with pytest.raises(ValueError, match="no column 'origin'"):
+        CSVDataModule(str(photos), group_column="origin", **options).setup("predict")
 
 
 HASH = """
