@@ -20,6 +20,7 @@ from lightning_hash.victims.hub import CARD, CONFIG, HUB, WEIGHTS, check_reposit
 from lightning_hash.victims.victim import load_victim
 
 KEPT = ("kind", "version", "program", "backbone", "bits", "loss", "selected_on")
+OF_BACKBONE = ("architecture", "inputs")  # of timm and open_clip alone
 
 
 def push_to_hub(
@@ -99,6 +100,8 @@ def write_hub_files(
     folder.mkdir(parents=True, exist_ok=True)
     save_file(_apart(state), folder / WEIGHTS, {"format": "pt"})
     entry = {name: content[CHECKPOINT_KEY].get(name) for name in KEPT}
+    own = content[CHECKPOINT_KEY]
+    entry |= {name: own[name] for name in OF_BACKBONE if own.get(name) is not None}
     entry["backbone"] = _without_weights(entry["backbone"])
     config = json.dumps({CHECKPOINT_KEY: entry, "sha256": victim.sha256}, indent=2)
     write_whole(folder / CONFIG, f"{config}\n".encode())

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import lightning_hash
 from lightning_hash.__main__ import main
+from lightning_hash.commands.push import write_hub_files
 from lightning_hash.victims import as_victim, load_foreign, load_victim
 from tests.helpers.commands import SMALL_ATTACK
 from tests.helpers.fake_hub import COMMIT, hub_in, uploads_to
@@ -65,6 +66,24 @@ def test_pushed_and_pulled_it_is_the_same_victim(there, demo_victim):
     assert torch.equal(theirs(images), own(images))
     assert load_foreign(f"{SOURCE}@v1", bits=own.bits).sha256 == own.sha256
     assert as_victim(SOURCE).name == theirs.name
+
+
+def test_what_a_backbone_of_timm_was_trained_on_is_pushed(tmp_path, demo_victim):
+    """Beside the network's name: what it is built of, and the size of its inputs."""
+    content = torch.load(demo_victim, weights_only=True)
+    more = {"architecture": None, "inputs": {"size": 64, "interpolation": "bicubic"}}
+    content["lightning_hash"] |= more
+    torch.save(content, tmp_path / "own.ckpt")
+    write_hub_files(tmp_path / "own.ckpt", tmp_path / "hub", "somebody/small")
+    entry = json.loads((tmp_path / "hub" / "config.json").read_text())["lightning_hash"]
+    assert entry["inputs"] == more["inputs"]
+    assert "architecture" not in entry
+    described = {**more, "architecture": {"architecture": "test_vit"}}
+    content["lightning_hash"] |= described
+    torch.save(content, tmp_path / "own.ckpt")
+    write_hub_files(tmp_path / "own.ckpt", tmp_path / "hub", "somebody/small")
+    entry = json.loads((tmp_path / "hub" / "config.json").read_text())["lightning_hash"]
+    assert entry["architecture"] == described["architecture"]
 
 
 def test_both_files_are_of_one_commit(there):
