@@ -150,6 +150,7 @@ def test_memory_that_runs_out_halves_the_batch(seen, share, kernels):
     found = seen(f"memory {share}, {kernels}")
     # The fastest kernels are another processor's own: with less memory than those of the peak.
     assert found["halved"] >= (0 if kernels == "fastest" else 1)
+    assert (found["halved"] == 0) == (found["at_a_time"] is None)
     assert found["differ"] <= 1e-6
     assert found["left"] == 0
     if found["at_a_time"] is not None:  # parts add up gradients of the whole batch: four queries

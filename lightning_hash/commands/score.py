@@ -102,7 +102,8 @@ def score(
             for near-duplicates: adds detection rate and false matches at each, recall@1 and exact
             collisions.
         match_curve: a ``.csv`` with these rates at every T, or a ``.png`` that draws them beside
-            the rate of false matches of random codes.
+            the rate of false matches of random codes; over the queries that have a relevant item,
+            whatever ``ranking.empty`` says.
         ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
