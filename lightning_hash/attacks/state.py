@@ -21,8 +21,9 @@ class Outcome:
     Attributes:
         tensors: by name: ``index`` (Q,), ``labels`` (Q, C), ``clean_logits``, ``clean_codes``,
             ``codes``, ``codes_8bit`` (Q, K), ``perturbation`` (Q, ...) in the declared space,
-            ``adversarial_8bit`` (Q, ...) uint8; ``length`` (Q,) of clips of several lengths; where
-            surrogates made the perturbations, ``made_codes``, ``made_clean_codes`` and
+            ``adversarial_8bit`` (Q, ...) uint8; ``length`` (Q,) of clips of several lengths;
+            ``size`` (Q, 2), height and width of images of several sizes, behind which there are
+            zeros; where surrogates made the perturbations, ``made_codes``, ``made_clean_codes`` and
             ``made_goal`` (Q, K') of these.
         targets: the targets, where there were any.
     """
@@ -37,6 +38,13 @@ class Outcome:
         names = f"{made}codes", f"{made}clean_codes", goal
         codes, clean, wanted = (self.tensors[name] for name in names)
         return codes, clean, wanted
+
+    def image(self, row: int, images: Tensor) -> Tensor:
+        """Return the image that there is in a row of images ``(Q, C, H, W)``."""
+        if "size" not in self.tensors:
+            return images[row]
+        high, wide = self.tensors["size"][row].tolist()
+        return images[row, :, :high, :wide]
 
     def frames(self, row: int, clips: Tensor) -> Tensor:
         """Return the frames that there are of a row of clips ``(Q, T, ...)``."""
@@ -64,13 +72,43 @@ class Outcome:
             places = {number: place for place, number in enumerate(chosen)}
             index = torch.tensor([places[int(number)] for number in index])
         order = torch.argsort(index)
-        rows = {name: torch.cat([part[name] for part in parts])[order] for name in parts[0]}
+        rows = {name: join_rows([part[name] for part in parts])[order] for name in parts[0]}
         targets = None
         if "target_labels" in rows:
             labels = rows.pop("target_labels")
             targets = Targets(labels, rows.pop("anchor_index"), rows["anchor_codes"])
             rows["target_labels"] = labels
         return cls(rows, targets)
+
+
+def join_rows(parts: Sequence[Tensor]) -> Tensor:
+    """Put rows one behind the other; smaller ones are filled up with zeros, behind what they hold.
+
+    Args:
+        parts: each ``(n, ...)``, of one number of dimensions.
+
+    Example:
+        >>> join_rows([torch.ones(1, 2), torch.ones(1, 3)]).tolist()
+        [[1.0, 1.0, 0.0], [1.0, 1.0, 1.0]]
+    """
+    shapes = {part.shape[1:] for part in parts}
+    if len(shapes) == 1:
+        return torch.cat(list(parts))
+    largest = [max(sides) for sides in zip(*shapes, strict=True)]
+    rows = parts[0].new_zeros(sum(len(part) for part in parts), *largest)
+    start = 0
+    for part in parts:
+        place = slice(start, start + len(part)), *(slice(side) for side in part.shape[1:])
+        rows[place] = part
+        start += len(part)
+    return rows
+
+
+def sizes_of(parts: Sequence[Tensor]) -> Tensor | None:
+    """Return the shape of each row ``(Q, d)`` int64; ``None`` where all have one."""
+    if len({part.shape[1:] for part in parts}) == 1:
+        return None
+    return torch.cat([torch.tensor(part.shape[1:]).expand(len(part), -1) for part in parts])
 
 
 def pack(
@@ -89,32 +127,36 @@ def pack(
         ``index`` (Q,), ``rows`` {name: (Q, ...)} of parameters, questions and optimizer state,
         ``shared`` {name: what all queries share} and ``options`` of the optimizer; ordered by
         index. Optimizer state that a batch has not is 0, as it is before a first step, and
-        ``known`` {name: (Q,) bool} says so. ``None`` on the other ranks.
+        ``known`` {name: (Q,) bool} says so. Rows of several shapes are filled up with zeros, and
+        ``sizes`` {name: (Q, d) int64} are their shapes. ``None`` on the other ranks.
     """
     local = [_packed(*each) for each in zip(batches, perturbations, optimizers, strict=True)]
     gathered = gather_to_zero(local)
     if gathered is None:
         return None
     parts = [part for parts in gathered for part in parts]
-    joined = torch.cat([part["index"] for part in parts])
-    order = torch.argsort(joined)
+    index = torch.cat([part["index"] for part in parts])
+    order = torch.argsort(index)
     examples = {name: rows for part in parts for name, rows in part["rows"].items()}
 
-    def rows_of(part: dict[str, Any], name: str) -> Tensor:
+    def rows_of(name: str) -> list[Tensor]:
         like = examples[name]
-        missing = like.new_zeros(len(part["index"]), *like.shape[1:])
-        found: Tensor = part["rows"].get(name, missing)
-        return found
+        return [
+            part["rows"].get(name, like.new_zeros(len(part["index"]), *like.shape[1:]))
+            for part in parts
+        ]
 
     known = {
         name: torch.cat([torch.full_like(p["index"], name in p["rows"]) for p in parts]).bool()
         for name in examples
     }
     return {
-        "index": joined[order],
-        "rows": {
-            name: torch.cat([rows_of(part, name) for part in parts])[order]
+        "index": index[order],
+        "rows": {name: join_rows(rows_of(name))[order] for name in sorted(examples)},
+        "sizes": {
+            name: sizes[order]
             for name in sorted(examples)
+            if (sizes := sizes_of(rows_of(name))) is not None
         },
         "known": {name: mask[order] for name, mask in known.items() if not mask.all()},
         "shared": {name: value for part in parts for name, value in part["shared"].items()},
@@ -158,8 +200,6 @@ def unpack(
             damaged.
     """
     known: Tensor = packed["index"]
-    if perturbations:
-        _check_rows(packed, perturbations[0])
     parameters, states = [], []
     for queries, perturbation in zip(batches, perturbations, strict=True):
         index = queries.index.cpu()
@@ -171,29 +211,45 @@ def unpack(
                 "was made of other queries (n_queries, seed, data)"
             )
             raise ValueError(msg)
+        _check_rows(packed, perturbation, place)
         unknown = [n for n, mask in packed.get("known", {}).items() if not mask[place].any()]
+        unknown += [] if len(place) else packed.get("sizes", {})
         named = [(n, values) for n, values in packed["rows"].items() if n not in unknown]
-        rows = {name: values[place] for name, values in named}
+        rows = {name: _cut(packed, name, place) for name, values in named}
         queries.asked = rows["asked"].to(queries.asked.device)
         queries.done = rows["done"].to(queries.done.device)
         queries.said = rows["said"].to(queries.done.device) if "said" in rows else None
         # Checkpoints of earlier versions do not say it, and have said their doubts.
         queries.sloped = rows.get("sloped", torch.ones_like(rows["done"])).to(queries.done.device)
-        names = [name for name, _ in perturbation.named_parameters()]
-        parameters.append({name: rows[f"parameter/{name}"] for name in names})
-        state = {number: _state(packed, rows, name) for number, name in enumerate(names)}
-        group = {**packed["options"], "params": list(range(len(names)))}
+        named_own = {name: p.detach() for name, p in perturbation.named_parameters()}
+        parameters.append({n: rows.get(f"parameter/{n}", own) for n, own in named_own.items()})
+        state = {number: _state(packed, rows, name) for number, name in enumerate(named_own)}
+        group = {**packed["options"], "params": list(range(len(named_own)))}
         states.append({"state": {k: v for k, v in state.items() if v}, "param_groups": [group]})
     return parameters, states
 
 
-def _check_rows(packed: dict[str, Any], perturbation: Perturbation) -> None:
+def _cut(packed: dict[str, Any], name: str, place: Tensor) -> Tensor:
+    """Return rows of one shape as they were before they were filled up."""
+    rows: Tensor = packed["rows"][name][place]
+    sizes = packed.get("sizes", {}).get(name)
+    if sizes is None:
+        return rows
+    return rows[(slice(None), *(slice(int(side)) for side in sizes[place[0]]))]
+
+
+def _check_rows(packed: dict[str, Any], perturbation: Perturbation, place: Tensor) -> None:
     """Refuse rows that are not one for each query, or of another shape than a parameter's."""
-    count, rows = len(packed["index"]), packed["rows"]
+    count, rows, sizes = len(packed["index"]), packed["rows"], packed.get("sizes", {})
     wanted: dict[str, tuple[int, ...]] = {"asked": (), "done": ()}
     wanted |= {f"parameter/{n}": tuple(p.shape[1:]) for n, p in perturbation.named_parameters()}
     for name in [*wanted, *rows]:
         found = tuple(rows[name].shape) if name in rows else None
+        if name in sizes and not len(place):
+            continue
+        if found is not None and name in sizes:
+            several = sizes[name][place].unique(dim=0)
+            found = (count, *several[0].tolist()) if len(several) == 1 else None
         shape = (count, *wanted.get(name, (found or ())[1:]))
         if found != shape:
             msg = (

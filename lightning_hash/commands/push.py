@@ -172,6 +172,7 @@ def _card(
         if budget.get("epsilon") is not None:
             said += f", epsilon {format_epsilon(budget['epsilon'], budget.get('space'))}"
         rounded = ", 8-bit" if row.quantized else ""
+        rounded += "" if row.jpeg is None else f" JPEG {row.jpeg}"
         yield f"| {markdown(said)}{rounded} | {markdown(metric_label(row))} | {row.value:.4f} |"
     if settings:
         text = json.dumps(settings, indent=1, default=str).replace("```", "'''")

@@ -138,7 +138,8 @@ def run_transfer(
         datamodule.prepare_data()
         chosen = first.index.tolist() if first.data.get("query_index") else None
         n_queries, seed = first.data["n_query"], first.attack["seed"]
-        data = QueryData(datamodule, n_queries, batch_size, seed, chosen)
+        resolution = first.attack.get("resolution", "input")
+        data = QueryData(datamodule, n_queries, batch_size, seed, chosen, resolution=resolution)
         data.setup("predict")
         target = choose_target_database(first.data["target_database"] or "auto", datamodule)
         databases = find_databases(trainer, victim, datamodule, target)

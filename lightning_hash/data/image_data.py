@@ -20,6 +20,7 @@ from lightning_hash.data.lists import one_hot, read_names
 from lightning_hash.data.splits import Choice, choose, parse_choice
 from lightning_hash.data.table import Table
 from lightning_hash.data.validation import SelectedOn
+from lightning_hash.data.views import ResizeAndCrop
 
 # Columns from which on class numbers of which most are not used get none.
 COLUMNS = 10_000
@@ -207,6 +208,20 @@ class ImageDataModule(HashDataModule):
             ValueError: if there is no such split.
         """
         return cast(ImageFiles, super().dataset(split))
+
+    def originals(self, split: str) -> tuple[ImageFiles, ResizeAndCrop]:
+        """Return the images of a split in their own sizes, and what makes inputs of them.
+
+        Args:
+            split: its name.
+
+        Raises:
+            ValueError: if there is no such split, or items are clips.
+        """
+        if self.reading is not None:
+            msg = f"resolution: original is for images, and the items of {self.name} are clips"
+            raise ValueError(msg)
+        return self.dataset(split).as_saved(), ResizeAndCrop(self.transform)
 
     def input_fingerprints(self, split: str) -> dict[str, str]:
         """Return the transform and a sha256 of the sizes of the files."""

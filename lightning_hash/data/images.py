@@ -18,6 +18,7 @@ from lightning_hash.data.table import Table
 
 READERS = 8
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
+_LEVELS = v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True)
 
 
 def image_transform(
@@ -47,13 +48,9 @@ def image_transform(
     if size < 8 or first < size:
         msg = f"size must be at least 8 and at most resize, got size {size}, resize {resize}"
         raise ValueError(msg)
-    steps = [
-        v2.Resize(first if keep_aspect else (first, first), interpolation_mode(interpolation)),
-        v2.CenterCrop(size),
-        v2.PILToTensor(),
-        v2.ToDtype(torch.float32, scale=True),
-    ]
-    return v2.Compose(steps)
+    sides = first if keep_aspect else (first, first)
+    resize_by = v2.Resize(sides, interpolation_mode(interpolation))
+    return v2.Compose([resize_by, v2.CenterCrop(size), *_LEVELS])
 
 
 def interpolation_mode(interpolation: Interpolation) -> InterpolationMode:
@@ -208,6 +205,10 @@ class ImageFiles(EightBitImages):
             "strip_prefix say where the paths of a list begin"
         )
         return FileNotFoundError(msg)
+
+    def as_saved(self) -> "ImageFiles":
+        """Return the set with images of their own size: neither resized nor cropped."""
+        return ImageFiles(self.table, self.root, v2.Compose(_LEVELS), self.strip_prefix)
 
     def without(self, indices: Sequence[int]) -> "ImageFiles":
         """Return the set without some items; the others are counted anew."""

@@ -1,8 +1,8 @@
 """The queries under attack, and the loaders an attack runs on."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -10,11 +10,14 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch.utils.data import Dataset, Subset, default_collate
 
 from lightning_hash.data.base import HashDataModule, Item, collate_of
+from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.transfer import arrived
+from lightning_hash.data.views import View
 from lightning_hash.utils.array_files import read_index
 from lightning_hash.utils.numbers import check_seed
 
 DRAWN = 100  # queries, where nothing is said about them (DHTA)
+Resolution = Literal["input", "original"]
 
 
 class BatchNumbers:
@@ -62,8 +65,13 @@ class QueryData(pl.LightningDataModule):
             set, or a file of them.
         split: whose items they are: ``"query"``, ``"database"``, or ``"train"``, where what was
             learnt on them is measured.
+        resolution: ``"input"``, as the network takes them, or ``"original"``: image files in their
+            own size, those of one size in a batch, which ``view`` resizes and crops.
 
     Attributes:
+        queries: the queries as the network takes them, a subset of the split; set by ``setup``.
+        items: the whole split as it is attacked; set by ``setup``.
+        view: what the network sees of that; set by ``setup``.
         chosen: the indices of ``query_index``; ``None`` where the queries are drawn.
         learns: whether the training loader is that of the source: a shared perturbation learns on
             its training items.
@@ -82,15 +90,19 @@ class QueryData(pl.LightningDataModule):
         seed: int = 0,
         query_index: list[int] | str | None = None,
         split: str = "query",
+        resolution: Resolution = "input",
     ) -> None:
         super().__init__()
+        if resolution not in get_args(Resolution):
+            msg = f"resolution must be 'input' or 'original', got {resolution!r}"
+            raise ValueError(msg)
         if n_queries is not None and n_queries < 1:
             msg = f"n_queries must be at least 1 or null, got {n_queries}"
             raise ValueError(msg)
         if batch_size < 1:
             msg = f"batch_size must be at least 1, got {batch_size}"
             raise ValueError(msg)
-        self.source, self.split = source, split
+        self.source, self.split, self.resolution = source, split, resolution
         check_seed("seed", seed)
         self.n_queries, self.batch_size, self.seed = n_queries, batch_size, seed
         self.chosen = None if query_index is None else read_index("query_index", query_index)
@@ -109,11 +121,33 @@ class QueryData(pl.LightningDataModule):
         """Take the queries that are chosen, or draw them: all, where there are too few.
 
         Raises:
-            ValueError: if the query set has none of an index that is chosen.
+            ValueError: if the query set has none of an index that is chosen, or its items have no
+                size of their own where they are taken in that.
         """
         if hasattr(self, "queries"):
             return
         self.source.setup("predict")
+        self.queries = self._choose()
+        rows = range(len(self.queries))
+        self.items: Dataset[Item] = self.queries.dataset
+        self.view, self._batches = View(), _chunks(rows, self.batch_size)
+        if self.resolution == "original":
+            if not isinstance(self.source, ImageDataModule):
+                msg = (
+                    "resolution: original takes image files in their own size, and "
+                    f"{self.source.name} has none; give data of image files"
+                )
+                raise ValueError(msg)
+            self.items, self.view = images, _ = self.source.originals(self.split)
+            of_size: dict[tuple[int, int], list[int]] = {}
+            for row, number in enumerate(self.queries.indices):
+                of_size.setdefault(images.picture(number).size, []).append(row)
+            self._batches = [
+                batch for found in of_size.values() for batch in _chunks(found, self.batch_size)
+            ]
+
+    def _choose(self) -> Subset[Item]:
+        """Return the queries, as the network takes them."""
         query_set: Dataset[Item] = self.source.dataset(self.split)
         total = len(query_set)  # type: ignore[arg-type]
         what = "queries" if self.split == "query" else "database items"
@@ -125,15 +159,14 @@ class QueryData(pl.LightningDataModule):
                     "it belongs to"
                 )
                 raise ValueError(msg)
-            self.queries = Subset(query_set, self.chosen)
-            return
+            return Subset(query_set, self.chosen)
         wanted = total if self.n_queries is None else min(self.n_queries, total)
         if self.n_queries is not None and self.n_queries > total and self.split != "train":
             msg = f"n_queries {self.n_queries}: the {self.split} set has {total}, all are taken"
             rank_zero_info(msg)
         generator = torch.Generator().manual_seed(self.seed)
         positions = torch.randperm(total, generator=generator)[:wanted].sort().values
-        self.queries = Subset(query_set, positions.tolist())
+        return Subset(query_set, positions.tolist())
 
     @property
     def fingerprint(self) -> dict[str, str] | None:
@@ -146,7 +179,7 @@ class QueryData(pl.LightningDataModule):
     @property
     def n_batches(self) -> int:
         """Batches over all processes."""
-        return -(-len(self.queries) // self.batch_size)
+        return len(self._batches)
 
     @property
     def local_batches(self) -> range:
@@ -164,14 +197,14 @@ class QueryData(pl.LightningDataModule):
             number: its number over all processes.
 
         Returns:
-            ``[inputs (B, ...), labels (B, C), index (B,)]``, and the ``lengths (B,)`` of clips that
-            have several, without rows beyond the last batch.
+            ``[queries (B, ...), labels (B, C), index (B,)]``, and the ``lengths (B,)`` of clips
+            that have several; of a batch beyond the last B is 0.
         """
-        start = number * self.batch_size
-        stop = min(start + self.batch_size, len(self.queries))
+        rows = self._batches[number] if number < self.n_batches else []
         collate = collate_of(self.queries) or default_collate
-        batch: list[Any] = collate([self.queries[i] for i in range(start, stop) or [0]])
-        return batch if start < stop else [part[:0] for part in batch]
+        indices = [self.queries.indices[row] for row in rows or [0]]
+        batch: list[Any] = collate([self.items[index] for index in indices])
+        return batch if rows else [part[:0] for part in batch]
 
     def train_dataloader(self) -> Any:
         """Return the numbers of this process's batches, or its share of the training items."""
@@ -192,3 +225,7 @@ class QueryData(pl.LightningDataModule):
     def test_dataloader(self) -> BatchNumbers:
         """Return the numbers of this process's batches."""
         return BatchNumbers(self.local_batches)
+
+
+def _chunks(rows: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -19,7 +19,7 @@ from lightning_hash.modules.candidates import check_candidates
 from lightning_hash.modules.databases import Databases, TargetDatabase, choose_target_database
 from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.modules.learned import check_training_split, load_learned
-from lightning_hash.modules.preparation import check_strategy
+from lightning_hash.modules.preparation import check_files, check_strategy
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.modules.surrogates import needs_codes, try_surrogates
 from lightning_hash.modules.target_loader import check_targets
@@ -188,7 +188,7 @@ def _attack(
         module.recipe.budget, module.settings(), iteration=module.done, seconds=module.seconds,
         counts=module.counts(),
         learned=load_learned(data, module.roles.scored_loader, trainer) if learns else None,
-        made=module.roles.maker(),
+        made=module.roles.maker(), jpeg=module.jpeg,
     )  # fmt: skip
     trainer.test(scores, datamodule=data, verbose=False, weights_only=True)
     return scores
@@ -199,8 +199,9 @@ def _queries(trainer: pl.Trainer, module: AttackModule, datamodule: HashDataModu
     check_attack_trainer(trainer)
     datamodule.prepare_data()
     split = "database" if module.side == "candidate" else "query"
-    data = QueryData(datamodule, *module.query_options, split=split)
+    data = QueryData(datamodule, *module.query_options, split, module.resolution)
     data.setup("predict")
+    check_files(module.recipe, data, module.jpeg)
     check_training_split(module.recipe, data)
     check_strategy(trainer, module.recipe, data)
     return data

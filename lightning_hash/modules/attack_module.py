@@ -31,7 +31,7 @@ from lightning_hash.attacks import (
 from lightning_hash.attacks.around import Parts
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.attacks.rules import prepare_rule
-from lightning_hash.data.queries import QueryData
+from lightning_hash.data.queries import QueryData, Resolution
 from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.metrics import QueryMetric
 from lightning_hash.modules.attack_callbacks import (
@@ -107,6 +107,10 @@ class AttackModule(pl.LightningModule):
         n_queries: queries drawn from the query set by ``seed``; ``None`` takes all.
         query_index: which queries, in this order, instead: indices in the query set, or their file.
         batch_size: queries per step.
+        resolution: what is perturbed: the ``"input"`` of the network, or image files in their
+            ``"original"`` size, through the data's resize and crop. The rows of 8 bits are then
+            those of the saved file, read again by Pillow.
+        jpeg: quality, from 1 to 100, of JPEG files that the result is also saved as and scored on.
         evaluate_at: iterations at which the whole score is taken, beside the last one; those beyond
             the last are left out.
         ranking: options of MAP, t-MAP and precision at N.
@@ -170,6 +174,8 @@ class AttackModule(pl.LightningModule):
         name: str | None = None,
         surrogates: Given | None = None,
         start: Start | None = None,
+        resolution: Resolution = "input",
+        jpeg: int | None = None,
     ) -> None:
         super().__init__()
         if any(iteration < 0 for iteration in evaluate_at):
@@ -193,6 +199,11 @@ class AttackModule(pl.LightningModule):
         self.target_database: TargetDatabase = target_database
         self.query_options = (n_queries, batch_size, seed, query_index)
         self.side: Side = side
+        self.resolution: Resolution = resolution
+        if jpeg is not None and not 1 <= jpeg <= 100:
+            msg = f"jpeg must be a quality from 1 to 100, or null, got {jpeg}"
+            raise ValueError(msg)
+        self.jpeg = jpeg
         own = candidate_metrics(side, ranking, targeted=self.recipe.reference.targeted)
         self.evaluation = Evaluation(self.victim, ranking, [*own, *(metrics or ())])
         self.wanted_kernels, self.kernels = read_kernels(kernels), cast(Kernels | None, None)
@@ -233,6 +244,8 @@ class AttackModule(pl.LightningModule):
             more["learned_on"] = learned_on(self.data, self.trainer)
         if self.side != "query":
             more["side"] = self.side
+        if self.resolution != "input":
+            more["resolution"] = self.resolution
         return self.recipe.settings(self.perturbation(0), **more)
 
     def setup(self, stage: str) -> None:
@@ -300,7 +313,7 @@ class AttackModule(pl.LightningModule):
         alpha = self._alpha()
         made_on, wanted = self.roles.made_on, self.wanted_kernels
         self.kernels = self.kernels or choose_kernels(
-            wanted, made_on, self.batches[0], self.recipe, alpha, self.trainer
+            wanted, made_on, self.batches[0], self.recipe, alpha, self.trainer, self.data.view
         )
         self.evaluation.protocol["run"]["kernels"] = str(self.kernels)
         self.runner = self.kernels.of(made_on).to(self.device)
@@ -313,8 +326,8 @@ class AttackModule(pl.LightningModule):
 
     def _on(self, queries: Queries, number: int) -> BatchAttack:
         """Return the attack on a batch whose references are known."""
-        made = self.perturbation(number)
-        victim = VictimPass(self.runner, queries, self.recipe, self.clean.context, made)
+        made, context = self.perturbation(number), self.clean.context
+        victim = VictimPass(self.runner, queries, self.recipe, context, self.data.view, made)
         return BatchAttack(queries, made, victim, self.recipe, self.parts)
 
     def on_train_start(self) -> None:

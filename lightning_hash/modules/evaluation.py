@@ -207,7 +207,7 @@ class Evaluation(nn.Module):
             seconds: time that it had taken.
             only: names of the metrics; all that can be measured by default.
             prefix: put before their names, where the codes are not those of queries.
-            fields: iteration, quantized, queries, queries_finished, n_finished, budget_used,
+            fields: iteration, quantized, jpeg, queries, queries_finished, n_finished, budget_used,
                 warnings.
 
         Returns:
@@ -249,7 +249,7 @@ class Evaluation(nn.Module):
                         "n": found.n,
                         "n_empty": found.n_empty,
                         **{"queries": None, "queries_finished": None, "quantized": False},
-                        **{"n_finished": None},
+                        **{"n_finished": None, "jpeg": None},
                         **{"budget_used": None, "warnings": self.doubts[:] or None, **fields},
                         **protocol,
                         "attack": attack,

@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 from lightning_hash.attacks import Budget, Perturbation, Queries
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.data.queries import QueryData
-from lightning_hash.functional import sign_code
+from lightning_hash.functional import from_8bit, sign_code
 from lightning_hash.modules.evaluation import Evaluation, check_finite
 from lightning_hash.modules.preparation import CleanPass
 from lightning_hash.modules.target_loader import TargetLoader
@@ -136,7 +136,7 @@ class LearnedScore:
             eight_bit = self.budget.round_to_8bit(adversarial, queries.inputs)
             logits = [
                 self.clean.logits(inputs, *queries.lengths_of())
-                for inputs in (adversarial, eight_bit.to(adversarial.dtype) / 255)
+                for inputs in (adversarial, from_8bit(eight_bit, adversarial.dtype))
             ]
             finite = torch.stack([torch.isfinite(each).all(dim=1) for each in logits]).all(dim=0)
             bad.append(queries.index[~finite])

@@ -11,6 +11,7 @@ from lightning_hash.attacks import Known, Queries, Reference, Targets
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.queries import QueryData
+from lightning_hash.data.views import View
 from lightning_hash.models.network import HashNetwork, as_taken
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.victim_pass import Context
@@ -26,13 +27,23 @@ class CleanPass:
         victim: the victim, on its device.
         databases: what the queries are ranked against, where anything is.
         context: the precision's forward context.
+        view: what the victim sees of queries.
     """
 
-    def __init__(self, victim: Victim, databases: Databases | None, context: Context) -> None:
-        self.victim, self.databases, self.context = victim, databases, context
+    def __init__(
+        self, victim: Victim, databases: Databases | None, context: Context, view: View
+    ) -> None:
+        self.victim, self.databases, self.context, self.view = victim, databases, context, view
 
-    def logits(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
-        """Return H(x) ``(B, K)`` of inputs, without gradient, on the kernels that codes come of."""
+    def logits(self, queries: Tensor, *lengths: Tensor) -> Tensor:
+        """Return H(x) ``(B, K)`` of queries, clean or not, on the kernels that codes come of."""
+        return self._of_inputs(self.view(queries), *lengths)
+
+    def clean_logits(self, queries: Queries) -> Tensor:
+        """Return H(x) ``(B, K)`` of a batch as the data set has it."""
+        return self._of_inputs(self.view.of_clean(queries.inputs), *queries.lengths_of())
+
+    def _of_inputs(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         with torch.no_grad(), self.context():
             logits: Tensor = self.victim(inputs, *lengths)
         return logits
@@ -53,7 +64,7 @@ class CleanPass:
         Raises:
             ValueError: if logits are not finite, or the database's codes have another length.
         """
-        logits = self.logits(queries.inputs, *queries.lengths_of())
+        logits = self.clean_logits(queries)
         bad = queries.index[~torch.isfinite(logits).all(dim=1)] if look else queries.index[:0]
         if len(bad):
             msg = (
@@ -125,7 +136,7 @@ class CleanPass:
     @torch.no_grad()
     def _clean_features(self, queries: Queries) -> Tensor:
         """Return the features ``(B, D)`` of clean queries, in parts where memory holds no more."""
-        whole = (queries.inputs, *queries.lengths_of())
+        whole = (self.view.of_clean(queries.inputs), *queries.lengths_of())
 
         def work(size: int) -> Tensor:
             parts = zip(*(torch.split(each, size) for each in whole), strict=True)
@@ -219,6 +230,7 @@ def choose_kernels(
     recipe: Recipe,
     alpha: float,
     trainer: pl.Trainer,
+    view: View,
 ) -> Kernels:
     """Choose what the iterations run on; rank 0 decides for all processes.
 
@@ -229,6 +241,7 @@ def choose_kernels(
         recipe: the parts of the attack.
         alpha: slope of the hash activation in the first iteration.
         trainer: runs the attack. In another precision than float32 ``"auto"`` changes nothing.
+        view: what the victim sees of queries.
 
     Returns:
         The choice.
@@ -266,7 +279,7 @@ def choose_kernels(
         return losses.sum()
 
     decides = trainer.is_global_zero and whole
-    inputs = queries.inputs if decides else None
+    inputs = view(queries.inputs) if decides else None
     return agree_on_kernels(wanted, victim, inputs, loss, queries.lengths_of())
 
 
@@ -288,6 +301,29 @@ def check_strategy(trainer: pl.Trainer, recipe: Recipe, data: QueryData) -> None
             f"strategy {type(trainer.strategy).__name__} averages the gradients of different "
             "queries; attacks by several processes need strategy='query_parallel'"
         )
+        raise ValueError(msg)
+
+
+def check_files(recipe: Recipe, data: QueryData, jpeg: int | None) -> None:
+    """Refuse what does not go with images in their own size, or with JPEG files.
+
+    Args:
+        recipe: the parts of the attack.
+        data: the queries, set up.
+        jpeg: quality of the JPEG files that are scored, where any are.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if data.resolution == "original" and is_shared(recipe, data):
+        msg = (
+            "resolution: original is for perturbations of single images, whose sizes differ, and "
+            "this one is shared by all; leave resolution out, or perturbation"
+        )
+        raise ValueError(msg)
+    shape = tuple(data.queries[0][0].shape)
+    if jpeg is not None and (len(shape) != 3 or shape[0] != 3):
+        msg = f"jpeg: {jpeg} saves colour images (3, H, W), the queries are {shape}; leave it out"
         raise ValueError(msg)
 
 

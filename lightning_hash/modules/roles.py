@@ -134,10 +134,11 @@ class Roles:
             device: where the attack runs.
             context: the precision's forward context.
         """
-        self.clean = self.scoring = CleanPass(self.made_on, self.databases, context)
+        view = self.data.view
+        self.clean = self.scoring = CleanPass(self.made_on, self.databases, context, view)
         self.clean.know_bits(self.data, device)
         if self.apart:
-            self.scoring = CleanPass(self.victim, self._of_victim, context)
+            self.scoring = CleanPass(self.victim, self._of_victim, context, view)
             self.scoring.know_bits(self.data, device)
         open_oracle(self.recipe, self.databases, device, self.made_on.bits)
         for queries, scored in zip(self.batches, self.scored, strict=True):

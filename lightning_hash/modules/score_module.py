@@ -12,6 +12,7 @@ from lightning_hash.attacks import Budget, Perturbation, Queries
 from lightning_hash.attacks.state import Outcome
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.data.queries import QueryData
+from lightning_hash.data.views import after_jpeg
 from lightning_hash.functional import from_8bit, sign_code
 from lightning_hash.modules.attack_callbacks import log_equal
 from lightning_hash.modules.databases import Databases
@@ -47,6 +48,7 @@ class ScoreModule(pl.LightningModule):
             scores beside those of the queries.
         made: what the perturbations were made on and the batches as it knows them, where that is
             not the victim: how far they got there is told beside what the victim makes of them.
+        jpeg: quality of JPEG files, which are scored too where it is given.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ScoreModule(pl.LightningModule):
         scored_only: bool = False,
         learned: Sequence[Queries] | None = None,
         made: tuple[Victim, Sequence[Queries]] | None = None,
+        jpeg: int | None = None,
     ) -> None:
         super().__init__()
         self.victim, self.data, self.databases = victim, data, databases
@@ -73,7 +76,7 @@ class ScoreModule(pl.LightningModule):
         self.evaluation, self.budget, self.attack = evaluation, budget, attack
         self.iteration = int(attack["iterations"]) if iteration is None else iteration
         self.seconds, self.counts, self.scored_only = seconds, counts or {}, scored_only
-        self.learned = learned
+        self.learned, self.jpeg = learned, jpeg
         self.made_on = None if made is None else made[0]
         self.made: Sequence[Queries] = () if made is None else made[1]
         self.columns: list[dict[str, Tensor]] = []
@@ -121,7 +124,8 @@ class ScoreModule(pl.LightningModule):
             ValueError: if they are not those that the attack began with.
         """
         context = self.trainer.precision_plugin.forward_context
-        self.clean = clean = CleanPass(self.victim, self.databases, context)
+        view = self.data.view
+        self.clean = clean = CleanPass(self.victim, self.databases, context, view)
         clean.know_bits(self.data, self.device)
         changed = False
         for queries in self.batches:
@@ -129,7 +133,7 @@ class ScoreModule(pl.LightningModule):
             before = getattr(queries, "clean_logits", None)
             clean.set_clean(queries)
             if before is not None and differ(before, queries.clean_logits):
-                again = clean.logits(queries.inputs, *queries.lengths_of())
+                again = clean.clean_logits(queries)
                 changed |= not differ(again, queries.clean_logits)  # else it is noise
         if any_process(changed):
             msg = (
@@ -142,23 +146,27 @@ class ScoreModule(pl.LightningModule):
         self.columns, self._bad, self._outcome = [], [], None
 
     def test_step(self, batch: int, batch_idx: int) -> None:
-        """Encode what is left after projection, in float and rounded to 8 bits."""
+        """Encode what is left after projection, in float, rounded to 8 bits and saved as JPEG."""
         queries, perturbation = self.batches[batch_idx], self._perturbations()[batch_idx]
         inputs, lengths = queries.inputs, queries.lengths_of()
         perturbation.expect(queries.index, self.iteration)
         adversarial = perturbation(inputs).clamp(0, 1)
-        eight_bit = self.budget.round_to_8bit(adversarial, inputs)
-        logits = self.victim(adversarial, *lengths)
-        logits_8bit = self.victim(from_8bit(eight_bit, inputs.dtype), *lengths)
-        finite = torch.isfinite(logits).all(dim=1) & torch.isfinite(logits_8bit).all(dim=1)
-        self._bad.append(queries.index[~finite])
+        eight_bit, view = self.budget.round_to_8bit(adversarial, inputs), self.data.view
+        logits = {
+            "codes": self.victim(view(adversarial), *lengths),
+            "codes_8bit": self.victim(view.of_files(eight_bit, inputs.dtype), *lengths),
+        }
+        if self.jpeg is not None:
+            saved = view.of_files(after_jpeg(eight_bit, self.jpeg), inputs.dtype)
+            logits["codes_jpeg"] = self.victim(saved, *lengths)
+        finite = [torch.isfinite(each).all(dim=1) for each in logits.values()]
+        self._bad.append(queries.index[~torch.stack(finite).all(dim=0)])
         columns = {
             "index": queries.index,
             "labels": queries.labels,
             "clean_logits": queries.clean_logits,
             "clean_codes": queries.clean_codes,
-            "codes": sign_code(logits),
-            "codes_8bit": sign_code(logits_8bit),
+            **{name: sign_code(each) for name, each in logits.items()},
             "adversarial_8bit": eight_bit,
             "perturbation": perturbation.values(inputs),
         }
@@ -166,10 +174,13 @@ class ScoreModule(pl.LightningModule):
             columns["goal"] = queries.goal
         if self.made_on is not None:
             known = self.made[batch_idx]
-            columns["made_codes"] = sign_code(self.made_on(adversarial, *lengths))
+            columns["made_codes"] = sign_code(self.made_on(view(adversarial), *lengths))
             columns["made_clean_codes"], columns["made_goal"] = known.clean_codes, known.goal
         if queries.lengths is not None:
             columns["length"] = queries.lengths
+        if self.data.resolution == "original":
+            size = torch.tensor(inputs.shape[-2:], device=inputs.device)
+            columns["size"] = size.expand(len(inputs), -1)
         if queries.targets is not None:
             columns["target_labels"] = queries.targets.labels
             columns["anchor_codes"] = queries.targets.anchor_codes
@@ -191,11 +202,14 @@ class ScoreModule(pl.LightningModule):
         said["warnings"] = [*self.evaluation.doubts, *self._doubts(used)] or None
         values = self._take(self.attack, last, **said)
         log_equal(self, {f"final/{name}": value for name, value in values.items()}, last)
-        for queries, columns in zip(self.batches, self.columns, strict=True):
-            eight_bit = from_8bit(columns["adversarial_8bit"])
-            self.evaluation.add(queries, columns["codes_8bit"], queries.inputs, eight_bit)
-        values = self._take(self.attack, last, quantized=True, **said)
-        log_equal(self, {f"final_8bit/{name}": value for name, value in values.items()}, last)
+        for jpeg in [None] if self.jpeg is None else [None, self.jpeg]:
+            name, place = ("8bit", "final_8bit") if jpeg is None else ("jpeg", f"final_jpeg_{jpeg}")
+            for queries, columns in zip(self.batches, self.columns, strict=True):
+                levels = columns["adversarial_8bit"]
+                sent = from_8bit(levels if jpeg is None else after_jpeg(levels, jpeg))
+                self.evaluation.add(queries, columns[f"codes_{name}"], queries.inputs, sent)
+            values = self._take(self.attack, last, quantized=True, jpeg=jpeg, **said)
+            log_equal(self, {f"{place}/{metric}": each for metric, each in values.items()}, last)
         for queries in self.batches:
             self.evaluation.add(queries, queries.clean_codes, None, None)
         self.evaluation.protocol["run"]["draw"] = self.draw

@@ -40,6 +40,13 @@ def begin_batches(
     elif isinstance(recipe.start_at, RunStart):
         given = read_perturbations(Path(recipe.start_at.run))
         check_data(given, data, databases)
+        made_at = given.attack.get("resolution", "input")
+        if made_at != data.resolution:
+            msg = (
+                f"start: {recipe.start_at.run} has perturbations of resolution {made_at!r}, this "
+                f"attack's is {data.resolution!r}; give it resolution: {made_at}"
+            )
+            raise ValueError(msg)
         for queries, made in batches:
             change = recipe.budget.of_pixels(values_of(given, queries))
             with torch.no_grad():

@@ -193,7 +193,7 @@ class SurrogateAttack:
         self.recipe, self.surrogate, self.data, self.context = recipe, surrogate, data, context
         targeted = recipe.reference.targeted
         self.loader = TargetLoader(databases, recipe.targets, targeted=targeted)
-        self.clean, self.parts = CleanPass(surrogate, databases, context), Parts()
+        self.clean, self.parts = CleanPass(surrogate, databases, context, data.view), Parts()
 
     def run(self, queries: Queries, made: Perturbation) -> None:
         """Attack a batch, and put the perturbation where its search begins.
@@ -207,7 +207,7 @@ class SurrogateAttack:
         own.to(device)
         self.clean.know(own, recipe.reference, self.data)
         first = recipe.start(own).to(device)
-        victim = VictimPass(self.surrogate, own, recipe, self.context, first)
+        victim = VictimPass(self.surrogate, own, recipe, self.context, self.data.view, first)
         attack = BatchAttack(own, first, victim, recipe, self.parts)
         attack.prepare(1.0)
         rule = recipe.rule(first.parameters())

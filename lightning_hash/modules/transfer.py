@@ -103,8 +103,10 @@ def check_together(parts: list[Perturbations]) -> None:
             for path, one, other in differences(getattr(first, name), getattr(part, name)):
                 if path != FREE:
                     _refuse(f"{name}.{path}", one, other, first, part)
-        if part.attack["seed"] != first.attack["seed"]:
-            _refuse("attack.seed", first.attack["seed"], part.attack["seed"], first, part)
+        for name in ("seed", "resolution"):
+            one, other = first.attack.get(name), part.attack.get(name)
+            if one != other:
+                _refuse(f"attack.{name}", one, other, first, part)
 
 
 def _refuse(path: str, one: Any, other: Any, first: Perturbations, part: Perturbations) -> None:
@@ -224,6 +226,8 @@ def values_of(given: Perturbations, queries: Queries) -> Tensor:
         msg = f"the perturbations on {given.sources} have none for query {int(missing[0])}"
         raise ValueError(msg)
     values = given.values[place].to(queries.inputs)
+    if given.attack.get("resolution") == "original":  # filled up to the largest image
+        values = values[..., : queries.inputs.shape[-2], : queries.inputs.shape[-1]]
     if values.shape != queries.inputs.shape:
         msg = (
             f"the perturbations on {given.sources} have the shape {tuple(values.shape[1:])}, the "

@@ -10,6 +10,7 @@ from lightning_hash.attacks import Perturbation, Queries
 from lightning_hash.attacks.layers import LayerConsistency
 from lightning_hash.attacks.queries import ALL, Rows
 from lightning_hash.attacks.recipe import Recipe
+from lightning_hash.data.views import View
 from lightning_hash.functional.frames import frame_mask, places_of
 from lightning_hash.functional.gradients import input_gradients
 from lightning_hash.models.network import as_taken
@@ -27,6 +28,7 @@ class VictimPass:
         queries: the batch.
         recipe: the parts of the attack.
         context: the precision's forward context.
+        view: what the victim sees of queries.
         perturbation: what is optimised, for an objective that looks at it alone.
 
     Attributes:
@@ -42,9 +44,10 @@ class VictimPass:
         queries: Queries,
         recipe: Recipe,
         context: Context,
+        view: View,
         perturbation: Perturbation | None = None,
     ) -> None:
-        self.victim, self.queries, self.context = victim, queries, context
+        self.victim, self.queries, self.context, self.view = victim, queries, context, view
         self.layers, self.perturbation = None, perturbation
         if recipe.objective.compares_layers:
             self.layers = LayerConsistency(victim.network, victim.backbone)
@@ -60,6 +63,7 @@ class VictimPass:
 
     def __call__(self, perturbed: Tensor, rows: Rows) -> Tensor | tuple[Tensor, Tensor]:
         """Return logits ``(n, K)``, or logits and what the objective sees, of rows of the batch."""
+        perturbed = self.view(perturbed)
         if self.inputs is not None:
             perturbed = self.inputs(perturbed, self._index_of(rows), self.iteration)
         with self.context():

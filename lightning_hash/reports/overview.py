@@ -25,9 +25,12 @@ from lightning_hash.results.rows import CEILING, CLEAN, ResultRow
 from lightning_hash.results.settings import canonical
 from lightning_hash.results.tables import LABELS, bits_text, metric_label, metrics_of
 
-COLUMNS = (
-    ("MAP", "map", False), ("MAP 8-bit", "map", True), ("t-MAP", "t_map", False),
-    ("t-MAP 8-bit", "t_map", True), ("perceptibility", "perceptibility", False),
+# Name, metric, whether rounded to 8 bits, quality of the JPEG.
+Column = tuple[str, str, bool, int | None]
+COLUMNS: tuple[Column, ...] = (
+    ("MAP", "map", False, None), ("MAP 8-bit", "map", True, None),
+    ("t-MAP", "t_map", False, None), ("t-MAP 8-bit", "t_map", True, None),
+    ("perceptibility", "perceptibility", False, None),
 )  # fmt: skip
 # Of perturbations that learn on the training split, beside the same of the queries.
 LEARNED = {"train_map": "map", "train_t_map": "t_map"}
@@ -116,17 +119,24 @@ def _shared(row: ResultRow) -> dict[str, Any]:
 def _grid(panel: Sequence[ResultRow], about: str, caption: str) -> Grid:
     more = [metric for metric in metrics_of(panel) if metric not in LABELS]
     rounded = {row.metric for row in panel if row.quantized}
+    jpegs = sorted({row.jpeg for row in panel if row.jpeg is not None}, reverse=True)
     learned = [metric for metric in metrics_of(panel) if metric in LEARNED]
-    columns = [*COLUMNS, *((LABELS[metric], metric, False) for metric in learned)]
+    columns = [*COLUMNS, *((LABELS[metric], metric, False, None) for metric in learned)]
     for metric in more:
         label = metric_label(next(row for row in panel if row.metric == metric))
-        columns += [(label, metric, False)]
-        columns += [(f"{label} 8-bit", metric, True)] if metric in rounded else []
+        columns += [(label, metric, False, None)]
+        columns += [(f"{label} 8-bit", metric, True, None)] if metric in rounded else []
+    columns += [
+        (f"{LABELS[metric]} JPEG {jpeg}", metric, True, jpeg)
+        for jpeg in jpegs
+        for metric in ("map", "t_map")
+        if any((row.metric, row.jpeg) == (metric, jpeg) for row in panel)
+    ]
 
     def cells(rows: Sequence[ResultRow]) -> tuple[Cell | None, ...]:
         return tuple(
-            cell_of([r for r in rows if (r.metric, r.quantized) == (metric, quantized)])
-            for _, metric, quantized in columns
+            cell_of([r for r in rows if (r.metric, r.quantized, r.jpeg) == tuple(wanted)])
+            for _, *wanted in columns
         )
 
     ended = [row for row in final(panel) if row.is_attack]

@@ -126,7 +126,9 @@ def _queries(path: Path, count: int) -> Shown | None:
     attacked = [_written(path.parent, f"{number:06d}") for number in index]
     if any(picture is None for picture in attacked):
         return None
-    clean = [np.clip(a - c[: len(a)], 0, 1) for a, c in zip(attacked, change, strict=True)]
+    # Perturbations of shorter clips and smaller images are filled up with zeros.
+    there = [c[tuple(map(slice, a.shape))] for a, c in zip(attacked, change, strict=True)]
+    clean = [np.clip(a - c, 0, 1) for a, c in zip(attacked, there, strict=True)]
     return index, clean, attacked
 
 

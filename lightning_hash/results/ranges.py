@@ -119,6 +119,8 @@ def check_ranges(row: Row) -> None:
     ):  # fmt: skip
         if row.get(name) is not None:
             check_range(name, row.get(name), 0, most)
+    if row.get("jpeg") is not None:
+        check_range("jpeg", row.get("jpeg"), 1, 100)
     iterations = row.get("attack.iterations")
     # Of several attacks put together each has its own.
     if iterations is not None and row.get("transfer") is None and iteration > iterations:

@@ -37,6 +37,8 @@ class ResultRow:
         queries_finished: the same mean over those queries alone that ``n_finished`` counts: how
             many questions success took. ``None`` where there are none.
         quantized: whether the images had been rounded to 8 bits.
+        jpeg: quality of the JPEG files that they were then saved as and read from; ``None`` where
+            nothing is lost by saving, as in PNG.
         n_empty: queries without a relevant item in the top_k.
         n_finished: queries that were stepped no more when the number was taken, since their codes
             had nothing left to flip or had come as far as ``attack.stop_at``; ``None`` where all
@@ -71,6 +73,7 @@ class ResultRow:
     queries: float | None = None
     queries_finished: float | None = None
     quantized: bool
+    jpeg: int | None = None
     n_empty: int | None = None
     n_finished: int | None = None
     budget_used: float | None = None
@@ -210,7 +213,8 @@ def _check_together(rows: Sequence[ResultRow], path: Path) -> None:
     seen: dict[Any, int] = {}
     for number, row in enumerate(rows):
         parts = row.key("attack", "transfer", "victim", "data", "ranking")
-        first = seen.setdefault((row.metric, row.iteration, row.quantized, parts), number)
+        key = row.metric, row.iteration, row.quantized, row.jpeg, parts
+        first = seen.setdefault(key, number)
         if rows[first].value != row.value:
             msg = (
                 f"{path}, row {number}: {row.metric} at iteration {row.iteration} is {row.value}, "

@@ -290,4 +290,4 @@ def _replaced(run: RunFiles, newest: RunFiles) -> str:
 
 def _number(row: ResultRow) -> Any:
     parts = row.key("attack", "transfer", "victim", "data", "ranking")
-    return row.metric, row.iteration, row.quantized, parts
+    return row.metric, row.iteration, row.quantized, row.jpeg, parts

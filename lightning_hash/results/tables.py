@@ -54,7 +54,7 @@ def metrics_of(rows: Iterable[ResultRow]) -> list[str]:
 
 
 def summary_table(rows: Sequence[ResultRow]) -> Table:
-    """Lay out one attack: the clean queries, the attack, and the attack after rounding to 8 bits.
+    """Lay out one attack: clean queries, the attack, and the attack rounded to 8 bits or saved.
 
     Args:
         rows: the rows of one run.
@@ -87,13 +87,16 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
         box=SIMPLE_HEAD,
         padding=(0, 1),
     )
-    for header in ("", "clean", first.name, "8-bit", "ceiling"):
-        table.add_column(terminal(header), justify="right" if header else "left")
     ended = [row for row in attacks if row.iteration == last]
+    jpegs = sorted({row.jpeg for row in ended if row.jpeg is not None}, reverse=True)
+    saved = [f"JPEG {quality}" for quality in jpegs]
+    for header in ("", "clean", first.name, "8-bit", *saved, "ceiling"):
+        table.add_column(terminal(header), justify="right" if header else "left")
     columns = [
         [row for row in rows if row.name == CLEAN],
         [row for row in ended if not row.quantized],
-        [row for row in ended if row.quantized],
+        [row for row in ended if row.quantized and row.jpeg is None],
+        *([row for row in ended if row.jpeg == quality] for quality in jpegs),
         [row for row in rows if row.name == CEILING],
     ]
     for metric in metrics_of(rows):

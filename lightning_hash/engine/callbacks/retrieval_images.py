@@ -35,7 +35,8 @@ GRID = "attack/clean_perturbation_adversarial"
 class RetrievalImages(Callback):
     """Write retrieval strips into the run folder and, with image grids, to TensorBoard.
 
-    The grids show an attack at each milestone and at its end. Of clips the frame in the middle
+    The grids show an attack at each milestone and at its end, as the network sees it; the strips
+    show images in their own size, where that is attacked. Of clips the frame in the middle
     stands for the whole, and there are films beside: the clip, its perturbation and the adversarial
     clip.
 
@@ -75,7 +76,8 @@ class RetrievalImages(Callback):
             length = [] if queries.lengths is None else [queries.lengths[place]]
             perturbed = pl_module.perturbed(number)[place]
             for images, each in ((clean, queries.inputs[place]), (sent, perturbed)):
-                images.append(still_of((each, None, None, *length)).float().cpu())
+                seen = pl_module.data.view(each[None])[0]
+                images.append(still_of((seen, None, None, *length)).float().cpu())
         grid = image_grid(torch.stack(clean), torch.stack(sent))
         trainer.logger.experiment.add_image(GRID, grid, step)
 
@@ -96,20 +98,19 @@ class RetrievalImages(Callback):
             rank_zero_info(f"no pictures: inputs of shape {tuple(adversarial.shape[1:])}")
             return
         shown = _spread(outcome.tensors["labels"], self.queries)
-        items: Any = pl_module.data.source.query_set
+        items, view = pl_module.data.items, pl_module.data.view
         queries = [items[int(index)] for index in outcome.tensors["index"][shown]]
-        clean = torch.stack([still_of(item) for item in queries])
-        sent = torch.stack(
-            [
-                still_of((from_8bit(adversarial[row]), *item[1:]))
-                for row, item in zip(shown, queries, strict=True)
-            ]
-        )
+        clean = [still_of(item) for item in queries]
+        sent = [
+            still_of((from_8bit(outcome.image(row, adversarial)), *item[1:]))
+            for row, item in zip(shown, queries, strict=True)
+        ]
         folder = pl_module.run_folder / "strips"
         step = int(pl_module.attack["iterations"])
         board = trainer.logger.experiment if isinstance(trainer.logger, TensorBoardLogger) else None
         if board is not None:
-            board.add_image(GRID, image_grid(clean, sent), step)
+            seen = (torch.cat([view(each[None]) for each in images]) for images in (clean, sent))
+            board.add_image(GRID, image_grid(*seen), step)
             shared = shared_of(pl_module)
             picture = None if shared is None else shared.picture()
             if picture is not None:

@@ -1,7 +1,6 @@
 """What an attack leaves behind in its run folder."""
 
 import json
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from torchvision.io import encode_png
 
 from lightning_hash.attacks import Perturbation, write_targets
+from lightning_hash.data.views import jpeg_bytes
 from lightning_hash.engine.callbacks.retrieved import retrieved_table
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.score_module import ScoreModule
@@ -34,7 +34,8 @@ class RunFolder(Callback):
     """Write results, perturbations, codes, targets, skipped items, images and what is retrieved.
 
     Of a perturbation that images share there is a picture, ``perturbation.png``, and its parameters
-    stand beside what it adds to each query.
+    stand beside what it adds to each query. Perturbations of images of several sizes are filled up
+    with zeros; ``size`` (Q, 2) beside them is height and width.
 
     The folder is the trainer's log_dir. ``results.json`` is written anew at every milestone, so
     that a run that is killed keeps what it had measured, and last of all with the final rows: where
@@ -90,7 +91,7 @@ class RunFolder(Callback):
 
     def _needed(self, trainer: pl.Trainer, module: AttackModule) -> float:
         """Return about how many bytes the attack will write."""
-        values = math.prod(module.data.source.input_shape) * len(module.data.queries)
+        values = sum(batch.inputs.numel() for batch in module.batches) * trainer.world_size
         parts = [part for batch in module.perturbations for part in batch.parameters()]
         state = sum(part.numel() * part.element_size() for part in parts) * trainer.world_size
         shown = 1.0 if self.images is None else min(1.0, self.images / len(module.data.queries))
@@ -126,7 +127,7 @@ class RunFolder(Callback):
         made, _, goal = outcome.way()
         differ = (made != goal).float().mean(dim=1)
         reached = 1 - differ if pl_module.targeted else differ
-        names = ("index", "perturbation", "length")
+        names = ("index", "perturbation", "length", "size")
         kept = {**{key: tensors[key] for key in names if key in tensors}, "reached": reached}
         shared = shared_of(pl_module)
         if shared is not None:
@@ -157,7 +158,10 @@ class RunFolder(Callback):
         for row, index in enumerate(outcome.tensors["index"][: self.images]):
             place = folder / "images" / f"{int(index):06d}"
             if images.dim() == 4:
-                _write_png(place.with_suffix(".png"), images[row])
+                image = outcome.image(row, images)
+                _write_png(place.with_suffix(".png"), image)
+                if pl_module.jpeg is not None:
+                    write_whole(place.with_suffix(".jpg"), jpeg_bytes(image, pl_module.jpeg))
                 continue
             for number, frame in enumerate(outcome.frames(row, images), 1):
                 _write_png(place / f"{number:05d}.png", frame)
