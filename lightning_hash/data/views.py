@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
@@ -36,8 +37,9 @@ class ResizeAndCrop(View):
     """Resize and crop images of any size as a system does its files, with a gradient.
 
     Called with images it resizes as Pillow does, first the width and then the height, by torch's
-    anti-aliased filters; only Pillow's rounding to whole levels after each is left out. Files are
-    resized by Pillow itself.
+    anti-aliased filters; only Pillow's rounding to whole levels after each is left out. (Pillow 13
+    begins with the height where that is less work, which differs where bicubic overshoots.) Files
+    are resized by Pillow itself.
 
     Args:
         transform: from an RGB picture to float32 ``(3, size, size)`` in [0, 1]; see
@@ -65,14 +67,16 @@ class ResizeAndCrop(View):
             ``(B, 3, size, size)`` in [0, 1], differentiable; cut to that range where bicubic
             overshoots it.
         """
-        high, wide = self.resized(*images.shape[-2:])
-        kind = self._resize.interpolation
+        before, kind = images.shape[-2:], self._resize.interpolation
+        high, wide = self.resized(*before)
         if kind == InterpolationMode.NEAREST:
-            kind = InterpolationMode.NEAREST_EXACT  # the pixels that Pillow takes
-        for size in ([images.shape[-2], wide], [high, wide]):
-            images = resize(images, size, kind)
-            if kind == InterpolationMode.BICUBIC:
-                images = images.clamp(0, 1)
+            rows, columns = _nearest(before[0], high), _nearest(before[1], wide)
+            images = images[..., rows[:, None], columns]
+        else:
+            for size in ([before[0], wide], [high, wide]):
+                images = resize(images, size, kind)
+                if kind == InterpolationMode.BICUBIC:
+                    images = images.clamp(0, 1)
         inputs: Tensor = self._crop(images)
         return inputs
 
@@ -105,6 +109,14 @@ class ResizeAndCrop(View):
         if not inputs:
             return self(from_8bit(images, dtype))
         return torch.stack(inputs).to(images.device, dtype)
+
+
+def _nearest(size: int, wanted: int) -> Tensor:
+    """Return which pixels ``(wanted,)`` of a side Pillow takes; it adds up steps, which round."""
+    step = size / wanted
+    steps = np.full(wanted, step)
+    steps[0] = 0.5 * step
+    return torch.from_numpy(steps.cumsum().astype(np.int64))
 
 
 def jpeg_bytes(image: Tensor, quality: int) -> bytes:

@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import lightning_hash
 from lightning_hash.codes.code_files import read_codes
+from tests.helpers.photos import write_photos
 from tests.helpers.processes import TIMEOUT, finish, run, same, start
 
 pytestmark = [
@@ -258,3 +259,26 @@ def test_slurm_announces_the_end_and_requeues(folder, long, tmp_path):
     assert not list(folder.glob("hpc_ckpt*"))
     finish(start(folder, *arguments, **job))  # what SLURM runs again is the same command
     same(run(folder, "slurm", 1), long)
+
+
+@pytest.mark.parametrize("devices", [2, 5])
+def test_images_in_their_own_size_are_shared_out_by_batches(folder, devices):
+    """Four batches of as many sizes; of five processes one has no queries."""
+    place = folder / "photos"
+    if not place.is_dir():
+        write_photos(place)
+    data = [
+        "--data=FolderDataModule", f"--data.folder={place}", "--data.size=8", "--data.resize=10",
+        "--data.train=train", "--data.query=query", "--data.database=database",
+    ]  # fmt: skip
+    victim = ["--trust", "--model.victim={source: tests.victims.test_foreign:make_small}"]
+    arguments = [
+        *[each for each in ATTACK if not each.startswith(("--data", "--model.n_queries"))], *data,
+        *victim, "--model.n_queries=null", "--model.batch_size=8", "--model.resolution=original",
+        "--model.jpeg=80", "--trainer.max_epochs=4",
+    ]  # fmt: skip
+    for count in (1, devices):
+        name = f"sizes_{count}"
+        if not (folder / "runs/attack" / name).is_dir():
+            finish(start(folder, *arguments, f"--name={name}", f"--trainer.devices={count}"))
+    same(run(folder, f"sizes_{devices}"), run(folder, "sizes_1"))
