@@ -123,6 +123,10 @@ SEARCHES = {  # behind a preset of a search
     "--model.budget L2": "proposes corners of an L-infinity ball, the budget is L2",
 }
 OTHERS = {
+    "--model.resolution original --model.perturbation Universal": "resolution: original is for pe",
+    "--model.resolution original --data SamplePhotos": "takes image files in their own size, and",
+    "--model.jpeg 0": "jpeg must be a quality from 1 to 100, or null, got 0",
+    "--model.start RunStart --model.start.run {tmp}/run --model.resolution original": "give it r",
     "--model.oracle Oracle": "step SGD takes the gradient, which no oracle shows; leave oracle",
     "--config attack/apgd --model.step.rho 2": "rho must be in [0, 1], got 2",
     "--config attack/feature_shift --model.start_seed null": "of 0 at the clean query, where this",
@@ -175,6 +179,7 @@ CASES: list[Case] = [
     ),
     *((line, 1, (words,)) for line, words in SHARED.items()),
     *((line, 1, (words,)) for line, words in SURROGATES.items()),
+    ("attack --model.resolution half", 2, ("resolution: there is no 'half'", "input, original")),
     (
         "attack --config attack/patch --model.perturbation.place any",
         2,

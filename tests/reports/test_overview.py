@@ -5,6 +5,7 @@ import pytest
 from lightning_hash.reports.overview import overview_grids
 from lightning_hash.results.rows import write_results
 from lightning_hash.results.runs import find_runs
+from lightning_hash.results.tables import summary_table
 from tests.reports.rows import row, run
 
 
@@ -198,3 +199,25 @@ def test_what_a_run_doubts_of_its_own_numbers_is_said():
     (grid,) = overview_grids([doubted])
     assert "hag: warning: the budget is hardly used" in grid.notes
     assert grid.notes[0].endswith("; 25% of the budget used, 1.2 s on 1 x cpu.")
+
+
+def test_numbers_after_jpeg_have_columns_of_their_own():
+    rows = [
+        row(value=value, quantized=quantized, jpeg=jpeg)
+        for value, quantized, jpeg in (
+            (0.1, False, None), (0.2, True, None), (0.3, True, 90), (0.4, True, 50)
+        )
+    ]  # fmt: skip
+    (grid,) = overview_grids(rows)
+    assert grid.columns[-2:] == ("MAP JPEG 90", "MAP JPEG 50")
+    assert texts(grid)["hag"][:2] == ["0.1000", "0.2000"]
+    assert texts(grid)["hag"][-2:] == ["0.3000", "0.4000"]
+    table = summary_table(rows)
+    headers = [str(column.header) for column in table.columns]
+    assert headers == ["", "clean", "hag", "8-bit", "JPEG 90", "JPEG 50", "ceiling"]
+    assert [next(iter(column.cells)) for column in table.columns] == [
+        "MAP", "", "0.1000", "0.2000", "0.3000", "0.4000", "",
+    ]  # fmt: skip
+    for wrong in (0, 101):
+        with pytest.raises(ValueError, match=f"jpeg must be from 1 to 100, got {wrong}"):
+            row(quantized=True, jpeg=wrong)
