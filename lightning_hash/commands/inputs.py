@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_hash.models.backbones import preprocessing_of
-from lightning_hash.models.pretrained import FILTERS
+from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.foreign_files import check_size
 from lightning_hash.utils.json_text import brief
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
@@ -36,7 +36,7 @@ def fill_inputs(data: Any, given: Mapping[str, Any], wanted: Mapping[str, Any]) 
         options[option] = value
     if new:
         said = " ".join(f"--data.{option} {value}" for option, value in new.items())
-        rank_zero_info(f"data: {said}, {wanted[WHO]}")
+        rank_zero_info(visible(f"data: {said}, {wanted[WHO]}"))
 
 
 def inputs_of_backbone(backbone: Any) -> dict[str, Any]:
@@ -71,9 +71,11 @@ def inputs_of_victim(victim: Any) -> dict[str, Any]:
             says what no data could have had.
     """
     for each in _members(victim):
-        source = each.get("source") if isinstance(each, Mapping) else each
+        options = each if isinstance(each, Mapping) else {"source": each}
+        source = options.get("source")
         if isinstance(source, str) and source.startswith(HUB):
-            found = _of_hub(source)
+            # The hub is not asked where its reader refuses other options.
+            found = _of_hub(source) if set(options) <= {"source", "bits"} else {}
         elif isinstance(each, Mapping):
             found = inputs_of_backbone(each.get("backbone"))
         else:
@@ -101,7 +103,7 @@ def inputs_of_entry(
     kind = inputs.get("interpolation") if isinstance(inputs, Mapping) else None
     if not inputs:
         return {}
-    if type(size) is not int or size < 1 or not (kind is None or kind in FILTERS):
+    if type(size) is not int or size < 1 or not (kind is None or isinstance(kind, str)):
         msg = f"{called}: inputs cannot be {brief(inputs)}; {remedy}"
         raise ValueError(msg)
     check_size(4 * 3 * size**2, f"{called}: an input of size {size}")

@@ -130,7 +130,7 @@ def _read_entry(config: Path, called: str) -> dict[str, Any]:
 def _download(repository: str, file: str, revision: str | None, called: str) -> Path:
     """Return the place of a file of a repository in the hub's cache."""
     hub = need_hub()
-    errors = hub.errors
+    errors = import_module("huggingface_hub.errors")  # no attribute until somebody imports it
     try:
         return Path(hub.hf_hub_download(repository, file, revision=revision))
     except errors.LocalEntryNotFoundError as error:

@@ -1,7 +1,10 @@
 """Our checkpoints on a hub: pushed, pulled, and refused in one line."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -102,6 +105,9 @@ def test_the_hub_says_what_a_victim_was_trained_with(there):
     assert inputs_of_victim(SOURCE) == inputs_of_victim({"source": SOURCE}) == expected
     assert inputs_of_victim(["absent.ckpt", Namespace(source=SOURCE)]) == expected
     assert {path.rpartition("/")[2] for path in there[1]} == {"config.json"}
+    there[1].clear()
+    assert inputs_of_victim({"source": SOURCE, "backbone": "convnet"}) == {}
+    assert there[1] == []
     assert inputs_of_victim("hf-hub:somebody/other") == inputs_of_victim("hf-hub:a") == {}
 
 
@@ -163,6 +169,18 @@ def test_what_is_cached_needs_no_network(there, monkeypatch, offline):
     shutil.rmtree(cache)
     said = refusal(error=FileNotFoundError)
     assert "config.json is not in the cache, and the hub cannot be reached" in said
+
+
+@pytest.mark.slow
+def test_a_process_that_has_imported_nothing_of_the_hub():
+    """Its package has no ``errors`` before somebody imports it."""
+    code = "from lightning_hash.victims import load_foreign; load_foreign('hf-hub:a/b')"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": "absent"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    said = ended.stderr.splitlines()[-1]
+    assert said.startswith("FileNotFoundError: victim hf-hub:a/b: config.json is not in the cache")
 
 
 def test_what_is_not_there(there):
