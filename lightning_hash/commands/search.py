@@ -104,7 +104,7 @@ def search(
     """
     victim = as_victim(model, trust=trust)
     check_count("top_k", top_k)
-    database = Database(codes, _own_codes(codes), labels, threshold)
+    database = _Database(codes, _own_codes(codes), labels, threshold)
     if isinstance(images, Tensor):
         inputs = _inputs(images)
     else:
@@ -112,7 +112,7 @@ def search(
     return _find(victim, inputs, database, top_k, index, accelerator)
 
 
-class Database(NamedTuple):
+class _Database(NamedTuple):
     """A database of codes: what it was given as, and the codes where they are our own."""
 
     source: str | Path | CodeSet | Tensor
@@ -122,7 +122,7 @@ class Database(NamedTuple):
 
 
 def _find(
-    victim: Victim, inputs: Tensor, codes: Database, top_k: int, index: IndexKind, accelerator: str
+    victim: Victim, inputs: Tensor, codes: _Database, top_k: int, index: IndexKind, accelerator: str
 ) -> Found:
     sent = _encode(victim, inputs, accelerator)
     database = _codes_of_others(codes, sent) if codes.own is None else codes.own
@@ -204,7 +204,7 @@ def _own_codes(codes: Any) -> CodeSet | None:
     return open_codes(Path(codes)).own
 
 
-def _codes_of_others(codes: Database, sent: Tensor) -> CodeSet:
+def _codes_of_others(codes: _Database, sent: Tensor) -> CodeSet:
     """Read another program's codes; the victim says how many bits a row of them has."""
     beside = None if codes.labels is None else Path(codes.labels)
     path, bits = Path(str(codes.source)), sent.shape[1]
@@ -301,7 +301,7 @@ def _search(parser: OneLineParser, options: Any, given: Mapping[str, Any]) -> in
         data.prepare_data()
         data.setup("predict")
     inputs = read_inputs(files, _reading(options, data), own, options.model.victim)
-    database = Database(options.codes, own, options.labels, options.threshold)
+    database = _Database(options.codes, own, options.labels, options.threshold)
     found = _find(victim, inputs, database, options.top_k, options.index, options.accelerator)
     items = Items(found.database, data, None if options.root is None else Path(options.root))
     if options.format == "json":
