@@ -12,7 +12,8 @@ from lightning_hash.commands import inputs
 from lightning_hash.commands.inputs import fill_inputs, inputs_of_entry, inputs_of_victim
 from tests.helpers.commands import SMALL_DATA
 
-WANTED = {"size": 160, "interpolation": "bicubic"}
+INPUTS = {"size": 160, "interpolation": "bicubic"}
+WANTED = {**INPUTS, "source": "as timm/x was made for"}
 FOLDER, PHOTOS = "lightning_hash.data.FolderDataModule", "lightning_hash.data.SamplePhotos"
 
 
@@ -39,7 +40,7 @@ def test_data_get_what_they_take():
     data = options(PHOTOS, size=64)
     fill_inputs(data, {}, WANTED)
     assert data.init_args == Namespace(size=160)
-    fill_inputs(data, {}, {"size": 32, "interpolation": None})
+    fill_inputs(data, {}, {"size": 32, "interpolation": None, "source": "as a says"})
     assert data.init_args == Namespace(size=32)
     fill_inputs(data, {}, {})
     assert data.init_args == Namespace(size=32)
@@ -54,7 +55,9 @@ def save(path, **entry):
 def test_a_checkpoint_says_what_it_was_trained_with(tmp_path, monkeypatch):
     known = save(tmp_path / "a.ckpt", inputs=WANTED)
     without = save(tmp_path / "b.ckpt")
-    assert inputs_of_victim(known) == inputs_of_victim([without, known]) == WANTED
+    said = {**INPUTS, "source": f"as victim {known} was trained with"}
+    assert inputs_of_victim(known) == inputs_of_victim([without, known]) == said
+    assert inputs_of_victim(Path(known)) == said
     assert inputs_of_victim(without) == inputs_of_victim(str(tmp_path / "absent.ckpt")) == {}
     monkeypatch.setattr(inputs, "inputs_of_backbone", lambda backbone: {"size": backbone})
     state = Namespace(source="a.pth", backbone="timm/x")
@@ -65,6 +68,23 @@ def test_a_checkpoint_says_what_it_was_trained_with(tmp_path, monkeypatch):
 def test_a_checkpoint_that_says_nonsense(bad, tmp_path):
     with pytest.raises(ValueError, match=r"victim a: inputs cannot be .*; make it anew with fit"):
         inputs_of_entry({"inputs": bad}, "victim a")
+
+
+def test_a_size_that_no_memory_holds():
+    entry = {"inputs": {"size": 10**7, "interpolation": None}}
+    with pytest.raises(ValueError, match=r"victim a: an input of size 10000000 would take .* GiB"):
+        inputs_of_entry(entry, "victim a")
+
+
+def test_one_line_says_what_was_filled_and_who_says_it(monkeypatch):
+    said = []
+    monkeypatch.setattr(inputs, "rank_zero_info", said.append)
+    fill_inputs(options(FOLDER, size=224, interpolation="bilinear"), {}, WANTED)
+    fill_inputs(options(PHOTOS, size=160), {}, WANTED)
+    assert said == ["data: --data.size 160 --data.interpolation bicubic, as timm/x was made for"]
+    strange = {**INPUTS, "interpolation": "\x1b[2J", "source": "as a says"}
+    fill_inputs(options(FOLDER, size=160, interpolation="bilinear"), {}, strange)
+    assert said[1] == "data: --data.interpolation \\x1b[2J, as a says"
 
 
 @pytest.fixture(scope="module")

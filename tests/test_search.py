@@ -149,6 +149,63 @@ def test_the_verb_prints_json_and_a_table_and_draws(with_victim, capsys):
         _other_data(with_victim)
 
 
+@pytest.fixture
+def trained_at_16(with_victim):
+    """The demo's victim, as if its network had been trained at 16 pixels, and codes of others."""
+    content = torch.load(DEFAULT_VICTIM, weights_only=True)
+    content["lightning_hash"]["inputs"] = {"size": 16, "interpolation": "nearest"}
+    torch.save(content, with_victim / "small.ckpt")
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(image).save(with_victim / "0.png")
+    bits = content["lightning_hash"]["bits"]
+    np.save(with_victim / "db.npy", np.random.default_rng(1).choice([-1, 1], (30, bits)))
+    return with_victim
+
+
+def test_where_the_codes_say_nothing_the_victim_says_how_images_are_read(
+    trained_at_16, capsys, caplog
+):
+    line = ["search", "--codes=db.npy", "--accelerator=cpu", "--format=json", "0.png"]
+    victim = "--model.victim=small.ckpt"
+    assert main([*line, victim]) == 0
+    code = json.loads(capsys.readouterr().out)["images"][0]["code"]
+    said = "images: --size 16 --interpolation nearest, as victim small.ckpt was trained with"
+    assert said in caplog.text
+    caplog.clear()
+    assert main([*line, victim, "--size=16", "--interpolation=nearest"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"][0]["code"] == code
+    assert "trained with" not in caplog.text
+    assert main([*line, victim, "--size=32"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"][0]["code"] != code
+    assert main([*line, f"--model.victim={DEFAULT_VICTIM}"]) == 1
+    assert "neither the codes nor the victim say" in capsys.readouterr().err
+
+
+def test_data_take_their_size_from_the_codes_and_else_from_the_victim(
+    trained_at_16, capsys, caplog
+):
+    photos = trained_at_16 / "photos"
+    photos.mkdir()
+    for number in range(3):
+        Image.new("RGB", (20, 20), (number * 90, 60, 0)).save(photos / f"{number}.png")
+    data = ["--data=FolderDataModule", "--data.folder=photos", "--data.database=all"]
+    on = ["--model.victim=small.ckpt", *data]
+    small = ["--data.size=24", "--output=own.safetensors", "--trainer.accelerator=cpu"]
+    assert main(["encode", *on, *small]) == 0
+    line = ["search", *on, "--accelerator=cpu", "--format=json", "photos/1.png"]
+    capsys.readouterr()
+    assert main([*line, "--codes=own.safetensors"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["images"][0]["results"][0]["distance"] == 0
+    assert "--data.size 24 --data.interpolation nearest, as the codes say" in caplog.text
+    assert main([*line, "--codes=own.safetensors", "--data.size=32"]) == 1
+    assert "must be those of the codes" in capsys.readouterr().err
+    np.save("three.npy", np.load("db.npy")[:3])
+    assert main([*line, "--codes=three.npy"]) == 0
+    said = "--data.size 16 --data.interpolation nearest, as victim small.ckpt was trained with"
+    assert said in caplog.text
+
+
 def _other_data(folder):
     from lightning_hash.reports.search_answer import Items
 

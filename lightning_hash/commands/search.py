@@ -1,11 +1,12 @@
 """``python -m lightning_hash search``: what does a system retrieve for these images?"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_hash.codes.code_files import open_codes
@@ -14,6 +15,8 @@ from lightning_hash.codes.found import Found
 from lightning_hash.codes.indexes import IndexKind, make_index
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
+from lightning_hash.commands.given import given_options
+from lightning_hash.commands.inputs import WHO, fill_inputs, inputs_of_victim
 from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.places import options_named
 from lightning_hash.commands.table import VERBS
@@ -75,7 +78,8 @@ def search(
         top_k: results per image.
         index: ``"faiss"``, ``"packed"``, or ``"auto"``: faiss where it is installed. The results
             are the same.
-        reading: how image files become inputs; by default as the file of codes says.
+        reading: how image files become inputs; by default as the file of codes says, and where it
+            does not, as the model was trained with or made for.
         labels: a file of labels, for codes of others that stand alone; they may have none.
         threshold: above which a value of codes of others is a bit of +1.
         accelerator: as in Lightning's Trainer.
@@ -100,21 +104,39 @@ def search(
     """
     victim = as_victim(model, trust=trust)
     check_count("top_k", top_k)
-    own = _own_codes(codes)
+    database = _Database(codes, _own_codes(codes), labels, threshold)
     if isinstance(images, Tensor):
         inputs = _inputs(images)
     else:
-        inputs = read_inputs(find_images(images), reading, own)
+        inputs = read_inputs(find_images(images), reading, database.own, model)
+    return _find(victim, inputs, database, top_k, index, accelerator)
+
+
+class _Database(NamedTuple):
+    """A database of codes: what it was given as, and the codes where they are our own."""
+
+    source: str | Path | CodeSet | Tensor
+    own: CodeSet | None
+    labels: str | Path | None
+    threshold: float | None
+
+
+def _find(
+    victim: Victim, inputs: Tensor, codes: _Database, top_k: int, index: IndexKind, accelerator: str
+) -> Found:
     sent = _encode(victim, inputs, accelerator)
-    database = own if own is not None else _codes_of_others(codes, sent, labels, threshold)
-    _check_together(victim, sent, database, codes)
+    database = _codes_of_others(codes, sent) if codes.own is None else codes.own
+    _check_together(victim, sent, database, codes.source)
     found = make_index(database.codes, index)
     distances, rows = found.nearest(sent, top_k)
     return Found(sent, distances, rows, database, found.name)
 
 
 def read_inputs(
-    files: Sequence[Path], reading: ImageReading | None, database: CodeSet | None
+    files: Sequence[Path],
+    reading: ImageReading | None,
+    database: CodeSet | None,
+    model: Any = None,
 ) -> Tensor:
     """Read image files as a network's inputs.
 
@@ -122,6 +144,7 @@ def read_inputs(
         files: their paths.
         reading: how; by default as the codes say.
         database: the codes, where they are our own.
+        model: the victim, which may say it where the codes do not.
 
     Returns:
         float32 ``(Q, 3, size, size)`` in [0, 1].
@@ -133,10 +156,11 @@ def read_inputs(
     made_with = {} if database is None else database.made_with
     said = reading_of_codes(made_with)
     reading = said if reading is None else reading
+    reading = _reading_of_victim(model) if reading is None else reading
     if reading is None:
         msg = (
-            "size must be given, as the codes do not say how images are read: the side of the "
-            "network's input in pixels with --size, or the data with --data"
+            "size must be given, as neither the codes nor the victim say how images are read: the "
+            "side of the network's input in pixels with --size, or the data with --data"
         )
         raise ValueError(msg)
     if said is not None and reading != said and said.text != reading.text:
@@ -146,6 +170,16 @@ def read_inputs(
         )
         raise ValueError(msg)
     return torch.stack([reading.read(file) for file in files])
+
+
+def _reading_of_victim(model: Any) -> ImageReading | None:
+    wanted = inputs_of_victim(model)
+    if not wanted:
+        return None
+    reading = ImageReading(wanted["size"], interpolation=wanted["interpolation"] or "bilinear")
+    said = f"--size {reading.size} --interpolation {reading.interpolation}"
+    rank_zero_info(f"images: {said}, {wanted[WHO]}")
+    return reading
 
 
 def _inputs(images: Tensor) -> Tensor:
@@ -170,13 +204,11 @@ def _own_codes(codes: Any) -> CodeSet | None:
     return open_codes(Path(codes)).own
 
 
-def _codes_of_others(
-    codes: Any, sent: Tensor, labels: str | Path | None, threshold: float | None
-) -> CodeSet:
+def _codes_of_others(codes: _Database, sent: Tensor) -> CodeSet:
     """Read another program's codes; the victim says how many bits a row of them has."""
-    beside = None if labels is None else Path(labels)
-    bits = sent.shape[1]
-    file = open_codes(Path(codes), beside, bits, threshold, "database", labelled=False)
+    beside = None if codes.labels is None else Path(codes.labels)
+    path, bits = Path(str(codes.source)), sent.shape[1]
+    file = open_codes(path, beside, bits, codes.threshold, "database", labelled=False)
     return file.code_set(same_columns({file.name: file.labels})[file.name])
 
 
@@ -221,9 +253,11 @@ def main(arguments: list[str]) -> int:
     """
     parser = make_parser()
     with checked_class_paths():
-        options = parser.parse_args(with_data_class(arguments))
+        line = with_data_class(arguments)
+        options = parser.parse_args(line)
+        given = given_options(parser.parse_args(line, defaults=False).as_dict())
         with options_named(parser, arguments):
-            return _search(parser, options)
+            return _search(parser, options, given)
 
 
 def make_parser() -> OneLineParser:
@@ -245,7 +279,7 @@ def make_parser() -> OneLineParser:
     return parser
 
 
-def _search(parser: OneLineParser, options: Any) -> int:
+def _search(parser: OneLineParser, options: Any, given: Mapping[str, Any]) -> int:
     check_trainer_values({"accelerator": options.accelerator}, "")
     check_choice("format", options.format, FORMATS)
     check_count("top_k", options.top_k)
@@ -256,15 +290,19 @@ def _search(parser: OneLineParser, options: Any) -> int:
             raise ValueError(msg)
         ready_file(picture, "picture", "give another with --picture FILE")
     files = find_images(options.images)
+    victim = as_victim(options.model.victim)
+    own = _own_codes(options.codes)
+    if options.data is not None:
+        said = None if own is None else reading_of_codes(own.made_with)
+        wanted = inputs_of_victim(options.model.victim) if said is None else _wanted(said)
+        fill_inputs(options.data, given, wanted)
     data: HashDataModule | None = parser.instantiate_classes(options).get("data")
     if data is not None:
         data.prepare_data()
         data.setup("predict")
-    found = search(
-        options.model.victim, files, options.codes, top_k=options.top_k, index=options.index,
-        reading=_reading(options, data), labels=options.labels, threshold=options.threshold,
-        accelerator=options.accelerator,
-    )  # fmt: skip
+    inputs = read_inputs(files, _reading(options, data), own, options.model.victim)
+    database = _Database(options.codes, own, options.labels, options.threshold)
+    found = _find(victim, inputs, database, options.top_k, options.index, options.accelerator)
     items = Items(found.database, data, None if options.root is None else Path(options.root))
     if options.format == "json":
         print(json.dumps(answer_json(files, found, items, options.codes), indent=1))
@@ -277,6 +315,13 @@ def _search(parser: OneLineParser, options: Any) -> int:
             more = f" (the first {len(rows)} of {len(files)} images)" if files[len(rows) :] else ""
             print(visible(f"{picture}{more}"))
     return 0
+
+
+def _wanted(said: ImageReading) -> dict[str, Any]:
+    """Return what the data take from the codes; nothing where images are resized and cropped."""
+    if said.keep_aspect or said.resize not in (None, said.size):
+        return {}
+    return {"size": said.size, "interpolation": said.interpolation, WHO: "as the codes say"}
 
 
 def _reading(options: Any, data: HashDataModule | None) -> ImageReading | None:

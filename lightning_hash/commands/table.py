@@ -162,8 +162,8 @@ _SEARCH = {
     ),
     "root": Option("folder that the paths in the codes are relative to", type=str | None),
     "size": Option(
-        "side of the network's input in pixels, where neither codes nor data say how images are "
-        "read", type=int | None,
+        "side of the network's input in pixels, where neither codes, data nor victim say how "
+        "images are read", type=int | None,
     ),
     "resize": Option("pixels to resize to before a centre crop of size", type=int | None),
     "keep_aspect": Option("resize the shorter side", False, bool),

@@ -54,26 +54,16 @@ def load_from_hub(source: str) -> Victim:
         ValueError: if the source is written otherwise, huggingface_hub is missing, or a file is not
             what it should be.
     """
-    repository, _, revision = source.removeprefix(HUB).partition("@")
-    check_repository(repository, f"victim {visible(source)}")
-    if "@" in source and not REVISION.fullmatch(revision):
-        msg = f"victim {visible(source)}: behind @ stands a branch, a tag or a commit"
-        raise ValueError(msg)
+    repository, revision = _repository_of(source)
     called = f"victim {source}"
-    hub = need_hub()
-    config = _download(hub, repository, CONFIG, revision or None, called)
+    config = _download(repository, CONFIG, revision, called)
     # Both files are of one commit, whatever is pushed meanwhile.
     commit = config.parent.name if COMMIT.fullmatch(config.parent.name) else None
-    weights = _download(hub, repository, WEIGHTS, commit or revision or None, called)
+    weights = _download(repository, WEIGHTS, commit or revision, called)
     if commit is not None:
         rank_zero_info(f"{called}: commit {commit}")
+    entry = _read_entry(config, called)
     remedy = f"push it again: {PUSH}"
-    content = read_json(config, f"{called}: {CONFIG}", remedy)
-    entry = content.get(CHECKPOINT_KEY) if isinstance(content, dict) else None
-    if not isinstance(entry, dict):
-        msg = f"{called}: {CONFIG} is not one of lightning_hash; {remedy}"
-        raise ValueError(msg)
-    check_entry(entry, "victim", f"{called}: {CONFIG}", PUSH)
     check_file(weights, f"{called}: {WEIGHTS}")
     try:
         state = load_file(weights)
@@ -83,6 +73,21 @@ def load_from_hub(source: str) -> Victim:
     check_finite(state, f"{called}: {WEIGHTS}", PUSH)
     name = f"{HUB}{repository}@{commit}" if commit else source
     return build_victim(entry, state, called, name, trust=False)
+
+
+def entry_of_hub(source: str) -> dict[str, Any]:
+    """Return what describes a checkpoint on the hub, without its weights.
+
+    Args:
+        source: as :func:`load_from_hub` takes it.
+
+    Raises:
+        FileNotFoundError: as :func:`load_from_hub`.
+        ValueError: likewise.
+    """
+    repository, revision = _repository_of(source)
+    called = f"victim {source}"
+    return _read_entry(_download(repository, CONFIG, revision, called), called)
 
 
 def check_repository(repository: Any, called: str) -> None:
@@ -100,9 +105,32 @@ def check_repository(repository: Any, called: str) -> None:
         raise ValueError(msg)
 
 
-def _download(hub: Any, repository: str, file: str, revision: str | None, called: str) -> Path:
+def _repository_of(source: str) -> tuple[str, str | None]:
+    """Return repository and revision of a source; no revision is the main branch."""
+    repository, _, revision = source.removeprefix(HUB).partition("@")
+    check_repository(repository, f"victim {visible(source)}")
+    if "@" in source and not REVISION.fullmatch(revision):
+        msg = f"victim {visible(source)}: behind @ stands a branch, a tag or a commit"
+        raise ValueError(msg)
+    return repository, revision or None
+
+
+def _read_entry(config: Path, called: str) -> dict[str, Any]:
+    """Return our entry in a config of the hub, checked."""
+    remedy = f"push it again: {PUSH}"
+    content = read_json(config, f"{called}: {CONFIG}", remedy)
+    entry = content.get(CHECKPOINT_KEY) if isinstance(content, dict) else None
+    if not isinstance(entry, dict):
+        msg = f"{called}: {CONFIG} is not one of lightning_hash; {remedy}"
+        raise ValueError(msg)
+    check_entry(entry, "victim", f"{called}: {CONFIG}", PUSH)
+    return entry
+
+
+def _download(repository: str, file: str, revision: str | None, called: str) -> Path:
     """Return the place of a file of a repository in the hub's cache."""
-    errors = hub.errors
+    hub = need_hub()
+    errors = import_module("huggingface_hub.errors")  # no attribute until somebody imports it
     try:
         return Path(hub.hf_hub_download(repository, file, revision=revision))
     except errors.LocalEntryNotFoundError as error:

@@ -37,6 +37,9 @@ def checkpoints(folder: Path, source: Path) -> None:
         write("shape", lambda content: _replace(content["state_dict"], lambda v: v[:1]))
         write("lost", lambda content: content["state_dict"].pop(next(iter(content["state_dict"]))))
         write("more", lambda content: content["state_dict"].update({"network.more": torch.ones(2)}))
+        strange = {"inputs": {"size": "64", "interpolation": None}}
+        write("inputs", lambda content: content[KEY].update(strange))
+        write("inputs_size", lambda content: content[KEY].update(inputs={"size": 10**7}))
         write("number", lambda content: _replace(content["state_dict"], lambda v: 3))
 
 
@@ -90,6 +93,8 @@ OF_FIT = {
     "backbone": "resnett",
     "backbone_number": "backbone",
     "number": "has the shape int",
+    "inputs": "inputs cannot be",
+    "inputs_size": "an input of size 10000000 would take",
 }
 OF_STATES = {
     "empty/good": "truncated or no state dict",

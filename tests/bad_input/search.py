@@ -50,6 +50,10 @@ def prepare(folder: Path) -> None:
     retensor(folder / "database.safetensors", folder / "other.safetensors", {"made_with": other})
     clips = '{"reading": "frames"}'
     retensor(folder / "database.safetensors", folder / "clips.safetensors", {"made_with": clips})
+    content = torch.load(folder / "v.ckpt", weights_only=True)
+    for name, size in {"small": 4, "text": "x"}.items():
+        content["lightning_hash"]["inputs"] = {"size": size, "interpolation": None}
+        torch.save(content, folder / f"{name}.ckpt")
     (folder / "wide.txt").write_text("1 -1 1\n-1 -1 1\n")
     torch.save(torch.nn.Linear(2, 2), folder / "module.pt")
 
@@ -76,6 +80,11 @@ CASES: list[Case] = [
     (f"{SEARCH} {IMAGE}", 2, ("--codes is missing",)),
     (f"{SEARCH} --codes {{tmp}}/absent.npy --size 16 {IMAGE}", 1, ("absent.npy does not exist",)),
     (f"{SEARCH} --codes {{tmp}}/wide.txt {IMAGE}", 1, ("size must be given",)),
+    *(
+        (f"search --accelerator cpu --model.victim {{tmp}}/{name}.ckpt "
+         f"--codes {{tmp}}/wide.txt {IMAGE}", 1, (words,))
+        for name, words in {"small": "size must be at least 8", "text": "inputs cannot be"}.items()
+    ),
     (f"{SEARCH} --codes {{tmp}}/wide.txt --size 16 {IMAGE}", 1, ("3 bits, 8 expected",)),
     (f"{SEARCH} --codes {{tmp}}/module.pt --size 16 {IMAGE}", 1, ("holds Python objects",)),
     (f"{SEARCH} --codes {{tmp}}/data.yaml --size 16 {IMAGE}", 1, ("a code file ends in",)),

@@ -1,19 +1,25 @@
 """Our checkpoints on a hub: pushed, pulled, and refused in one line."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from jsonargparse import Namespace
 from safetensors.torch import load_file, save_file
 
 import lightning_hash
 from lightning_hash.__main__ import main
+from lightning_hash.codes.code_files import read_codes
+from lightning_hash.commands.inputs import inputs_of_victim
 from lightning_hash.commands.push import write_hub_files
 from lightning_hash.victims import as_victim, load_foreign, load_victim
-from tests.helpers.commands import SMALL_ATTACK
+from tests.helpers.commands import SMALL_ATTACK, SMALL_DATA
 from tests.helpers.fake_hub import COMMIT, hub_in, uploads_to
 
 hub = pytest.importorskip("huggingface_hub", reason="pip install '.[hub]'")
@@ -86,6 +92,59 @@ def test_what_a_backbone_of_timm_was_trained_on_is_pushed(tmp_path, demo_victim)
     assert entry["architecture"] == described["architecture"]
 
 
+def change_entry(place, **changes):
+    content = json.loads((place / "config.json").read_text())
+    content["lightning_hash"].update(changes)
+    (place / "config.json").write_text(json.dumps(content))
+
+
+def test_the_hub_says_what_a_victim_was_trained_with(there):
+    change_entry(there[0], inputs={"size": 96, "interpolation": "bicubic"})
+    who = {"source": f"as victim {SOURCE} was trained with"}
+    expected = {"size": 96, "interpolation": "bicubic", **who}
+    assert inputs_of_victim(SOURCE) == inputs_of_victim({"source": SOURCE}) == expected
+    assert inputs_of_victim(["absent.ckpt", Namespace(source=SOURCE)]) == expected
+    assert {path.rpartition("/")[2] for path in there[1]} == {"config.json"}
+    there[1].clear()
+    assert inputs_of_victim({"source": SOURCE, "backbone": "convnet"}) == {}
+    assert there[1] == []
+    assert inputs_of_victim("hf-hub:somebody/other") == inputs_of_victim("hf-hub:a") == {}
+
+
+def test_a_hub_that_says_nothing_of_the_inputs_or_nonsense(there, tmp_path):
+    assert inputs_of_victim(SOURCE) == {}
+    change_entry(there[0], inputs={"size": "96"})
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(ValueError, match=rf"^victim {SOURCE}: inputs cannot be .*; push it again$"):
+        inputs_of_victim(SOURCE)
+
+
+@pytest.mark.slow
+def test_verbs_take_the_size_of_the_hub(there, tmp_path, monkeypatch, caplog):
+    """The demo's data are of 64 pixels; what the user says holds."""
+    monkeypatch.chdir(tmp_path)
+    change_entry(there[0], inputs={"size": 48, "interpolation": None})
+    on = [f"--model.victim={SOURCE}", *SMALL_DATA, "--trainer.accelerator=cpu"]
+    assert main(["encode", *on, "--output=codes.safetensors"]) == 0
+    assert (
+        read_codes(tmp_path / "codes.safetensors")
+        .made_with["inputs"]
+        .startswith("SamplePhotos (3, 48, 48)")
+    )
+    assert f"data: --data.size 48, as victim {SOURCE} was trained with" in caplog.text
+    caplog.clear()
+    assert main(["encode", *on, "--data.size=32", "--output=own.safetensors"]) == 0
+    assert (
+        read_codes(tmp_path / "own.safetensors")
+        .made_with["inputs"]
+        .startswith("SamplePhotos (3, 32, 32)")
+    )
+    assert "trained with" not in caplog.text
+    assert main(["robustness", *on, "--transforms=[flip]", "--n_queries=2"]) == 0
+    (path,) = tmp_path.rglob("robustness.json")
+    assert json.loads(path.read_text())["data"]["input_shape"] == [3, 48, 48]
+
+
 def test_both_files_are_of_one_commit(there):
     load_foreign(SOURCE)
     files = {path.rpartition("/")[2]: path.split("/")[4] for path in there[1]}
@@ -110,6 +169,18 @@ def test_what_is_cached_needs_no_network(there, monkeypatch, offline):
     shutil.rmtree(cache)
     said = refusal(error=FileNotFoundError)
     assert "config.json is not in the cache, and the hub cannot be reached" in said
+
+
+@pytest.mark.slow
+def test_a_process_that_has_imported_nothing_of_the_hub():
+    """Its package has no ``errors`` before somebody imports it."""
+    code = "from lightning_hash.victims import load_foreign; load_foreign('hf-hub:a/b')"
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": "absent"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    said = ended.stderr.splitlines()[-1]
+    assert said.startswith("FileNotFoundError: victim hf-hub:a/b: config.json is not in the cache")
 
 
 def test_what_is_not_there(there):
