@@ -18,7 +18,9 @@ from lightning_hash.functional import RankingOptions
 from lightning_hash.functional.thresholds import default_threshold, random_match_rate
 from lightning_hash.reports.robustness_picture import robustness_figure, robustness_table
 from lightning_hash.victims import CodeFunction, Victim
+from tests.conftest import TinyNet
 from tests.helpers.commands import SMALL_DATA
+from tests.helpers.photos import photo_data, read_photo, write_photos
 from tests.reference.harmless import binomial_false_positives, random_matches, statistics
 
 
@@ -43,6 +45,29 @@ def rows_of_two():
     pixels[..., 1] = 1 - brighter[:, None].float()
     labels = torch.tensor([0, 1, 0, 1, 0])
     return TensorData((pixels[:2], labels[:2]), (pixels[2:], labels[2:]))
+
+
+def test_files_are_transformed_in_their_own_size(tmp_path):
+    data, network = photo_data(write_photos(tmp_path / "photos")), TinyNet(64)
+    found = measure(Victim(network), data, transforms=["jpeg"], resolution="original")
+    distances = []
+    for row in range(len(data.query_set)):
+        path = data.query_set.path(row)
+        if path.suffix == ".jpg":  # lies on its side
+            continue
+        with Image.open(path) as picture:
+            picture.save(tmp_path / "again.jpg", quality=10)
+        with torch.no_grad():
+            clean, sent = (network(read_photo(p)[None]) > 0 for p in (path, tmp_path / "again.jpg"))
+        distances.append(int((clean != sent).sum()))
+    last = dict(found.rows[-1].distances)
+    assert (found.rows[-1].strength, found.data["resolution"]) == (10, "original")
+    for distance in set(distances):
+        assert last[distance] >= distances.count(distance)
+    assert sum(last.values()) == len(distances) + 1
+    assert found.rows[0].distance == 0 < found.rows[-1].distance
+    small = measure(Victim(network), data, transforms=["jpeg"])
+    assert small.rows[-1].distances != found.rows[-1].distances
 
 
 def test_numbers_by_hand(rows_of_two):

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from lightning_hash.commands.run_place import merge_callbacks
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.harmless import TRANSFORMS
+from lightning_hash.data.queries import Resolution
 from lightning_hash.engine.callbacks import PassProgress
 from lightning_hash.engine.robustness import measure_robustness
 from lightning_hash.functional import RankingOptions
@@ -36,6 +37,7 @@ def run_robustness(
     ranking: RankingOptions = RankingOptions(),
     runs: str = "runs",
     name: str = "robustness",
+    resolution: Resolution = "input",
 ) -> Robustness:
     """Transform the queries of a data set, encode them, write numbers, a table and a heat map.
 
@@ -52,6 +54,8 @@ def run_robustness(
         ranking: how MAP is computed, where there are labels.
         runs: folder under which runs are written.
         name: the numbers go to RUNS/robustness/NAME/version_N.
+        resolution: what is transformed: the network's input, or image files in their original size,
+            which are then resized and cropped as the data are.
 
     Returns:
         The numbers.
@@ -69,7 +73,7 @@ def run_robustness(
     found = measure_robustness(
         trainer, model.victim, datamodule,
         transforms=list(TRANSFORMS) if transforms is None else transforms,
-        threshold=threshold, n_queries=n_queries, seed=seed, ranking=ranking,
+        threshold=threshold, n_queries=n_queries, seed=seed, ranking=ranking, resolution=resolution,
     )  # fmt: skip
     if trainer.is_global_zero:
         folder = take_version(root)

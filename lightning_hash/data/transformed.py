@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,6 +12,8 @@ from torch.utils.data import Dataset
 from lightning_hash.data.base import HashDataModule, Item
 from lightning_hash.data.eight_bit import EightBitImages
 from lightning_hash.data.harmless import TRANSFORMS, VERSION
+from lightning_hash.data.queries import QueryData
+from lightning_hash.data.views import View
 from lightning_hash.functional import from_8bit
 
 CLEAN = "none"
@@ -61,12 +62,19 @@ class TransformedQueries(EightBitImages):
         rows: which of its items, and so Q.
         variants: what becomes of each.
         seed: see :class:`lightning_hash.data.harmless.Harmless`.
+        view: what the network sees of that.
     """
 
     def __init__(
-        self, items: Dataset[Item], rows: Sequence[int], variants: Sequence[Variant], seed: int
+        self,
+        items: Dataset[Item],
+        rows: Sequence[int],
+        variants: Sequence[Variant],
+        seed: int,
+        view: View | None = None,
     ) -> None:
         self.items, self.rows, self.variants, self.seed = items, list(rows), variants, seed
+        self.view = View() if view is None else view
         self.labels = torch.zeros(len(self), 0, dtype=torch.uint8)  # those of the queries are known
         self._last: tuple[int, Image.Image] | None = None
 
@@ -74,7 +82,7 @@ class TransformedQueries(EightBitImages):
         return len(self.rows) * len(self.variants)
 
     def image(self, index: int) -> Tensor:
-        """Return a variant of a query, uint8 ``(3, H, W)``."""
+        """Return what the network sees of a variant of a query, uint8 ``(3, H, W)``."""
         place, number = divmod(index, len(self.variants))
         query, variant = self.rows[place], self.variants[number]
         if self._last is None or self._last[0] != query:  # a file is decoded once
@@ -83,7 +91,7 @@ class TransformedQueries(EightBitImages):
         if variant.strength is not None:
             transform = TRANSFORMS[variant.transform]
             picture = transform(picture, variant.strength, self.seed, query)
-        return torch.from_numpy(np.array(picture)).movedim(-1, 0)
+        return self.view.of_picture(picture)
 
     def scale(self, images: Tensor) -> Tensor:
         """Scale as the query set does."""
@@ -104,8 +112,7 @@ class TransformedData(HashDataModule):
     """A data module whose queries are those of another under harmless transforms.
 
     Args:
-        source: the other, set up.
-        rows: which of its queries.
+        queries: which of its queries, set up, and in which size they are transformed.
         variants: what becomes of each.
         seed: see :class:`TransformedQueries`.
 
@@ -113,9 +120,8 @@ class TransformedData(HashDataModule):
         ValueError: if the inputs are no colour images.
     """
 
-    def __init__(
-        self, source: HashDataModule, rows: Sequence[int], variants: Sequence[Variant], seed: int
-    ) -> None:
+    def __init__(self, queries: QueryData, variants: Sequence[Variant], seed: int) -> None:
+        source = queries.source
         super().__init__(eval_batch_size=source.eval_batch_size, num_workers=source.num_workers)
         self.source, self.name = source, source.name
         self.class_names, self.interpolation = source.class_names, source.interpolation
@@ -124,7 +130,7 @@ class TransformedData(HashDataModule):
             msg = f"data must be of colour images (3, H, W), its inputs are {shape}"
             raise ValueError(msg)
         self.query_set = self.transformed = TransformedQueries(
-            source.query_set, rows, variants, seed
+            queries.items, queries.queries.indices, variants, seed, queries.view
         )
         self.database_set = source.database_set
         self.seed = seed

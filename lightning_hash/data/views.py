@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2.functional import pil_to_tensor, resize, to_pil_image
@@ -31,6 +32,11 @@ class View:
             dtype: of the result, floating.
         """
         return from_8bit(images, dtype)
+
+    def of_picture(self, picture: Image.Image) -> Tensor:
+        """Return the levels, uint8 ``(3, H, W)``, of the input that a picture becomes."""
+        levels: Tensor = pil_to_tensor(picture)
+        return levels
 
 
 class ResizeAndCrop(View):
@@ -109,6 +115,10 @@ class ResizeAndCrop(View):
         if not inputs:
             return self(from_8bit(images, dtype))
         return torch.stack(inputs).to(images.device, dtype)
+
+    def of_picture(self, picture: Image.Image) -> Tensor:
+        """Return the levels, uint8 ``(3, size, size)``, of what Pillow makes of a picture."""
+        return super().of_picture(self._crop(self._resize(picture)))
 
 
 def _nearest(size: int, wanted: int) -> Tensor:

@@ -14,7 +14,7 @@ from lightning_hash._version import __version__
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.harmless import TRANSFORMS, VERSION
-from lightning_hash.data.queries import QueryData
+from lightning_hash.data.queries import QueryData, Resolution
 from lightning_hash.data.transformed import TransformedData, Variant, labels_of_rows, variants_of
 from lightning_hash.engine.encode_splits import encode_splits
 from lightning_hash.functional import (
@@ -42,6 +42,7 @@ def measure_robustness(
     n_queries: int | None = None,
     seed: int = 0,
     ranking: RankingOptions = RankingOptions(),
+    resolution: Resolution = "input",
 ) -> Robustness:
     """Transform queries, encode them, and compare with the codes of the queries as they are.
 
@@ -54,6 +55,8 @@ def measure_robustness(
         n_queries: at most so many queries, drawn by ``seed``; all by default.
         seed: of the draws.
         ranking: options of MAP.
+        resolution: what is transformed: the network's ``"input"``, or the image file in its
+            ``"original"`` size, which is then resized and cropped as the data are.
 
     Returns:
         The numbers, the same on every process.
@@ -64,11 +67,11 @@ def measure_robustness(
     """
     variants = variants_of(transforms)
     _check_threshold(threshold, victim.bits)
-    queries = QueryData(source, n_queries, seed=seed)
+    queries = QueryData(source, n_queries, seed=seed, resolution=resolution)
     queries.prepare_data()
     queries.setup("predict")
     rows: list[int] = list(queries.queries.indices)
-    data = TransformedData(source, rows, variants, seed)
+    data = TransformedData(queries, variants, seed)
     found = encode_splits(trainer, victim, data, ("query", "database"))
     codes = found["query"].codes.view(len(rows), len(variants), -1)
     bits = codes.shape[2]
@@ -83,7 +86,7 @@ def measure_robustness(
         data={
             "dataset": source.name, "n_query": len(rows), "n_database": len(database),
             "sha256": {split: prints.get(split) for split in ("query", "database")},
-            "input_shape": list(data.input_shape),
+            "input_shape": list(data.input_shape), "resolution": resolution,
         },
         ranking=None if ranked is None else dataclasses.asdict(ranking),
         run={

@@ -9,6 +9,7 @@ from PIL import Image
 
 from lightning_hash.data import SampleClips, SamplePhotos
 from lightning_hash.data.harmless import TRANSFORMS, VERSION
+from lightning_hash.data.queries import QueryData
 from lightning_hash.data.tensor_data import TensorData
 from lightning_hash.data.transformed import (
     TransformedData,
@@ -159,7 +160,9 @@ def test_items_are_the_queries_variants_in_turn():
 def test_floats_are_rounded_to_8_bits_first():
     images = torch.rand(2, 3, 8, 8)
     data = TensorData((images, None), (images, None))
-    found = TransformedData(data, [1], variants_of(["flip"]), 0).query_set
+    queries = QueryData(data, None, query_index=[1])
+    queries.setup("predict")
+    found = TransformedData(queries, variants_of(["flip"]), 0).query_set
     assert torch.equal(found.image(0), (images[1] * 255).round().to(torch.uint8))
     assert found[0][0].max() <= 1
 
@@ -169,8 +172,10 @@ def test_clips_and_greys_are_refused():
     clips.setup("predict")
     greys = TensorData((torch.rand(2, 1, 8, 8), None), (torch.rand(2, 1, 8, 8), None))
     for data in (clips, greys):
+        queries = QueryData(data, None)
+        queries.setup("predict")
         with pytest.raises(ValueError, match=r"data must be of colour images \(3, H, W\)"):
-            TransformedData(data, [0], variants_of(["flip"]), 0)
+            TransformedData(queries, variants_of(["flip"]), 0)
 
 
 @pytest.mark.parametrize(
