@@ -58,13 +58,13 @@ def fit(folder, data, path=None, callbacks=(), options=None, rising=False, **giv
     }  # fmt: skip
     model = module(**(options or {}))
     if rising:  # every validation is better than the one before
-        compute = model.metrics.compute
+        compute = model.retrieval.metrics.compute
 
         def better(names):
             found = compute(names)
             return {**found, "map": replace(found["map"], value=float(model.global_step))}
 
-        model.metrics.compute = better
+        model.retrieval.metrics.compute = better
     places = {"runs": str(folder / "runs"), "checkpoints": str(folder / "checkpoints"), "name": "x"}
     own = trainer_options({"trainer": trainer, **places}, model)
     run = HashTrainer(

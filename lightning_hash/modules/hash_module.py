@@ -16,11 +16,9 @@ from torch.utils.data import Subset
 
 from lightning_hash._version import __version__
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.functional import bit_correlation, code_balance, sign_code
 from lightning_hash.functional.options import RankingOptions
-from lightning_hash.losses import ClassLoss, FollowsProgress, PairLoss, PairwiseLoss
-from lightning_hash.metrics import AttackMetrics, QueryMetric
-from lightning_hash.metrics.rows import by_index
+from lightning_hash.losses import ClassLoss, FollowsProgress, PairwiseLoss
+from lightning_hash.metrics import QueryMetric
 from lightning_hash.models.build import backbone_name, build_network, fits_memory
 from lightning_hash.models.closed_form import ClosedForm
 from lightning_hash.models.network import HashNetwork, call_network
@@ -30,7 +28,9 @@ from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.modules.resumption import check_resumption
+from lightning_hash.modules.retrieval_pass import RetrievalPass
 from lightning_hash.modules.trainer_check import check_fit_trainer, check_pass_trainer
+from lightning_hash.modules.training_parts import check_parts
 from lightning_hash.modules.training_settings import (
     check_length,
     check_training,
@@ -43,7 +43,6 @@ from lightning_hash.modules.training_settings import (
 from lightning_hash.utils.checkpoint_places import forget_strange_places
 from lightning_hash.utils.distributed import (
     gather_equal_rows,
-    gather_rows,
     gather_rows_with_grad,
 )
 from lightning_hash.utils.numbers import check_weight
@@ -52,7 +51,6 @@ from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSIO
 from lightning_hash.victims.victim import Victim
 
 Batch = tuple[Tensor, ...]  # inputs, labels, index and, of clips of several lengths, lengths
-_KNOWN = ("database",)  # to metrics, beside codes and labels
 
 
 class HashModule(pl.LightningModule):
@@ -121,44 +119,18 @@ class HashModule(pl.LightningModule):
         self.backbone, self.bits = backbone, bits
         with fits_memory(bits):
             self.network = build_network(backbone, bits, weights, architecture)
-        own = getattr(self.network, "bits", bits)
-        if isinstance(own, int) and own != bits:
-            msg = f"bits = {bits}, but the network {backbone_name(backbone)} has {own}; give {own}"
-            raise ValueError(msg)
         self.loss = PairwiseLoss() if loss is None else loss
-        if code_bank and not isinstance(self.loss, PairLoss):
-            msg = (
-                "code_bank goes with a loss over pairs (PairwiseLoss, HashNetLoss, DPSHLoss, "
-                "DCHLoss, DeepVideoLoss, DSHLoss, IDHNLoss, DSDHLoss), got "
-                f"{type(self.loss).__name__}"
-            )
-            raise ValueError(msg)
-        self.code_bank = code_bank
-        if feature_cache is not None and not isinstance(self.network, VideoNetwork):
-            msg = f"feature_cache goes with VideoNetwork, got {backbone_name(backbone)}"
-            raise ValueError(msg)
-        self.feature_cache = feature_cache
+        check_parts(
+            self.network, backbone_name(backbone), bits, self.loss, code_bank=code_bank,
+            feature_cache=feature_cache, pretrained_lr_scale=pretrained_lr_scale, head=head,
+        )  # fmt: skip
+        self.code_bank, self.feature_cache = code_bank, feature_cache
         self.cached_sha256: str | None = None
         self.optimizer = optimizer or partial(torch.optim.AdamW, lr=3e-3)
         self.lr_scheduler = lr_scheduler
         self.pretrained_lr_scale, self.head = pretrained_lr_scale, head
-        if isinstance(self.network, HashNetwork):
-            if pretrained_lr_scale == 0:
-                self.network.freeze()
-            layer = self.network.hash_layer
-            if head is not None and (type(layer) is not nn.Linear or layer.bias is None):
-                msg = (
-                    f"head {type(head).__name__} goes with a linear hash layer that has a bias; "
-                    f"that of {backbone_name(backbone)} is a {type(layer).__name__}"
-                )
-                raise ValueError(msg)
-        elif head is not None or pretrained_lr_scale == 0:
-            said = "pretrained_lr_scale 0" if head is None else f"head {type(head).__name__}"
-            msg = (
-                f"{said} goes with a named backbone, whose hash layer is known; got "
-                f"{backbone_name(backbone)}"
-            )
-            raise ValueError(msg)
+        if isinstance(self.network, HashNetwork) and pretrained_lr_scale == 0:
+            self.network.freeze()
         self._settings = {
             "model": model_settings(
                 backbone, bits, weights, self.loss, self.optimizer,
@@ -166,18 +138,9 @@ class HashModule(pl.LightningModule):
                 metrics=list(metrics), **({} if head is None else {"head": head}),
             )
         }  # fmt: skip
-        self.metrics = AttackMetrics(ranking, metrics)
-        for metric in metrics:
-            if metric.name not in self.metrics.names(_KNOWN):
-                msg = (
-                    f"metrics: {metric.name} is of attacks; that of a training may look at codes, "
-                    "labels and the database"
-                )
-                raise ValueError(msg)
+        self.retrieval = RetrievalPass(ranking, metrics)
         self.database_file: Path | None = None
         self.selected_on: str | None = None  # of the weights as they are now
-        self._database: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._queries: list[tuple[Tensor, Tensor]] = []
         self._seed: int | None = None
         self._validated = -1  # the step at which the last validation looked
         self._bank: CodeBank | None = None
@@ -334,20 +297,13 @@ class HashModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer, with a lower rate for pretrained layers, and the scheduler."""
-        network = self.network
-        if self.pretrained_lr_scale == 0 and isinstance(network, HashNetwork):
-            optimizer = self.optimizer([*network.new_parameters(), *self.loss.parameters()])
-        elif self.pretrained_lr_scale == 1.0:
-            optimizer = self.optimizer([*network.parameters(), *self.loss.parameters()])
-        elif not isinstance(network, HashNetwork):
-            msg = (
-                "pretrained_lr_scale goes with a named backbone, whose hash layer is known; got "
-                f"{backbone_name(self.backbone)}"
-            )
-            raise ValueError(msg)
+        network, own = self.network, self.loss.parameters()
+        if self.pretrained_lr_scale == 1.0 or not isinstance(network, HashNetwork):
+            optimizer = self.optimizer([*network.parameters(), *own])
+        elif self.pretrained_lr_scale == 0:
+            optimizer = self.optimizer([*network.new_parameters(), *own])
         else:
-            new = [*network.new_parameters(), *self.loss.parameters()]
-            groups = [network.pretrained_parameters(), new]
+            groups = [network.pretrained_parameters(), [*network.new_parameters(), *own]]
             optimizer = self.optimizer([{"params": group} for group in groups])
             optimizer.param_groups[0]["lr"] *= self.pretrained_lr_scale
         scheduler = None
@@ -368,15 +324,8 @@ class HashModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect the codes of the queries (loader 0) or the database (loader 1)."""
         inputs, labels, index, *lengths = batch
-        # A loader's worker shares a batch as open files, which live as long as its tensors.
-        labels, index = labels.clone(), index.clone()
         logits = self(inputs, *lengths)
-        codes = sign_code(logits)
-        if dataloader_idx == 1:
-            self._database.append((codes.to(torch.int8), labels, index))
-            return
-        self._queries.append((index, logits.float()))
-        self.metrics.update(codes, labels, index)
+        self.retrieval.add(logits, labels, index, to_database=dataloader_idx == 1)
 
     def on_test_start(self) -> None:
         """Take the database from ``database_file``, where there is one.
@@ -392,7 +341,7 @@ class HashModule(pl.LightningModule):
         if database.bits != self.bits:
             msg = f"codes {self.database_file}: {database.bits} bits, the model has {self.bits}"
             raise ValueError(msg)
-        self.metrics.set_database(database.codes, database.labels, database.index)
+        self.retrieval.metrics.set_database(database.codes, database.labels, database.index)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collect codes as :meth:`validation_step` does."""
@@ -407,27 +356,15 @@ class HashModule(pl.LightningModule):
         self._score("test")
 
     def _score(self, stage: str) -> None:
-        if self._database:
-            columns = zip(*self._database, strict=True)
-            self.metrics.set_database(*(gather_rows(torch.cat(column)) for column in columns))
-        scores = self.metrics.compute(self.metrics.names(_KNOWN))
-        values: dict[str, Any] = {f"{stage}/{name}": each.value for name, each in scores.items()}
-        index, logits = (gather_rows(torch.cat(c)) for c in zip(*self._queries, strict=True))
-        _, logits = by_index("query", index, logits)
-        codes = sign_code(logits)
-        values[f"{stage}/code_imbalance"] = code_balance(codes).abs().mean()
-        values[f"{stage}/bit_correlation"] = bit_correlation(codes)
+        values, logits = self.retrieval.take()
         self.log_dict(
-            {key: float(value) for key, value in values.items()},
+            {f"{stage}/{name}": value for name, value in values.items()},
             prog_bar=stage == "val",
             sync_dist=True,
             rank_zero_only=True,  # the same on every process: there is nothing to average
         )
         if isinstance(self.logger, TensorBoardLogger) and not self.trainer.sanity_checking:
             self.logger.experiment.add_histogram(f"{stage}/logits", logits, self.global_step)
-        self.metrics.reset_queries()
-        self._queries.clear()
-        self._database.clear()
 
     def settings(self) -> dict[str, Any]:
         """Return what the training depends on; before it begins, the model alone."""
