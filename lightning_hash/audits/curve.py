@@ -161,9 +161,7 @@ class Bisection:
         {6: [0]}
     """
 
-    def __init__(
-        self, count: int, levels: int = LEVELS, *, largest_first: bool = True
-    ) -> None:
+    def __init__(self, count: int, levels: int = LEVELS, *, largest_first: bool = True) -> None:
         if count < 1 or levels < 1:
             msg = f"count and levels must be at least 1, got {count} and {levels}"
             raise ValueError(msg)

@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -253,6 +255,18 @@ def attack_in(
         write_whole(place / ENDED, text.encode())
         shutil.rmtree(place / "checkpoints", ignore_errors=True)
     trainer.strategy.barrier()
+
+
+@contextmanager
+def quiet_members() -> Iterator[None]:
+    """Leave out what Lightning says of every fit, and doubts, which the attacks' rows hold.
+
+    Of an attack that was stopped :func:`attack_in` says how it goes on.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message="doubtful:|the attack was stopped")
+        yield
 
 
 def agree(here: bool) -> bool:

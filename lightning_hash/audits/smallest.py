@@ -15,7 +15,14 @@ from lightning_hash._version import __version__
 from lightning_hash.attacks import LInf
 from lightning_hash.audits.curve import Bisection
 from lightning_hash.audits.folder import take_folder
-from lightning_hash.audits.member_run import ENDED, MakeTrainer, agree, attack_in, read_run
+from lightning_hash.audits.member_run import (
+    ENDED,
+    MakeTrainer,
+    agree,
+    attack_in,
+    quiet_members,
+    read_run,
+)
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.attack_run import Encoded, borrowed_networks, encode_databases
@@ -129,7 +136,7 @@ class SmallestSearch:
             ValueError: if victim, data and attack do not go together, or an attack was stopped.
             OSError: if a file cannot be read or written.
         """
-        with borrowed_networks(self.attack):
+        with borrowed_networks(self.attack), quiet_members():
             trainer = self.make_trainer(
                 max_epochs=self.iterations, logger=False, enable_checkpointing=False
             )
@@ -278,11 +285,15 @@ class SmallestSearch:
             level=level, round=number, n=len(queries),
             succeeded=sum(map(self._succeeds, distances)), folder=place.name,
             seconds=round(float(found.last.run["seconds"]), 1),
+            warnings=tuple(found.last.warnings or ()),
         )  # fmt: skip
         self.tell(
             f"round {number}, {level}/255: {run.succeeded} of {run.n} queries succeed, "
             f"{run.seconds:.0f} s"
         )
+        # Where all have succeeded they were stopped early, and a short way is no doubt.
+        for warning in run.warnings if run.succeeded < run.n else ():
+            self.tell(f"doubtful at {level}/255: {warning}")
         return run, distances, dict(found.asked)
 
 

@@ -17,11 +17,12 @@ from lightning_hash.data.tensor_data import TensorData
 from lightning_hash.engine.callbacks import IterationProgress
 from lightning_hash.engine.trainer import quiet_trainers
 from lightning_hash.modules.attack_module import AttackModule
-from lightning_hash.reports.smallest_picture import smallest_table
+from lightning_hash.reports.smallest_picture import smallest_head, smallest_table
 from lightning_hash.results.smallest import FILE, Smallest
 from lightning_hash.results.tables import print_table
 from lightning_hash.utils.escapes import visible
 from lightning_hash.utils.places import check_inside, check_name, check_no_way_out
+from lightning_hash.utils.progress import shows_bars
 from lightning_hash.utils.volume import Volume, volume
 from lightning_hash.utils.whole_file import ready_folder
 from lightning_hash.victims.resolve import as_victim
@@ -71,6 +72,8 @@ def run_smallest(
     found, folder = search.run()
     if _is_first():
         if volume() is not Volume.QUIET:
+            for line in smallest_head(found):
+                print(visible(line))
             print_table(smallest_table(found))
         print(visible(str(folder / FILE)))
     return found
@@ -79,7 +82,10 @@ def run_smallest(
 def trainer_options(options: Mapping[str, Any], model: pl.LightningModule) -> dict[str, Any]:
     """Return what the trainer gets beside the user's options."""
     given = options["trainer"]
-    found: dict[str, Any] = {"callbacks": merge_callbacks(given, [IterationProgress()])}
+    bars = [IterationProgress()] if shows_bars() else []  # a line for each attack is enough
+    found: dict[str, Any] = {"callbacks": merge_callbacks(given, bars)}
+    if not bars:
+        found["enable_progress_bar"] = False
     several = str(given["devices"]) != "1" or given["num_nodes"] > 1
     if given["strategy"] == "auto" and several:
         found["strategy"] = "query_parallel"

@@ -91,5 +91,9 @@ def questions_of(rule: Optimizer, batches: Sequence[Queries]) -> dict[int, int]:
     """
     if not (isinstance(rule, Rule) and rule.counts):
         return {}
-    local = [(number, int(n)) for q in batches for number, n in zip(q.numbers, q.asked, strict=True)]
+    local = [
+        (number, int(count))
+        for each in batches
+        for number, count in zip(each.numbers, each.asked, strict=True)
+    ]
     return dict(sorted(pair for part in gather_objects(local) for pair in part))

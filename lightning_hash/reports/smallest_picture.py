@@ -7,7 +7,7 @@ from rich.table import Table
 
 from lightning_hash.reports.figure import COLOURS, make_axes
 from lightning_hash.results.smallest import Smallest
-from lightning_hash.utils.escapes import figure_text, terminal
+from lightning_hash.utils.escapes import figure_text
 
 PICTURE = "smallest.png"
 DPI = 130
@@ -58,10 +58,7 @@ def smallest_table(found: Smallest) -> Table:
     Args:
         found: the smallest epsilons.
     """
-    table = Table(
-        title=terminal("\n".join(smallest_head(found)), "table.title", keep="\n"),
-        title_justify="left",
-    )
+    table = Table()
     for header in ("smallest epsilon", "queries", "with all below"):
         table.add_column(header, justify="right")
     before, total = 0, len(found.queries)

@@ -49,6 +49,7 @@ class LevelRun:
         succeeded: how many succeeded.
         seconds: how long it took.
         folder: its run folder, beside the file.
+        warnings: what keeps it from being believed, one line each.
     """
 
     level: int
@@ -57,6 +58,7 @@ class LevelRun:
     succeeded: int
     seconds: float
     folder: str
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
