@@ -265,7 +265,7 @@ def quiet_members() -> Iterator[None]:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", message="doubtful:|the attack was stopped")
+        warnings.filterwarnings("ignore", message="doubtful:|the attack was stopped|t-MAP is not")
         yield
 
 

@@ -176,12 +176,13 @@ class SmallestSearch:
         assert recipe.stop_at is not None  # by check_smallest
         most = bits - 1 if recipe.reference.targeted else bits
         if recipe.stop_at > most:
-            kind = "targeted" if recipe.reference.targeted else "untargeted"
             msg = (
-                f"stop_at must be at most {most} of an {kind} attack on codes of {bits} bits, got "
-                f"{recipe.stop_at}"
+                f"stop_at must be at most {most} of a targeted attack on codes of {bits} bits, got "
+                f"{recipe.stop_at}: every code is so near"
+                if recipe.reference.targeted
+                else f"stop_at must be at most {most}, the bits of the codes, got {recipe.stop_at}"
             )
-            raise ValueError(msg.replace("an targeted", "a targeted"))
+            raise ValueError(msg)
 
     def _folder(self, trainer: pl.Trainer, said: dict[str, Any], chosen: list[int]) -> Path:
         """Return the folder of this search, the same in all processes."""

@@ -16,17 +16,18 @@ import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.attacks import (
     HAG,
+    L2,
     AnchorCode,
     Hinge,
     KnownHashes,
+    Noise,
     Oracle,
     SignStep,
     Square,
     TargetChoice,
 )
-from lightning_hash.audits import smallest as module_of_search
 from lightning_hash.audits.curve import Bisection
-from lightning_hash.audits.smallest import SmallestSearch
+from lightning_hash.audits.smallest import SmallestSearch, check_smallest
 from lightning_hash.commands.api import attack
 from lightning_hash.engine.trainer import quiet_trainers
 from lightning_hash.functional import from_8bit, sign_code
@@ -147,7 +148,7 @@ WAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["hag", pytest.param("square", marks=pytest.mark.slow)])
 def test_every_query_as_if_it_were_attacked_with_all_others_at_every_level(way, tmp_path):
     """Bisect by hand on a table of all queries at all levels, each level one attack."""
     options, stop_at, most = WAYS[way]
@@ -237,7 +238,7 @@ class Kill(Callback):
         self.iterations += 1
 
 
-def searched(folder, watch=None, **options):
+def searched(folder, watch=None, levels=1, **options):
     with quiet_trainers(accelerator="cpu") as make:
 
         def make_trainer(callbacks=(), **more):
@@ -245,22 +246,24 @@ def searched(folder, watch=None, **options):
 
         made = {"stop_at": 3, "n_queries": None, "batch_size": 5, "evaluate_at": [], **options}
         search = SmallestSearch(
-            attack=AttackModule(TinyNet(), **made), data=BlobData(), root=folder, levels=10,
+            attack=AttackModule(TinyNet(), **made), data=BlobData(), root=folder, levels=levels,
             make_trainer=make_trainer, iterations=8, checkpoint_every=2,
         )  # fmt: skip
         return search.run()
 
 
 def test_a_search_that_was_killed_goes_on(tmp_path):
-    whole, _ = searched(tmp_path / "whole", count := Kill(0, 0))
+    options = {"levels": 7, "stop_at": 1}
+    whole, _ = searched(tmp_path / "whole", count := Kill(0, 0), **options)
+    assert len(whole.runs) > 3
     assert count.attacks == len(whole.runs)
     with pytest.raises(KeyError, match="killed"):
-        searched(tmp_path / "some", Kill(3, 5))
+        searched(tmp_path / "some", Kill(3, 5), **options)
     folder = tmp_path / "some" / "version_0"
     ended = sorted(path.parent.name for path in folder.glob("*/member.json"))
     assert ended == sorted(run.folder for run in whole.runs[:2])
     assert not (folder / "smallest.json").exists()
-    again, place = searched(tmp_path / "some", rest := Kill(0, 0))
+    again, place = searched(tmp_path / "some", rest := Kill(0, 0), **options)
     assert place == folder
     assert rest.attacks == len(whole.runs) - 2
     # Of the third the first four iterations are kept, for each of 1 to 3 batches.
@@ -272,6 +275,7 @@ def test_a_search_that_was_killed_goes_on(tmp_path):
     assert not list(folder.rglob("last.ckpt"))
 
 
+@pytest.mark.slow
 def test_what_has_ended_or_is_other_is_not_gone_on_with(tmp_path):
     first, _ = searched(tmp_path)
     _, place = searched(tmp_path, again := Kill(0, 0))
@@ -283,8 +287,8 @@ def test_what_has_ended_or_is_other_is_not_gone_on_with(tmp_path):
     assert (place.name, same.attacks) == ("version_0", 0)
     (place / "smallest.json").unlink()
     member = place / first.runs[0].folder / "member.json"
-    member.write_text(member.read_text().replace('"level": 5', '"level": 6'))
-    with pytest.raises(ValueError, match="level-005 holds another attack than is run here"):
+    member.write_text(member.read_text().replace('"level": 1', '"level": 2'))
+    with pytest.raises(ValueError, match="level-001 holds another attack than is run here"):
         searched(tmp_path)
 
 
@@ -300,11 +304,12 @@ def test_an_attack_that_was_stopped_is_no_failure(tmp_path):
     assert found.queries == whole.queries
 
 
+@pytest.mark.slow
 def test_targets_are_those_of_one_attack(tmp_path):
     """A query's target and goal are the same at every level that it is attacked at."""
     options = {"objective": AnchorCode(), "targets": TargetChoice(n_t=5), "stop_at": 1,
                "step": partial(SignStep, lr=0.05)}  # fmt: skip
-    found, place = searched(tmp_path, **options)
+    found, place = searched(tmp_path, levels=3, **options)
     targets = {}
     for run in found.runs:
         for index, each in json.loads((place / run.folder / "targets.json").read_text()).items():
@@ -313,11 +318,35 @@ def test_targets_are_those_of_one_attack(tmp_path):
     assert found.attack["targeted"]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"victim": [TinyNet(), TinyNet(6)]}, "victim must be one, got 2"),
+        ({"stop_at": None}, "stop_at must be a Hamming distance"),
+        ({"objective": Noise()}, "objective noise is not iterated"),
+        ({"surrogates": TinyNet(6)}, "surrogates: stop_at would look at their codes"),
+        ({"epsilon_space": "normalized"}, "epsilon_space must be pixel, got normalized"),
+        ({"budget": L2}, "budget must be LInf, got L2"),
+    ],
+)
+def test_an_attack_that_has_no_smallest_epsilon(options, message):
+    made = AttackModule(**{"victim": TinyNet(), "stop_at": 2, **options})
+    with pytest.raises(ValueError, match=message):
+        check_smallest(made, 8)
+
+
+def test_a_distance_that_no_code_has():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))  # its bits are known after a pass
+    with pytest.raises(ValueError, match="stop_at must be at most 5, the bits of the codes, got 6"):
+        lightning_hash.smallest(network, IMAGES[:2], stop_at=6, levels=1, accelerator="cpu")
+
+
 def bright_columns(images):
     """Eight bits: whether each column is brighter than a half of what the others can be."""
     return images.reshape(len(images), 8, 8, 3).mean(axis=(1, 3)) > 119
 
 
+@pytest.mark.slow
 def test_a_victim_of_codes_alone():
     found = lightning_hash.smallest(
         Victim(CodeFunction(bright_columns)), IMAGES[:4], stop_at=3, levels=15, iterations=5,
