@@ -171,16 +171,13 @@ class SmallestSearch:
         return made
 
     def _check_bits(self, bits: int) -> None:
-        """Refuse a distance that no code can have, or that every code has."""
+        """Refuse a distance to the goal that every code has."""
         recipe = self.attack.recipe
         assert recipe.stop_at is not None  # by check_smallest
-        most = bits - 1 if recipe.reference.targeted else bits
-        if recipe.stop_at > most:
+        if recipe.reference.targeted and recipe.stop_at >= bits:
             msg = (
-                f"stop_at must be at most {most} of a targeted attack on codes of {bits} bits, got "
-                f"{recipe.stop_at}: every code is so near"
-                if recipe.reference.targeted
-                else f"stop_at must be at most {most}, the bits of the codes, got {recipe.stop_at}"
+                f"stop_at must be at most {bits - 1} of a targeted attack on codes of {bits} bits, "
+                f"got {recipe.stop_at}: every code is so near"
             )
             raise ValueError(msg)
 

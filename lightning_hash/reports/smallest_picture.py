@@ -23,7 +23,9 @@ def smallest_figure(found: Smallest) -> Figure:
     shares = [count / len(found.queries) for count in found.succeeded]
     axes.step(range(len(shares)), shares, where="post", color=COLOURS[0])
     if found.median is not None:
-        axes.axvline(found.median, color=COLOURS[1], linestyle="--", linewidth=1)
+        line = {"color": COLOURS[1], "linestyle": "--", "linewidth": 1, "label": "median"}
+        axes.axvline(found.median, **line)
+        axes.legend(fontsize=8, frameon=False, loc="lower right")
     axes.set_xlabel("epsilon, in levels of 1/255")
     axes.set_ylabel("share of the queries that succeed")
     axes.set_ylim(-0.02, 1.02)

@@ -321,7 +321,10 @@ def test_targets_are_those_of_one_attack(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"victim": [TinyNet(), TinyNet(6)]}, "victim must be one, got 2"),
+        (
+            {"victim": [Victim(TinyNet(), bits=8), Victim(TinyNet(6), bits=6)]},
+            "victim must be one, got 2",
+        ),
         ({"stop_at": None}, "stop_at must be a Hamming distance"),
         ({"objective": Noise()}, "objective noise is not iterated"),
         ({"surrogates": TinyNet(6)}, "surrogates: stop_at would look at their codes"),
@@ -337,7 +340,9 @@ def test_an_attack_that_has_no_smallest_epsilon(options, message):
 
 def test_a_distance_that_no_code_has():
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))  # its bits are known after a pass
-    with pytest.raises(ValueError, match="stop_at must be at most 5, the bits of the codes, got 6"):
+    with pytest.raises(
+        ValueError, match="stop_at must be a Hamming distance of codes of 5 bits, got 6"
+    ):
         lightning_hash.smallest(network, IMAGES[:2], stop_at=6, levels=1, accelerator="cpu")
 
 
