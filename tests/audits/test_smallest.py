@@ -419,7 +419,7 @@ def test_the_verb(with_victim, capsys):
     assert (content["data"]["n_query"], len(content["queries"])) == (8, 8)
     assert content["victim"]["sha256"]
     runs = content["runs"]
-    assert runs[0]["n"] == 8 and runs[0]["level"] == 3
+    assert (runs[0]["n"], runs[0]["level"]) == (8, 3)
     rows = json.loads((folder / "level-003" / "results.json").read_text())
     assert rows[-1]["data"]["n_database"] == 200
     attacks = [row["attack"] for row in rows if row["attack"] and row["attack"]["name"] == "hag"]
