@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what __getattr__ returns, for type checkers and editors
     from lightning_hash.commands.report import report
     from lightning_hash.commands.score import score
     from lightning_hash.commands.search import search
+    from lightning_hash.commands.smallest import smallest
     from lightning_hash.engine.trainer import HashTrainer
     from lightning_hash.modules.attack_module import AttackModule
     from lightning_hash.modules.hash_module import HashModule
@@ -28,6 +29,7 @@ _PLACES = {
     "encode": "lightning_hash.commands.encode",
     "score": "lightning_hash.commands.score",
     "search": "lightning_hash.commands.search",
+    "smallest": "lightning_hash.commands.smallest",
     "load_victim": "lightning_hash.victims.victim",
     "HashModule": "lightning_hash.modules.hash_module",
     "AttackModule": "lightning_hash.modules.attack_module",
@@ -50,6 +52,7 @@ __all__ = [
     "report",
     "score",
     "search",
+    "smallest",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name, misspelt ones too

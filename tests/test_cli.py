@@ -59,10 +59,10 @@ def test_help_has_a_line_for_every_verb(capsys):
     assert capsys.readouterr().out == printed
     for verb in (
         "demo", "fit", "test", "encode", "attack", "check-data", "score", "sweep", "transfer",
-        "report", "leaderboard", "audit", "search", "robustness",
+        "report", "leaderboard", "audit", "search", "robustness", "smallest",
     ):  # fmt: skip
         assert re.search(rf"^  {verb} +{re.escape(VERBS[verb].help)}$", printed, re.MULTILINE)
-    assert len(VERBS) == 14
+    assert len(VERBS) == 15
 
 
 @pytest.mark.parametrize("verb", ["demo", "score", "report", "sweep", "leaderboard"])

@@ -4,9 +4,7 @@ import datetime
 import json
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +18,7 @@ from lightning_hash.audits.beyond import Beyond, points, strongest_by_apgd
 from lightning_hash.audits.curve import Reached, check_epsilons, epsilons_of
 from lightning_hash.audits.folder import take_folder
 from lightning_hash.audits.judge import Judge
-from lightning_hash.audits.member_run import MakeTrainer, Runner
+from lightning_hash.audits.member_run import MakeTrainer, Runner, quiet_members
 from lightning_hash.audits.own_results import OwnResults, labels_by_results
 from lightning_hash.audits.strips import strips
 from lightning_hash.audits.threat_run import Scored, ThreatRun
@@ -99,7 +97,7 @@ class Audit:
             OSError: if a file cannot be read or written.
         """
         started = time.monotonic()
-        with borrowed(self.victim.network), _quiet():
+        with borrowed(self.victim.network), quiet_members():
             self._prepare()
             threats = []
             self.queries: list[dict[str, Any]] = [
@@ -325,15 +323,6 @@ class Audit:
             found.save(self.folder)
         self.trainer.strategy.barrier()
         return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what Lightning says of every fit, and doubts, which members and checks hold."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", message="doubtful:")
-        yield
 
 
 def _ordered(items: CodeSet) -> CodeSet:

@@ -144,6 +144,9 @@ class Bisection:
     Args:
         count: queries.
         levels: the largest level; levels are 1 to this.
+        largest_first: ask a query that was never seen to succeed for the largest level, at which
+            its search ends where it fails; else for the middle, and no query is asked for more than
+            ceil(log2(levels + 1)) levels.
 
     Raises:
         ValueError: if one of them is below 1.
@@ -158,11 +161,11 @@ class Bisection:
         {6: [0]}
     """
 
-    def __init__(self, count: int, levels: int = LEVELS) -> None:
+    def __init__(self, count: int, levels: int = LEVELS, *, largest_first: bool = True) -> None:
         if count < 1 or levels < 1:
             msg = f"count and levels must be at least 1, got {count} and {levels}"
             raise ValueError(msg)
-        self.levels = levels
+        self.levels, self.largest_first = levels, largest_first
         self._failed: list[set[int]] = [set() for _ in range(count)]
         self._shown: list[int | None] = [None] * count
 
@@ -191,12 +194,12 @@ class Bisection:
         """Return the level to try next, with the queries that it is for; empty once it is done."""
         wanted: dict[int, list[int]] = {}
         for row, (failed, shown) in enumerate(zip(self._failed, self._shown, strict=True)):
-            if shown is None:
-                level, left = self.levels, self.levels not in failed
-            else:
-                # A failure above a success says nothing of what is below it.
-                below = max((each for each in failed if each < shown), default=0)
-                level, left = (below + shown) // 2, shown - below > 1
+            # A failure above a success says nothing of what is below it.
+            top = self.levels + 1 if shown is None else shown
+            below = max((each for each in failed if each < top), default=0)
+            level, left = (below + top) // 2, top - below > 1
+            if shown is None and self.largest_first:
+                level = self.levels
             if left:
                 wanted.setdefault(level, []).append(row)
         return dict(sorted(wanted.items()))

@@ -16,19 +16,28 @@ from lightning_hash.utils.whole_file import write_whole
 SETTINGS, LOCK = "audit.json", ".lock"
 
 
-def take_folder(root: Path, settings: dict[str, Any], config: str | None) -> Path:
+def take_folder(
+    root: Path,
+    settings: dict[str, Any],
+    config: str | None,
+    *,
+    asked: str = SETTINGS,
+    end: str = CARD,
+) -> Path:
     """Return the newest folder of an unfinished audit with these settings, or a new one.
 
     One process at a time looks, so that the tasks of an array that start at once share one.
 
     Args:
         root: folder of all audits of this name; made where it is missing.
-        settings: what the numbers depend on, as JSON gives it back; kept in ``audit.json``.
+        settings: what the numbers depend on, as JSON gives it back; kept in ``asked``.
         config: text of ``config.yaml`` of a new folder; ``None`` writes none.
+        asked: name of the file of the settings.
+        end: name of the file that is written last.
 
     Raises:
         OSError: if a file cannot be read or written.
-        ValueError: if an ``audit.json`` is damaged, or a link leads out of the folder.
+        ValueError: if a file of settings is damaged, or a link leads out of the folder.
     """
     root.mkdir(parents=True, exist_ok=True)
     check_no_way_out(root)
@@ -36,13 +45,13 @@ def take_folder(root: Path, settings: dict[str, Any], config: str | None) -> Pat
         fcntl.flock(lock, fcntl.LOCK_EX)
         versions = sorted(root.glob("version_*"), key=version_of, reverse=True)
         for place in versions:
-            file = place / SETTINGS
-            if not file.is_file() or (place / CARD).is_file():
+            file = place / asked
+            if not file.is_file() or (place / end).is_file():
                 continue
             if read_json(file, "what was asked", "remove the folder") == settings:
                 return place
         found = take_version(root, 1 + max(map(version_of, versions), default=-1))
         if config is not None:
             write_whole(found / CONFIG, utf8(config))
-        write_whole(found / SETTINGS, json.dumps(settings, indent=1).encode())
+        write_whole(found / asked, json.dumps(settings, indent=1).encode())
         return found

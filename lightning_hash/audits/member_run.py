@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,15 @@ from lightning_hash.attacks import Noise, TargetChoice
 from lightning_hash.audits.suite import Member
 from lightning_hash.audits.threats import Threat
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.engine.attack_run import attack_encoded
+from lightning_hash.engine.attack_run import Encoded, attack_encoded
 from lightning_hash.engine.callbacks import AttackCheckpoint, RunFolder
 from lightning_hash.engine.loggers import RunLogger
+from lightning_hash.engine.stops import stopped_early
 from lightning_hash.functional import RankingOptions
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.databases import Databases
 from lightning_hash.modules.gradient_watch import flat_queries
+from lightning_hash.modules.tally import questions_of
 from lightning_hash.results.rows import ResultRow, read_results
 from lightning_hash.utils.distributed import gather_objects
 from lightning_hash.utils.foreign_files import check_file
@@ -34,7 +38,7 @@ from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.victim import Victim
 
 ENDED, CONFIG = "member.json", "config.yaml"
-COLUMNS = "index", "codes_8bit", "clean_codes", "labels", "target_labels", "anchor_codes"
+COLUMNS = "index", "codes_8bit", "clean_codes", "labels", "target_labels", "anchor_codes", "goal"
 MakeTrainer = Callable[..., pl.Trainer]
 NOISE = Member(name="noise", objective=Noise, iterations=0)
 
@@ -51,7 +55,10 @@ class MemberRun:
         labels: ``(n, C)``.
         target_labels: ``(n, C')``, or ``None`` where there are no targets.
         anchor_codes: int8 ``(n, K)``, likewise.
+        goal: ``(n, K)`` of -1/+1, what success is measured by: of an untargeted attack the clean
+            codes; ``None`` where the attack had no iteration.
         flat: indices of the queries that no gradient reached.
+        asked: questions about each query, by index; empty where none are counted.
     """
 
     rows: tuple[ResultRow, ...]
@@ -61,7 +68,9 @@ class MemberRun:
     labels: Tensor
     target_labels: Tensor | None
     anchor_codes: Tensor | None
+    goal: Tensor | None
     flat: tuple[int, ...]
+    asked: Mapping[int, int]
 
     @property
     def last(self) -> ResultRow:
@@ -138,10 +147,10 @@ class Runner:
             "queries": list(queries), "member": member.name, "iterations": member.iterations,
             "start_seed": start_seed, "more": settings_of(options),
         }  # fmt: skip
-        here = not _agree((place / ENDED).is_file())
+        here = not agree((place / ENDED).is_file())
         if here:
             self._attack(place, threat, member, queries, start_seed, asked, options)
-        run = _read(place, asked)
+        run = read_run(place, asked)
         self.before.setdefault(place, 0.0 if here else float(run.last.run["seconds"]))
         return run
 
@@ -163,27 +172,12 @@ class Runner:
             batch_size=self.batch_size, ranking=self.ranking, seed=self.seed, kernels=self.kernels,
             evaluate_at=[], name=member.name,
         )  # fmt: skip
-        callbacks: list[Callback] = [RunFolder(images=self.images, retrieved=None)]
-        if member.iterations:
-            remedy = "the same command goes on"
-            callbacks.append(AttackCheckpoint(self.checkpoint_every, remedy=remedy))
         logger = RunLogger(self.folder, name=f"{threat.name}/{place.name}", version="")
-        trainer = self.make_trainer(
-            max_epochs=max(1, member.iterations), logger=logger, callbacks=callbacks,
-            enable_checkpointing=bool(member.iterations),
+        attack_in(
+            place, module, self.data, self.databases, self.make_trainer, logger, asked=asked,
+            iterations=member.iterations, checkpoint_every=self.checkpoint_every,
+            images=self.images, config=self.config, searches=member.searches,
         )  # fmt: skip
-        last = place / "checkpoints" / "last.ckpt"
-        path = str(last) if _agree(last.is_file()) else None
-        attack_encoded(trainer, module, self.data, self.databases, path)
-        # Of a search and of noise nobody asks for a gradient.
-        flat = flat_queries(module.attacks) if member.iterations and not member.searches else []
-        if trainer.is_global_zero:
-            if self.config is not None:
-                write_whole(place / CONFIG, utf8(self.config))
-            text = json.dumps({"asked": asked, "flat": flat})
-            write_whole(place / ENDED, text.encode())
-            shutil.rmtree(place / "checkpoints", ignore_errors=True)
-        trainer.strategy.barrier()
 
 
 def with_targets(runner: Runner, place: Path) -> Runner:
@@ -198,28 +192,113 @@ def with_targets(runner: Runner, place: Path) -> Runner:
     )
 
 
-def _agree(here: bool) -> bool:
+def attack_in(
+    place: Path,
+    module: AttackModule,
+    data: HashDataModule,
+    databases: Databases | Encoded | None,
+    make_trainer: MakeTrainer,
+    logger: RunLogger,
+    *,
+    asked: dict[str, Any],
+    iterations: int,
+    searches: bool,
+    checkpoint_every: int | None = None,
+    images: int | None = None,
+    config: str | None = None,
+) -> None:
+    """Run an attack to its end in a folder, from its checkpoint where there is one.
+
+    All processes call it together. ``member.json`` is the sign that it has ended.
+
+    Args:
+        place: the folder.
+        module: the attack.
+        data: its queries.
+        databases: what they are ranked against, encoded already.
+        make_trainer: makes a Trainer of keyword arguments.
+        logger: writes to the folder.
+        asked: what tells this attack from others, as JSON.
+        iterations: of the attack; 0 where there are none.
+        searches: whether it asks, and follows no gradient.
+        checkpoint_every: iterations between two checkpoints; once a minute where it is ``None``.
+        images: how many adversarial images to write.
+        config: text of ``config.yaml``.
+
+    Raises:
+        ValueError: what attacks refuse, or if it was stopped before its end.
+        OSError: if a file cannot be written.
+    """
+    callbacks: list[Callback] = [RunFolder(images=images, retrieved=None)]
+    if iterations:
+        callbacks.append(AttackCheckpoint(checkpoint_every, remedy="the same command goes on"))
+    trainer = make_trainer(
+        max_epochs=max(1, iterations), logger=logger, callbacks=callbacks,
+        enable_checkpointing=bool(iterations),
+    )  # fmt: skip
+    last = place / "checkpoints" / "last.ckpt"
+    path = str(last) if agree(last.is_file()) else None
+    attack_encoded(trainer, module, data, databases, path)
+    if stopped_early(trainer, module) is not None:
+        msg = (
+            f"{place}: stopped after iteration {module.done} of {iterations}; the same command "
+            "goes on"
+        )
+        raise ValueError(msg)
+    # Of a search and of noise nobody asks for a gradient.
+    flat = flat_queries(module.attacks) if iterations and not searches else []
+    counted = questions_of(module.rules[0].optimizer, module.batches) if iterations else {}
+    if trainer.is_global_zero:
+        if config is not None:
+            write_whole(place / CONFIG, utf8(config))
+        text = json.dumps({"asked": asked, "flat": flat, "questions": counted})
+        write_whole(place / ENDED, text.encode())
+        shutil.rmtree(place / "checkpoints", ignore_errors=True)
+    trainer.strategy.barrier()
+
+
+@contextmanager
+def quiet_members() -> Iterator[None]:
+    """Leave out what Lightning says of every fit, and doubts, which the attacks' rows hold.
+
+    Of an attack that was stopped :func:`attack_in` says how it goes on.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message="doubtful:|the attack was stopped|t-MAP is not")
+        yield
+
+
+def agree(here: bool) -> bool:
     """Return what the first process has found."""
     found: bool = gather_objects(here)[0]
     return found
 
 
-def _read(place: Path, asked: dict[str, Any]) -> MemberRun:
+def read_run(place: Path, asked: dict[str, Any]) -> MemberRun:
     """Read what an attack has left.
+
+    Args:
+        place: its folder.
+        asked: what tells it from others.
 
     Raises:
         ValueError: if it is another attack, or a file is damaged; names it.
     """
-    remedy = f"remove {place} and run the audit again"
+    remedy = f"remove {place} and run it again"
     file = place / ENDED
     said = read_json(file, str(file), remedy)
     flat = said.get("flat") if isinstance(said, dict) else None
+    counted = said.get("questions", {}) if isinstance(said, dict) else None
+    if not isinstance(counted, dict) or not all(type(each) is int for each in counted.values()):
+        msg = f"{file} does not say how many questions were asked; {remedy}"
+        raise ValueError(msg)
     if not isinstance(flat, list) or not all(type(each) is int for each in flat):
         msg = f"{file} does not say which queries no gradient reached; {remedy}"
         raise ValueError(msg)
     if said.get("asked") != json.loads(json.dumps(asked)):
         msg = (
-            f"{place} holds another attack than this audit runs; remove the folder, or give "
+            f"{place} holds another attack than is run here; remove the folder, or give "
             "another --name"
         )
         raise ValueError(msg)
@@ -228,7 +307,8 @@ def _read(place: Path, asked: dict[str, Any]) -> MemberRun:
         rows=tuple(read_results(place / "results.json")),
         index=tensors["index"], codes=tensors["codes_8bit"], clean_codes=tensors["clean_codes"],
         labels=tensors["labels"], target_labels=tensors.get("target_labels"),
-        anchor_codes=tensors.get("anchor_codes"), flat=tuple(flat),
+        anchor_codes=tensors.get("anchor_codes"), goal=tensors.get("goal"), flat=tuple(flat),
+        asked={index: counted[str(index)] for index in asked["queries"] if str(index) in counted},
     )  # fmt: skip
 
 

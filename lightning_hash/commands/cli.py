@@ -30,7 +30,9 @@ from lightning_hash.commands.inputs import (
 )
 from lightning_hash.commands.parser import HashArgumentParser
 from lightning_hash.commands.places import options_named
+from lightning_hash.commands.run_place import merge_callbacks
 from lightning_hash.commands.table import PROGRAM, VERBS
+from lightning_hash.commands.trainer_maker import TrainerMaker
 from lightning_hash.commands.trainer_values import check_seed, check_trainer_values
 from lightning_hash.data import HashDataModule
 from lightning_hash.engine.callbacks import Board
@@ -212,6 +214,23 @@ class HashCLI(LightningCLI):
         check_launched(trainer)
         return trainer
 
+    def _trainer_maker(self) -> TrainerMaker:
+        """Return what makes a Trainer for each run of a verb that has several."""
+        options = self.config_init["trainer"]
+        own = self._part.trainer_options(self.config_init, self.model)
+
+        def make(**more: Any) -> pl.Trainer:
+            callbacks = merge_callbacks(options, [*own["callbacks"], *more.pop("callbacks", [])])
+            keeps = options["enable_checkpointing"] is not False
+            more["enable_checkpointing"] = keeps and more.get("enable_checkpointing", True)
+            trainer: pl.Trainer = super(HashCLI, self).instantiate_trainer(
+                **{**own, **more, "callbacks": callbacks}
+            )
+            check_launched(trainer)
+            return trainer
+
+        return TrainerMaker(options, make, self.parser.dump(self.config, skip_none=False))
+
     def run(self) -> int:
         """Call the verb's function.
 
@@ -221,7 +240,8 @@ class HashCLI(LightningCLI):
         options = {name: self.config_init[name] for name in self._options}
         named = options_named(self.parser, self._arguments)
         with named, names_the_disk(self.trainer):
-            self._function(self.trainer, self.model, self.datamodule, **options)
+            first = self._trainer_maker() if self._entry.trainers else self.trainer
+            self._function(first, self.model, self.datamodule, **options)
         stopped = stopped_early(self.trainer, self.model)
         if stopped is not None and self.trainer.is_global_zero:
             print(f"error: {visible(stopped)}", file=sys.stderr)

@@ -32,6 +32,12 @@ _LOOPS = (
 _NO_FIT = {f"trainer.{name}": "nothing is trained here" for name in _LOOPS}
 _NO_TEST = {"trainer.limit_test_batches": "nothing is tested here"}
 _NO_PREDICT = {"trainer.limit_predict_batches": "nothing is predicted here"}
+_SMALLEST = {
+    "model.epsilon": "each query is attacked at levels of its own, up to --levels",
+    "model.evaluate_at": "each attack is scored at its end",
+    "trainer.logger": "each attack has a log in its own folder",
+    "trainer.default_root_dir": "the folder is RUNS/smallest/NAME",
+}
 UNUSED: Mapping[str, Mapping[str, str]] = {
     "fit": {
         "trainer.limit_predict_batches": "nothing is predicted here without --model.feature_cache",
@@ -40,6 +46,7 @@ UNUSED: Mapping[str, Mapping[str, str]] = {
     "encode": {**_TRAINING, **_NO_FIT, **_NO_TEST},
     "robustness": {**_TRAINING, **_NO_FIT, **_NO_TEST},
     "attack": _TRAINING,
+    "smallest": {**_TRAINING, **_SMALLEST},
 }
 # What a shared perturbation reads, which learns on the training items.
 LEARNED_ON = "data.batch_size"

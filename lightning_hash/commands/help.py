@@ -28,7 +28,8 @@ _TRUST = (
 )
 
 # Which presets go with a verb, beside those of data and of the Trainer.
-_PRESETS = {"fit": ("fit/*",), "attack": ("attack/*", "overlay/**/*")}
+_ATTACKS = ("attack/*", "overlay/**/*")
+_PRESETS = {"fit": ("fit/*",), "attack": _ATTACKS, "smallest": _ATTACKS}
 
 
 class _Parameter(NamedTuple):

@@ -43,6 +43,8 @@ class Verb(NamedTuple):
         defaults: dotted names of options, and what they are where the user says nothing.
         trust: whether it takes ``--trust``.
         takes: the words behind the verb that belong to no option, as its help shows them.
+        trainers: whether its function takes what makes Trainers, as it runs several, in place of
+            one.
     """
 
     help: str
@@ -53,6 +55,7 @@ class Verb(NamedTuple):
     defaults: Mapping[str, Any] = {}
     trust: bool = False
     takes: str = ""
+    trainers: bool = False
 
 
 _HERE = "lightning_hash.commands"
@@ -85,6 +88,16 @@ _ATTACK = {
         "iterations between two checkpoints of the attack; once a minute by default",
         type=int | None,
     ),
+}
+_OF_ATTACKS = {
+    **_DEMO_DATA,
+    "trainer.max_epochs": 100,
+    "trainer.log_every_n_steps": 10,
+    "trainer.devices": 1,
+    "trainer.enable_model_summary": False,
+    "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
+    "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
+    "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
 }
 _TRANSFER = {
     "perturbations": Option("run folders of finished attacks", nargs="+", required=True),
@@ -211,17 +224,12 @@ VERBS = {
     "attack": Verb(
         "perturb the queries of a data set and measure what a victim then retrieves",
         f"{_HERE}.attack", "run_attack", f"{_MODULES}.attack_module.AttackModule", _ATTACK,
-        {
-            **_DEMO_DATA,
-            "trainer.max_epochs": 100,
-            "trainer.log_every_n_steps": 10,
-            "trainer.devices": 1,
-            "trainer.enable_model_summary": False,
-            "model.objective": {"class_path": "lightning_hash.attacks.HAG"},
-            "model.alpha": {"class_path": "lightning_hash.attacks.AlphaSchedule"},
-            "model.targets": {"class_path": "lightning_hash.attacks.TargetChoice"},
-        },
-        trust=True,
+        _OF_ATTACKS, trust=True,
+    ),
+    "smallest": Verb(
+        "find the smallest epsilon of each query at which an attack succeeds, by bisection",
+        f"{_HERE}.smallest", "run_smallest", f"{_MODULES}.attack_module.AttackModule", {},
+        {**_OF_ATTACKS, "trainer.logger": False}, trust=True, trainers=True,
     ),
     "audit": Verb(
         "how robust is a retrieval system: the standard suite of attacks, worst case, card",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
@@ -29,6 +29,18 @@ from lightning_hash.utils.versions import version_of
 from lightning_hash.victims.borrow import borrowed
 from lightning_hash.victims.checkpoints import read_checkpoint
 from lightning_hash.victims.victim import Victim
+
+
+class Encoded(NamedTuple):
+    """The codes that an attack needs.
+
+    Attributes:
+        databases: what the queries are ranked against, by the victim; ``None`` where nothing is.
+        surrogate: the same by the surrogates, where they compare with any.
+    """
+
+    databases: Databases | None
+    surrogate: Databases | None
 
 
 def run_attack(
@@ -69,20 +81,9 @@ def run_attack(
     if ckpt_path not in (None, "last"):
         maker = "python -m lightning_hash attack"
         read_checkpoint(Path(ckpt_path), "attack", maker, prefix="ckpt_path: ", needs=("epoch",))
-    with _borrowed(module):
+    with borrowed_networks(module):
         data = _queries(trainer, module, datamodule)
-        try_surrogates(module.roles.surrogate, data)
-        target, candidates = module.target_database, module.side == "candidate"
-        if candidates:
-            check_candidates(data, module.recipe, module.evaluation.ranking, target)
-        target = "database" if candidates else choose_target_database(target, datamodule)
-        if module.recipe.reference.targeted and module.recipe.reference.has_label:
-            check_targets(data, module.recipe.targets, target)
-        needs_train = module.recipe.reference.needs_train and not module.roles.apart
-        databases = find_databases(
-            trainer, module.victim, datamodule, target, codes, train=needs_train, queries=candidates
-        )
-        surrogate = _surrogate_databases(trainer, module, datamodule, target)
+        databases, surrogate = _encode(trainer, module, datamodule, data, codes)
         if ckpt_path == "last":
             ckpt_path = _newest_checkpoint(trainer.log_dir)
         scores = _attack(trainer, module, data, databases, ckpt_path, surrogate)
@@ -93,11 +94,36 @@ def run_attack(
     return scores
 
 
+def encode_databases(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    codes: str | None = None,
+) -> Encoded:
+    """Encode what an attack needs, once for many attacks that differ in epsilon or queries alone.
+
+    Args:
+        trainer: encodes.
+        module: any of the attacks.
+        datamodule: the queries and the database.
+        codes: as in :func:`run_attack`.
+
+    Returns:
+        What :func:`attack_encoded` takes.
+
+    Raises:
+        ValueError: see :func:`run_attack`.
+    """
+    with borrowed_networks(module):
+        data = _queries(trainer, module, datamodule)
+        return _encode(trainer, module, datamodule, data, codes)
+
+
 def attack_encoded(
     trainer: pl.Trainer,
     module: AttackModule,
     datamodule: HashDataModule,
-    database: CodeSet | Databases | None,
+    database: CodeSet | Databases | Encoded | None,
     ckpt_path: str | None = None,
 ) -> ScoreModule:
     """Attack queries with a database that is encoded already, or without one.
@@ -106,8 +132,8 @@ def attack_encoded(
         trainer: runs it.
         module: the attack; its victim is given back as it came.
         datamodule: the queries; its database is not encoded.
-        database: the victim's codes of the database, or all that :func:`find_databases` found;
-            ``None`` measures no retrieval.
+        database: the victim's codes of the database, or all that :func:`find_databases` or
+            :func:`encode_databases` found; ``None`` measures no retrieval.
         ckpt_path: checkpoint of this attack to go on from.
 
     Returns:
@@ -121,6 +147,9 @@ def attack_encoded(
         msg = "side: candidates are items of a data module's database; give them to run_attack"
         raise ValueError(msg)
     data = _queries(trainer, module, datamodule)
+    if isinstance(database, Encoded):
+        with borrowed_networks(module):
+            return _attack(trainer, module, data, database.databases, ckpt_path, database.surrogate)
     databases = database if isinstance(database, Databases) else None
     if isinstance(database, CodeSet):
         target = choose_target_database(module.target_database, datamodule)
@@ -133,14 +162,40 @@ def attack_encoded(
             "or an objective such as HAG"
         )
         raise ValueError(msg)
-    with _borrowed(module):
+    with borrowed_networks(module):
         try_surrogates(module.roles.surrogate, data)
         return _attack(trainer, module, data, databases, ckpt_path)
 
 
+def _encode(
+    trainer: pl.Trainer,
+    module: AttackModule,
+    datamodule: HashDataModule,
+    data: QueryData,
+    codes: str | None,
+) -> Encoded:
+    """Check what the attack is on, and encode the database by victim and surrogates."""
+    try_surrogates(module.roles.surrogate, data)
+    target, candidates = module.target_database, module.side == "candidate"
+    if candidates:
+        check_candidates(data, module.recipe, module.evaluation.ranking, target)
+    target = "database" if candidates else choose_target_database(target, datamodule)
+    if module.recipe.reference.targeted and module.recipe.reference.has_label:
+        check_targets(data, module.recipe.targets, target)
+    needs_train = module.recipe.reference.needs_train and not module.roles.apart
+    databases = find_databases(
+        trainer, module.victim, datamodule, target, codes, train=needs_train, queries=candidates
+    )
+    return Encoded(databases, _surrogate_databases(trainer, module, datamodule, target))
+
+
 @contextmanager
-def _borrowed(module: AttackModule) -> Iterator[None]:
-    """Freeze the networks of victim and surrogates, and give them back as they came."""
+def borrowed_networks(module: AttackModule) -> Iterator[None]:
+    """Freeze the networks of victim and surrogates, and give them back as they came.
+
+    Args:
+        module: the attack.
+    """
     surrogate = module.roles.surrogate
     other = nullcontext() if surrogate is None else borrowed(surrogate.network)
     with borrowed(module.victim.network), other:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_hash.attacks import Answer, Queries, Rule
-from lightning_hash.utils.distributed import sum_over_processes
+from lightning_hash.utils.distributed import gather_objects, sum_over_processes
 
 
 class Tally:
@@ -75,3 +75,25 @@ def counts_of(rule: Optimizer, batches: Sequence[Queries], *, stops: bool) -> di
         if "queries" in found and found["n_finished"]:
             found["queries_finished"] = mean_asked(asked[done])
     return found
+
+
+def questions_of(rule: Optimizer, batches: Sequence[Queries]) -> dict[int, int]:
+    """Return the number of questions about each query of all processes, where these are counted.
+
+    All processes call it together.
+
+    Args:
+        rule: any of the batches' rules.
+        batches: those of this process.
+
+    Returns:
+        By the queries' own indices; empty where no question is counted.
+    """
+    if not (isinstance(rule, Rule) and rule.counts):
+        return {}
+    local = [
+        (number, int(count))
+        for each in batches
+        for number, count in zip(each.numbers, each.asked, strict=True)
+    ]
+    return dict(sorted(pair for part in gather_objects(local) for pair in part))

@@ -203,7 +203,7 @@ def test_what_another_attack_has_left_is_not_taken_for_this_one(model, whole, tm
     said = json.loads(file.read_text())
     said["asked"]["iterations"] = 5
     file.write_text(json.dumps(said))
-    with pytest.raises(ValueError, match="hag holds another attack than this audit runs; remove"):
+    with pytest.raises(ValueError, match="hag holds another attack than is run here; remove"):
         audited(model, tmp_path)
 
 

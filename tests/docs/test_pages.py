@@ -79,6 +79,7 @@ def shorten(verb: str, words: list[str]) -> list[str]:
     if verb == "search":  # among what a shortened encode has written
         return [*words, *(SMALL_DATA if "--data" in words else []), "--accelerator=cpu"]
     short = {"fit": FIT, "attack": ATTACK, "robustness": ["--n_queries=3"]}
+    short["smallest"] = [*ATTACK, "--levels=2"]
     more, processor = short.get(verb, []), "--trainer.accelerator=cpu"
     if verb == "audit":
         more, processor = AUDIT, "--accelerator=cpu"
@@ -130,7 +131,7 @@ def run_command(words: list[str], place: str) -> None:
         assert Path(lines[-1].split(": ")[-1]).exists(), place
     elif verb == "search":
         assert "--picture" not in words or Path(lines[-1]).exists(), place
-    elif verb in ("fit", "attack", "audit", "transfer", "robustness"):
+    elif verb in ("fit", "attack", "audit", "transfer", "robustness", "smallest"):
         assert Path(lines[-1]).exists(), place
 
 
