@@ -126,7 +126,8 @@ def test_verbs_on_files_import_no_lightning(verb):
 def test_public_names():
     assert sorted(dir(lightning_hash)) == sorted(
         ["attack", "Attacked", "encode", "score", "load_victim", "HashModule", "AttackModule",
-         "HashTrainer", "push_to_hub", "report", "audit", "AuditCard", "search", "__version__"]
+         "HashTrainer", "push_to_hub", "report", "audit", "AuditCard", "search", "smallest",
+         "__version__"]
     )  # fmt: skip
     for name in dir(lightning_hash):
         assert getattr(lightning_hash, name) is not None

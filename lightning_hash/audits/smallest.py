@@ -24,7 +24,6 @@ from lightning_hash.audits.member_run import (
     read_run,
 )
 from lightning_hash.data.base import HashDataModule
-from lightning_hash.data.queries import QueryData
 from lightning_hash.engine.attack_run import Encoded, borrowed_networks, encode_databases
 from lightning_hash.engine.loggers import RunLogger
 from lightning_hash.modules.attack_module import AttackModule
@@ -140,13 +139,13 @@ class SmallestSearch:
             trainer = self.make_trainer(
                 max_epochs=self.iterations, logger=False, enable_checkpointing=False
             )
-            data = QueryData(self.data, *self.attack.query_options)
+            data = self.attack.queries_of(self.data)
             data.prepare_data()
             data.setup("predict")
             chosen = [int(index) for index in data.queries.indices]
             encoded = encode_databases(trainer, self.attack, self.data, self.codes)
             begun = self._at(self.levels, chosen)
-            asked = QueryData(self.data, *begun.query_options)
+            asked = begun.queries_of(self.data)
             asked.setup("predict")
             asked.trainer = trainer
             begun.attach(asked, encoded.databases, trainer, encoded.surrogate)

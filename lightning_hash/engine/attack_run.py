@@ -253,8 +253,7 @@ def _queries(trainer: pl.Trainer, module: AttackModule, datamodule: HashDataModu
     """Draw the queries; a Trainer that does not fit is refused before any process starts."""
     check_attack_trainer(trainer)
     datamodule.prepare_data()
-    split = "database" if module.side == "candidate" else "query"
-    data = QueryData(datamodule, *module.query_options, split, module.resolution)
+    data = module.queries_of(datamodule)
     data.setup("predict")
     check_files(module.recipe, data, module.jpeg)
     check_training_split(module.recipe, data)

@@ -31,6 +31,7 @@ from lightning_hash.attacks import (
 from lightning_hash.attacks.around import Parts
 from lightning_hash.attacks.recipe import Recipe
 from lightning_hash.attacks.rules import prepare_rule
+from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.queries import QueryData, Resolution
 from lightning_hash.functional import RankingOptions, sign_code
 from lightning_hash.metrics import QueryMetric
@@ -236,6 +237,11 @@ class AttackModule(pl.LightningModule):
         recipe.iterations = (trainer.max_epochs or 0) if recipe.objective.iterative else 0
         recipe.check()
         self.done, self.within, self.watch = 0, False, StepWatch()
+
+    def queries_of(self, source: HashDataModule) -> QueryData:
+        """Return the queries of a data module that are attacked; they are still to be set up."""
+        split = "database" if self.side == "candidate" else "query"
+        return QueryData(source, *self.query_options, split, self.resolution)
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the perturbations, beside victim and data; after ``setup``."""

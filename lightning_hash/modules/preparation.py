@@ -43,6 +43,11 @@ class CleanPass:
         """Return H(x) ``(B, K)`` of a batch as the data set has it."""
         return self._of_inputs(self.view.of_clean(queries.inputs), *queries.lengths_of())
 
+    def file_logits(self, levels: Tensor, queries: Queries) -> Tensor:
+        """Return H(x) ``(B, K)`` of uint8 images ``(B, ...)`` that stand for a batch, as files."""
+        inputs = self.view.of_files(levels, queries.inputs.dtype)
+        return self._of_inputs(inputs, *queries.lengths_of())
+
     def _of_inputs(self, inputs: Tensor, *lengths: Tensor) -> Tensor:
         with torch.no_grad(), self.context():
             logits: Tensor = self.victim(inputs, *lengths)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_hash.data.queries import QueryData
-from lightning_hash.functional import from_8bit, sign_code
+from lightning_hash.functional import sign_code
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.utils.distributed import gather_objects
 
@@ -57,8 +57,7 @@ class StartCodes(pl.LightningModule):
         """Encode a batch, rounded to 8 bits."""
         queries = self.attack.batches[batch_idx]
         levels = (queries.inputs.double() * 255).round().to(torch.uint8)
-        inputs = from_8bit(levels, queries.inputs.dtype)
-        codes = sign_code(self.attack.roles.scoring.logits(inputs, *queries.lengths_of()))
+        codes = sign_code(self.attack.roles.scoring.file_logits(levels, queries))
         self._parts.append((queries.index.cpu(), codes.cpu(), queries.goal.cpu()))
 
     def start(self) -> Start:

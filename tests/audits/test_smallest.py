@@ -37,6 +37,7 @@ from lightning_hash.results.smallest import QuerySmallest, Smallest
 from lightning_hash.victims import CodeFunction, Victim
 from tests.conftest import BlobData, Blobs, TinyNet
 from tests.helpers.commands import SMALL_ATTACK
+from tests.helpers.photos import photo_data, read_photo, write_photos
 from tests.reference.smallest import (
     bisected,
     level_to_flip,
@@ -435,3 +436,27 @@ def test_the_verb(with_victim, capsys):
     again = json.loads((folder / "smallest.json").read_text())
     assert again["queries"] == content["queries"]
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_files_in_their_own_size(tmp_path):
+    """The image that is written at the smallest level has left; what it was at counts as a file."""
+    data, network = photo_data(write_photos(tmp_path / "photos")), TinyNet(64)
+    found = lightning_hash.smallest(
+        network, data, stop_at=4, levels=15, iterations=6, folder=tmp_path / "found",
+        accelerator="cpu", step=partial(SignStep, lr=2 / 255), resolution="original", batch_size=8,
+    )  # fmt: skip
+    (version,) = (tmp_path / "found").glob("version_*")
+    levels = [each.level for each in found.queries]
+    assert len({*levels} - {None}) > 2
+    for each in found.queries:
+        if each.level in (None, 0):
+            continue
+        clean = data.query_set.path(each.index)
+        if clean.suffix == ".jpg":  # lies on its side
+            continue
+        sent = version / f"level-{each.level:03d}" / "images" / f"{each.index:06d}.png"
+        with torch.no_grad():
+            codes = [network(read_photo(path)[None]) > 0 for path in (clean, sent)]
+        assert int((codes[0] != codes[1]).sum()) == each.distance >= 4
+        change = decode_image(str(clean)).int() - decode_image(str(sent)).int()
+        assert int(change.abs().max()) <= each.level

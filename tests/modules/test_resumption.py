@@ -60,12 +60,20 @@ def other_data(blobs, **changes):
         ({"code_bank": True}, "its model.code_bank is False, this run's is True"),
         ({"ranking": RankingOptions(top_k=5)}, "its model.ranking.top_k is 20, this run's is 5"),
         ({"lr_scheduler": OneCycle}, "its lr_scheduler.class is None, this run's is '.*OneCycle'"),
-        ({"pretrained_lr_scale": 0.5}, "its model.pretrained_lr_scale is 1.0, this run's is 0.5"),
     ],
 )
 def test_another_model_or_rule_is_refused(options, message, tmp_path, blobs, saved):
     with pytest.raises(ValueError, match=f"belongs to another training: .*{message}.*anew"):
         fit(tmp_path, blobs, path=saved, options=options)
+
+
+def test_another_rate_of_the_backbone_is_refused(tmp_path, blobs):
+    named = {"backbone": "convnet", "bits": 8}
+    run, _ = fit(tmp_path, blobs, 1, options=named)
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    slower = {**named, "pretrained_lr_scale": 0.5}
+    with pytest.raises(ValueError, match=r"its model.pretrained_lr_scale is 1.0, .* is 0.5"):
+        fit(tmp_path, blobs, 2, tmp_path / "last.ckpt", slower)
 
 
 @pytest.mark.parametrize(
