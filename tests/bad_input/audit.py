@@ -41,7 +41,7 @@ VICTIMS = {
 
 UNKNOWN = {
     "--ranking.ties x": "--ranking.ties: there is no 'x'; there are: expected, stable",
-    "--model.objective HAG": "--model.objective is an option of attack, not of audit",
+    "--model.objective HAG": "--model.objective is an option of attack and smallest, not of audit",
     "--quick=3": "argument --quick",
     "--smalest": "--smalest: there is no such option; there are: --smallest",
 }

@@ -150,7 +150,7 @@ CASES: list[Case] = [
     # Options and configs of another verb.
     ("attack --model.loss CSQLoss", 2, ("is an option of fit and test, not of attack",)),
     ("attack --perturbations x", 2, ("is an option of transfer, not of attack",)),
-    ("fit --model.objective HAG", 2, ("is an option of attack, not of fit",)),
+    ("fit --model.objective HAG", 2, ("is an option of attack and smallest, not of fit",)),
     ("fit --dry-run", 2, ("--dry-run is an option of sweep, not of fit",)),
     ("encode --model.bits 3", 2, ("is an option of fit and test, not of encode",)),
     ("test --compare 3", 2, ("is an option of encode, not of test",)),

@@ -34,7 +34,7 @@ UNKNOWN = {
     "--topk 3": "--topk: there is no such option; there are: --top_k",
     "--data Photos": "--data: there is no 'Photos'",
     "--top_k x": "--top_k must be a whole number, got 'x'",
-    "--model.objective HAG": "--model.objective is an option of attack, not of search",
+    "--model.objective HAG": "--model.objective is an option of attack and smallest, not of search",
 }
 VICTIMS = {
     "{tmp}/absent.ckpt": "absent.ckpt does not exist",

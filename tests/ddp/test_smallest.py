@@ -19,7 +19,8 @@ def test_two_processes_find_what_one_finds(tmp_path):
     cpu = "--trainer.accelerator=cpu"
     finish(start(tmp_path, "fit", *DATA, "--trainer.max_epochs=1", cpu))
     line = [
-        "smallest", *DATA, cpu, "--model.stop_at=3", "--levels=15", "--trainer.max_epochs=10",
+        "smallest", *DATA, cpu, "--model.stop_at=4", "--levels=15", "--trainer.max_epochs=10",
+        "--model.step=SignStep", "--model.step.lr=4/255",
         "--model.n_queries=7", "--model.batch_size=2", "--model.kernels=float32",
     ]  # fmt: skip
     found = []
