@@ -28,6 +28,7 @@ from lightning_hash.modules import AttackModule, HashModule
 from tests.gpu_check.frame import ROOT, Check
 from tests.gpu_check.small import VICTIM, command, photos, rows_in, train_victim, trainer
 from tests.helpers.commands import SMALL_DATA
+from tests.helpers.photos import write_photos
 
 LOSSES = {
     each.__name__: each
@@ -36,7 +37,10 @@ LOSSES = {
         OrthoHashLoss, DPNLoss, HyP2Loss, DTSHLoss, DSHLoss, IDHNLoss, BiHalfLoss, DSDHLoss,
     )
 }  # fmt: skip
-VERBS = ("test", "encode", "search", "robustness", "transfer", "report", "audit")
+VERBS = (
+    "test", "encode", "search", "robustness", "transfer", "report", "audit", "smallest",
+    "attack of files",
+)  # fmt: skip
 PRESETS = [path.stem for path in sorted((ROOT / "configs" / "attack").glob("*.yaml"))]
 SMALL = [*SMALL_DATA, "--model.n_queries=8", "--model.batch_size=5"]
 
@@ -118,6 +122,17 @@ def check_verb(verb):
                 "--accelerator", place.accelerator,
             ],
             "report": ["report", "runs/attack", "--output", "report"],
+            "smallest": [
+                "smallest", *SMALL, "--levels=3", "--model.stop_at=4", "--trainer.max_epochs=3",
+                *place.trainer, "--name=smallest",
+            ],
+            "attack of files": [
+                "attack", "--data=FolderDataModule", f"--data.folder={_files(place)}",
+                "--data.train=train", "--data.query=query", "--data.database=database",
+                "--data.size=64", "--data.resize=72", "--data.keep_aspect=true",
+                "--model.resolution=original", "--model.jpeg=90", "--model.batch_size=4",
+                "--model.targets.n_t=1", "--trainer.max_epochs=3", *place.trainer, "--name=files",
+            ],
             "audit": [
                 "audit", *SMALL_DATA, "--quick", "--n_queries=6", "--batch_size=4",
                 "--curve", "4/255", "--accelerator", place.accelerator,
@@ -127,6 +142,12 @@ def check_verb(verb):
         return "ended with 0"
 
     return run
+
+
+def _files(place):
+    """Return a folder of image files of several sizes."""
+    folder = place.folder / "photos"
+    return folder if folder.is_dir() else write_photos(folder)
 
 
 class SyncWatch:

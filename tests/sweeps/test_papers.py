@@ -234,7 +234,7 @@ def test_the_study_of_losses_has_every_loss_at_one_budget(scale):
     assert found == {name: 6 if name == "OrthoHashLoss" else 3 for name in concrete}
     assert {each["seed_everything"] for each in fits} == {0, 1, 2}
     assert {str(each.get("trainer")) for each in fits} == {
-        "{'max_epochs': 12}" if scale == "full" else "None"
+        "{'max_epochs': 30}" if scale == "full" else "None"
     }
     scored = [run.options["model.victim"].digest for run in runs if run.verb == "attack"]
     assert sorted(scored) == sorted(run.digest for run in runs if run.verb == "fit")
