@@ -290,11 +290,11 @@ def read_run(place: Path, asked: dict[str, Any]) -> MemberRun:
     said = read_json(file, str(file), remedy)
     flat = said.get("flat") if isinstance(said, dict) else None
     counted = said.get("questions", {}) if isinstance(said, dict) else None
-    if not isinstance(counted, dict) or not all(type(each) is int for each in counted.values()):
-        msg = f"{file} does not say how many questions were asked; {remedy}"
-        raise ValueError(msg)
     if not isinstance(flat, list) or not all(type(each) is int for each in flat):
         msg = f"{file} does not say which queries no gradient reached; {remedy}"
+        raise ValueError(msg)
+    if not isinstance(counted, dict) or not all(type(each) is int for each in counted.values()):
+        msg = f"{file} does not say how many questions were asked; {remedy}"
         raise ValueError(msg)
     if said.get("asked") != json.loads(json.dumps(asked)):
         msg = (

@@ -51,7 +51,12 @@ DAMAGED = {  # a file of a killed audit, what becomes of it, and what is said
     "ended": ("linf-8/noise/member.json", "{", "noise/member.json"),
     "listed": ("linf-8/noise/member.json", "[]", "does not say which queries no gradient"),
     "flat": ("linf-8/noise/member.json", '{"flat": ["x"]}', "does not say which queries no gra"),
-    "other": ("linf-8/noise/member.json", '{"flat": []}', "holds another attack than this audit"),
+    "questions": (
+        "linf-8/noise/member.json",
+        '{"flat": [], "questions": {"0": "x"}}',
+        "does not say how many questions were asked",
+    ),
+    "other": ("linf-8/noise/member.json", '{"flat": []}', "holds another attack than is run here"),
     "codes": ("linf-8/hag/codes.safetensors", None, "hag/codes.safetensors cannot be read"),
     "rows": ("linf-8/hag/results.json", None, "hag/results.json"),
     "none": ("linf-8/square/codes.safetensors", "", "square/codes.safetensors"),

@@ -29,7 +29,7 @@ UNKNOWN = {
     "--threshold x": "--threshold must be a whole number",
     "--treshold 3": "--treshold: there is no such option; there are: --threshold",
     "--ranking.ties x": "--ranking.ties: there is no 'x'; there are: expected, stable",
-    "--model.objective HAG": "--model.objective is an option of attack and smallest, not of robustness",
+    "--model.objective HAG": "is an option of attack and smallest, not of robustness",
 }
 VICTIMS = {
     "{tmp}/absent.ckpt": "absent.ckpt does not exist",

@@ -235,9 +235,9 @@ def test_a_metric_of_ones_own_is_one_line_of_a_config():
     config = {"bits": 8, "ranking": {"ties": "stable", "top_k": 7}, "metrics": [recall]}
     model = {"class_path": "lightning_hash.modules.HashModule", "init_args": config}
     module = CLI(built, args=[f"--config={json.dumps({'model': model})}"])
-    assert module.metrics.ranking == RankingOptions(top_k=7, ties="stable")
-    assert module.metrics.names(["database"]) == RANKED
-    assert module.metrics["recall_at_3"].ties == "stable"
+    assert module.retrieval.metrics.ranking == RankingOptions(top_k=7, ties="stable")
+    assert module.retrieval.metrics.names(["database"]) == RANKED
+    assert module.retrieval.metrics["recall_at_3"].ties == "stable"
 
 
 @pytest.mark.parametrize(
