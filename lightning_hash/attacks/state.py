@@ -245,11 +245,15 @@ def _check_rows(packed: dict[str, Any], perturbation: Perturbation, place: Tenso
     wanted |= {f"parameter/{n}": tuple(p.shape[1:]) for n, p in perturbation.named_parameters()}
     for name in [*wanted, *rows]:
         found = tuple(rows[name].shape) if name in rows else None
-        if name in sizes and not len(place):
-            continue
-        if found is not None and name in sizes:
-            several = sizes[name][place].unique(dim=0)
-            found = (count, *several[0].tolist()) if len(several) == 1 else None
+        own = sizes.get(name)
+        if found is not None and own is not None:
+            if own.shape == (count, len(found) - 1):
+                if not len(place):
+                    continue
+                several = own[place].unique(dim=0).tolist()
+                found = (count, *several[0]) if len(several) == 1 else None
+            else:
+                found = None
         shape = (count, *wanted.get(name, (found or ())[1:]))
         if found != shape:
             msg = (
