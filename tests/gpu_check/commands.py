@@ -146,7 +146,7 @@ def check_verb(verb):
 
 def _files(place):
     """Return a folder of image files of several sizes."""
-    folder = place.folder / "photos"
+    folder = place.folder / "sizes"
     return folder if folder.is_dir() else write_photos(folder)
 
 
