@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from lightning_hash.data.pictures import jpeg_content, read_picture
+
 VERSION = "1"
 TEXT = "SAMPLE"
 Draw = tuple[float, float]  # uniform in [0, 1)
@@ -59,11 +61,8 @@ class Harmless:
 
 
 def _jpeg(picture: Image.Image, quality: int, draw: Draw) -> Image.Image:
-    """Save as JPEG, as Pillow does by default (colours at half the resolution), and read again."""
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=quality)
-    with Image.open(file, formats=("JPEG",)) as image:
-        return image.convert("RGB")
+    """Save as JPEG and read again."""
+    return read_picture(io.BytesIO(jpeg_content(picture, quality)))
 
 
 def _resize(picture: Image.Image, factor: float, draw: Draw) -> Image.Image:

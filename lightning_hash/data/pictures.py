@@ -92,6 +92,21 @@ def read_picture(file: Path | IO[bytes]) -> Image.Image:
         raise ValueError(one_line(error)) from error
 
 
+def jpeg_content(picture: Image.Image, quality: int) -> bytes:
+    """Encode a picture as JPEG, as Pillow does by default: colours at half the resolution.
+
+    Args:
+        picture: of mode RGB.
+        quality: from 1 to 100.
+
+    Returns:
+        The content of a file, for :func:`read_picture`.
+    """
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
 def read_content(path: Path) -> bytes:
     """Read a picture file.
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2.functional import pil_to_tensor, resize, to_pil_image
 
-from lightning_hash.data.pictures import read_picture
+from lightning_hash.data.pictures import jpeg_content, read_picture
 from lightning_hash.functional import from_8bit
 
 
@@ -130,15 +130,13 @@ def _nearest(size: int, wanted: int) -> Tensor:
 
 
 def jpeg_bytes(image: Tensor, quality: int) -> bytes:
-    """Encode an image as Pillow's JPEG, whose colours have half the resolution.
+    """Encode an image as JPEG; see :func:`lightning_hash.data.pictures.jpeg_content`.
 
     Args:
         image: uint8 ``(3, H, W)``.
         quality: from 1 to 100.
     """
-    file = io.BytesIO()
-    to_pil_image(image.cpu()).save(file, "JPEG", quality=quality)
-    return file.getvalue()
+    return jpeg_content(to_pil_image(image.cpu()), quality)
 
 
 def after_jpeg(images: Tensor, quality: int) -> Tensor:
