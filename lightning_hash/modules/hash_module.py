@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Subset
 
-from lightning_hash._version import __version__
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.functional.options import RankingOptions
 from lightning_hash.losses import ClassLoss, FollowsProgress, PairwiseLoss
@@ -23,14 +22,13 @@ from lightning_hash.models.build import backbone_name, build_network, fits_memor
 from lightning_hash.models.closed_form import ClosedForm
 from lightning_hash.models.network import HashNetwork, call_network
 from lightning_hash.models.outputs import read_logits
-from lightning_hash.models.pretrained import PretrainedNetwork
-from lightning_hash.models.video import VideoNetwork
 from lightning_hash.modules.code_bank import CodeBank
 from lightning_hash.modules.encoder import database_codes, made_with
 from lightning_hash.modules.resumption import check_resumption
 from lightning_hash.modules.retrieval_pass import RetrievalPass
 from lightning_hash.modules.trainer_check import check_fit_trainer, check_pass_trainer
-from lightning_hash.modules.training_parts import check_parts
+from lightning_hash.modules.training_checkpoint import network_alone, save_training
+from lightning_hash.modules.training_parts import check_cache, check_parts
 from lightning_hash.modules.training_settings import (
     check_length,
     check_training,
@@ -46,8 +44,7 @@ from lightning_hash.utils.distributed import (
     gather_rows_with_grad,
 )
 from lightning_hash.utils.numbers import check_weight
-from lightning_hash.utils.settings import sha256_of
-from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, CHECKPOINT_VERSION, check_shapes
+from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, check_shapes
 from lightning_hash.victims.victim import Victim
 
 Batch = tuple[Tensor, ...]  # inputs, labels, index and, of clips of several lengths, lengths
@@ -221,7 +218,10 @@ class HashModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Seed the first epoch: after a resume Lightning may leave out on_train_epoch_start."""
-        self._check_cache()
+        check_cache(self.network, self.cached_sha256)
+        quick = getattr(self.trainer, "fast_dev_run", False)
+        if self.feature_cache is not None and self.cached_sha256 is None and not quick:
+            rank_zero_warn("feature_cache is not used: it needs commands.fit.run_fit")
         if isinstance(self.loss, FollowsProgress):
             loss = f"loss {type(self.loss).__name__}"
             self._steps = length_of(self.trainer, loss, "another loss")
@@ -234,19 +234,6 @@ class HashModule(pl.LightningModule):
             self._bank.load(self._bank_state)
             self._bank_state = {}
         self.on_train_epoch_start()
-
-    def _check_cache(self) -> None:
-        """Refuse cached features that are not those of the network that is trained."""
-        if self.cached_sha256 is not None and isinstance(self.network, VideoNetwork):
-            if sha256_of(self.network.extractor.frames.state_dict()) != self.cached_sha256:
-                msg = (
-                    "feature_cache: the checkpoint's network of a frame is not the one that the "
-                    "features were made with; go on with the same weights and seed, or "
-                    "without feature_cache"
-                )
-                raise ValueError(msg)
-        elif self.feature_cache is not None and not getattr(self.trainer, "fast_dev_run", False):
-            rank_zero_warn("feature_cache is not used: it needs commands.fit.run_fit")
 
     def on_train_epoch_start(self) -> None:
         """Make augmentation and dropout functions of seed and epoch, so that a resumed run repeats.
@@ -371,38 +358,16 @@ class HashModule(pl.LightningModule):
         return dict(self._settings)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what it takes to build the network again."""
-        checkpoint[CHECKPOINT_KEY] = {
-            "kind": "victim",
-            "version": CHECKPOINT_VERSION,
-            "program": __version__,
-            "backbone": self.backbone,
-            "bits": self.bits,
-            "loss": self._loss_name(),
-            "settings": self._settings if "trainer" in self._settings else None,
-            "selected_on": self._trainer and selected_on(self.trainer, self._validated),
-        }
-        if isinstance(self.network, PretrainedNetwork):
-            entry = checkpoint[CHECKPOINT_KEY]
-            entry["architecture"], entry["inputs"] = self.network.architecture, self._inputs()
+        """Add what it takes to build the network again, and to go on with its training."""
+        save_training(
+            checkpoint, self.network, self.backbone, self.bits, self._trainer,
+            loss=self._loss_name(),
+            settings=self._settings if "trainer" in self._settings else None,
+            selected_on=self._trainer and selected_on(self.trainer, self._validated),
+        )  # fmt: skip
         checkpoint["seed"] = self._seed
         if self._bank is not None:
             checkpoint["code_bank"] = self._bank.state()
-        # What LightningCLI and load_from_checkpoint build the module with.
-        checkpoint["hyper_parameters"] = {
-            "backbone": self.backbone,
-            "bits": self.bits,
-            "weights": None,
-        }
-        if getattr(self.network, "architecture", None) is not None:
-            checkpoint["hyper_parameters"]["architecture"] = self.network.architecture
-
-    def _inputs(self) -> dict[str, Any] | None:
-        """Return size and interpolation of the images of the training, where known."""
-        data = None if self._trainer is None else getattr(self._trainer, "datamodule", None)
-        if not isinstance(data, HashDataModule) or not hasattr(data, "train_set"):
-            return None
-        return {"size": data.input_shape[-1], "interpolation": data.interpolation}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the seed and the code bank of the training; a test needs the network alone.
@@ -423,9 +388,6 @@ class HashModule(pl.LightningModule):
         self.selected_on = checkpoint.get(CHECKPOINT_KEY, {}).get("selected_on")
         self._bank_state = checkpoint.get("code_bank", {})
         if self._trainer is None or self._trainer.state.fn != "fit":
-            saved, own = checkpoint["state_dict"], self.state_dict()
-            state = {key: value for key, value in own.items() if not key.startswith("network.")}
-            state |= {key: value for key, value in saved.items() if key.startswith("network.")}
-            checkpoint["state_dict"] = state
+            checkpoint["state_dict"] = network_alone(checkpoint["state_dict"], self.state_dict())
         called = f"ckpt_path: its weights do not fit {self.backbone} of {self.bits} bits"
         check_shapes(checkpoint["state_dict"], self.state_dict(), called)

@@ -6,6 +6,7 @@ from lightning_hash.losses import PairLoss
 from lightning_hash.models.closed_form import ClosedForm
 from lightning_hash.models.network import HashNetwork
 from lightning_hash.models.video import VideoNetwork
+from lightning_hash.utils.settings import sha256_of
 
 
 def check_parts(
@@ -59,5 +60,25 @@ def check_parts(
         msg = (
             f"{said} goes with a linear hash layer that has a bias; that of {name} is a "
             f"{type(layer).__name__}"
+        )
+        raise ValueError(msg)
+
+
+def check_cache(network: nn.Module, made_with: str | None) -> None:
+    """Refuse cached features that are not those of the network that is trained.
+
+    Args:
+        network: as it is trained, with the weights of a checkpoint that goes on.
+        made_with: sha256 of the network of a frame that made the features, where there are any.
+
+    Raises:
+        ValueError: if it is another.
+    """
+    if made_with is None or not isinstance(network, VideoNetwork):
+        return
+    if sha256_of(network.extractor.frames.state_dict()) != made_with:
+        msg = (
+            "feature_cache: the checkpoint's network of a frame is not the one that the features "
+            "were made with; go on with the same weights and seed, or without feature_cache"
         )
         raise ValueError(msg)
