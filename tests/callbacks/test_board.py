@@ -76,7 +76,8 @@ def runs(tmp_path_factory):
         assert main(["fit", *SMALL_DATA, *SHORT_FIT]) == 0
         attack = ["attack", *SMALL_ATTACK, "--model.evaluate_at=[0, 2]"]
         assert main([*attack, "--config=attack/hag.yaml", *SIGN, "--trainer.max_epochs=4"]) == 0
-        assert main([*attack, "--config=attack/noise.yaml", "--name=it's"]) == 0
+        files = ["--model.jpeg=75"]
+        assert main([*attack, "--config=attack/noise.yaml", "--name=it's", *files]) == 0
     places = ["fit/demo", "attack/hag", "attack/it's"]
     return [read(folder / "runs" / place / "version_0") for place in places], folder
 
@@ -135,7 +136,7 @@ def test_command_and_protocol_are_one_text(runs):
 
 @pytest.mark.slow
 def test_map_and_t_map_are_in_one_chart(runs):
-    (fit, hag, _), _ = runs
+    (fit, hag, noise), _ = runs
     content = hag.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
     layout = Layout.FromString(content)
     assert [category.title for category in layout.category] == list(LAYOUT)
@@ -146,6 +147,13 @@ def test_map_and_t_map_are_in_one_chart(runs):
         "attack/map", "attack/t_map", "final/map", "final/t_map",
     ]  # fmt: skip
     assert [t for t in fit.Tags()["scalars"] if re.match(tag, t)] == ["val/map", "test/map"]
+    (saved,) = layout.category[0].chart[1].multiline.tag
+    assert [each for each in hag.Tags()["scalars"] if re.match(saved, each)] == [
+        "final_8bit/map", "final_8bit/t_map",
+    ]  # fmt: skip
+    assert [each for each in noise.Tags()["scalars"] if re.match(saved, each)] == [
+        "final_8bit/map", "final_8bit/t_map", "final_jpeg_75/map", "final_jpeg_75/t_map",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

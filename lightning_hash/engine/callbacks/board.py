@@ -19,7 +19,7 @@ from lightning_hash.utils.escapes import markdown
 LAYOUT = {
     "retrieval": {
         "MAP and t-MAP": ["Multiline", ["^(val|test|attack|final)/(map|t_map)$"]],
-        "after rounding to 8 bits": ["Multiline", ["^final_8bit/(map|t_map)$"]],
+        "as saved: 8 bits, JPEG": ["Multiline", [r"^final_(8bit|jpeg_\d+)/(map|t_map)$"]],
     },
     "course": {
         "loss": ["Multiline", ["^(train|attack)/loss$"]],
