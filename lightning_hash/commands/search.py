@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from pytorch_lightning.utilities import rank_zero_info
@@ -23,6 +23,7 @@ from lightning_hash.commands.table import VERBS
 from lightning_hash.commands.trainer_values import check_trainer_values
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.image_reading import (
+    ImageKind,
     ImageReading,
     find_images,
     reading_of_codes,
@@ -61,6 +62,7 @@ def search(
     top_k: int = TOP_K,
     index: IndexKind = "auto",
     reading: ImageReading | None = None,
+    images_are: ImageKind | None = None,
     labels: str | Path | None = None,
     threshold: float | None = None,
     accelerator: str = "auto",
@@ -80,6 +82,8 @@ def search(
             are the same.
         reading: how image files become inputs; by default as the file of codes says, and where it
             does not, as the model was trained with or made for.
+        images_are: what image files of the input's size are, ``"file"`` or ``"input"``; see
+            :meth:`lightning_hash.data.image_reading.ImageReading.read`.
         labels: a file of labels, for codes of others that stand alone; they may have none.
         threshold: above which a value of codes of others is a bit of +1.
         accelerator: as in Lightning's Trainer.
@@ -108,7 +112,7 @@ def search(
     if isinstance(images, Tensor):
         inputs = _inputs(images)
     else:
-        inputs = read_inputs(find_images(images), reading, database.own, model)
+        inputs = read_inputs(find_images(images), reading, database.own, model, images_are)
     return _find(victim, inputs, database, top_k, index, accelerator)
 
 
@@ -137,6 +141,7 @@ def read_inputs(
     reading: ImageReading | None,
     database: CodeSet | None,
     model: Any = None,
+    kind: ImageKind | None = None,
 ) -> Tensor:
     """Read image files as a network's inputs.
 
@@ -145,6 +150,7 @@ def read_inputs(
         reading: how; by default as the codes say.
         database: the codes, where they are our own.
         model: the victim, which may say it where the codes do not.
+        kind: what those of the input's size are.
 
     Returns:
         float32 ``(Q, 3, size, size)`` in [0, 1].
@@ -169,7 +175,7 @@ def read_inputs(
             "leave them out"
         )
         raise ValueError(msg)
-    return torch.stack([reading.read(file) for file in files])
+    return torch.stack([reading.read(file, kind) for file in files])
 
 
 def _reading_of_victim(model: Any) -> ImageReading | None:
@@ -300,7 +306,11 @@ def _search(parser: OneLineParser, options: Any, given: Mapping[str, Any]) -> in
     if data is not None:
         data.prepare_data()
         data.setup("predict")
-    inputs = read_inputs(files, _reading(options, data), own, options.model.victim)
+    if options.images_are is not None:
+        check_choice("images_are", options.images_are, get_args(ImageKind))
+    inputs = read_inputs(
+        files, _reading(options, data), own, options.model.victim, options.images_are
+    )
     database = _Database(options.codes, own, options.labels, options.threshold)
     found = _find(victim, inputs, database, options.top_k, options.index, options.accelerator)
     items = Items(found.database, data, None if options.root is None else Path(options.root))

@@ -181,6 +181,10 @@ _SEARCH = {
     "resize": Option("pixels to resize to before a centre crop of size", type=int | None),
     "keep_aspect": Option("resize the shorter side", False, bool),
     "interpolation": Option("bilinear, bicubic or nearest", type=str | None),
+    "images_are": Option(
+        "what images of the input's size are, where others are resized and cropped: file, as those "
+        "of the data, or input, which an attack on inputs saved", type=str | None,
+    ),
     "labels": Option("file of labels, for codes of others that stand alone", type=str | None),
     "threshold": Option(
         "above which a value of codes of others is a bit of +1, for real values",

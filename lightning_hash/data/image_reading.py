@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from lightning_hash.data.images import Interpolation, image_transform
 from lightning_hash.data.pictures import one_line, picture_extensions, read_picture
 from lightning_hash.functional import from_8bit
 
+ImageKind = Literal["file", "input"]
 _RESIZED = re.compile(
     r"Resize\(size=\[(\d+)(, \d+)?\], interpolation=InterpolationMode\.(\w+),.*"
     r"CenterCrop\(size=\((\d+), "
@@ -56,17 +57,21 @@ class ImageReading:
         """What a file of codes says of it."""
         return " ".join(repr(self.transform()).split())
 
-    def read(self, path: Path) -> Tensor:
-        """Read an image; one that has the input's size already is taken as it is.
+    def read(self, path: Path, kind: ImageKind | None = None) -> Tensor:
+        """Read an image.
 
-        So the adversarial images of an attack, which are inputs, are neither resized nor cropped.
+        Args:
+            path: of the file.
+            kind: of an image that has the input's size: ``"file"``, which is resized and cropped as
+                those of the data are, or ``"input"``, which is taken as it is, such as what an
+                attack on inputs saves. Needed only where both differ.
 
         Returns:
             float32 ``(3, size, size)`` in [0, 1].
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no image, or truncated.
+            ValueError: if it is no image, or truncated, or of no one kind.
         """
         try:
             picture = read_picture(path)
@@ -76,9 +81,16 @@ class ImageReading:
         except (OSError, ValueError) as error:
             msg = f"image {path} cannot be read ({one_line(error)}); leave it out, or save it anew"
             raise ValueError(msg) from error
-        if picture.size == (self.size, self.size):
-            pixels = torch.from_numpy(np.array(picture)).movedim(-1, 0)
-            return from_8bit(pixels)
+        if picture.size == (self.size, self.size) and self.resize not in (None, self.size):
+            if kind is None:
+                msg = (
+                    f"image {path} has the size of the network's input, {self.size}x{self.size}, "
+                    f"and files are resized to {self.resize} and cropped: say which of the two it "
+                    "is with images_are: file, or input (what an attack on inputs saved)"
+                )
+                raise ValueError(msg)
+            if kind == "input":
+                return from_8bit(torch.from_numpy(np.array(picture)).movedim(-1, 0))
         found: Tensor = self.transform()(picture)
         return found
 

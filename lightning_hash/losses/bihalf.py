@@ -1,7 +1,5 @@
 """BiHalf: codes of which every bit is +1 for one half of the batch, and a classifier on them."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,17 +8,14 @@ from lightning_hash.losses.classes import ClassLoss, label_shares, mean_of_label
 from lightning_hash.utils.numbers import check_weight
 
 
-def bi_half_code(logits: Tensor, gamma: float = 6.0) -> Tensor:
-    """Make codes with as many +1 as -1 in every bit (Li and van Gemert, AAAI 2021, Eq. 5 to 7).
+def bi_half_code(logits: Tensor) -> Tensor:
+    """Make codes with as many +1 as -1 in every bit (Li and van Gemert, AAAI 2021, Eq. 5 and 6).
 
     The floor(B / 2) largest of a bit are +1, the others -1; of equal ones the first. The gradient
-    with respect to H is that with respect to the code, g, plus what pulls H to the code:
-    g + gamma / (B K) (H - b). As the bi-half layer of liyunqianggyn/Deep-Unsupervised-Image-Hashing
-    (FIRe: +1 above the median).
+    with respect to H is that with respect to the code.
 
     Args:
         logits: ``(B, K)`` floating, H(x).
-        gamma: weight of the pull, not negative.
 
     Returns:
         ``(B, K)`` of -1/+1.
@@ -31,33 +26,23 @@ def bi_half_code(logits: Tensor, gamma: float = 6.0) -> Tensor:
                 [-1.,  1.],
                 [ 1., -1.]])
     """
-    codes: Tensor = _BiHalf.apply(logits, gamma)
-    return codes
-
-
-class _BiHalf(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, gamma: float) -> Tensor:
-        order = logits.argsort(dim=0, descending=True, stable=True)
-        codes = torch.full_like(logits, -1).scatter_(0, order[: len(logits) // 2], 1)
-        ctx.save_for_backward(logits, codes)
-        ctx.gamma = gamma
-        return codes
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        logits, codes = ctx.saved_tensors
-        return gradients[0] + ctx.gamma / codes.numel() * (logits - codes), None
+    order = logits.argsort(dim=0, descending=True, stable=True)
+    codes = torch.full_like(logits, -1).scatter_(0, order[: len(logits) // 2], 1)
+    # Adds an exact zero, through which the gradient passes.
+    return codes + (logits - logits.detach())
 
 
 class BiHalfLoss(ClassLoss):
     """Classification of bi-half codes (Li and van Gemert, AAAI 2021; supervised as in FIRe).
 
     L = cross entropy(W b + c, y) with b the bi-half code of H over the batch of all processes
-    (:func:`bi_half_code`). An item of several labels has the target y spread evenly over them;
-    items without a label have no cross entropy. That is the supervised form of CISiPLab/cisip-FIRe
-    (bihalf-supervised.yaml); the paper trains without labels, on the cosines of the features of
-    pairs. Outside the training codes are sign(H): an image alone has no half.
+    (:func:`bi_half_code`). What pulls H to its code, gamma / (B K) (H - b) (Eq. 7, and the bi-half
+    layer of liyunqianggyn/Deep-Unsupervised-Image-Hashing), comes to the gradient of H and is not
+    counted in L; whatever scales the loss scales it too. An item of several labels has the target y
+    spread evenly over them; items without a label have no cross entropy. That is the supervised
+    form of CISiPLab/cisip-FIRe (bihalf-supervised.yaml); the paper trains without labels, on the
+    cosines of the features of pairs. Outside the training codes are sign(H): an image alone has no
+    half.
 
     Args:
         num_classes: width C of the labels; ``None`` takes it from the data.
@@ -105,6 +90,9 @@ class BiHalfLoss(ClassLoss):
             ValueError: if nothing was built yet, or a shape does not fit.
         """
         self.check(logits, labels)
-        classes = self.classifier(bi_half_code(logits, self.gamma))
-        shares = label_shares(labels, logits.dtype)
-        return mean_of_labelled(F.cross_entropy(classes, shares, reduction="none"), labels)
+        codes = bi_half_code(logits)
+        entropy = F.cross_entropy(
+            self.classifier(codes), label_shares(labels, logits.dtype), reduction="none"
+        )
+        pull = self.gamma / 2 * (logits - codes.detach()).square().mean()
+        return mean_of_labelled(entropy, labels) + (pull - pull.detach())

@@ -244,20 +244,24 @@ class HashModule(pl.LightningModule):
         torch.manual_seed(((self._seed or 0) + epoch) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss over the global batch.
+        """Return the loss over the global batch; it is computed in float32 under mixed precision.
 
         Every process computes the loss of all its items; the gradients that come back through the
         gathered logits, averaged by DDP, are those of one process with the whole batch.
         """
         inputs, labels, index, *lengths = batch
-        logits, labels = gather_rows_with_grad(self(inputs, *lengths)), gather_equal_rows(labels)
+        logits = self(inputs, *lengths)
+        if torch.is_autocast_enabled(self.device.type):  # products of logits overflow float16
+            logits = logits.float()
+        logits, labels = gather_rows_with_grad(logits), gather_equal_rows(labels)
         if isinstance(self.loss, FollowsProgress):
             self.loss.on_progress(min(self.global_step / self._steps, 1.0))
         others: tuple[Tensor, ...] = ()
         if self._bank is not None:
             self._bank.update(gather_equal_rows(index), logits, labels)
             others = self._bank.rows()
-        loss: Tensor = self.loss(logits, labels, *others)
+        with torch.autocast(self.device.type, enabled=False):
+            loss: Tensor = self.loss(logits, labels, *others)
         self.log("train/loss", loss, batch_size=len(inputs))
         first = (self._bad_step < 0) & ~torch.isfinite(loss.detach())
         self._bad_step = torch.where(first, self.global_step, self._bad_step)

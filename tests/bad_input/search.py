@@ -25,6 +25,7 @@ OPTIONS = {
     "--size 16 --resize 8": "size 16, resize 8",
     "--size 32": "must be those of the codes",
     "--size 16 --interpolation lanczos": "--interpolation must be one of bilinear",
+    "--images_are inputs": "--images_are must be one of 'file', 'input', got 'inputs'",
     "--resize 20": "--resize goes with size",
     "--accelerator tpux": "accelerator: there is no 'tpux'",
     "--data SamplePhotos --data.n_query 3 --data.n_train 3 --data.n_database 40 --data.size 16":

@@ -43,11 +43,19 @@ def test_a_file_becomes_what_its_data_set_makes_of_it(tmp_path, options):
             assert torch.equal(reading.read(tmp_path / "d" / name), data.query_set[row][0])
 
 
-def test_an_image_of_the_inputs_size_is_an_input(tmp_path):
-    path = picture(tmp_path / "a.png", 16, 16)
+def test_an_image_of_the_inputs_size_is_a_file_or_an_input(tmp_path):
+    path = picture(tmp_path / "d" / "a.png", 16, 16)
     pixels = torch.from_numpy(np.array(Image.open(path))).movedim(-1, 0)
-    found = ImageReading(16, resize=20, keep_aspect=True).read(path)
-    assert torch.equal(found, pixels.float() / 255)
+    reading = ImageReading(16, resize=20, keep_aspect=True)
+    assert torch.equal(reading.read(path, "input"), pixels.float() / 255)
+    data = FolderDataModule(str(tmp_path / "d"), size=16, resize=20, keep_aspect=True)
+    data.setup("predict")
+    assert torch.equal(reading.read(path, "file"), data.query_set[0][0])
+    assert not torch.equal(reading.read(path, "file"), reading.read(path, "input"))
+    with pytest.raises(ValueError, match="network's input, 16x16, and files are resized to 20"):
+        reading.read(path)
+    for same in (ImageReading(16), ImageReading(16, resize=16)):  # nothing is resized or cropped
+        torch.testing.assert_close(same.read(path), pixels.float() / 255, atol=1e-7, rtol=0)
 
 
 def test_codes_of_no_files_say_their_size():

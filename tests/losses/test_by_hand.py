@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lightning_hash.losses import (
     BiHalfLoss,
@@ -155,14 +156,22 @@ def test_bi_half_codes_equal_the_oracle():
     assert tied[:, 0].tolist() == [1, 1, -1, -1]  # of equal ones the first
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.25, 2.0**16])
 @pytest.mark.parametrize("gamma", [6.0, 0.0, 1.5])
-def test_bi_half_gradient(gamma):
-    logits, _ = batch(5, 4, 2)
-    upstream = torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).double()
+def test_bi_half_gradient(gamma, scale):
+    """The pull is scaled with the loss: by accumulated batches, or a scaler of float16."""
+    logits, labels = batch(5, 4, 2)
+    labels[:] = torch.tensor(ONE)
+    loss = built(BiHalfLoss(gamma=gamma), 4, 2).double()
+    codes = torch.from_numpy(class_losses.bi_half(logits.numpy())).requires_grad_()
+    entropy = F.cross_entropy(loss.classifier(codes), torch.zeros(5, dtype=torch.long))
+    (upstream,) = torch.autograd.grad(entropy, codes)
     logits.requires_grad_()
-    bi_half_code(logits, gamma).backward(upstream)
+    found = loss(logits, labels)
+    assert found.item() == pytest.approx(entropy.item(), **CLOSE)
+    (scale * found).backward()
     expected = class_losses.bi_half_gradient(logits.detach().numpy(), upstream.numpy(), gamma)
-    torch.testing.assert_close(logits.grad, torch.from_numpy(expected))
+    torch.testing.assert_close(logits.grad / scale, torch.from_numpy(expected))
 
 
 def test_bihalf():

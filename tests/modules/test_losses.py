@@ -57,6 +57,25 @@ def test_every_loss_learns(name, tmp_path, blobs):
     assert run.callback_metrics["val/map"] > 0.95
 
 
+class Products(PairwiseLoss):
+    """Notes the types that its products have."""
+
+    def of_pairs(self, logits, others, similar):
+        self.types = {logits.dtype, others.dtype, (logits @ others.T).dtype}
+        return super().of_pairs(logits, others, similar)
+
+
+@pytest.mark.parametrize("bank", [False, True])
+def test_a_loss_has_whole_numbers_under_mixed_precision(bank, tmp_path, blobs):
+    model = module(loss=Products(), code_bank=bank)
+    seen = []
+    model.network.register_forward_hook(lambda network, inputs, logits: seen.append(logits.dtype))
+    run = trainer(tmp_path, 1, precision="bf16-mixed", limit_val_batches=0)
+    run.fit(model, datamodule=blobs)
+    assert set(seen) == {torch.bfloat16}
+    assert model.loss.types == {torch.float32}
+
+
 class SaveAt(Callback):
     def __init__(self, epoch, path):
         self.epoch, self.path = epoch, path
