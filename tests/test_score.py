@@ -75,6 +75,35 @@ def test_near_duplicates_by_hand(files, capsys):
     assert (files / "curve.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_rates_are_of_the_queries_that_can_be_found(tmp_path):
+    """Of two queries at distance 0 one has a copy; table and curve say the same."""
+    (tmp_path / "query.txt").write_text("1 0 1 1 1\n0 0 1 1 1\n")
+    (tmp_path / "database.txt").write_text("1 0 1 1 1\n0 1 -1 1 1\n")
+    curve = tmp_path / "c.csv"
+    options = {"bits": 3, "match_at": 0, "match_curve": str(curve)}
+    rows = {
+        row.metric: (row.value, row.n, row.n_empty)
+        for row in score(str(tmp_path / "query.txt"), str(tmp_path / "database.txt"), **options)
+    }
+    assert rows["map"] == (0.5, 2, 1)
+    assert rows["detection_at_0"] == rows["recall_at_1"] == (1.0, 1, 1)
+    assert rows["false_match_at_0"] == (0.25, 2, 0)  # 0 of 1 item, and 1 of 2
+    assert curve.read_text().splitlines()[1] == "0,1.0,0.25,0.125"
+
+
+def test_rates_of_no_query_are_named_and_not_measured(tmp_path):
+    (tmp_path / "query.txt").write_text("1 0 1 1 1\n")
+    (tmp_path / "database.txt").write_text("0 1 1 1 -1\n")
+    sides = str(tmp_path / "query.txt"), str(tmp_path / "database.txt")
+    with pytest.warns(UserWarning, match="detection_at_1 is not measured: all 1 queries are empty"):
+        rows = score(*sides, bits=3, match_at=1)
+    assert {row.metric for row in rows} & {"detection_at_1", "recall_at_1"} == set()
+    assert {"map", "false_match_at_1"} <= {row.metric for row in rows}
+    with pytest.warns(UserWarning, match="map is not measured: all 1 queries are empty"):
+        rows = score(*sides, bits=3, ranking=RankingOptions(empty="skip"))
+    assert [(row.metric, row.value) for row in rows] == [("precision_at_n", 0.0)]
+
+
 def test_lists_of_hashes(tmp_path):
     """The first digit of a hash is its first bits: 8 is 1000."""
     (tmp_path / "query.hex").write_text("80\n\n# two\n0F  # of photo.png\n")

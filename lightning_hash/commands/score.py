@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,9 @@ def score(
             for near-duplicates: adds detection rate and false matches at each, recall@1 and exact
             collisions.
         match_curve: a ``.csv`` with these rates at every T, or a ``.png`` that draws them beside
-            the rate of false matches of random codes; over the queries that have a relevant item,
-            whatever ``ranking.empty`` says.
+            the rate of false matches of random codes. These rates and ``match_at``'s are of the
+            queries that have a relevant item, of false matches one that is not, whatever
+            ``ranking.empty`` says.
         ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
@@ -165,7 +167,7 @@ def score(
             raise ValueError(msg)
     metrics.update(sent.codes, sent.labels, sent.index, clean_codes=before, target_labels=targets)
     with watched("ranking"):
-        scores = metrics.compute(metrics.names(known))
+        scores = _measured(metrics.compute(metrics.names(known)))
     if match_curve is not None:
         ranking_of = make_ranking(sent.codes, ranked.codes, sent.labels, ranked.labels)
         write_curve(Path(match_curve), find_curve(ranking_of))
@@ -193,6 +195,15 @@ def score(
         )
         for name, found in scores.items()
     ]  # fmt: skip
+
+
+def _measured(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scores that a query has a value of; the others are named."""
+    for name, score in scores.items():
+        if not score.n:
+            said = f"{name} is not measured: all {score.n_empty} queries are empty"
+            warnings.warn(f"{said}, which it leaves out", stacklevel=3)
+    return {name: score for name, score in scores.items() if score.n}
 
 
 def _open(

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from lightning_hash.functional.matching import detected, false_matches, recall_at_one
+from lightning_hash.functional.options import counted
 from lightning_hash.functional.ranking import RankedChunk
 from lightning_hash.metrics.hamming import HammingMetric
 from lightning_hash.metrics.per_query import PerQueryMetric
@@ -18,7 +19,15 @@ def _check_threshold(threshold: int) -> None:
         raise ValueError(msg)
 
 
-class _AtThreshold(HammingMetric):
+class _Matching(HammingMetric):
+    """Base of rates of the queries that can be found, or mistaken: others are always left out."""
+
+    def counted(self, values: Tensor) -> Tensor:
+        """Return the values without NaN, whatever ``empty`` says."""
+        return counted(values, "skip")
+
+
+class _AtThreshold(_Matching):
     """Base of what is counted within T bits.
 
     Args:
@@ -49,7 +58,8 @@ class _AtThreshold(HammingMetric):
 class DetectionRate(_AtThreshold):
     """Share of the queries that match a relevant item: one within T bits.
 
-    A query without a relevant item counts as ``empty`` says. The name is ``detection_at_T``.
+    Queries without a relevant item, which nothing could find, are always left out. The name is
+    ``detection_at_T``.
 
     Args:
         threshold: T, the largest distance at which two codes match; PDQ's is 31.
@@ -78,7 +88,7 @@ class DetectionRate(_AtThreshold):
 class FalseMatchRate(_AtThreshold):
     """Share of the items that are not relevant and match all the same: within T bits.
 
-    The mean over the queries; of random codes it is
+    The mean over the queries but those to which all items are relevant; of random codes it is
     :func:`lightning_hash.functional.random_match_rate`. The name is ``false_match_at_T``.
 
     Args:
@@ -97,10 +107,10 @@ class FalseMatchRate(_AtThreshold):
         return self.at_threshold(false_matches(chunk))
 
 
-class RecallAtOne(HammingMetric):
+class RecallAtOne(_Matching):
     """Share of the queries whose first item is relevant; equal distances count by expectation.
 
-    A query without a relevant item counts as ``empty`` says.
+    Queries without a relevant item are always left out.
     """
 
     name, ranks = "recall_at_1", 1
@@ -110,8 +120,11 @@ class RecallAtOne(HammingMetric):
         return recall_at_one(chunk)
 
 
-class CollisionRate(HammingMetric):
-    """Share of the queries with the very code of an item that is not relevant."""
+class CollisionRate(_Matching):
+    """Share of the queries with the very code of an item that is not relevant.
+
+    Queries to which all items are relevant are always left out.
+    """
 
     name = "collision_rate"
     higher_is_better = False

@@ -236,7 +236,7 @@ class Evaluation(nn.Module):
                 if not found.n:
                     rank_zero_warn(
                         f"{name}{suffix} is not measured at iteration {fields.get('iteration')}: "
-                        f"all {found.n_empty} queries are empty, and ranking.empty is 'skip'"
+                        f"all {found.n_empty} queries are empty, which it leaves out"
                     )
                     continue
                 taken[f"{name}{suffix}"] = found.value

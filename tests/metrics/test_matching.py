@@ -61,7 +61,7 @@ def mean(values):
 def test_rates_are_those_of_loops(threshold, seed):
     found, false = expected(threshold, seed)
     for metric, values in ((DetectionRate, found), (FalseMatchRate, false)):
-        score = fed(metric(threshold, empty="skip"), seed).score()
+        score = fed(metric(threshold), seed).score()
         assert score.value == pytest.approx(mean(values), abs=1e-12)
         assert score.se == pytest.approx(standard_error(values), abs=1e-12)
         assert (score.n, score.n_empty) == (len(values), 9 - len(values))
@@ -103,7 +103,7 @@ def test_the_first_item():
     values = [first_is_relevant(c, r, database, labels) for c, r in zip(queries, own, strict=True)]
     values = [value for value in values if value is not None]
     assert any(0 < value < 1 for value in values)  # ties of both kinds
-    assert fed(RecallAtOne(empty="skip")).score().value == pytest.approx(mean(values), abs=1e-12)
+    assert fed(RecallAtOne()).score().value == pytest.approx(mean(values), abs=1e-12)
 
 
 def test_collisions():
@@ -111,7 +111,7 @@ def test_collisions():
     pairs = [matches(c, r, database, labels, 0)[1] for c, r in zip(queries, own, strict=True)]
     values = [share > 0 for share in pairs if share is not None]
     assert 0 < sum(values) < len(values)
-    score = fed(CollisionRate(empty="skip")).score()
+    score = fed(CollisionRate()).score()
     assert (score.value, score.n_empty) == (pytest.approx(mean(values)), 1)
 
 
@@ -125,14 +125,16 @@ def test_flipped_bits():
 
 def test_among_the_numbers_of_an_attack():
     queries, own, database, labels = case()
-    ranking = RankingOptions(empty="skip")
-    metrics = AttackMetrics(ranking, [DetectionRate(1), DetectionRate(3), RecallAtOne()])
+    metrics = AttackMetrics(
+        RankingOptions(empty="zero"), [DetectionRate(1), DetectionRate(3), RecallAtOne()]
+    )
     metrics.set_database(database, labels, torch.arange(40))
     metrics.update(queries, own, torch.arange(9))
     scores = metrics.compute(["map", "detection_at_1", "detection_at_3", "recall_at_1"])
     for threshold in (1, 3):
         found = expected(threshold)[0]
         assert scores[f"detection_at_{threshold}"].value == pytest.approx(mean(found))
+        assert scores[f"detection_at_{threshold}"].n == len(found) < scores["map"].n == 9
 
 
 @pytest.mark.parametrize("threshold", [-1, True])
