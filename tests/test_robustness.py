@@ -97,6 +97,22 @@ def test_numbers_by_hand(rows_of_two):
     }
 
 
+def test_copies_are_no_false_matches(tmp_path):
+    """Two groups of two: of each query one item is a copy, and two are of the other group."""
+    for name, left in (("a-0", 255), ("a-1", 250), ("b-0", 0), ("b-1", 255)):
+        pixels = np.full((8, 8, 3), left, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    data = FolderDataModule(
+        str(tmp_path), size=8, train="all", query="all", database="all", relevance="group",
+        group=r"(\w)-\d",
+    )  # fmt: skip
+    brighter = CodeFunction(lambda images: images[:, 0, :, 0] > 127)
+    found = measure(Victim(brighter), data, transforms=["flip"], threshold=0)
+    (_, others) = found.false_matches
+    # b-1 has the code of both of a; b-0 that of none.
+    assert (others.among, others.rate, others.pairs) == ("items of other groups", 4 / 8, 8)
+
+
 def test_means_and_errors_as_a_loop_computes_them():
     data = SamplePhotos(n_train=2, n_query=12, n_database=20, size=16)
     torch.manual_seed(0)

@@ -71,6 +71,11 @@ def check_smallest(attack: AttackModule, levels: int) -> None:
             "surrogates: stop_at would look at their codes and not at the victim's; leave them "
             "out, or give a search with start: SurrogateStart"
         )
+    elif attack.jpeg is not None:
+        msg = (
+            f"jpeg must be null, got {attack.jpeg}: success is that of 8-bit images; score the "
+            "images of a level as JPEG with an attack of its epsilon"
+        )
     elif budget.space != "pixel":
         msg = f"epsilon_space must be pixel, got {budget.space}: levels are those of 8-bit images"
     elif type(budget) is not LInf:

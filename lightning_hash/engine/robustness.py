@@ -13,6 +13,7 @@ from torch import Tensor
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.data.group_labels import SAME_GROUP
 from lightning_hash.data.harmless import TRANSFORMS, VERSION
 from lightning_hash.data.queries import QueryData, Resolution
 from lightning_hash.data.transformed import TransformedData, Variant, labels_of_rows, variants_of
@@ -160,7 +161,9 @@ def _false_matches(
     if own and theirs:
         for place, index in enumerate(database.index.tolist()):
             places.setdefault(theirs[index], []).append(place)
-    counts = {"other items": [0, 0], "items that share no label": [0, 0]}
+    grouped = source.relevance == SAME_GROUP
+    apart = "items of other groups" if grouped else "items that share no label"
+    counts = {"other items": [0, 0], apart: [0, 0]}
     for start in range(0, len(rows), AT_A_TIME):
         part = slice(start, start + AT_A_TIME)
         near = hamming_distance(clean[part], database.codes) <= threshold
@@ -171,8 +174,10 @@ def _false_matches(
         for count, pairs in zip(counts.values(), (other, unlike), strict=True):
             count[0] += int((near & pairs).sum())
             count[1] += int(pairs.sum())
-    if not labels.shape[1]:
-        del counts["items that share no label"]
+    if grouped:  # copies of a query are no false matches of it
+        del counts["other items"]
+    elif not labels.shape[1]:
+        del counts[apart]
     random = random_match_rate(threshold, clean.shape[1])
     measured = [
         FalseMatches(among, matching / pairs, pairs)

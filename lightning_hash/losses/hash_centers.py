@@ -78,7 +78,11 @@ def _toss(num_classes: int, bits: int, seed: int, *, apart: bool) -> Tensor:
         if far and len(torch.unique(coins, dim=0)) == num_classes:
             return coins.float() * 2 - 1
     rule = " with a mean distance of bits / 2" if apart else ", no two of them equal,"
-    msg = f"bits = {bits}: no {num_classes} hash centres{rule} in {DRAWS} draws; take more bits"
+    remedy = ", or center_rule: mdshc" if num_classes <= 2**bits else ""
+    msg = (
+        f"bits = {bits}: no {num_classes} hash centres{rule} in {DRAWS} draws; take more bits"
+        f"{remedy}"
+    )
     raise ValueError(msg)
 
 

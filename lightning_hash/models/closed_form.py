@@ -8,6 +8,9 @@ from torch import Tensor
 from lightning_hash.utils.numbers import check_seed
 
 
+SMALLEST_SHARE = 1e-10  # of the largest variance; below it float32 features hold rounding errors
+
+
 class ClosedForm(ABC):
     """A hash layer that is computed.
 
@@ -90,9 +93,23 @@ class PCA(ClosedForm):
         self.rotate = rotate
 
     def directions(self, features: Tensor, bits: int, generator: torch.Generator) -> Tensor:
-        """Return V_K R."""
+        """Return V_K R.
+
+        Raises:
+            ValueError: if without R a bit would be the sign of rounding errors.
+        """
         components = principal_components(features, bits)
-        return components @ random_rotation(bits, generator) if self.rotate else components
+        if self.rotate:
+            return components @ random_rotation(bits, generator)
+        variances = (features @ components).square().mean(dim=0)
+        rank = int((variances > SMALLEST_SHARE * variances[0]).sum())
+        if 0 < rank < bits:
+            msg = (
+                f"bits must be at most {rank} with rotate: false, got {bits}: the features vary in "
+                "no further direction; take fewer, or rotate: true"
+            )
+            raise ValueError(msg)
+        return components
 
 
 class ITQ(ClosedForm):

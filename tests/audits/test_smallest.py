@@ -331,6 +331,7 @@ def test_targets_are_those_of_one_attack(tmp_path):
         ({"surrogates": TinyNet(6)}, "surrogates: stop_at would look at their codes"),
         ({"epsilon_space": "normalized"}, "epsilon_space must be pixel, got normalized"),
         ({"budget": L2}, "budget must be LInf, got L2"),
+        ({"jpeg": 80}, "jpeg must be null, got 80: success is that of 8-bit images"),
     ],
 )
 def test_an_attack_that_has_no_smallest_epsilon(options, message):

@@ -20,6 +20,7 @@ OPTIONS = {
     "--model.side candidate --model.objective AnchorCode": "--model.side must be query, got cand",
     "--model.surrogates {tmp}/v.ckpt": "surrogates: stop_at would look at their codes",
     "--model.epsilon_space normalized": "epsilon_space must be pixel, got normalized",
+    "--model.jpeg 80": "--model.jpeg must be null, got 80: success is that of 8-bit images",
     "--model.budget L2": "budget must be LInf, got L2: levels bound each value",
     "--model.stop_at 9": "--model.stop_at must be a Hamming distance of codes of 8 bits, got 9",
     "--model.stop_at 0": "stop_at must be a Hamming distance from 1 on, got 0",

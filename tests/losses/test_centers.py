@@ -65,6 +65,9 @@ def test_more_classes_than_codes():
         separated_centers(9, 3)
     with pytest.raises(ValueError, match="no 9 hash centres, no two of them equal, in 10000 draws"):
         hash_centers(9, 3, center_rule="random")
+    with pytest.raises(ValueError, match="take more bits, or center_rule: mdshc"):
+        hash_centers(80, 8, center_rule="random")
+    assert len(hash_centers(80, 8, center_rule="mdshc").unique(dim=0)) == 80
 
 
 def test_rules():

@@ -112,6 +112,16 @@ def test_more_bits_than_components(head, items, bits, most, features):
         head().solve(features[:items], bits)
 
 
+def test_bits_without_variance_are_refused():
+    """Features of rank 3 in ten dimensions: without a rotation a fourth bit is rounding noise."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(50, 3, generator=generator) @ torch.randn(3, 10, generator=generator)
+    assert PCA(rotate=False).solve(features, bits=3)[0].shape == (3, 10)
+    with pytest.raises(ValueError, match="bits must be at most 3 with rotate: false, got 4"):
+        PCA(rotate=False).solve(features, bits=4)
+    assert PCA().solve(features, bits=4)[0].shape == (4, 10)
+
+
 def test_a_bad_training_set(features):
     with pytest.raises(ValueError, match="head LSH: needs 2 training items, got 1"):
         LSH().solve(features[:1], 3)
