@@ -7,7 +7,6 @@ from torch import Tensor
 
 from lightning_hash.utils.numbers import check_seed
 
-
 SMALLEST_SHARE = 1e-10  # of the largest variance; below it float32 features hold rounding errors
 
 
