@@ -156,6 +156,8 @@ class SmallestSearch:
             begun.attach(asked, encoded.databases, trainer, encoded.surrogate)
             start = start_of(trainer, begun, asked)
             self._check_bits(start.codes.shape[1])
+            for doubt in start.doubts:
+                self.tell(f"doubtful: {doubt}")
             said = {
                 "attack": _without_epsilon(begun.settings()),
                 "victim": victim_settings(self.attack.victim),
@@ -235,6 +237,7 @@ class SmallestSearch:
                 "version": __version__, "precision": str(trainer.precision),
                 "devices": f"{trainer.world_size} x {trainer.strategy.root_device.type}",
                 "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "warnings": list(start.doubts),
             },
             queries=tuple(
                 self._query(index, paths, {0: distances[index], **reached[index]}, questions)

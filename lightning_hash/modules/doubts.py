@@ -58,17 +58,7 @@ def doubts_before(
     Returns:
         The doubts, the same on every process.
     """
-    found = []
-    again, apart = (any_process(each) for each in _differs(batches, logits))
-    if again:
-        found.append(
-            "the victim returns other outputs for the same queries: is dropout active, or noise?"
-        )
-    elif apart:
-        found.append(
-            "the victim's outputs for a query depend on the other queries of its batch: does a "
-            "batch norm take the batch's own mean? Its numbers hold for these batches alone"
-        )
+    found = doubts_of_passes(batches, logits)
     queries = _gathered(batches)
     several = len(victims) > 1
     for victim, part in victims:
@@ -98,6 +88,29 @@ def doubts_before(
             f"{n_leaked} queries of the query set are in the database, where each finds itself"
         )
     return found
+
+
+def doubts_of_passes(batches: Sequence[Queries], logits: Callable[..., Tensor]) -> list[str]:
+    """Look whether a query's output is one; all processes call it together.
+
+    Args:
+        batches: this process's batches of queries.
+        logits: passes inputs and lengths through the victim.
+
+    Returns:
+        The doubts, the same on every process.
+    """
+    again, apart = (any_process(each) for each in _differs(batches, logits))
+    if again:
+        return [
+            "the victim returns other outputs for the same queries: is dropout active, or noise?"
+        ]
+    if apart:
+        return [
+            "the victim's outputs for a query depend on the other queries of its batch: does a "
+            "batch norm take the batch's own mean? Its numbers hold for these batches alone"
+        ]
+    return []
 
 
 def _gathered(batches: Sequence[Queries]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_hash.data.queries import QueryData
 from lightning_hash.functional import sign_code
 from lightning_hash.modules.attack_module import AttackModule
+from lightning_hash.modules.doubts import doubts_of_passes
 from lightning_hash.utils.distributed import gather_objects
 
 
@@ -21,11 +22,13 @@ class Start:
         codes: int8 ``(Q, K)`` of -1/+1, of the images rounded to 8 bits.
         goal: ``(Q, K)`` of -1/+1, what success is measured by: of an untargeted attack the codes of
             the images as they are.
+        doubts: what makes these codes doubtful.
     """
 
     index: Tensor
     codes: Tensor
     goal: Tensor
+    doubts: tuple[str, ...] = ()
 
     @property
     def distances(self) -> dict[int, int]:
@@ -47,10 +50,13 @@ class StartCodes(pl.LightningModule):
         super().__init__()
         self.attack = attack
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._doubts: list[str] = []
 
     def on_test_start(self) -> None:
-        """Compute the goals on the device."""
-        self.attack.roles.know(self.device, self.trainer.precision_plugin.forward_context)
+        """Compute the goals on the device, and look whether outputs are what they were."""
+        roles = self.attack.roles
+        roles.know(self.device, self.trainer.precision_plugin.forward_context)
+        self._doubts = doubts_of_passes(roles.scored, roles.scoring.logits)
         self._parts = []
 
     def test_step(self, batch: int, batch_idx: int) -> None:
@@ -63,7 +69,8 @@ class StartCodes(pl.LightningModule):
     def start(self) -> Start:
         """Return all queries, the same on every process; all call it together."""
         parts = [part for parts in gather_objects(self._parts) for part in parts]
-        return Start(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+        index, codes, goal = (torch.cat(columns) for columns in zip(*parts, strict=True))
+        return Start(index, codes, goal, tuple(self._doubts))
 
 
 def start_of(trainer: pl.Trainer, attack: AttackModule, data: QueryData) -> Start:

@@ -74,7 +74,7 @@ class Smallest:
         attack: its settings, without epsilon.
         victim: whose codes.
         data: of which queries.
-        run: versions and devices.
+        run: versions and devices, and what was doubtful before the attacks.
         runs: the attacks, in the order in which they were run.
         queries: in the order in which they were chosen.
     """

@@ -98,6 +98,19 @@ def test_leaving_as_in_closed_form(linear, stop_at, most):
     assert {each.questions for each in found.queries} == {None}  # gradients are not counted
 
 
+def test_outputs_that_are_random_are_doubted(linear):
+    """Where they all differ by themselves there is no attack that could say so."""
+    generator = torch.Generator().manual_seed(0)
+    victim = CodeFunction(lambda images: torch.rand(len(images), 64, generator=generator) > 0.5)
+    found = lightning_hash.smallest(
+        victim, linear[1], stop_at=8, levels=3, accelerator="cpu", iterations=1,
+        objective=Hinge(), step=Square, oracle=Oracle("codes"),
+    )  # fmt: skip
+    assert {each.level for each in found.queries} == {0}
+    (said,) = found.run["warnings"]
+    assert said.startswith("the victim returns other outputs for the same queries")
+
+
 def test_reaching_as_in_closed_form(linear, tmp_path):
     victim, images, levels = linear
     with torch.no_grad():
