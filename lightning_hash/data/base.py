@@ -131,6 +131,11 @@ class HashDataModule(pl.LightningDataModule, ABC):
         return len(self.class_names)
 
     @property
+    def has_labels(self) -> bool:
+        """Whether there is a label column, as far as is known."""
+        return len(getattr(self, "class_names", "?")) > 0
+
+    @property
     def n_skipped(self) -> int:
         """Items of all splits that were left out."""
         return sum(len(messages) for messages in self.skipped.values())
@@ -211,11 +216,13 @@ class HashDataModule(pl.LightningDataModule, ABC):
             self._validation = Validation(
                 chosen.tolist(), np.flatnonzero(keep).tolist(), np.flatnonzero(ranked).tolist()
             )
-            rank_zero_info(
+            drawn = (
                 f"validation: {len(chosen)} of {len(labels)} training items are its queries, drawn "
                 f"by seed {self.seed}; they leave the training, and {int((~ranked).sum())} items "
                 "leave the database while it is ranked for them"
             )
+            if self.has_labels:
+                rank_zero_info(drawn)
         return self._validation
 
     def _in_database(self, rows: list[int]) -> Any:

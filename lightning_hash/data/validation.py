@@ -27,8 +27,8 @@ def draw_validation(
 
     Args:
         labels: ``(N, C)`` of 0/1, of the training items.
-        count: how many are drawn; 5 % of them, at most 200, by default. Of recordings and repeated
-            items as many as it takes.
+        count: how many are drawn; 5 % of them, at most 200, by default, and none where there are no
+            labels. Of recordings and repeated items as many as it takes.
         seed: of the order: that of an item is a function of seed and index, or recording.
         groups: the recording of each item, where that is known.
         names: what identifies each item, where that is known.
@@ -44,6 +44,8 @@ def draw_validation(
         >>> draw_validation(labels).shape, draw_validation(labels, 16).shape
         ((1,), (16,))
     """
+    if count is None and labels.shape[1] == 0:
+        return np.empty(0, np.int64)
     wanted = min(MOST, int(np.ceil(SHARE * len(labels)))) if count is None else count
     first: dict[object, int] = {}  # a row stands for its name: paths are others elsewhere
     rows_of = [first.setdefault(name, row) for row, name in enumerate(names or range(len(labels)))]
