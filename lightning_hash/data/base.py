@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset, default_collate
 
+from lightning_hash.data.group_labels import SAME_GROUP
 from lightning_hash.data.transfer import arrived, is_copied, travelling
 from lightning_hash.data.validation import SelectedOn, draw_validation
 from lightning_hash.utils.numbers import check_seed
@@ -206,9 +207,8 @@ class HashDataModule(pl.LightningDataModule, ABC):
             ValueError: if the training set has too few items.
         """
         if self._validation is None:
-            groups = self.groups_of("train")
-            labels = self.labels_of("train").numpy()
-            names = self.names_of("train")
+            groups = self._leave_together("train")
+            labels, names = self.labels_of("train").numpy(), self.names_of("train")
             chosen = draw_validation(labels, self.n_validation, self.seed, groups, names)
             keep = np.ones(len(labels), bool)
             keep[chosen] = False
@@ -233,12 +233,16 @@ class HashDataModule(pl.LightningDataModule, ABC):
         found = np.zeros(size, bool)
         for train, database in (
             (self.names_of("train"), self.names_of("database")),
-            (self.groups_of("train"), self.groups_of("database")),
+            (self._leave_together("train"), self._leave_together("database")),
         ):
             if train and database:
                 known = {train[row] for row in rows}
                 found |= np.array([name in known for name in database])
         return found
+
+    def _leave_together(self, split: str) -> Sequence[str] | None:
+        """Return the recording of each item; of copies the others are what a query must find."""
+        return None if self.relevance == SAME_GROUP else self.groups_of(split)
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return this process's share of the training set without the validation's queries.

@@ -65,10 +65,11 @@ def draw_validation(
             chosen += rows
     if not chosen or (count is not None and len(chosen) < count):
         what = "items" if groups is None else "items of whole recordings"
+        less = "fewer, more training items" if chosen else "more training items of each label"
         msg = (
             f"n_validation: {wanted} of {len(labels)} training items are wanted as queries of the "
-            f"validation, {len(chosen)} {what} can leave so that each label keeps {LEFT}; give "
-            "fewer, more training items, or selected_on: test, which validates on the test queries"
+            f"validation, {len(chosen)} {what} can leave so that each label, or group, keeps "
+            f"{LEFT}; give {less}, or selected_on: test, which validates on the test queries"
         )
         raise ValueError(msg)
     return np.sort(np.array(chosen, np.int64))

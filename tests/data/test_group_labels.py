@@ -78,6 +78,32 @@ def test_classes_do_not_count(photos):
     assert labelled.fingerprints() != grouped.fingerprints()
 
 
+def test_a_query_of_the_validation_has_its_copies_to_find(photos):
+    """One cat of three leaves, and the others stay in training and database."""
+    for number in (3, 4):
+        Image.new("RGB", (16, 16)).save(photos / "database" / f"cat-{number}.png")
+    data = FolderDataModule(str(photos), group=PATTERN, relevance="group", **OPTIONS)
+    data.setup("fit")
+    (query,) = data.validation().queries
+    paths = data.paths_of("train")
+    assert paths[query].startswith("database/cat-")
+    for rows in (data.validation().train, data.validation().database):
+        assert len(rows) == len(paths) - 1
+        assert sum(paths[row].startswith("database/cat-") for row in rows) == 3
+
+
+def test_no_query_for_the_validation_where_groups_are_pairs(photos):
+    data = FolderDataModule(str(photos), group=PATTERN, relevance="group", **OPTIONS)
+    data.setup("fit")
+    with pytest.raises(ValueError, match=r"0 items can leave .* group, keeps 2; give more .* test"):
+        data.train_dataloader()
+    told = FolderDataModule(
+        str(photos), group=PATTERN, relevance="group", selected_on="test", **OPTIONS
+    )
+    told.setup("fit")
+    assert len(told.train_dataloader().dataset) == 7
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
