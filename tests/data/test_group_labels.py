@@ -148,6 +148,24 @@ def test_a_column_of_groups_beside_labels(photos):
     assert data.query_set.table.groups == ["a", "b"]
 
 
+def test_text_beside_a_column_of_groups(photos):
+    """No labels are read that nobody asked for; a draw per class asks."""
+    write_csv(photos, "q", ["query/cat-0.png,7,y", "query/dog-0.png,7,n"], "path,source,Klasse")
+    options = {"train": "q", "query": "q", "size": 16, "group_column": "source"}
+    for more in ({"relevance": "group"}, {"relevance": "group", "label_columns": []}):
+        data = CSVDataModule(str(photos), database="q", **options, **more)
+        data.setup("predict")
+        assert data.class_names == ["7"]
+        assert data.labels_of("query").tolist() == [[1], [1]]
+    data = CSVDataModule(str(photos), database="q", label_columns=[], **options)
+    data.setup("predict")
+    assert data.labels_of("query").shape == (2, 0)
+    wrong = r"q.csv:2: Klasse must be 0 or 1, got 'y'; if it is no label, label_columns names"
+    for more in ({"database": "1 per class from q", "relevance": "group"}, {"database": "q"}):
+        with pytest.raises(ValueError, match=wrong):
+            CSVDataModule(str(photos), **options, **more).setup("predict")
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
