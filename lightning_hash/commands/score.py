@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
+from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.codes.foreign import Side, upright
 from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.places import options_named
@@ -183,7 +184,7 @@ def score(
             "n_query": len(sent), "n_database": len(ranked), "database_codes": ranked.foreign,
             "read_as": {side: file.read_as for side, file in files.items()},
         },
-        "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
+        "ranking": {"relevance": _relevance(ranked, sent), **dataclasses.asdict(ranking)},
         "run": {"version": __version__},
     }  # fmt: skip
     return [
@@ -199,6 +200,14 @@ def _open(
     codes: str, labels: str | None, bits: int | None, threshold: float | None, side: Side
 ) -> CodeFile:
     return open_codes(Path(codes), None if labels is None else Path(labels), bits, threshold, side)
+
+
+def _relevance(*sides: CodeSet) -> str:
+    """Return what makes an item relevant, as the code files say it."""
+    from lightning_hash.data.base import HashDataModule
+
+    said = [each.made_with["relevance"] for each in sides if "relevance" in each.made_with]
+    return said[0] if said else HashDataModule.relevance
 
 
 def _check_victims(files: dict[str, CodeFile]) -> None:

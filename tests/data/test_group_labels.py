@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lightning_hash.__main__ import main
+from lightning_hash.codes.code_files import read_codes, write_codes
+from lightning_hash.commands.encode import encode
+from lightning_hash.commands.score import score
 from lightning_hash.data.csv_data import CSVDataModule
 from lightning_hash.data.folder_data import FolderDataModule
 from lightning_hash.data.group_labels import with_group_labels
@@ -180,6 +184,26 @@ def test_wrong_columns_of_groups(rows, message, photos):
         CSVDataModule(str(photos), group_column="source", **options).setup("predict")
     with pytest.raises(ValueError, match="no column 'origin'"):
         CSVDataModule(str(photos), group_column="origin", **options).setup("predict")
+
+
+def test_rows_of_codes_say_what_is_relevant(photos):
+    """The code file says it; one that does not is of shared labels."""
+    data = FolderDataModule(str(photos), group=PATTERN, relevance="group", **OPTIONS)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 8))
+    query, database = (photos / f"{split}.safetensors" for split in ("query", "database"))
+    encode(model, data, "query", str(query), accelerator="cpu")
+    made = encode(model, data, "database", str(database), accelerator="cpu").made_with
+    assert made["relevance"] == "same group"
+    for keep in ("same group", "shares a label"):
+        rows = score(str(query), str(database))
+        assert {row.ranking["relevance"] for row in rows} == {keep}
+        for path in (query, database):
+            codes = read_codes(path)
+            codes.made_with.pop("relevance", None)
+            write_codes(path, codes)
+    data = FolderDataModule(str(photos), group=PATTERN, **OPTIONS)
+    found = encode(model, data, "query", accelerator="cpu")
+    assert "relevance" not in found.made_with
 
 
 HASH = """
