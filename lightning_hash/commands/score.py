@@ -103,8 +103,8 @@ def score(
             for near-duplicates: adds detection rate and false matches at each, recall@1 and exact
             collisions.
         match_curve: a ``.csv`` with these rates at every T, or a ``.png`` that draws them beside
-            the rate of false matches of random codes; over the queries that have a relevant item,
-            whatever ``ranking.empty`` says.
+            the rate of false matches of random codes, and gets the ``.csv`` of its name beside it;
+            over the queries that have a relevant item, whatever ``ranking.empty`` says.
         ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
@@ -129,7 +129,8 @@ def score(
     from lightning_hash.reports.match_curve import check_curve, write_curve
 
     if match_curve is not None:
-        check_curve(Path(match_curve))
+        given = (query, database, query_labels, database_labels, target_labels, clean)
+        check_curve(Path(match_curve), [Path(name) for name in given if name is not None])
     files = {
         "query": _open(query, query_labels, bits, threshold, "query"),
         "database": _open(database, database_labels, bits, threshold, "database"),
