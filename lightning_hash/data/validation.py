@@ -44,7 +44,10 @@ def draw_validation(
         >>> draw_validation(labels).shape, draw_validation(labels, 16).shape
         ((1,), (16,))
     """
-    if count is None and labels.shape[1] == 0:
+    if labels.shape[1] == 0:
+        if count is not None:
+            msg = f"n_validation: {count} queries are wanted of data without labels; leave it out"
+            raise ValueError(msg)
         return np.empty(0, np.int64)
     wanted = min(MOST, int(np.ceil(SHARE * len(labels)))) if count is None else count
     first: dict[object, int] = {}  # a row stands for its name: paths are others elsewhere
