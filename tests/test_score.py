@@ -71,8 +71,25 @@ def test_near_duplicates_by_hand(files, capsys):
     printed = capsys.readouterr().out
     for label in ("detection rate at 1", "false matches at 0", "recall@1", "exact collisions"):
         assert label in printed
-    assert main(["score", *arguments[:2], f"--match_curve={files}/curve.png"]) == 0
-    assert (files / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    assert main(["score", *arguments[:2], f"--match_curve={files}/drawn.png"]) == 0
+    assert (files / "drawn.png").read_bytes()[:4] == b"\x89PNG"
+    assert (files / "drawn.csv").read_text() == (files / "curve.csv").read_text()
+
+
+def test_a_curve_replaces_no_codes(tmp_path):
+    for name, rows in (("query", QUERY), ("database", DATABASE)):
+        np.savetxt(tmp_path / f"{name}.csv", np.array(rows), fmt="%d", delimiter=",")
+    query, database = (str(tmp_path / f"{name}.csv") for name in ("query", "database"))
+    with pytest.raises(ValueError, match=r"would replace .*database.csv, which is read; give anot"):
+        score(query, database, match_curve=str(tmp_path / "database.png"))
+
+
+def test_a_curve_that_cannot_be_written_is_known_before(tmp_path):
+    """Nothing is read before: there are no codes."""
+    (tmp_path / "curve.csv").mkdir()
+    for name in ("curve.csv", "curve.png"):
+        with pytest.raises(IsADirectoryError, match=r"match_curve .*curve.csv cannot be written"):
+            score("query.npy", "database.npy", match_curve=str(tmp_path / name))
 
 
 def test_rates_are_of_the_queries_that_can_be_found(tmp_path):

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from lightning_hash.__main__ import main
-from lightning_hash.data import SamplePhotos
+from lightning_hash.data import FolderDataModule, SamplePhotos
 from lightning_hash.models import ITQ, LSH, PCA
 from lightning_hash.modules import HashModule
 from lightning_hash.results.rows import read_results
@@ -56,6 +57,30 @@ def test_a_preset_computes_the_hash_layer_from_frozen_features(name, here):
     assert share.max() < 0.9
     batch_norm = next(m for m in victim.network.modules() if isinstance(m, nn.BatchNorm2d))
     assert not batch_norm.running_mean.any()  # the features are frozen
+
+
+@pytest.mark.parametrize("untested", [[], ["--trainer.limit_test_batches=0"]])
+def test_data_without_labels_and_without_a_test(untested, here, caplog, capsys):
+    """All training items are taken, and the checkpoint is written."""
+    (here / "flat").mkdir()
+    for number, image in enumerate(np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3))):
+        Image.fromarray(image.astype(np.uint8)).save(here / "flat" / f"{number:02}.png")
+    data = ["--data=FolderDataModule", "--data.folder=flat", "--data.size=16"]
+    line = ["fit", "--config=fit/pca", "--name=v", "--model.bits=8", *data, *QUIET, *untested]
+    assert main(line) == 0
+    said = caplog.text
+    assert ("limit_test_batches = 0" if untested else "no labels: MAP is not measured") in said
+    victim = load_victim("checkpoints/v/best.ckpt")
+    assert (victim.loss, victim.selected_on) == ("PCA", None)
+    source = FolderDataModule("flat", size=16)
+    source.setup("fit")
+    images = torch.stack([source.train_set[row][0] for row in range(12)])
+    weight, _ = PCA().solve(victim.network.features(images), 8)
+    torch.testing.assert_close(
+        victim.network.hash_layer.weight, weight.float(), atol=1e-4, rtol=1e-3
+    )
+    assert main([*line, "--trainer.max_epochs=1"]) == 1  # a training has a loss
+    assert "flat has no labels, which training and MAP need" in capsys.readouterr().err
 
 
 @pytest.mark.slow

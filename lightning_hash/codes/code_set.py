@@ -17,8 +17,8 @@ class CodeSet:
         labels: uint8 ``(N, C)`` of 0/1.
         index: int64 ``(N,)``, each item's own index.
         paths: path of each item, where the data have paths.
-        made_with: what the codes depend on, by name: victim_sha256, list_sha256, transform, ...;
-            empty where unknown.
+        made_with: what the codes depend on, by name: victim_sha256, list_sha256, transform, ...,
+            and relevance where that is not a shared label; empty where unknown.
         foreign: name of the file, where the codes are another program's.
         read_as: what was done to its values, where they were not codes already.
 

@@ -44,8 +44,8 @@ def run_fit(
     """Train a hash model, and test its best epoch, or the last where none was validated.
 
     A ``head`` of the model is computed first; with ``max_epochs`` 0 that is all, and what is saved
-    as best.ckpt. Where the model caches the features of frames, they are computed first and
-    trained on.
+    as best.ckpt: of data without labels too, which are not tested. Where the model caches the
+    features of frames, they are computed first and trained on.
 
     Args:
         trainer: runs the training.
@@ -78,13 +78,16 @@ def run_fit(
             datamodule.cached = {}
         if getattr(trainer, "fast_dev_run", False):
             return
+        saved = None
+        if model.head is not None and last is not None and trainer.max_epochs == 0:
+            saved = _save_untrained(trainer, last)
         if trainer.limit_test_batches == 0:
             rank_zero_info("trainer.limit_test_batches = 0: nothing is tested")
             return
-        if model.head is not None and last is not None and trainer.max_epochs == 0:
-            tested, instead = _save_untrained(trainer, last), None
-        else:
-            tested, instead = gather_objects(_to_test(trainer, last))[0]
+        if not datamodule.has_labels:
+            rank_zero_info(f"{datamodule.name} has no labels: MAP is not measured")
+            return
+        tested, instead = (saved, None) if saved else gather_objects(_to_test(trainer, last))[0]
         if instead is not None:
             rank_zero_warn(f"no validated epoch is kept: {instead}")
         trainer.test(

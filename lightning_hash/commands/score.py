@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lightning_hash._version import __version__
 from lightning_hash.codes.code_files import CodeFile, open_codes, read_labels
+from lightning_hash.codes.code_set import CodeSet
 from lightning_hash.codes.foreign import Side, upright
 from lightning_hash.commands.one_line import OneLineParser
 from lightning_hash.commands.places import options_named
@@ -103,9 +104,9 @@ def score(
             for near-duplicates: adds detection rate and false matches at each, recall@1 and exact
             collisions.
         match_curve: a ``.csv`` with these rates at every T, or a ``.png`` that draws them beside
-            the rate of false matches of random codes. These rates and ``match_at``'s are of the
-            queries that have a relevant item, of false matches one that is not, whatever
-            ``ranking.empty`` says.
+            the rate of false matches of random codes, and gets the ``.csv`` of its name beside it.
+            These rates and ``match_at``'s are of the queries that have a relevant item, of false
+            matches one that is not, whatever ``ranking.empty`` says.
         ranking: how MAP, t-MAP and precision at N are computed.
         attack: what was done to the queries, for the result rows.
 
@@ -130,7 +131,8 @@ def score(
     from lightning_hash.reports.match_curve import check_curve, write_curve
 
     if match_curve is not None:
-        check_curve(Path(match_curve))
+        given = (query, database, query_labels, database_labels, target_labels, clean)
+        check_curve(Path(match_curve), [Path(name) for name in given if name is not None])
     files = {
         "query": _open(query, query_labels, bits, threshold, "query"),
         "database": _open(database, database_labels, bits, threshold, "database"),
@@ -185,7 +187,7 @@ def score(
             "n_query": len(sent), "n_database": len(ranked), "database_codes": ranked.foreign,
             "read_as": {side: file.read_as for side, file in files.items()},
         },
-        "ranking": {"relevance": "shares a label", **dataclasses.asdict(ranking)},
+        "ranking": {"relevance": _relevance(ranked, sent), **dataclasses.asdict(ranking)},
         "run": {"version": __version__},
     }  # fmt: skip
     return [
@@ -210,6 +212,14 @@ def _open(
     codes: str, labels: str | None, bits: int | None, threshold: float | None, side: Side
 ) -> CodeFile:
     return open_codes(Path(codes), None if labels is None else Path(labels), bits, threshold, side)
+
+
+def _relevance(*sides: CodeSet) -> str:
+    """Return what makes an item relevant, as the code files say it."""
+    from lightning_hash.data.base import HashDataModule
+
+    said = [each.made_with["relevance"] for each in sides if "relevance" in each.made_with]
+    return said[0] if said else HashDataModule.relevance
 
 
 def _check_victims(files: dict[str, CodeFile]) -> None:

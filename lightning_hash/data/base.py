@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset, default_collate
 
+from lightning_hash.data.group_labels import SAME_GROUP
 from lightning_hash.data.transfer import arrived, is_copied, travelling
 from lightning_hash.data.validation import SelectedOn, draw_validation
 from lightning_hash.utils.numbers import check_seed
@@ -131,6 +132,11 @@ class HashDataModule(pl.LightningDataModule, ABC):
         return len(self.class_names)
 
     @property
+    def has_labels(self) -> bool:
+        """Whether there is a label column, as far as is known."""
+        return len(getattr(self, "class_names", "?")) > 0
+
+    @property
     def n_skipped(self) -> int:
         """Items of all splits that were left out."""
         return sum(len(messages) for messages in self.skipped.values())
@@ -201,9 +207,8 @@ class HashDataModule(pl.LightningDataModule, ABC):
             ValueError: if the training set has too few items.
         """
         if self._validation is None:
-            groups = self.groups_of("train")
-            labels = self.labels_of("train").numpy()
-            names = self.names_of("train")
+            groups = self._leave_together("train")
+            labels, names = self.labels_of("train").numpy(), self.names_of("train")
             chosen = draw_validation(labels, self.n_validation, self.seed, groups, names)
             keep = np.ones(len(labels), bool)
             keep[chosen] = False
@@ -211,11 +216,13 @@ class HashDataModule(pl.LightningDataModule, ABC):
             self._validation = Validation(
                 chosen.tolist(), np.flatnonzero(keep).tolist(), np.flatnonzero(ranked).tolist()
             )
-            rank_zero_info(
+            drawn = (
                 f"validation: {len(chosen)} of {len(labels)} training items are its queries, drawn "
                 f"by seed {self.seed}; they leave the training, and {int((~ranked).sum())} items "
                 "leave the database while it is ranked for them"
             )
+            if self.has_labels:
+                rank_zero_info(drawn)
         return self._validation
 
     def _in_database(self, rows: list[int]) -> Any:
@@ -226,12 +233,16 @@ class HashDataModule(pl.LightningDataModule, ABC):
         found = np.zeros(size, bool)
         for train, database in (
             (self.names_of("train"), self.names_of("database")),
-            (self.groups_of("train"), self.groups_of("database")),
+            (self._leave_together("train"), self._leave_together("database")),
         ):
             if train and database:
                 known = {train[row] for row in rows}
                 found |= np.array([name in known for name in database])
         return found
+
+    def _leave_together(self, split: str) -> Sequence[str] | None:
+        """Return the recording of each item; of copies the others are what a query must find."""
+        return None if self.relevance == SAME_GROUP else self.groups_of(split)
 
     def train_dataloader(self) -> DataLoader[Item]:
         """Return this process's share of the training set without the validation's queries.

@@ -3,6 +3,7 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Finding:
         what: what was found.
         count: how many items.
         wrong: whether it spoils a number; otherwise it is only worth knowing.
-        examples: the first of them, as ``list:line`` with path or reason.
+        examples: the first of them: path and reason, of a list behind ``list:line``.
     """
 
     split: str
@@ -142,7 +143,9 @@ class _Seen:
         examples = []
         for row in rows[:EXAMPLES]:
             problem = self.looks[row].problem
-            where = f"{self.images.table.where(row)} {self.paths[row]}"
+            path, source = self.paths[row], self.images.table.where(row)
+            # A folder, which is no list, stands in the path already.
+            where = path if Path(path).is_relative_to(source) else f"{source} {path}"
             examples.append(where if problem is None else f"{where} {problem}")
         return Finding(self.split, what, len(rows), wrong, examples)
 

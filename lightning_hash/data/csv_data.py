@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_hash.data.group_labels import SAME_GROUP
 from lightning_hash.data.image_data import ImageDataModule
 from lightning_hash.data.table import Table
 from lightning_hash.utils.foreign_files import check_file
@@ -32,9 +33,10 @@ class CSVDataModule(ImageDataModule):
     Args:
         folder: where the files lie.
         path_column: the column of paths.
-        label_columns: the columns of 0/1; by default those of ``class_names``, or all that have a
-            name but ``path_column``. A single one must be named: it could hold class numbers; so
-            must they where a column such as ``fold`` or ``is_train`` is among them.
+        label_columns: the columns of 0/1, ``[]`` for none; by default those of ``class_names``, or
+            all that have a name but ``path_column``. A single one must be named: it could hold
+            class numbers; so must they where a column such as ``fold`` or ``is_train`` is among
+            them. With ``relevance: group`` none by default, unless a split draws per class.
         names_column: the one column of label names instead; ``class_names`` gives the label columns
             and their order and is then needed.
         separator: what stands between label names.
@@ -149,7 +151,9 @@ class CSVDataModule(ImageDataModule):
             named = [name for name in header if name and not UNNAMED.fullmatch(name)]
             found = [name for name in named if name not in (self.path_column, *own)]
             listed = names if names is not None and {*names} <= {*found} else found
-            columns = label_columns or listed
+            columns = listed if label_columns is None else label_columns
+            if label_columns is None and names is None and not self._needs_labels:
+                columns = []
             doubtful = [name for name in found if BOOKKEEPING.fullmatch(name.strip())]
             if columns is found and doubtful:
                 labels = [name for name in found if name not in doubtful]
@@ -169,6 +173,12 @@ class CSVDataModule(ImageDataModule):
             msg = f"{file}:1: no column {missing[0]!r}; there is {shown or 'none'}"
             raise ValueError(msg)
         return columns
+
+    @property
+    def _needs_labels(self) -> bool:
+        """Whether labels decide what is relevant, or what a split draws."""
+        drawn = any(choice.per_class for choice in self.choices.values())
+        return drawn or self.relevance != SAME_GROUP
 
     def _group(self, row: dict[str, str], where: str) -> str:
         group = "" if self.group_column is None else row[self.group_column].strip()
@@ -192,6 +202,9 @@ class CSVDataModule(ImageDataModule):
             return [int(column in names) for column in columns]
         for column in columns:
             if row[column].strip() not in ("0", "1"):
-                msg = f"{where}: {column} must be 0 or 1, got {brief(row[column])}"
+                msg = (
+                    f"{where}: {column} must be 0 or 1, got {brief(row[column])}; if it is no "
+                    "label, label_columns names those that are, [] for none"
+                )
                 raise ValueError(msg)
         return [int(row[column]) for column in columns]

@@ -56,7 +56,9 @@ class ImageDataModule(HashDataModule):
         group: regular expression for paths: items for which its groups match the same were cut from
             one recording, or are copies of one image.
         relevance: ``"label"``, or ``"group"``: relevant to a query are the other items of its
-            group, whatever the labels say, as in a search for near-duplicates.
+            group, whatever the labels say, as in a search for near-duplicates. Single items then
+            leave for the validation, where the others of their group are to be found; two stay in
+            the training.
         size: side of the network's input in pixels.
         resize: pixels to resize to before the centre crop; ``None`` resizes to ``size``.
         keep_aspect: resize the shorter side and keep the aspect ratio.

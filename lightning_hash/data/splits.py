@@ -13,7 +13,13 @@ from lightning_hash.data.table import Table
 
 FORM = re.compile(
     r"(?:(?P<count>\d+)(?P<groups> groups?)?(?P<each> per class)? from "
-    r"|(?P<rest>rest of )|(?P<but>all but query of ))?(?P<name>\S+)"
+    r"|(?P<rest>rest of )|(?P<but>all but query of ))?(?P<name>\S+(?: +\S+)*)"
+)
+# Names of several words that rather are one of these forms, written wrong.
+NO_NAME = re.compile(
+    r"(?=.* )(?:.*\bfrom\b.*|(?:rest|all (?:but|of))\b.*|(?:of|per) .*"
+    r"|[-+.\d]+(?: .*\b(?:of|per|groups?)\b.*| (?:train|test|query|database|all)))",
+    re.IGNORECASE,
 )
 
 MESSAGES = 3  # of one split that are shown
@@ -57,11 +63,11 @@ def parse_choice(split: str, text: str) -> Choice:
         ValueError: if it is none of these, or draws nothing.
     """
     match = FORM.fullmatch(text.strip())
-    if match is None or match["count"] == "0":
+    if match is None or match["count"] == "0" or NO_NAME.fullmatch(match["name"]):
         msg = (
             f"{split} must be 'SOURCE', 'N from SOURCE', 'N per class from SOURCE', 'N groups from "
             "SOURCE', 'N groups per class from SOURCE', 'rest of SOURCE' or 'all but query of "
-            f"SOURCE', got {text!r}"
+            f"SOURCE', where SOURCE itself reads like none of these, got {text!r}"
         )
         raise ValueError(msg)
     count = None if match["count"] is None else int(match["count"])

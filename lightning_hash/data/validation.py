@@ -27,8 +27,8 @@ def draw_validation(
 
     Args:
         labels: ``(N, C)`` of 0/1, of the training items.
-        count: how many are drawn; 5 % of them, at most 200, by default. Of recordings and repeated
-            items as many as it takes.
+        count: how many are drawn; 5 % of them, at most 200, by default, and none where there are no
+            labels. Of recordings and repeated items as many as it takes.
         seed: of the order: that of an item is a function of seed and index, or recording.
         groups: the recording of each item, where that is known.
         names: what identifies each item, where that is known.
@@ -44,6 +44,11 @@ def draw_validation(
         >>> draw_validation(labels).shape, draw_validation(labels, 16).shape
         ((1,), (16,))
     """
+    if labels.shape[1] == 0:
+        if count is not None:
+            msg = f"n_validation: {count} queries are wanted of data without labels; leave it out"
+            raise ValueError(msg)
+        return np.empty(0, np.int64)
     wanted = min(MOST, int(np.ceil(SHARE * len(labels)))) if count is None else count
     first: dict[object, int] = {}  # a row stands for its name: paths are others elsewhere
     rows_of = [first.setdefault(name, row) for row, name in enumerate(names or range(len(labels)))]
@@ -63,10 +68,11 @@ def draw_validation(
             chosen += rows
     if not chosen or (count is not None and len(chosen) < count):
         what = "items" if groups is None else "items of whole recordings"
+        less = "fewer, more training items" if chosen else "more training items of each label"
         msg = (
             f"n_validation: {wanted} of {len(labels)} training items are wanted as queries of the "
-            f"validation, {len(chosen)} {what} can leave so that each label keeps {LEFT}; give "
-            "fewer, more training items, or selected_on: test, which validates on the test queries"
+            f"validation, {len(chosen)} {what} can leave so that each label, or group, keeps "
+            f"{LEFT}; give {less}, or selected_on: test, which validates on the test queries"
         )
         raise ValueError(msg)
     return np.sort(np.array(chosen, np.int64))

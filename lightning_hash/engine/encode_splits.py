@@ -48,5 +48,7 @@ def encode_splits(
             msg = f"{split}: {len(joined)} of {len(items)} items were passed; encode it whole"
             raise ValueError(msg)
         made = made_with(victim, datamodule, split, trainer)
+        if datamodule.relevance != HashDataModule.relevance:
+            made["relevance"] = datamodule.relevance
         found[split] = dataclasses.replace(joined, paths=datamodule.paths_of(split), made_with=made)
     return found

@@ -186,7 +186,7 @@ class HashModule(pl.LightningModule):
 
         Raises:
             ValueError: if an option of the Trainer would leave a part of the database out, or the
-                data have no labels, without which there is neither loss nor MAP.
+                data have no labels, which all but a ``head`` alone needs.
         """
         if stage == "test":
             check_pass_trainer(self.trainer, stage)
@@ -196,10 +196,11 @@ class HashModule(pl.LightningModule):
             self._before = None
         given: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         source = getattr(given, "source", given)
-        if isinstance(source, HashDataModule) and len(getattr(source, "class_names", "?")) == 0:
+        computed = stage == "fit" and self.head is not None and self.trainer.max_epochs == 0
+        if not computed and isinstance(source, HashDataModule) and not source.has_labels:
             msg = (
                 f"{source.name} has no labels, which training and MAP need; give class folders or "
-                "label columns (encode and attack work without)"
+                "label columns (encode, attack and fit --config fit/pca, itq or lsh work without)"
             )
             raise ValueError(msg)
         if stage == "fit" and isinstance(self.loss, ClassLoss):

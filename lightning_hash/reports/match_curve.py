@@ -2,24 +2,30 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 from lightning_hash.functional.matching import MatchCurve
 from lightning_hash.reports.figure import COLOURS, make_axes
 from lightning_hash.utils.text_files import utf8
-from lightning_hash.utils.whole_file import write_whole
+from lightning_hash.utils.whole_file import ready_file, write_whole
 
 SUFFIXES = (".csv", ".png")
 HEADER = ("threshold", "detection", "false_matches", "random_false_matches")
 LEAST = 1e-12  # of the logarithmic axis
 
 
-def check_curve(path: Path) -> None:
+def check_curve(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Refuse a path that a curve cannot be written to, before anything is ranked.
 
+    Args:
+        path: as :func:`write_curve` takes it.
+        inputs: files that are read, which no curve may replace.
+
     Raises:
-        ValueError: if it ends neither in ``.csv`` nor in ``.png``.
+        ValueError: if it ends neither in ``.csv`` nor in ``.png``, or is one of the inputs.
         FileNotFoundError: if its folder does not exist.
+        OSError: if it cannot be written.
     """
     if path.suffix not in SUFFIXES:
         msg = f"match_curve {path}: must end in {' or '.join(SUFFIXES)}, got {path.suffix!r}"
@@ -27,21 +33,34 @@ def check_curve(path: Path) -> None:
     if not path.parent.is_dir():
         msg = f"match_curve {path}: the folder {path.parent} does not exist; make it first"
         raise FileNotFoundError(msg)
+    read = {file.resolve() for file in inputs}
+    for file in _files(path):
+        if file.resolve() in read:
+            msg = f"match_curve {path}: would replace {file}, which is read; give another name"
+            raise ValueError(msg)
+        ready_file(file, "match_curve", "give another with --match_curve FILE")
 
 
 def write_curve(path: Path, curve: MatchCurve) -> None:
-    """Write a curve, whole or not at all.
+    """Write a curve; each file whole or not at all.
 
     Args:
-        path: ``.csv`` with a row per threshold, or ``.png``.
+        path: ``.csv`` with a row per threshold, or ``.png``, which gets the ``.csv`` of its name
+            beside it.
         curve: what each threshold finds.
 
     Raises:
         ValueError: see :func:`check_curve`.
-        OSError: if the file cannot be written.
+        OSError: if a file cannot be written.
     """
     check_curve(path)
-    write_whole(path, _table(curve) if path.suffix == ".csv" else _figure(curve))
+    for file in _files(path):
+        write_whole(file, _table(curve) if file.suffix == ".csv" else _figure(curve))
+
+
+def _files(path: Path) -> list[Path]:
+    """Return what is written: the table always."""
+    return list(dict.fromkeys((path.with_suffix(".csv"), path)))
 
 
 def _table(curve: MatchCurve) -> bytes:

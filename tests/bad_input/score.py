@@ -101,6 +101,7 @@ CASES: list[Case] = [
     (f"{Q} {D} --match_at [2,2]", 1, ("match_at must be different distances", "got 2")),
     (f"{Q} {D} --match_curve {{tmp}}/c.pdf", 1, ("c.pdf: must end in .csv or .png",)),
     (f"{Q} {D} --match_curve {{tmp}}/absent/c.csv", 1, ("absent does not exist; make it",)),
+    (f"{Q} {D} --match_curve /proc/c.csv", 1, ("/proc/c.csv", "cannot be written to", "another")),
     (
         f"{Q} --database {{tmp}}/64.safetensors",
         1,

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from lightning_hash.__main__ import main
-from lightning_hash.data import ListDataModule, SamplePhotos
+from lightning_hash.data import FolderDataModule, ListDataModule, SamplePhotos
 from lightning_hash.data.check import check_data
 
 
@@ -39,6 +39,16 @@ def test_clean_data(clean):
     assert check.items == {"train": 3, "query": 2, "database": 4}
     assert check.labels["train"] == {"0": 1, "1": 2}
     assert check.labels["database"] == {"0": 2, "1": 2}
+
+
+def test_an_item_of_a_folder_is_named_once(tmp_path):
+    folder = tmp_path / "Mein Bestand"
+    (folder / "Daten bank").mkdir(parents=True)
+    (folder / "Daten bank" / "a.png").write_bytes(b"no picture")
+    splits = dict.fromkeys(("train", "query", "database"), "Daten bank")
+    found = check_data(FolderDataModule(str(folder), size=8, **splits)).findings
+    unread = next(finding for finding in found if finding.what == "cannot be read")
+    assert unread.examples[0].startswith(f"{folder}/Daten bank/a.png cannot be read: ")
 
 
 def test_each_kind_of_dirt(clean):

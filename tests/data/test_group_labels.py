@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lightning_hash.__main__ import main
+from lightning_hash.codes.code_files import read_codes, write_codes
+from lightning_hash.commands.encode import encode
+from lightning_hash.commands.score import score
 from lightning_hash.data.csv_data import CSVDataModule
 from lightning_hash.data.folder_data import FolderDataModule
 from lightning_hash.data.group_labels import with_group_labels
@@ -78,6 +82,32 @@ def test_classes_do_not_count(photos):
     assert labelled.fingerprints() != grouped.fingerprints()
 
 
+def test_a_query_of_the_validation_has_its_copies_to_find(photos):
+    """One cat of three leaves, and the others stay in training and database."""
+    for number in (3, 4):
+        Image.new("RGB", (16, 16)).save(photos / "database" / f"cat-{number}.png")
+    data = FolderDataModule(str(photos), group=PATTERN, relevance="group", **OPTIONS)
+    data.setup("fit")
+    (query,) = data.validation().queries
+    paths = data.paths_of("train")
+    assert paths[query].startswith("database/cat-")
+    for rows in (data.validation().train, data.validation().database):
+        assert len(rows) == len(paths) - 1
+        assert sum(paths[row].startswith("database/cat-") for row in rows) == 3
+
+
+def test_no_query_for_the_validation_where_groups_are_pairs(photos):
+    data = FolderDataModule(str(photos), group=PATTERN, relevance="group", **OPTIONS)
+    data.setup("fit")
+    with pytest.raises(ValueError, match=r"0 items can leave .* group, keeps 2; give more .* test"):
+        data.train_dataloader()
+    told = FolderDataModule(
+        str(photos), group=PATTERN, relevance="group", selected_on="test", **OPTIONS
+    )
+    told.setup("fit")
+    assert len(told.train_dataloader().dataset) == 7
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -122,6 +152,24 @@ def test_a_column_of_groups_beside_labels(photos):
     assert data.query_set.table.groups == ["a", "b"]
 
 
+def test_text_beside_a_column_of_groups(photos):
+    """No labels are read that nobody asked for; a draw per class asks."""
+    write_csv(photos, "q", ["query/cat-0.png,7,y", "query/dog-0.png,7,n"], "path,source,Klasse")
+    options = {"train": "q", "query": "q", "size": 16, "group_column": "source"}
+    for more in ({"relevance": "group"}, {"relevance": "group", "label_columns": []}):
+        data = CSVDataModule(str(photos), database="q", **options, **more)
+        data.setup("predict")
+        assert data.class_names == ["7"]
+        assert data.labels_of("query").tolist() == [[1], [1]]
+    data = CSVDataModule(str(photos), database="q", label_columns=[], **options)
+    data.setup("predict")
+    assert data.labels_of("query").shape == (2, 0)
+    wrong = r"q.csv:2: Klasse must be 0 or 1, got 'y'; if it is no label, label_columns names"
+    for more in ({"database": "1 per class from q", "relevance": "group"}, {"database": "q"}):
+        with pytest.raises(ValueError, match=wrong):
+            CSVDataModule(str(photos), **options, **more).setup("predict")
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -136,6 +184,26 @@ def test_wrong_columns_of_groups(rows, message, photos):
         CSVDataModule(str(photos), group_column="source", **options).setup("predict")
     with pytest.raises(ValueError, match="no column 'origin'"):
         CSVDataModule(str(photos), group_column="origin", **options).setup("predict")
+
+
+def test_rows_of_codes_say_what_is_relevant(photos):
+    """The code file says it; one that does not is of shared labels."""
+    data = FolderDataModule(str(photos), group=PATTERN, relevance="group", **OPTIONS)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 8))
+    query, database = (photos / f"{split}.safetensors" for split in ("query", "database"))
+    encode(model, data, "query", str(query), accelerator="cpu")
+    made = encode(model, data, "database", str(database), accelerator="cpu").made_with
+    assert made["relevance"] == "same group"
+    for keep in ("same group", "shares a label"):
+        rows = score(str(query), str(database))
+        assert {row.ranking["relevance"] for row in rows} == {keep}
+        for path in (query, database):
+            codes = read_codes(path)
+            codes.made_with.pop("relevance", None)
+            write_codes(path, codes)
+    data = FolderDataModule(str(photos), group=PATTERN, **OPTIONS)
+    found = encode(model, data, "query", accelerator="cpu")
+    assert "relevance" not in found.made_with
 
 
 HASH = """

@@ -18,13 +18,34 @@ def table(count=60, classes=3, source="all.txt"):
         ("10 per class from a/b", Choice("a/b", 10, per_class=True)),
         ("rest of all", Choice("all", rest=True)),
         ("all but query of all", Choice("all", but_query=True)),
+        ("6 groups from a", Choice("a", 6, groups=True)),
+        ("1 group from a", Choice("a", 1, groups=True)),
+        ("6 groups per class from a", Choice("a", 6, per_class=True, groups=True)),
+        ("Daten bank", Choice("Daten bank")),
+        ("a b/c  d", Choice("a b/c  d")),
+        ("200 from Daten bank", Choice("Daten bank", 200)),
+        ("10 per class from Training Set", Choice("Training Set", 10, per_class=True)),
+        ("6 groups per class from a b", Choice("a b", 6, per_class=True, groups=True)),
+        ("rest of Daten bank", Choice("Daten bank", rest=True)),
+        ("all but query of all images", Choice("all images", but_query=True)),
+        ("all images", Choice("all images")),
+        ("2023 Urlaub", Choice("2023 Urlaub")),
+        ("from", Choice("from")),
     ],
 )
 def test_forms(text, choice):
     assert parse_choice("database", text) == choice
 
 
-@pytest.mark.parametrize("text", ["", "200 test", "0 from test", "-1 from test", "a b", "rest all"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "200 test", "0 from test", "-1 from test", "rest all", "ten from test", "5  from test",
+        "5 per clas from all", "5 per class all", "5 groups all", "5 of all", "5 from 6 from all",
+        "Rest of all", "all of test", "all but queries of all", "rest of 5 from all", "from all",
+        "5 from", "rest of", "200 from rest of all", "a\nb",
+    ],
+)  # fmt: skip
 def test_what_is_no_form(text):
     with pytest.raises(ValueError, match=r"query must be 'SOURCE', .*got"):
         parse_choice("query", text)

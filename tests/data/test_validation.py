@@ -57,6 +57,13 @@ def test_rare_labels_stay_in_training():
         draw_validation(classes(2, 2, 2))
 
 
+def test_without_labels_there_is_no_query():
+    labels = np.zeros((60, 0), np.uint8)
+    assert len(draw_validation(labels)) == 0
+    with pytest.raises(ValueError, match=r"n_validation: 3 .* data without labels; leave it out"):
+        draw_validation(labels, 3)
+
+
 def test_an_item_that_is_there_twice_stays_on_one_side():
     labels = classes(60, 60)
     names = [f"{row % 40}.png" for row in range(120)]  # each thrice
