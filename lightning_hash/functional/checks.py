@@ -86,6 +86,22 @@ def check_codes(name: str, codes: Tensor) -> None:
             raise ValueError(msg)
 
 
+def check_database(codes: Tensor) -> None:
+    """Check the codes of a database that is searched.
+
+    Args:
+        codes: ``(N, K)`` of -1/+1, N at least 1.
+
+    Raises:
+        TypeError: see :func:`check_codes`.
+        ValueError: see :func:`check_codes`; or if there is no code.
+    """
+    check_codes("database_codes", codes)
+    if not len(codes):
+        msg = "database_codes must hold at least one code, got none"
+        raise ValueError(msg)
+
+
 def check_voters(codes: Tensor) -> None:
     """Check that there are codes to vote.
 
@@ -118,6 +134,21 @@ def check_pair(query_codes: Tensor, database_codes: Tensor) -> None:
             f"query_codes have {query_codes.shape[1]} bits, database_codes "
             f"{database_codes.shape[1]}; both must come from one model"
         )
+        raise ValueError(msg)
+
+
+def check_at_most(name: str, value: int | None) -> None:
+    """Check how many of something are wanted at most.
+
+    Args:
+        name: the argument's name.
+        value: what was given; ``None`` is all.
+
+    Raises:
+        ValueError: if ``value`` is neither ``None`` nor an int of at least 0.
+    """
+    if value is not None and not (type(value) is int and value >= 0):
+        msg = f"{name} must be a whole number of at least 0, or null for all, got {value}"
         raise ValueError(msg)
 
 
