@@ -16,6 +16,7 @@ from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.tensor_data import TensorData
 from lightning_hash.engine.callbacks import IterationProgress
 from lightning_hash.engine.trainer import quiet_trainers
+from lightning_hash.functional.checks import check_at_most
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.reports.smallest_picture import smallest_head, smallest_table
 from lightning_hash.results.smallest import FILE, Smallest
@@ -60,6 +61,7 @@ def run_smallest(
         ValueError: if an option is wrong, or the attack has no smallest epsilon.
         OSError: if a file cannot be written.
     """
+    check_at_most("images", images)
     root = Path(runs) / "smallest" / check_name(name, "--name")
     search = SmallestSearch(
         attack=model, data=datamodule, root=root, make_trainer=make_trainer, levels=levels,
