@@ -288,7 +288,10 @@ def test_a_run_goes_into_the_card(tmp_path, demo_victim, monkeypatch):
     rows = json.loads(next(run.rglob("results.json")).read_text())
     value = next(r["value"] for r in rows if r["metric"] == "map" and r["quantized"])
     card = (tmp_path / "a/b/README.md").read_text()
-    assert f"| hag, epsilon 10/255, 8-bit | sample-photos | {rows[0]['n']} | MAP | {value:.4f} |" in card
+    assert (
+        f"| hag, epsilon 10/255, 8-bit | sample-photos | {rows[0]['n']} | MAP | {value:.4f} |"
+        in card
+    )
     other = torch.load(demo_victim, weights_only=True)
     name = first(other["state_dict"])
     other["state_dict"][name] += 1
