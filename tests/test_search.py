@@ -59,6 +59,26 @@ def test_an_image_of_the_database_retrieves_itself(photos):
     assert found.from_first(3) == expected[0][[row for _, row in expected[0]].index(3)][0]
 
 
+def test_one_path_is_enough(photos):
+    for path in (photos / "photos/cat/3.png", str(photos / "photos/cat/3.png")):
+        found = search(Corners(), path, photos / "db.safetensors", accelerator="cpu")
+        assert found.distances[:, 0].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"images": np.zeros((2, 3, 8, 8), np.float32)}, "got ndarray; give torch.from_numpy"),
+        ({"images": [torch.zeros(3, 8, 8), "a.png"]}, "got list of Tensor and str; give"),
+        ({"codes": np.ones((3, 8))}, "codes must be the path of a file .*, got ndarray; give"),
+    ],
+)
+def test_what_is_of_another_type_is_named(change, said):
+    given = {"images": torch.zeros(2, 3, 8, 8), "codes": torch.ones(3, 8), **change}
+    with pytest.raises(TypeError, match=said):
+        search(Corners(), **given, accelerator="cpu")
+
+
 def test_codes_may_be_tensors_sets_or_files_of_others(photos):
     own = read_codes(photos / "db.safetensors")
     np.save(photos / "alone.npy", np.packbits(own.codes.numpy() > 0, axis=1))

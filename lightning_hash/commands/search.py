@@ -55,7 +55,7 @@ FORMATS = ("table", "json")
 
 def search(
     model: Any,
-    images: Tensor | Sequence[str | Path],
+    images: Tensor | str | Path | Sequence[str | Path],
     codes: str | Path | CodeSet | Tensor,
     *,
     top_k: int = TOP_K,
@@ -71,8 +71,8 @@ def search(
     Args:
         model: what makes the codes: the path of a checkpoint, a model, or what else
             :class:`lightning_hash.AttackModule` takes as its victim.
-        images: inputs ``(Q, ...)``, floating in [0, 1] or uint8; or image files, and folders of
-            them.
+        images: inputs ``(Q, ...)``, floating in [0, 1] or uint8; or an image file, a folder of
+            them, or several of both.
         codes: the database: a file of codes, as in :func:`lightning_hash.score`; a code set; or
             ``(N, K)`` of -1/+1.
         top_k: results per image.
@@ -91,6 +91,7 @@ def search(
 
     Raises:
         FileNotFoundError: if a file does not exist.
+        TypeError: if images or codes are of another type.
         ValueError: if a file cannot be read, codes and model do not go together, or nobody says how
             large an input is.
 
@@ -108,7 +109,7 @@ def search(
     if isinstance(images, Tensor):
         inputs = _inputs(images)
     else:
-        inputs = read_inputs(find_images(images), reading, database.own, model)
+        inputs = read_inputs(find_images(_paths(images)), reading, database.own, model)
     return _find(victim, inputs, database, top_k, index, accelerator)
 
 
@@ -193,12 +194,33 @@ def _inputs(images: Tensor) -> Tensor:
     return images.detach().cpu()
 
 
+def _paths(images: Any) -> list[str | Path]:
+    if isinstance(images, str | Path):
+        return [images]
+    if isinstance(images, Sequence) and all(isinstance(each, str | Path) for each in images):
+        return list(images)
+    found = type(images).__name__
+    if isinstance(images, Sequence):
+        found += f" of {' and '.join(sorted({type(each).__name__ for each in images}))}"
+    msg = (
+        "images must be a tensor (Q, ...), floating in [0, 1] or uint8, or paths of files and "
+        f"folders, got {found}; give torch.from_numpy(...) of an array, torch.stack(...) of tensors"
+    )
+    raise TypeError(msg)
+
+
 def _own_codes(codes: Any) -> CodeSet | None:
     """Return the codes that need nothing else to be read, before the images are encoded."""
     if isinstance(codes, CodeSet):
         return codes
     if isinstance(codes, Tensor):
         return plain_code_set(codes, torch.zeros(len(codes), 0))
+    if not isinstance(codes, str | Path):
+        msg = (
+            "codes must be the path of a file of codes, a CodeSet or a tensor (N, K) of -1/+1, got "
+            f"{type(codes).__name__}; give torch.from_numpy(...) of an array"
+        )
+        raise TypeError(msg)
     if Path(codes).suffix != ".safetensors":
         return None
     return open_codes(Path(codes)).own

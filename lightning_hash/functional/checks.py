@@ -38,6 +38,37 @@ def check_count(name: str, value: int) -> None:
         raise ValueError(msg)
 
 
+def check_whole(name: str, value: object) -> None:
+    """Check a whole number, of any sign.
+
+    Args:
+        name: the argument's name.
+        value: what was given.
+
+    Raises:
+        ValueError: if ``value`` is no int.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        msg = f"{name} must be a whole number, got {value}"
+        raise ValueError(msg)
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Check that what is given from Python is a tensor.
+
+    Args:
+        name: the argument's name.
+        value: what was given.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if not isinstance(value, Tensor):
+        remedy = "; give torch.from_numpy(...) of it" if type(value).__name__ == "ndarray" else ""
+        msg = f"{name} must be a torch tensor, got {type(value).__name__}{remedy}"
+        raise TypeError(msg)
+
+
 def check_top_k(name: str, value: int | None) -> None:
     """Check a number of ranks that may be those of the whole database.
 
@@ -160,8 +191,10 @@ def check_labels(name: str, labels: Tensor) -> None:
         labels: what was given.
 
     Raises:
+        TypeError: if they are no tensor.
         ValueError: if the shape or a value is wrong.
     """
+    check_tensor(name, labels)
     if labels.dim() != 2:
         msg = f"{name} must have shape (n, C), got {tuple(labels.shape)}"
         raise ValueError(msg)
