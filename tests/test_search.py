@@ -201,6 +201,24 @@ def test_where_the_codes_say_nothing_the_victim_says_how_images_are_read(
     assert "neither the codes nor the victim say" in capsys.readouterr().err
 
 
+def test_keep_aspect_stands_alone_or_takes_a_value(trained_at_16, capsys):
+    Image.radial_gradient("L").convert("RGB").resize((40, 20)).crop((0, 0, 40, 18)).save("wide.png")
+
+    def code(*given):
+        line = ["--codes=db.npy", "--accelerator=cpu", "--format=json", "--model.victim=small.ckpt"]
+        assert main(["search", *given, *line, "--size=16"]) == 0
+        return json.loads(capsys.readouterr().out)["images"][0]["code"]
+
+    (trained_at_16 / "keep.yaml").write_text("keep_aspect: true\n")
+    kept = code("--keep_aspect", "wide.png")
+    assert code("wide.png", "--keep_aspect", "true") == code("wide.png", "--keep_aspect") == kept
+    assert code("--keep_aspect=true", "wide.png") == code("--config=keep.yaml", "wide.png") == kept
+    plain = code("wide.png")
+    assert plain != kept
+    assert code("--keep_aspect", "false", "wide.png") == plain
+    assert code("--config=keep.yaml", "wide.png", "--keep_aspect=false") == plain
+
+
 def test_data_take_their_size_from_the_codes_and_else_from_the_victim(
     trained_at_16, capsys, caplog
 ):

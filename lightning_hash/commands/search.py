@@ -15,6 +15,7 @@ from lightning_hash.codes.found import Found
 from lightning_hash.codes.indexes import IndexKind, make_index
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
+from lightning_hash.commands.flags import add_options, valued
 from lightning_hash.commands.given import given_options
 from lightning_hash.commands.inputs import WHO, fill_inputs, inputs_of_victim
 from lightning_hash.commands.one_line import OneLineParser
@@ -273,7 +274,7 @@ def main(arguments: list[str]) -> int:
         ValueError: if victim, codes, images or options are wrong.
         OSError: if a file cannot be read or written.
     """
-    parser = make_parser()
+    parser, arguments = make_parser(), valued(arguments, OPTIONS)
     with checked_class_paths():
         line = with_data_class(arguments)
         options = parser.parse_args(line)
@@ -291,13 +292,7 @@ def make_parser() -> OneLineParser:
     )
     parser.optional = ["data"]
     parser.add_subclass_arguments(HashDataModule, "data", required=False)
-    for name, option in OPTIONS.items():
-        if name == "data":
-            continue
-        if option.type is bool:
-            parser.add_argument(f"--{name}", action="store_true", help=option.help)
-        else:
-            parser.add_argument(f"--{name}", **option._asdict())
+    add_options(parser, {name: option for name, option in OPTIONS.items() if name != "data"})
     return parser
 
 
