@@ -313,7 +313,7 @@ def _imported(source: str) -> Callable[..., Any]:
     needs_trust(f"victim {source!r}", "is a function, which is run")
     module_name, _, name = source.partition(":")
     try:
-        function: Callable[..., Any] = getattr(importlib.import_module(module_name), name)
+        function: Any = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         msg = f"victim {source!r} cannot be imported ({error}); is its folder on PYTHONPATH?"
         raise ValueError(msg) from error
@@ -328,7 +328,8 @@ def _imported(source: str) -> Callable[..., Any]:
     if not callable(function):
         msg = f"victim {source!r} must be a function, got {type(function).__name__}"
         raise TypeError(msg)
-    return function
+    found: Callable[..., Any] = function
+    return found
 
 
 def _call(source: str) -> nn.Module:

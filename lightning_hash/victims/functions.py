@@ -81,11 +81,10 @@ class CodeFunction(nn.Module):
         super().__init__()
         self.function = function
         self.name = str(name or getattr(function, "__qualname__", type(function).__name__))
-        if not callable(function):
-            msg = (
-                f"victim {self.name} must be a function from images to codes, got "
-                f"{type(function).__name__}"
-            )
+        given: Any = function
+        if not callable(given):
+            kind = type(given).__name__
+            msg = f"victim {self.name} must be a function from images to codes, got {kind}"
             raise TypeError(msg)
 
     def forward(self, inputs: Tensor) -> Tensor:
