@@ -72,12 +72,45 @@ def test_the_images_are_left_alone(images):
           "database_labels": torch.ones(4, 2)}, "database_codes"),
         ({"objective": AnchorCode()}, "objective dhta needs a database"),
         ({"epsilon": 3}, "epsilon must be in"),
+        ({"iterations": 1.5}, "iterations must be a whole number, got 1.5"),
     ],
 )  # fmt: skip
 def test_bad_input(images, change, message):
     options = {"images": images, "iterations": 1, "accelerator": "cpu", **change}
     with pytest.raises(ValueError, match=message):
         lightning_hash.attack(TinyNet(), **options)
+
+
+def test_arrays_of_numpy_are_named(images):
+    labels, codes = torch.ones(7, 2), torch.ones(7, 8)
+    database = {"database_codes": codes, "database_labels": labels}
+    asked = [
+        lambda: lightning_hash.attack(TinyNet(), images.numpy()),
+        lambda: lightning_hash.attack(TinyNet(), images, labels.numpy(), **database),
+        lambda: lightning_hash.smallest(TinyNet(), images.numpy(), stop_at=1),
+        lambda: lightning_hash.audit(TinyNet(), (images, labels.numpy()), (images, labels)),
+        lambda: lightning_hash.audit(TinyNet(), (images, labels), (images.numpy(), labels)),
+    ]
+    for ask in asked:
+        with pytest.raises(
+            TypeError, match=r"must be a torch tensor, got ndarray; give torch.from"
+        ):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": 3.0}, "levels must be a whole number, got 3.0"),
+        ({"iterations": 1.5}, "iterations must be a whole number, got 1.5"),
+        ({"stop_at": 2.5}, "stop_at must be a whole number, got 2.5"),
+    ],
+)
+def test_smallest_takes_whole_numbers(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        lightning_hash.smallest(
+            TinyNet(), images, **{"stop_at": 2, "accelerator": "cpu", **options}
+        )
 
 
 def test_unknown_names():

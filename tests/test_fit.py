@@ -170,6 +170,14 @@ def test_half_an_epoch_is_no_place_to_go_on_from(tmp_path, blobs):
 def test_a_training_without_an_end_has_no_schedule(tmp_path, blobs, options, named):
     with pytest.raises(ValueError, match=f"{named}, which trainer.max_epochs = -1 leaves open"):
         fit(tmp_path, blobs, options=options, max_epochs=-1)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_refused_training_leaves_the_folders_that_were_there(tmp_path, blobs):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(ValueError, match="follows the length"):
+        fit(tmp_path, blobs, options={"lr_scheduler": OneCycle}, max_epochs=-1)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_an_earlier_training_of_the_name_is_kept(tmp_path, blobs):

@@ -59,6 +59,26 @@ def test_an_image_of_the_database_retrieves_itself(photos):
     assert found.from_first(3) == expected[0][[row for _, row in expected[0]].index(3)][0]
 
 
+def test_one_path_is_enough(photos):
+    for path in (photos / "photos/cat/3.png", str(photos / "photos/cat/3.png")):
+        found = search(Corners(), path, photos / "db.safetensors", accelerator="cpu")
+        assert found.distances[:, 0].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"images": np.zeros((2, 3, 8, 8), np.float32)}, "got ndarray; give torch.from_numpy"),
+        ({"images": [torch.zeros(3, 8, 8), "a.png"]}, "got list of Tensor and str; give"),
+        ({"codes": np.ones((3, 8))}, "codes must be the path of a file .*, got ndarray; give"),
+    ],
+)
+def test_what_is_of_another_type_is_named(change, said):
+    given = {"images": torch.zeros(2, 3, 8, 8), "codes": torch.ones(3, 8), **change}
+    with pytest.raises(TypeError, match=said):
+        search(Corners(), **given, accelerator="cpu")
+
+
 def test_codes_may_be_tensors_sets_or_files_of_others(photos):
     own = read_codes(photos / "db.safetensors")
     np.save(photos / "alone.npy", np.packbits(own.codes.numpy() > 0, axis=1))
@@ -179,6 +199,24 @@ def test_where_the_codes_say_nothing_the_victim_says_how_images_are_read(
     assert json.loads(capsys.readouterr().out)["images"][0]["code"] != code
     assert main([*line, f"--model.victim={DEFAULT_VICTIM}"]) == 1
     assert "neither the codes nor the victim say" in capsys.readouterr().err
+
+
+def test_keep_aspect_stands_alone_or_takes_a_value(trained_at_16, capsys):
+    Image.radial_gradient("L").convert("RGB").resize((40, 20)).crop((0, 0, 40, 18)).save("wide.png")
+
+    def code(*given):
+        line = ["--codes=db.npy", "--accelerator=cpu", "--format=json", "--model.victim=small.ckpt"]
+        assert main(["search", *given, *line, "--size=16"]) == 0
+        return json.loads(capsys.readouterr().out)["images"][0]["code"]
+
+    (trained_at_16 / "keep.yaml").write_text("keep_aspect: true\n")
+    kept = code("--keep_aspect", "wide.png")
+    assert code("wide.png", "--keep_aspect", "true") == code("wide.png", "--keep_aspect") == kept
+    assert code("--keep_aspect=true", "wide.png") == code("--config=keep.yaml", "wide.png") == kept
+    plain = code("wide.png")
+    assert plain != kept
+    assert code("--keep_aspect", "false", "wide.png") == plain
+    assert code("--config=keep.yaml", "wide.png", "--keep_aspect=false") == plain
 
 
 def test_data_take_their_size_from_the_codes_and_else_from_the_victim(

@@ -26,6 +26,7 @@ from lightning_hash.attacks.schedule import AlphaSchedule, RateDecay
 from lightning_hash.attacks.start import Start, SurrogateStart
 from lightning_hash.attacks.steps import step_of_the_papers_way
 from lightning_hash.attacks.targets import TargetChoice
+from lightning_hash.functional.checks import check_whole
 from lightning_hash.utils.numbers import check_seed
 from lightning_hash.utils.settings import settings_of
 
@@ -223,6 +224,7 @@ class Recipe:
                 f"{self.oracle.shows} hides; leave it out, or let the oracle show logits or codes"
             )
             raise ValueError(msg)
+        check_whole("stop_at", self.stop_at)
         least = 0 if self.reference.targeted else 1
         if self.stop_at < least:
             msg = f"stop_at must be a Hamming distance from {least} on, got {self.stop_at}"

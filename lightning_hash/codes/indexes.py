@@ -10,7 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_hash.functional.checks import check_choice, check_codes, check_count, check_pair
+from lightning_hash.functional.checks import (
+    check_choice,
+    check_count,
+    check_database,
+    check_pair,
+)
 from lightning_hash.functional.packed_search import PackedSearch
 
 IndexKind = Literal["auto", "faiss", "packed"]
@@ -70,13 +75,14 @@ class FaissIndex(CodeIndex):
         codes: ``(N, K)`` of -1/+1.
 
     Raises:
+        ValueError: if a value is not -1 or +1, or there is no code.
         ModuleNotFoundError: if faiss is not installed.
     """
 
     name = "faiss IndexBinaryFlat"
 
     def __init__(self, codes: Tensor) -> None:
-        check_codes("codes", codes)
+        check_database(codes)
         if find_spec("faiss") is None:
             msg = (
                 "index faiss: the package is not installed; give --index packed, or install it "
@@ -110,7 +116,7 @@ def make_index(codes: Tensor, kind: IndexKind = "auto") -> CodeIndex:
         The index.
 
     Raises:
-        ValueError: if there is no such kind, or a value is not -1 or +1.
+        ValueError: if there is no such kind, a value is not -1 or +1, or there is no code.
         ModuleNotFoundError: if faiss is asked for and not installed.
     """
     check_choice("index", kind, get_args(IndexKind))

@@ -11,7 +11,7 @@ from lightning_hash.codes.code_set import CodeSet, plain_code_set
 from lightning_hash.data.base import HashDataModule
 from lightning_hash.engine.attack_run import attack_encoded
 from lightning_hash.engine.trainer import quiet_trainer
-from lightning_hash.functional.checks import check_codes, check_labels
+from lightning_hash.functional.checks import check_codes, check_labels, check_tensor, check_whole
 from lightning_hash.functional.frames import frame_mask, per_frame
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.utils.settings import sha256_of
@@ -99,6 +99,7 @@ def attack(
         Adversarial images, codes and result rows.
 
     Raises:
+        TypeError: if images, labels or codes are no tensors.
         ValueError: if images are not in [0, 1], or only some of labels, codes and labels of the
             database are given, or they do not go together.
 
@@ -109,6 +110,8 @@ def attack(
         >>> found.adversarial.shape, found.codes.shape
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 16]))
     """
+    check_tensor("images", images)
+    check_whole("iterations", iterations)
     if not images.is_floating_point() or len(images) == 0:
         msg = f"images must be floating and at least one, got {images.dtype} {tuple(images.shape)}"
         raise ValueError(msg)

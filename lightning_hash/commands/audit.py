@@ -17,6 +17,7 @@ from lightning_hash.audits.threats import DEFAULT, read_threats
 from lightning_hash.audits.wanted import Wanted
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
+from lightning_hash.commands.flags import add_options, valued
 from lightning_hash.commands.given import given_options
 from lightning_hash.commands.inputs import fill_inputs, inputs_of_victim
 from lightning_hash.commands.one_line import OneLineParser
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
         ValueError: if victim, data or options are wrong.
         OSError: if a file cannot be read or written.
     """
-    parser = make_parser()
+    parser, arguments = make_parser(), valued(arguments, OPTIONS)
     with checked_class_paths():
         line = with_data_class(arguments)
         options = parser.parse_args(line)
@@ -75,11 +76,7 @@ def make_parser() -> OneLineParser:
     parser.add_subclass_arguments(HashDataModule, "data", required=False)
     parser.set_defaults(dict(VERBS["audit"].defaults))
     parser.add_argument("--ranking", type=RankingOptions, default=RankingOptions())
-    for name, option in OPTIONS.items():
-        if option.type is bool:
-            parser.add_argument(f"--{name}", action="store_true", help=option.help)
-        else:
-            parser.add_argument(f"--{name}", **option._asdict())
+    add_options(parser, OPTIONS)
     return parser
 
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import pickle
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +136,14 @@ def _last_checkpoint(last: LastEpoch | None) -> str | None:
 
 @contextmanager
 def _alone(folder: Path | None) -> Iterator[None]:
-    """Keep other trainings of a name away; they would overwrite each other's checkpoints."""
+    """Keep other trainings of a name away; they would overwrite each other's checkpoints.
+
+    The folder is made for the lock; it goes again where the training was refused.
+    """
     if folder is None:
         yield
         return
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         place = os.open(folder, os.O_RDONLY)
@@ -157,6 +161,9 @@ def _alone(folder: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
+        for each in made:
+            with suppress(OSError):  # it holds checkpoints
+                each.rmdir()
         os.close(place)
 
 

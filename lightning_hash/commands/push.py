@@ -10,15 +10,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lightning_hash._version import __version__
-from lightning_hash.results.rows import ResultRow, read_results
+from lightning_hash.results.rows import CEILING, CLEAN, ResultRow, read_results
 from lightning_hash.results.runs import RESULTS, latest_version
-from lightning_hash.results.tables import format_epsilon, metric_label
+from lightning_hash.results.tables import format_epsilon, made_on, metric_label
 from lightning_hash.utils.escapes import markdown
 from lightning_hash.utils.whole_file import write_whole
 from lightning_hash.victims.checkpoints import CHECKPOINT_KEY, read_checkpoint
 from lightning_hash.victims.hub import CARD, CONFIG, HUB, WEIGHTS, check_repository, need_hub
 from lightning_hash.victims.victim import load_victim
 
+OF_STEPS = ("loss", "optimizer")  # unused where the hash layer was computed
+CALLED = {CLEAN: "clean", CEILING: "anchor code, the ceiling"}
 KEPT = ("kind", "version", "program", "backbone", "bits", "loss", "selected_on")
 OF_BACKBONE = ("architecture", "inputs")  # of timm and open_clip alone
 
@@ -138,7 +140,8 @@ def _card(
     entry = content[CHECKPOINT_KEY]
     backbone = entry["backbone"]
     named = backbone if isinstance(backbone, str) else str(backbone.get("class_path"))
-    settings = _portable(entry.get("settings") or {})
+    settings = _used(_portable(entry.get("settings") or {}), entry["loss"])
+    model, dataset = settings.get("model") or {}, (settings.get("data") or {}).get("dataset")
     yield from (
         "---", "library_name: lightning_hash",
         "tags: [deep-hashing, image-retrieval, adversarial-robustness]", "---", "",
@@ -153,8 +156,8 @@ def _card(
     facts = {
         "backbone": named,
         "bits": entry["bits"],
-        "loss": entry["loss"],
-        "data": (settings.get("data") or {}).get("dataset"),
+        "loss" if "loss" in model or not settings else "head": entry["loss"],
+        "data": dataset,
         "epochs": (settings.get("trainer") or {}).get("max_epochs"),
         "seed": settings.get("seed"),
         "weights selected on": entry.get("selected_on"),
@@ -163,20 +166,46 @@ def _card(
     for name, value in facts.items():
         if value is not None:
             yield f"| {name} | {markdown(str(value))} |"
-    yield from ("", "## Metrics", "", "| queries | metric | value |", "| --- | --- | --- |")
+    yield from (
+        "", "## Metrics", "", "| queries | data | n | metric | value |",
+        "| --- | --- | --- | --- | --- |",
+    )  # fmt: skip
     for name, value in _validated(content):
-        yield f"| validation | {markdown(name)} | {value:.4f} |"
-    for row in rows:
-        budget = row.get("attack.budget") or {}
-        said = row.name
-        if budget.get("epsilon") is not None:
-            said += f", epsilon {format_epsilon(budget['epsilon'], budget.get('space'))}"
-        rounded = ", 8-bit" if row.quantized else ""
-        rounded += "" if row.jpeg is None else f" JPEG {row.jpeg}"
-        yield f"| {markdown(said)}{rounded} | {markdown(metric_label(row))} | {row.value:.4f} |"
+        yield f"| validation | {markdown(str(dataset or ''))} | | {markdown(name)} | {value:.4f} |"
+    for row in _last(rows):
+        cells = (_queries(row), str(row.get("data.dataset")), str(row.n), metric_label(row))
+        yield f"| {' | '.join(map(markdown, cells))} | {row.value:.4f} |"
     if settings:
         text = json.dumps(settings, indent=1, default=str).replace("```", "'''")
         yield from ("", "## Settings of the training", "", "```json", text, "```")
+
+
+def _used(settings: dict[str, Any], loss: str | None) -> dict[str, Any]:
+    """Return the settings of a training without what no step used, where a head was all."""
+    model = settings.get("model") or {}
+    head = (model.get("head") or {}).get("class", "")
+    if not head or head.rpartition(".")[2] != loss:
+        return settings
+    return {**settings, "model": {name: model[name] for name in model if name not in OF_STEPS}}
+
+
+def _last(rows: list[ResultRow]) -> list[ResultRow]:
+    """Return of each attack, and of the clean queries, the rows of the last iteration."""
+    last: dict[Any, int] = {}
+    for row in rows:
+        key = row.key("attack", "transfer")
+        last[key] = max(row.iteration, last.get(key, row.iteration))
+    return [row for row in rows if row.iteration == last[row.key("attack", "transfer")]]
+
+
+def _queries(row: ResultRow) -> str:
+    """Say what queries a row is of: the clean ones, or those of which attack, and how saved."""
+    budget = row.get("attack.budget") or {}
+    said = CALLED.get(row.name, row.name) + made_on(row)
+    if budget.get("epsilon") is not None:
+        said += f", epsilon {format_epsilon(budget['epsilon'], budget.get('space'))}"
+    said += ", 8-bit" if row.quantized and row.is_attack else ""
+    return said if row.jpeg is None else f"{said} JPEG {row.jpeg}"
 
 
 def _validated(content: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

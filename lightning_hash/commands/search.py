@@ -15,6 +15,7 @@ from lightning_hash.codes.found import Found
 from lightning_hash.codes.indexes import IndexKind, make_index
 from lightning_hash.commands.class_paths import checked_class_paths
 from lightning_hash.commands.configs import with_data_class
+from lightning_hash.commands.flags import add_options, valued
 from lightning_hash.commands.given import given_options
 from lightning_hash.commands.inputs import WHO, fill_inputs, inputs_of_victim
 from lightning_hash.commands.one_line import OneLineParser
@@ -56,7 +57,7 @@ FORMATS = ("table", "json")
 
 def search(
     model: Any,
-    images: Tensor | Sequence[str | Path],
+    images: Tensor | str | Path | Sequence[str | Path],
     codes: str | Path | CodeSet | Tensor,
     *,
     top_k: int = TOP_K,
@@ -73,8 +74,8 @@ def search(
     Args:
         model: what makes the codes: the path of a checkpoint, a model, or what else
             :class:`lightning_hash.AttackModule` takes as its victim.
-        images: inputs ``(Q, ...)``, floating in [0, 1] or uint8; or image files, and folders of
-            them.
+        images: inputs ``(Q, ...)``, floating in [0, 1] or uint8; or an image file, a folder of
+            them, or several of both.
         codes: the database: a file of codes, as in :func:`lightning_hash.score`; a code set; or
             ``(N, K)`` of -1/+1.
         top_k: results per image.
@@ -95,6 +96,7 @@ def search(
 
     Raises:
         FileNotFoundError: if a file does not exist.
+        TypeError: if images or codes are of another type.
         ValueError: if a file cannot be read, codes and model do not go together, or nobody says how
             large an input is.
 
@@ -112,7 +114,7 @@ def search(
     if isinstance(images, Tensor):
         inputs = _inputs(images)
     else:
-        inputs = read_inputs(find_images(images), reading, database.own, model, images_are)
+        inputs = read_inputs(find_images(_paths(images)), reading, database.own, model, images_are)
     return _find(victim, inputs, database, top_k, index, accelerator)
 
 
@@ -199,12 +201,33 @@ def _inputs(images: Tensor) -> Tensor:
     return images.detach().cpu()
 
 
+def _paths(images: Any) -> list[str | Path]:
+    if isinstance(images, str | Path):
+        return [images]
+    if isinstance(images, Sequence) and all(isinstance(each, str | Path) for each in images):
+        return list(images)
+    found = type(images).__name__
+    if isinstance(images, Sequence):
+        found += f" of {' and '.join(sorted({type(each).__name__ for each in images}))}"
+    msg = (
+        "images must be a tensor (Q, ...), floating in [0, 1] or uint8, or paths of files and "
+        f"folders, got {found}; give torch.from_numpy(...) of an array, torch.stack(...) of tensors"
+    )
+    raise TypeError(msg)
+
+
 def _own_codes(codes: Any) -> CodeSet | None:
     """Return the codes that need nothing else to be read, before the images are encoded."""
     if isinstance(codes, CodeSet):
         return codes
     if isinstance(codes, Tensor):
         return plain_code_set(codes, torch.zeros(len(codes), 0))
+    if not isinstance(codes, str | Path):
+        msg = (
+            "codes must be the path of a file of codes, a CodeSet or a tensor (N, K) of -1/+1, got "
+            f"{type(codes).__name__}; give torch.from_numpy(...) of an array"
+        )
+        raise TypeError(msg)
     if Path(codes).suffix != ".safetensors":
         return None
     return open_codes(Path(codes)).own
@@ -257,7 +280,7 @@ def main(arguments: list[str]) -> int:
         ValueError: if victim, codes, images or options are wrong.
         OSError: if a file cannot be read or written.
     """
-    parser = make_parser()
+    parser, arguments = make_parser(), valued(arguments, OPTIONS)
     with checked_class_paths():
         line = with_data_class(arguments)
         options = parser.parse_args(line)
@@ -275,13 +298,7 @@ def make_parser() -> OneLineParser:
     )
     parser.optional = ["data"]
     parser.add_subclass_arguments(HashDataModule, "data", required=False)
-    for name, option in OPTIONS.items():
-        if name == "data":
-            continue
-        if option.type is bool:
-            parser.add_argument(f"--{name}", action="store_true", help=option.help)
-        else:
-            parser.add_argument(f"--{name}", **option._asdict())
+    add_options(parser, {name: option for name, option in OPTIONS.items() if name != "data"})
     return parser
 
 

@@ -16,6 +16,7 @@ from lightning_hash.data.base import HashDataModule
 from lightning_hash.data.tensor_data import TensorData
 from lightning_hash.engine.callbacks import IterationProgress
 from lightning_hash.engine.trainer import quiet_trainers
+from lightning_hash.functional.checks import check_at_most, check_whole
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.reports.smallest_picture import smallest_head, smallest_table
 from lightning_hash.results.smallest import FILE, Smallest
@@ -60,6 +61,7 @@ def run_smallest(
         ValueError: if an option is wrong, or the attack has no smallest epsilon.
         OSError: if a file cannot be written.
     """
+    check_at_most("images", images)
     root = Path(runs) / "smallest" / check_name(name, "--name")
     search = SmallestSearch(
         attack=model, data=datamodule, root=root, make_trainer=make_trainer, levels=levels,
@@ -135,6 +137,7 @@ def smallest(
         The smallest epsilons, one for each query, and the attacks that were run.
 
     Raises:
+        TypeError: if images are no tensor.
         ValueError: if images or options are wrong, or the attack has no smallest epsilon.
 
     Example:
@@ -147,6 +150,8 @@ def smallest(
         >>> len(found.queries), found.rounds
         (3, 2)
     """
+    check_whole("levels", levels)
+    check_whole("iterations", iterations)
     if isinstance(queries, HashDataModule):
         data: HashDataModule = queries
     else:

@@ -103,10 +103,14 @@ def _contrast(picture: Image.Image, factor: float, draw: Draw) -> Image.Image:
 
 
 def _blur(picture: Image.Image, percent: float, draw: Draw) -> Image.Image:
-    """Blur by a Gaussian whose sigma is a percentage of the shorter side."""
+    """Blur by a Gaussian whose sigma is a percentage of the shorter side.
+
+    Its kernel reaches three sigma, or to the end of a side: edges are mirrored, at most once.
+    """
     sigma = percent / 100 * min(picture.size)
-    side = 2 * math.ceil(3 * sigma) + 1
-    found: Image.Image = F.gaussian_blur(picture, [side, side], [sigma, sigma])
+    reach = math.ceil(3 * sigma)
+    sides = [2 * min(reach, side - 1) + 1 for side in picture.size]
+    found: Image.Image = F.gaussian_blur(picture, sides, [sigma, sigma])
     return found
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from lightning_hash.data.base import HashDataModule
+from lightning_hash.functional.checks import check_tensor
 from lightning_hash.utils.settings import sha256_of
 
 Pair = tuple[Tensor, Tensor | None]
@@ -22,6 +23,7 @@ class TensorData(HashDataModule):
         database: images ``(N, ...)`` and labels, likewise.
 
     Raises:
+        TypeError: if images or labels are no tensors.
         ValueError: if images are neither, of different shapes, or labels do not go with them.
     """
 
@@ -74,6 +76,7 @@ def _named(queries: Pair, database: Pair) -> tuple[tuple[str, Pair], tuple[str, 
 
 
 def _images(what: str, images: Tensor) -> Tensor:
+    check_tensor(what, images)
     if images.dtype == torch.uint8:
         images = images.float() / 255
     inside = images.is_floating_point() and images.dim() in (4, 5) and len(images) > 0
@@ -96,6 +99,8 @@ def _labels(queries: Pair, database: Pair) -> list[Tensor]:
         return [torch.zeros(size, 0, dtype=torch.uint8) for size in sizes]
     found: list[Tensor] = []
     for (what, _), labels, size in zip(_named(queries, database), given, sizes, strict=True):
+        if labels is not None:
+            check_tensor(f"{what}: labels", labels)
         if labels is None or len(labels) != size or labels.dim() not in (1, 2):
             msg = (
                 f"{what}: labels must be (N, L) of 0/1 or (N,) class numbers for N = {size} "

@@ -38,6 +38,37 @@ def check_count(name: str, value: int) -> None:
         raise ValueError(msg)
 
 
+def check_whole(name: str, value: object) -> None:
+    """Check a whole number, of any sign.
+
+    Args:
+        name: the argument's name.
+        value: what was given.
+
+    Raises:
+        ValueError: if ``value`` is no int.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        msg = f"{name} must be a whole number, got {value}"
+        raise ValueError(msg)
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Check that what is given from Python is a tensor.
+
+    Args:
+        name: the argument's name.
+        value: what was given.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if not isinstance(value, Tensor):
+        remedy = "; give torch.from_numpy(...) of it" if type(value).__name__ == "ndarray" else ""
+        msg = f"{name} must be a torch tensor, got {type(value).__name__}{remedy}"
+        raise TypeError(msg)
+
+
 def check_top_k(name: str, value: int | None) -> None:
     """Check a number of ranks that may be those of the whole database.
 
@@ -86,6 +117,22 @@ def check_codes(name: str, codes: Tensor) -> None:
             raise ValueError(msg)
 
 
+def check_database(codes: Tensor) -> None:
+    """Check the codes of a database that is searched.
+
+    Args:
+        codes: ``(N, K)`` of -1/+1, N at least 1.
+
+    Raises:
+        TypeError: see :func:`check_codes`.
+        ValueError: see :func:`check_codes`; or if there is no code.
+    """
+    check_codes("database_codes", codes)
+    if not len(codes):
+        msg = "database_codes must hold at least one code, got none"
+        raise ValueError(msg)
+
+
 def check_voters(codes: Tensor) -> None:
     """Check that there are codes to vote.
 
@@ -121,6 +168,21 @@ def check_pair(query_codes: Tensor, database_codes: Tensor) -> None:
         raise ValueError(msg)
 
 
+def check_at_most(name: str, value: int | None) -> None:
+    """Check how many of something are wanted at most.
+
+    Args:
+        name: the argument's name.
+        value: what was given; ``None`` is all.
+
+    Raises:
+        ValueError: if ``value`` is neither ``None`` nor an int of at least 0.
+    """
+    if value is not None and not (type(value) is int and value >= 0):
+        msg = f"{name} must be a whole number of at least 0, or null for all, got {value}"
+        raise ValueError(msg)
+
+
 def check_labels(name: str, labels: Tensor) -> None:
     """Check that labels are ``(n, C)`` of 0/1.
 
@@ -129,8 +191,10 @@ def check_labels(name: str, labels: Tensor) -> None:
         labels: what was given.
 
     Raises:
+        TypeError: if they are no tensor.
         ValueError: if the shape or a value is wrong.
     """
+    check_tensor(name, labels)
     if labels.dim() != 2:
         msg = f"{name} must have shape (n, C), got {tuple(labels.shape)}"
         raise ValueError(msg)

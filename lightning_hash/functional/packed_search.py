@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_hash.functional.checks import check_codes, check_count, check_pair
+from lightning_hash.functional.checks import check_count, check_database, check_pair
 from lightning_hash.functional.packed import packed_words
 
 # Items that all queries are compared with before the next are loaded, so that they stay in the
@@ -40,11 +40,8 @@ class PackedSearch:
     """
 
     def __init__(self, database_codes: Tensor) -> None:
-        check_codes("database_codes", database_codes)
+        check_database(database_codes)
         self.size, self.bits = database_codes.shape
-        if not self.size:
-            msg = "database_codes must hold at least one code, got none"
-            raise ValueError(msg)
         self._like = database_codes[:0]
         self.database = packed_words(database_codes)
 

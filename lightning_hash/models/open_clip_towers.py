@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from torch import nn
@@ -35,7 +36,8 @@ def build_open_clip(backbone: str, bits: int, weights: str | None = None) -> Pre
 
     Raises:
         FileNotFoundError: if the file of weights does not exist.
-        ValueError: if open_clip is missing or does not know the name, or the weights do not fit.
+        ValueError: if open_clip is missing or does not know the name, or the weights do not fit,
+            such as those of networks with QuickGELU in one with GELU.
     """
     clip, name = _open_clip(backbone)
     file = weights_file(weights)
@@ -45,12 +47,12 @@ def build_open_clip(backbone: str, bits: int, weights: str | None = None) -> Pre
             network = clip.create_model(name, pretrained=tag, pretrained_text=False)
         except (OSError, RuntimeError, ImportError) as error:
             said = " ".join(str(error).split())
-            msg = (
-                f"backbone {backbone}, weights {weights}: open_clip fails ({said:.300}); give "
-                "null for random weights, or a local file with --model.weights FILE"
-            )
+            remedy = _remedy(clip, name, weights)
+            msg = f"backbone {backbone}, weights {weights}: open_clip fails ({said:.300}); {remedy}"
             raise ValueError(msg) from error
     tower = network.visual
+    if getattr(tower, "output_tokens", False):  # of CoCa, whose text reads the tokens
+        tower.output_tokens = False
     if file is not None:
         load_pretrained_file(tower, file, backbone, ())
     width = int(clip.get_model_config(name)["embed_dim"])
@@ -90,7 +92,7 @@ def _open_clip(backbone: str) -> tuple[Any, str]:
 def _tag(clip: Any, name: str, backbone: str, weights: str | None) -> str | None:
     tags: list[str] = clip.list_pretrained_tags_by_model(name)
     if weights == "DEFAULT" and tags:
-        return tags[0]
+        weights = tags[0]
     if weights is not None and weights not in tags:
         msg = (
             f"weights {weights!r} are unknown for {backbone}; give null, "
@@ -98,7 +100,41 @@ def _tag(clip: Any, name: str, backbone: str, weights: str | None) -> str | None
             "a .safetensors or .pth file"
         )
         raise ValueError(msg)
+    if weights is not None:
+        _check_activation(clip, name, weights, tags)
     return weights
+
+
+def _check_activation(clip: Any, name: str, tag: str, tags: list[str]) -> None:
+    """Refuse weights of networks with the other GELU, of which open_clip only warns."""
+    own = bool(clip.get_model_config(name).get("quick_gelu", False))
+    made = {each: bool(clip.get_pretrained_cfg(name, each).get("quick_gelu", own)) for each in tags}
+    if made[tag] == own:
+        return
+    called = {True: "QuickGELU", False: "GELU"}
+    other = f"{name}-quickgelu" if made[tag] else name.removesuffix("-quickgelu")
+    ways = []
+    if other in clip.list_models() and tag in clip.list_pretrained_tags_by_model(other):
+        ways.append(f"--model.backbone {PREFIX}{other}")
+    fits = [each for each in tags if made[each] == own]
+    if fits:
+        ways.append(f"weights that fit: {', '.join(fits)}")
+    msg = (
+        f"weights {tag} of {PREFIX}{name} were trained with {called[made[tag]]}, this network has "
+        f"{called[own]}; give {', or '.join([*ways, 'null for random weights'])}"
+    )
+    raise ValueError(msg)
+
+
+def _remedy(clip: Any, name: str, weights: str | None) -> str:
+    """Say what helps where open_clip cannot build a network."""
+    if "hf_model_name" in clip.get_model_config(name).get("text_cfg", {}):
+        if find_spec("transformers") is None:
+            return "its text tower is one of Hugging Face: pip install transformers"
+        return f"its text tower is one of Hugging Face; take a name without, as {PREFIX}ViT-B-32"
+    if weights is None:
+        return f"take another name, as {PREFIX}ViT-B-32"
+    return "give null for random weights, or a local file with --model.weights FILE"
 
 
 def _preprocessing(clip: Any, name: str, tag: str | None) -> Preprocessing:

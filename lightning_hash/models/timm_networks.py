@@ -18,6 +18,7 @@ from lightning_hash.utils.json_text import brief
 
 PREFIX = "timm/"
 HUB = "hf-hub:"
+QUICK_GELU = "quickgelu"
 # What a description from elsewhere may say: a network's shape and inputs, but no file, address or
 # object.
 CONFIG = ("architecture", "tag", "classifier", "first_conv", "num_classes", "input_size",
@@ -51,7 +52,8 @@ def build_timm(
 
     Raises:
         FileNotFoundError: if the file of weights does not exist.
-        ValueError: if timm is missing or does not know the name, or the weights do not fit.
+        ValueError: if timm is missing or does not know the name, or the weights do not fit,
+            such as those of networks with QuickGELU in one with GELU.
     """
     timm = _timm(backbone)
     file = weights_file(weights)
@@ -67,6 +69,8 @@ def build_timm(
         source = _checked(timm, given, backbone)
     else:
         source = _described(timm, backbone)
+    if weights == "DEFAULT" and source["config"] is None:
+        _check_activation(timm, source["name"])
     options = {**source["arguments"], "num_classes": 0, "pretrained": weights == "DEFAULT"}
     if source["config"] is not None:
         place = {"hf_hub_id": backbone.removeprefix(PREFIX + HUB), "source": "hf-hub"}
@@ -134,6 +138,21 @@ def _described(timm: Any, backbone: str) -> dict[str, Any]:
         known = timm.list_pretrained(f"{base}.*") or timm.list_models()
         raise unknown_name(backbone, name, PREFIX, known)
     return {"name": name, "arguments": {}, "config": None}
+
+
+def _check_activation(timm: Any, name: str) -> None:
+    """Refuse weights of CLIP that were trained with QuickGELU, of which timm has a note alone."""
+    notes = getattr(timm.get_pretrained_cfg(name), "notes", None) or ()
+    if QUICK_GELU in name or not any(QUICK_GELU in str(note).lower() for note in notes):
+        return
+    other = name.replace("_clip_", f"_clip_{QUICK_GELU}_")
+    known = timm.list_pretrained(other)
+    msg = (
+        f"weights of {PREFIX}{name} were trained with QuickGELU, this network has GELU; give "
+        f"{f'--model.backbone {PREFIX}{other}' if known else 'another tag'}, or null for random "
+        "weights"
+    )
+    raise ValueError(msg)
 
 
 def _checked(timm: Any, source: Any, backbone: str) -> dict[str, Any]:

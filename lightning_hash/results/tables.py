@@ -76,7 +76,7 @@ def summary_table(rows: Sequence[ResultRow]) -> Table:
     notes = [asked_text(next(row for row in attacks if row.iteration == last))]
     notes += ["in brackets: standard error over the queries, in the last digits"] * errors
     early = f", stopped at iteration {stopped[0]} of {stopped[1]}" if stopped else ""
-    made, bits = _made_on(first), bits_text(first.get("victim.bits"))
+    made, bits = made_on(first), bits_text(first.get("victim.bits"))
     scored = f"scored on {bits}" if made else bits
     title = f"{first.name}{made}, {scored}{early}: {protocol_of(first)}"
     table = Table(
@@ -163,10 +163,10 @@ def summary_line(rows: Sequence[ResultRow]) -> str:
         was = "" if before is None else f"{with_error(before.value, before.se)} clean, "
         said.append(f"{metric_label(row)} {was}{with_error(row.value, row.se)} attacked")
     doubted = "; doubted, see its warnings" if any(row.warnings for row in attacks) else ""
-    return f"{attacks[0].name}{_made_on(attacks[0])}: {'; '.join(said)}{doubted}"
+    return f"{attacks[0].name}{made_on(attacks[0])}: {'; '.join(said)}{doubted}"
 
 
-def _made_on(row: ResultRow) -> str:
+def made_on(row: ResultRow) -> str:
     """Say what perturbations were made on, where that is not the victim alone."""
     sources = row.get("transfer.sources")
     return "" if sources is None else f" made on {sources}"

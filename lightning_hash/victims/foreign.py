@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,7 +19,7 @@ from lightning_hash.utils.settings import public_name
 from lightning_hash.utils.trust import needs_trust, trusting
 from lightning_hash.victims.borrow import unwrapped
 from lightning_hash.victims.exported import load_exported
-from lightning_hash.victims.functions import CodeFunction
+from lightning_hash.victims.functions import CodeFunction, run_for
 from lightning_hash.victims.graph_devices import free_script
 from lightning_hash.victims.hub import HUB, load_from_hub
 from lightning_hash.victims.onnx_network import Layout, load_onnx
@@ -312,15 +313,27 @@ def _imported(source: str) -> Callable[..., Any]:
     needs_trust(f"victim {source!r}", "is a function, which is run")
     module_name, _, name = source.partition(":")
     try:
-        function: Callable[..., Any] = getattr(importlib.import_module(module_name), name)
+        function: Any = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         msg = f"victim {source!r} cannot be imported ({error}); is its folder on PYTHONPATH?"
         raise ValueError(msg) from error
-    return function
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        msg = (
+            f"victim {source!r} cannot be imported ({said}, {place.filename}:{place.lineno}); mend "
+            "it, --verbose shows the traceback"
+        )
+        raise ValueError(msg) from error
+    if not callable(function):
+        msg = f"victim {source!r} must be a function, got {type(function).__name__}"
+        raise TypeError(msg)
+    found: Callable[..., Any] = function
+    return found
 
 
 def _call(source: str) -> nn.Module:
-    network = _imported(source)()
+    network = run_for(repr(source), _imported(source))
     if not isinstance(network, nn.Module):
         msg = f"victim {source!r} must return an nn.Module, got {type(network).__name__}"
         raise ValueError(msg)

@@ -215,16 +215,17 @@ def check_output(outputs: Tensor, output: Output) -> None:
     least = {"tanh": -1.0, "sigmoid": 0.0}.get(output)
     if least is not None and not (least <= low and high <= 1):
         msg = (
-            f"output: {output} is in [{least:g}, 1], this network's outputs are in [{low:.4g}, "
-            f"{high:.4g}]; logits are output: logits"
+            f"victim.output: {output} is in [{least:g}, 1], this network's outputs are in "
+            f"[{low:.4g}, {high:.4g}]; logits are output: logits"
         )
         raise ValueError(msg)
     bits = bool(((outputs == 0) | (outputs == 1)).all())
     if output != "sigmoid" and low >= 0 and high <= 1 and not bits and outputs.numel() >= LEAST:
         msg = (
-            f"output: {output} has both signs, this network's {outputs.numel()} outputs are in "
-            f"[{low:.4g}, {high:.4g}], so that all bits would be 1; probabilities are output: "
-            "sigmoid (from Python: ForeignNetwork(network, output='sigmoid'))"
+            f"victim.output: {output} has both signs, this network's {outputs.numel()} outputs are "
+            f"in [{low:.4g}, {high:.4g}], so that all bits would be 1; probabilities are output: "
+            "sigmoid (from Python: ForeignNetwork(network, output='sigmoid')), and features, as of "
+            "a node of an ONNX file, need a head, the layer that makes bits of them"
         )
         raise ValueError(msg)
 

@@ -238,6 +238,12 @@ CASES: list[Case] = [
         1,
         ("is a function, which is run", "--trust"),
     ),
+    (
+        f"{ON} --trainer.callbacks '[{{class_path: lightning_hash.engine.callbacks.RunFolder, "
+        "init_args: {images: -1}}]'",
+        1,
+        ("images must be a whole number of at least 0, or null for all, got -1",),
+    ),
     (f"{ON} --codes {{tmp}}/64.safetensors", 1, ("header says 64 bits",)),
     (f"{ON} --codes {{tmp}}/order.safetensors", 1, ("items are not those of data", "order")),
     (

@@ -42,7 +42,7 @@ VICTIMS = {
 UNKNOWN = {
     "--ranking.ties x": "--ranking.ties: there is no 'x'; there are: expected, stable",
     "--model.objective HAG": "--model.objective is an option of attack and smallest, not of audit",
-    "--quick=3": "argument --quick",
+    "--quick=3": "--quick must be true or false, got '3'",
     "--smalest": "--smalest: there is no such option; there are: --smallest",
 }
 SHORT = f"{AUDIT} --model.victim {{tmp}}/v.ckpt --n_queries 2 --curve"

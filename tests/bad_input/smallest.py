@@ -34,6 +34,7 @@ OPTIONS = {
     "--data.batch_size 2": "--data.batch_size changes nothing in smallest",
     "--model.query_index [40]": "query_index: 40 is none of the 6 queries",
     "--codes {tmp}/absent.safetensors": "absent.safetensors does not exist",
+    "--images -1": "--images must be a whole number of at least 0, or null for all, got -1",
     "--checkpoint_every 0": "checkpoint_every must be at least 1, got 0",
     "--name ../x": "--name must stay below its folder",
 }  # fmt: skip

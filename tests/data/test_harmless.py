@@ -51,6 +51,16 @@ def test_the_lists_of_version_1():
     }
 
 
+@pytest.mark.parametrize("size", [(50, 1), (1, 50), (1, 1), (2, 3)])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_pictures_of_tiny_sides(name, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    for strength in TRANSFORMS[name].strengths:
+        for query in range(3):
+            found = apply(name, Image.fromarray(pixels), strength, query=query)
+            assert (found.size, found.mode) == (size, "RGB")
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_every_strength_keeps_the_size_and_changes_the_picture(name, picture):
     before = np.array(picture)

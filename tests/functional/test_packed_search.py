@@ -88,5 +88,5 @@ def test_what_is_refused(kind):
         index.nearest(codes(3, 8, 0), 0)
     with pytest.raises(ValueError, match="'auto', 'faiss', 'packed', got 'annoy'"):
         make_index(codes(3, 8, 0), "annoy")
-    with pytest.raises(ValueError, match="at least one code, got none"):
-        PackedSearch(codes(0, 8, 0))
+    with pytest.raises(ValueError, match="database_codes must hold at least one code, got none"):
+        make_index(codes(0, 8, 0), kind)

@@ -82,8 +82,12 @@ def test_tags_go_to_open_clip(monkeypatch, clip):
         return real("ViT-S-32-alt", **options)
 
     monkeypatch.setattr(clip, "create_model", create)
-    for weights in ("laion2b_e16", "DEFAULT", None):
-        build_model("open_clip/ViT-B-32", 8, weights)
+    for name, weights in (
+        ("ViT-B-32", "laion2b_e16"),
+        ("ViT-B-32-quickgelu", "DEFAULT"),
+        ("ViT-B-32", None),
+    ):
+        build_model(f"open_clip/{name}", 8, weights)
     assert asked == ["laion2b_e16", "openai", None]
     with pytest.raises(ValueError, match=r"weights 'laion9b' are unknown .*give null, DEFAULT, o"):
         build_model("open_clip/ViT-B-32", 8, "laion9b")
@@ -111,3 +115,60 @@ def test_nothing_is_logged_and_the_root_logger_stays(clip, capfd):
         root.handlers[:] = handlers
     assert "randomly" not in capfd.readouterr().err
     assert logging.root.manager.disable == 0
+
+
+@pytest.mark.parametrize("weights", ["DEFAULT", "openai", "metaclip_400m"])
+def test_weights_of_the_other_gelu_are_refused(weights, clip, monkeypatch):
+    monkeypatch.setattr(clip, "create_model", None)  # neither built nor downloaded
+    tag = "openai" if weights == "DEFAULT" else weights
+    with pytest.raises(
+        ValueError,
+        match=rf"weights {tag} of open_clip/ViT-B-32 were trained with QuickGELU, this network has "
+        r"GELU; give --model.backbone open_clip/ViT-B-32-quickgelu, or weights that fit: laion2b",
+    ):
+        build_model("open_clip/ViT-B-32", 8, weights)
+
+
+def test_each_tag_has_a_network_of_its_gelu(clip):
+    from lightning_hash.models.open_clip_towers import _tag
+
+    refused = 0
+    for name in clip.list_models():
+        for tag in clip.list_pretrained_tags_by_model(name):
+            try:
+                assert _tag(clip, name, name, tag) == tag
+            except ValueError as error:
+                refused += 1
+                other = str(error).split("--model.backbone open_clip/")[1].split(",")[0]
+                assert _tag(clip, other, other, tag) == tag
+    assert refused > 20
+
+
+def test_a_text_tower_of_hugging_face_needs_transformers(clip, monkeypatch):
+    def create(*args, **options):
+        msg = "Please `pip install transformers` to use pre-trained HuggingFace models"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(clip, "create_model", create)
+    monkeypatch.setattr("lightning_hash.models.open_clip_towers.find_spec", lambda name: None)
+    for name in ("roberta-ViT-B-32", "xlm-roberta-base-ViT-B-32", "nllb-clip-base"):
+        with pytest.raises(ValueError, match=r"\); its text tower .*: pip install transformers$"):
+            build_model(f"open_clip/{name}", 8)
+    with pytest.raises(ValueError, match=r"\); take another name, as open_clip/ViT-B-32$"):
+        build_model("open_clip/ViT-B-32", 8)
+    with pytest.raises(ValueError, match=r"\); give null for random weights"):
+        build_model("open_clip/ViT-B-32", 8, "laion2b_e16")
+
+
+@pytest.mark.parametrize("pool", [{}, {"attentional_pool": True, "attn_pooler_heads": 8}])
+def test_of_coca_the_pooled_embedding_alone_is_taken(pool, clip, monkeypatch):
+    vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, "output_tokens": True}
+    text = {"context_length": 8, "vocab_size": 9, "layers": 1, "heads": 1, "width": 64}
+    small = clip.CLIP(512, {**vision, **pool}, text)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        pooled, _ = small.visual(images)
+        monkeypatch.setattr(clip, "create_model", lambda *args, **options: small)
+        network = build_model("open_clip/coca_ViT-B-32", 8)
+        assert torch.equal(network.extractor(images), pooled)
+        assert network(images).shape == (2, 8)

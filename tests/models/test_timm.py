@@ -157,6 +157,17 @@ def test_default_weights_go_to_timm(monkeypatch, timm):
         build_model(VIT, 8, "IMAGENET1K_V1")
 
 
+def test_weights_of_the_other_gelu_are_refused(monkeypatch, timm):
+    monkeypatch.setattr(timm, "create_model", None)  # neither built nor downloaded
+    name = "timm/vit_base_patch32_clip_{}224.openai"
+    with pytest.raises(ValueError, match="trained with QuickGELU, this network has GELU") as raised:
+        build_model(name.format(""), 8, "DEFAULT")
+    assert f"give --model.backbone {name.format('quickgelu_')}, or null" in str(raised.value)
+    for fits in (name.format("quickgelu_"), "timm/vit_base_patch32_clip_224.laion2b"):
+        with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+            build_model(fits, 8, "DEFAULT")
+
+
 def test_a_download_that_fails_is_one_line(monkeypatch, timm):
     def create(name, **options):
         raise OSError("no\nnetwork")

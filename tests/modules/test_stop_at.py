@@ -139,6 +139,7 @@ def test_killed_it_goes_on_to_the_same_rows(step, epsilon, stop_at, tmp_path):
         ({"perturbation": OneForAll}, "stop_at: OneForAll is shared by all queries; leave it out"),
         ({"step": Square, "oracle": Oracle("ids", 5)}, "which an oracle of ids hides; leave it"),
         ({"stop_at": 0}, "stop_at must be a Hamming distance from 1 on, got 0"),
+        ({"stop_at": 2.5}, "stop_at must be a whole number, got 2.5"),
         ({"stop_at": -1, "objective": AnchorCode()}, "stop_at must be.* from 0 on, got -1"),
         ({"stop_at": 17}, "stop_at must be a Hamming distance of codes of 8 bits, got 17"),
     ],

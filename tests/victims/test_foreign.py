@@ -372,9 +372,13 @@ def test_every_end_of_every_kind_of_network_gives_its_codes(tmp_path, kind, end,
 @pytest.mark.parametrize(
     ("end", "output", "message"),
     [
-        ("sigmoid", "logits", r"all bits would be 1; probabilities are output: sigmoid"),
+        ("sigmoid", "logits", r"output: sigmoid .*, and features, as of a node .*, need a head"),
         ("sigmoid", "tanh", r"all bits would be 1; probabilities are output: sigmoid"),
-        ("tanh", "sigmoid", r"output: sigmoid is in \[0, 1\], this network's outputs are in \[-"),
+        (
+            "tanh",
+            "sigmoid",
+            r"^victim.output: sigmoid is in \[0, 1\], this network's outputs are in \[-",
+        ),
         ("small", "tanh", r"output: tanh is in \[-1, 1\], .* logits are output: logits"),
         ("small", "sigmoid", r"output: sigmoid is in \[0, 1\]"),
     ],

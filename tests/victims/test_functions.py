@@ -69,12 +69,65 @@ def test_images_are_rounded_to_the_nearest_level():
             r"codes of 0 and 1, or of -1 and \+1.*with 0\.3, \.\.\.; logits are",
         ),
         (np.array([[-1, 0, 1, 1]] * 2), r"codes of 0 and 1, or of -1 and \+1.* with -1, 0, 1, "),
+        (np.zeros((2, 0)), r"codes of the shape \(2, K\), got float64 of the shape \(2, 0\)"),
+        ([[1, 0], [1]], r"codes of the shape \(2, K\), got list that is no NumPy array \("),
         (np.array([["a"] * 4] * 2), r"codes of the shape \(2, K\), got <U1 of the sha"),
     ],
 )
 def test_what_is_no_code(codes, message):
     with pytest.raises(ValueError, match=f"victim mine must return {message}"):
         CodeFunction(lambda images: codes, "mine")(torch.rand(2, 3, 4, 4))
+
+
+def fails(images):
+    return {}["hash of\nthe image"]
+
+
+def fails_elsewhere(images):
+    return np.zeros(2).reshape(3)
+
+
+def makes_no_network():
+    return {}["x"]
+
+
+@pytest.mark.parametrize(
+    "function", [fails, fails_elsewhere, type("C", (), {"__call__": lambda self, i: fails(i)})()]
+)
+def test_a_function_that_fails_is_named_with_its_line(function):
+    with pytest.raises(ValueError, match=r"^victim mine failed: ") as raised:
+        CodeFunction(function, "mine")(torch.rand(2, 3, 4, 4))
+    said = str(raised.value)
+    assert "\n" not in said
+    line = (fails_elsewhere if function is fails_elsewhere else fails).__code__.co_firstlineno + 1
+    assert f"{__file__}:{line}; mend it, --verbose shows the traceback" in said
+    assert raised.value.__cause__ is not None
+    if function is fails:
+        assert "KeyError: 'hash of\\nthe image', " in said
+
+
+def test_a_lack_of_memory_in_it_stays_one():
+    def full(images):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        CodeFunction(full)(torch.rand(2, 3, 4, 4))
+
+
+def test_what_is_no_function(tmp_path, monkeypatch):
+    with pytest.raises(TypeError, match="victim int must be a function from images to codes, got"):
+        CodeFunction(3)
+    with pytest.raises(TypeError, match="victim 'os:sep' must be a function, got str"):
+        load_foreign("os:sep", output="codes", trust=True)
+    with pytest.raises(
+        ValueError, match=r"^victim '.*makes_no_network' failed: KeyError: 'x', .*:"
+    ):
+        load_foreign(f"{__name__}:makes_no_network", trust=True)
+    (tmp_path / "broken_victim.py").write_text("\nundefined_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    place = r"\(NameError: name 'undefined_name' is not defined, .*broken_victim.py:2\); mend it"
+    with pytest.raises(ValueError, match=rf"broken_victim:f' cannot be imported {place}"):
+        load_foreign("broken_victim:f", output="codes", trust=True)
 
 
 @pytest.mark.parametrize("shows", [None, "codes", "distances", "ids"])

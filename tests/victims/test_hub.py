@@ -17,10 +17,12 @@ import lightning_hash
 from lightning_hash.__main__ import main
 from lightning_hash.codes.code_files import read_codes
 from lightning_hash.commands.inputs import inputs_of_victim
-from lightning_hash.commands.push import write_hub_files
+from lightning_hash.commands.push import _card, write_hub_files
+from lightning_hash.results.tables import format_epsilon
 from lightning_hash.victims import as_victim, load_foreign, load_victim
 from tests.helpers.commands import SMALL_ATTACK, SMALL_DATA
 from tests.helpers.fake_hub import COMMIT, hub_in, uploads_to
+from tests.reports.rows import row
 
 hub = pytest.importorskip("huggingface_hub", reason="pip install '.[hub]'")
 SOURCE = "hf-hub:somebody/small"
@@ -264,7 +266,8 @@ def test_the_card_and_the_config_name_no_place_of_this_machine(pushed, demo_vict
     card = (place / "README.md").read_text()
     score = torch.load(demo_victim, weights_only=True)["callbacks"]
     (best,) = [each["current_score"] for each in score.values() if "current_score" in each]
-    assert f"| validation | val/map | {float(best):.4f} |" in card
+    assert f"| validation | sample-photos | | val/map | {float(best):.4f} |" in card
+    assert "| loss | PairwiseLoss |" in card
     assert "hf-hub:somebody/small" in card
     assert load_victim(demo_victim).sha256 in card
     for text in (card, (place / "config.json").read_text()):
@@ -285,13 +288,51 @@ def test_a_run_goes_into_the_card(tmp_path, demo_victim, monkeypatch):
     rows = json.loads(next(run.rglob("results.json")).read_text())
     value = next(r["value"] for r in rows if r["metric"] == "map" and r["quantized"])
     card = (tmp_path / "a/b/README.md").read_text()
-    assert f"| hag, epsilon 10/255, 8-bit | MAP | {value:.4f} |" in card
+    assert (
+        f"| hag, epsilon 10/255, 8-bit | sample-photos | {rows[0]['n']} | MAP | {value:.4f} |"
+        in card
+    )
     other = torch.load(demo_victim, weights_only=True)
     name = first(other["state_dict"])
     other["state_dict"][name] += 1
     torch.save(other, "other.ckpt")
     with pytest.raises(ValueError, match="give a run on this one"):
         lightning_hash.push_to_hub("other.ckpt", "a/b", run)
+
+
+def test_a_card_has_the_last_iteration_of_each_attack(demo_victim):
+    content = torch.load(demo_victim, weights_only=True)
+    other = {"sources": "resnet18-8", "sha256": ["1"], "combination": "single", "restarts": 1}
+    rows = [
+        row(attack="none", value=0.9, iteration=0), row(value=0.5, iteration=1),
+        row(value=0.25, iteration=2), row(value=0.26, iteration=2, quantized=True),
+        row(value=0.75, iteration=5, transfer=other),
+    ]  # fmt: skip
+    card = list(_card(content, "1", "a/b", rows))
+    table = card.index("| queries | data | n | metric | value |")
+    name = f"hag, epsilon {format_epsilon(rows[1].get('attack.budget.epsilon'), None)}"
+    data = f"{rows[0].data['dataset']} | {rows[0].n} | MAP"
+    assert card[table + 3 : card.index("", table)] == [
+        f"| clean | {data} | 0.9000 |",
+        f"| {name} | {data} | 0.2500 |",
+        f"| {name}, 8-bit | {data} | 0.2600 |",
+        f"| {name.replace('hag', 'hag made on resnet18-8')} | {data} | 0.7500 |",
+    ]
+
+
+def test_a_card_of_a_computed_head_names_no_loss(demo_victim):
+    content = torch.load(demo_victim, weights_only=True)
+    entry = content["lightning_hash"]
+    entry["settings"]["model"]["head"] = {"class": "lightning_hash.models.PCA", "rotate": True}
+    trained = "\n".join(_card(content, "1", "a/b", []))
+    assert "| loss | PairwiseLoss |" in trained
+    assert '"loss": {' in trained
+    entry["loss"] = "PCA"
+    computed = "\n".join(_card(content, "1", "a/b", []))
+    assert "| head | PCA |" in computed
+    assert "loss" not in computed
+    assert "optimizer" not in computed
+    assert "loss" in entry["settings"]["model"]
 
 
 def test_what_is_not_pushed(tmp_path, demo_victim, monkeypatch):

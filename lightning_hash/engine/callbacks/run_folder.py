@@ -16,6 +16,7 @@ from torchvision.io import encode_png
 from lightning_hash.attacks import Perturbation, write_targets
 from lightning_hash.data.views import jpeg_bytes
 from lightning_hash.engine.callbacks.retrieved import retrieved_table
+from lightning_hash.functional.checks import check_at_most
 from lightning_hash.modules.attack_module import AttackModule
 from lightning_hash.modules.score_module import ScoreModule
 from lightning_hash.results.rows import ResultRow, write_results
@@ -49,10 +50,11 @@ class RunFolder(Callback):
             nor does an attack without a database or on candidates.
 
     Raises:
-        ValueError: if ``retrieved`` is below 1.
+        ValueError: if ``images`` is below 0 or ``retrieved`` below 1.
     """
 
     def __init__(self, images: int | None = None, retrieved: int | None = 10) -> None:
+        check_at_most("images", images)
         if retrieved is not None and retrieved < 1:
             msg = f"retrieved must be at least 1 or null, got {retrieved}"
             raise ValueError(msg)
