@@ -174,7 +174,6 @@ DEFAULTS = {
     "losses.deep_video.DeepVideoLoss": {"rho": 1.0, "balance": 1e-4},
     "losses.dpsh.DPSHLoss": {"eta": 10.0},
     "losses.bihalf.BiHalfLoss": {"gamma": 6.0},
-    "losses.bihalf.bi_half_code": {"gamma": 6.0},
     "losses.dpn.DPNLoss": {"margin": 1.0, "seed": 0},
     "losses.dsdh.DSDHLoss": {"mu": 1.0, "nu": 0.1, "eta": 55.0},
     "losses.dsh.DSHLoss": {"penalty_weight": 0.01},
